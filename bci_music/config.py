@@ -1,0 +1,77 @@
+"""Strict, frozen configuration: every class keeps its config beside it and loads it through here."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bci_music.messages import UserError
+
+
+class Config(BaseModel):
+    """Base of all configurations: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], where: str = "the configuration") -> Self:
+        """Build from a mapping; errors become one sentence naming `where` and the nearest right key."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise UserError(_sentence(cls, error, where)) from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a YAML file."""
+        return cls.parse(read_yaml(path), str(path))
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML mapping from `path`; raises `UserError` if it is missing or is no mapping."""
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"There is no file {path}: give the path of a YAML file (examples are in configs/).") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} could not be read as YAML ({reason}): mend the file or start from configs/.") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UserError(f"{path} holds a {type(values).__name__}, expected `key: value` lines: see configs/.")
+    return values
+
+
+def _sentence(cls: type[BaseModel], error: ValidationError, where: str) -> str:
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    key = ".".join(location)
+    more = f" ({error.error_count() - 1} more like this)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        names = _names_at(cls, location[:-1])
+        near = difflib.get_close_matches(location[-1], names, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(sorted(names))}."
+        return f"Unknown key {key!r} in {where}: {hint}{more}"
+    given = first.get("input")
+    return f"{key or 'A value'} in {where} is {given!r}: {first['msg'][0].lower()}{first['msg'][1:]}.{more}"
+
+
+def _names_at(cls: type[BaseModel], path: list[str]) -> list[str]:
+    """Field names of the (possibly nested) config that `path` leads to."""
+    for part in path:
+        field = cls.model_fields.get(part)
+        inner = [t for t in _types(field.annotation) if isinstance(t, type) and issubclass(t, BaseModel)] if field else []
+        if not inner:
+            return []
+        cls = inner[0]
+    return list(cls.model_fields)
+
+
+def _types(annotation: Any) -> list[Any]:
+    return [annotation, *getattr(annotation, "__args__", ())]

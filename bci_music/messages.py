@@ -1,0 +1,351 @@
+"""The vocabulary: frozen messages that cross threads and processes.
+
+Streams are time-first ``(n_times, n_channels)``, windows channel-first ``(n_channels, n_times)``.
+EEG is in µV, time in seconds on the LSL clock, audio float32 stereo at 48 kHz.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+AUDIO_RATE_HZ = 48_000
+EMBEDDING_DIM = 512
+
+# Marks of one EEG sample, as bits.
+FILLED = 1  # invented by interpolation across a gap of at most 50 ms
+HOLE = 2  # stands for data that never came; must not be decoded
+BURST = 4  # came in a catching-up burst whose stamps cannot be true; must not be decoded
+BREAK = 8  # first sample after a break of the stream: filters start anew here
+NOT_DATA = HOLE | BURST
+
+
+class UserError(Exception):
+    """What went wrong, what was expected and what to do, in one sentence. The terminal exits with 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """What a source says of itself once it is open.
+
+    `labels` are the EEG channels in stream order; everything else is in `set_aside`
+    as ``"label (type)"``. `positions_m` is (n_channels, 3) in head coordinates or None.
+    """
+
+    name: str
+    kind: str  # "lsl" | "file" | "simulated"
+    labels: tuple[str, ...]
+    sfreq_hz: float
+    set_aside: tuple[str, ...] = ()
+    source_id: str = ""
+    unit: str = "µV"  # as the stream declared it; samples are always converted to µV
+    positions_m: NDArray[np.float64] | None = None
+    simulated: bool = False  # the stream says of itself that its EEG is simulated
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """EEG as delivered by a source: (n, n_channels) float32 µV and one LSL time per row.
+
+    Times are corrected to the local LSL clock but otherwise raw: no de-jittering.
+    """
+
+    samples_uv: NDArray[np.float32]
+    times_s: NDArray[np.float64]
+    arrived_s: float
+
+
+class StreamState(StrEnum):
+    """Where the ingest state machine is."""
+
+    SEARCHING = "searching"
+    LIVE = "live"
+    STALLED = "stalled"
+    LOST = "lost"
+    RECONNECTING = "reconnecting"
+    ENDED = "ended"  # a file came to its end, or the operator stopped
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """One change of the stream: of state, or an anomaly in the data."""
+
+    time_s: float
+    kind: str  # "state" | "gap" | "burst" | "backwards" | "duplicate" | "drift" | "labels" | "skip"
+    state: StreamState
+    epoch: int
+    text: str
+    count: int = 0  # samples concerned, where that has a meaning
+    sample_index: int = -1  # absolute index in the ring at which it happened
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """The stream in one glance. `data_age_s` is None until the first sample."""
+
+    state: StreamState = StreamState.SEARCHING
+    info: StreamInfo | None = None
+    epoch: int = 0
+    since_s: float = 0.0
+    data_age_s: float | None = None
+    clock_offset_s: float = 0.0  # by how much stamps run ahead of now (> 0: ahead)
+    measured_hz: float | None = None
+    text: str = "looking for a stream"
+    samples: int = 0
+    gaps: int = 0
+    missing_samples: int = 0
+    bursts: int = 0
+    backwards: int = 0
+    duplicates: int = 0
+    future_stamps: int = 0
+    lost_count: int = 0  # times the stream was lost
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One model input.
+
+    Attributes
+    ----------
+    samples : (n_channels, n_times) float32
+        Preprocessed, robust z-scored EEG in the order of the pack's montage; absent channels are 0.
+    used : (n_channels,) bool
+        True where the electrode is present and good. A bad electrode is an absent token, not a zero.
+    marks : (n_times,) uint8
+        FILLED | HOLE | BURST per output sample.
+    index : int
+        Number of the window on the chain's hop grid, counted from the start of the stream.
+    first_sample, last_sample : int
+        Absolute source sample indices (ring index) covered, inclusive.
+    end_s : float
+        LSL time of the newest EEG instant in the window; filter delay is already subtracted.
+    """
+
+    samples: NDArray[np.float32]
+    used: NDArray[np.bool_]
+    marks: NDArray[np.uint8]
+    index: int
+    first_sample: int
+    last_sample: int
+    end_s: float
+    epoch: int = 0
+    settled: bool = True  # False while filters or the running z-score still warm up
+
+    @property
+    def decodable(self) -> bool:
+        """Whether the window holds no unreal data and the chain has settled."""
+        return self.settled and not bool((self.marks & NOT_DATA).any())
+
+
+class ChannelState(StrEnum):
+    """Verdict on one electrode."""
+
+    GOOD = "good"
+    DOUBTFUL = "doubtful"
+    BAD = "bad"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelVerdict:
+    """Verdict on one electrode with its reasons in words, e.g. ``"mains 14 dB above median: press the electrode"``."""
+
+    name: str
+    state: ChannelState
+    reasons: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Verdicts on all channels (montage order, or stream order where no montage is used)."""
+
+    channels: tuple[ChannelVerdict, ...]
+    sample_index: int
+    time_s: float
+
+    @property
+    def n_usable(self) -> int:
+        """Channels that are good or doubtful."""
+        return sum(c.state in (ChannelState.GOOD, ChannelState.DOUBTFUL) for c in self.channels)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What the decoder made of one window.
+
+    Attributes
+    ----------
+    vector : (512,) float32
+        Unit vector in the generator's space.
+    attention : (n_channels,) float32
+        Share of CLS attention per channel in the last layer; NaN where the channel was no token. Sums to 1.
+    confidence : float
+        Calibrated probability that this window is identified rightly; 0 when held or stale.
+    """
+
+    vector: NDArray[np.float32]
+    attention: NDArray[np.float32]
+    confidence: float
+    window_index: int
+    first_sample: int
+    last_sample: int
+    end_s: float
+    made_s: float
+    decode_ms: float
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What the generator is asked for: a unit vector (512,), optionally frames (n, 512) over time."""
+
+    vector: NDArray[np.float32]
+    frames: NDArray[np.float32] | None = None
+    prompt_weight: float = 0.0
+    confidence: float = 0.0
+    made_s: float = 0.0
+    from_eeg: bool = True  # False while no embedding has come: what plays is marked as waiting
+
+
+@dataclass(frozen=True, slots=True)
+class SoundSpan:
+    """What one stretch of sound is: `kind` is "waiting" | "retrieved" | "generated" | "held" | "stretched"."""
+
+    start: int  # sample offset within its block, later the absolute output sample
+    stop: int
+    kind: str
+    title: str
+    song: str = ""  # identity of the library song, "" for generated sound
+    genre: str = ""
+    similarity: float = float("nan")  # cosine of clip and style
+    style_made_s: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class AudioBlock:
+    """(n, 2) float32 stereo at 48 kHz with the spans that tell what it holds."""
+
+    samples: NDArray[np.float32]
+    spans: tuple[SoundSpan, ...] = ()
+
+    def __post_init__(self):
+        if self.samples.ndim != 2 or self.samples.shape[1] != 2:
+            raise ValueError(f"an AudioBlock is (n, 2), got {self.samples.shape}")
+
+
+@dataclass(frozen=True, slots=True)
+class SoundStatus:
+    """The sound in one glance: counters are totals since the start."""
+
+    queued_s: float = 0.0
+    played_s: float = 0.0
+    underruns: int = 0  # blocks the device asked for that were not (fully) there
+    starved_s: float = 0.0  # zeros played for want of sound
+    device_underflows: int = 0  # reported by the driver
+    crossfades: int = 0
+    clips_generated: int = 0
+    clips_retrieved: int = 0
+    stretched: int = 0
+    fallbacks: int = 0
+    generation_s: float = 0.0  # wall time spent generating
+    generated_s: float = 0.0  # seconds of sound made by it
+    peak_dbfs: tuple[float, float] = (-120.0, -120.0)
+    volume_db: float = 0.0
+    muted: bool = False
+    first_eeg_sound_s: float | None = None  # LSL time at which the first EEG-chosen sound is heard
+    generator: str = ""
+    trained: bool = False
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineSpan:
+    """One bar of the timeline: lane is "heard" | "decoded" | "played"."""
+
+    lane: str
+    start_s: float
+    stop_s: float
+    label: str
+    strength: float = 1.0  # 0..1: confidence or similarity
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """How far the decoder is above chance: `hits` of `n` independent windows found the song."""
+
+    protocol: str
+    k: int
+    hits: int
+    n: int
+    chance: float
+    ci95: tuple[float, float]
+    shuffled_top1: float
+    p: float
+
+    @property
+    def top1(self) -> float:
+        """Share of windows that found the song."""
+        return self.hits / self.n if self.n else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A background failure, in words an operator can use."""
+
+    time_s: float
+    stage: str
+    text: str
+    fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Decoder-side counters."""
+
+    windows_decoded: int = 0
+    windows_skipped: int = 0
+    windows_masked: int = 0
+    ring_overwritten: int = 0
+    decode_ms: tuple[float, float, float] = (float("nan"),) * 3  # p50, p95, p99
+    data_age_ms: tuple[float, float, float] = (float("nan"),) * 3
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that the window shows, taken at once; cheap to make 60 times a second."""
+
+    now_s: float
+    started_s: float
+    stream: StreamStatus
+    health: Health
+    sound: SoundStatus
+    quality: Quality | None = None
+    embedding: Embedding | None = None
+    playing: SoundSpan | None = None
+    timeline: tuple[TimelineSpan, ...] = ()
+    waveform: NDArray[np.float32] | None = None  # (n, 2) min/max of the played sound, 20 per second, newest last
+    identification: Identification | None = None
+    channel_names: tuple[str, ...] = ()  # montage order of quality and attention
+    pack_name: str = ""
+    warning: str = ""  # e.g. the pack was trained on simulated EEG
+    device: str = "cpu"
+    recording: str = ""
+    failures: tuple[Failure, ...] = ()
+    running: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """From the operator to the engine, handled in order: name is "volume" | "mute" | "stop" | "start"."""
+
+    name: str
+    value: float = 0.0
