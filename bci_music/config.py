@@ -40,12 +40,25 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise UserError(f"There is no file {path}: give the path of a YAML file (examples are in configs/).") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path} could not be read as YAML ({reason}): mend the file or start from configs/.") from error
+        sentence = f"{path} could not be read as YAML ({reason}): mend the file or start from configs/."
+        raise UserError(sentence) from error
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise UserError(f"{path} holds a {type(values).__name__}, expected `key: value` lines: see configs/.")
     return values
+
+
+def shipped(relative: str) -> Path:
+    """Path of a file or folder that ships with the program, e.g. ``"configs/egi128.yaml"``.
+
+    In a checkout ``configs/`` and ``recordings/`` lie beside the package, in an installed wheel inside it.
+    """
+    package = Path(__file__).resolve().parent
+    for root in (package, package.parent):
+        if (root / relative).exists():
+            return root / relative
+    raise UserError(f"{relative} does not ship with this installation of bci-music: install the program anew.")
 
 
 def _sentence(cls: type[BaseModel], error: ValidationError, where: str) -> str:
@@ -66,7 +79,8 @@ def _names_at(cls: type[BaseModel], path: list[str]) -> list[str]:
     """Field names of the (possibly nested) config that `path` leads to."""
     for part in path:
         field = cls.model_fields.get(part)
-        inner = [t for t in _types(field.annotation) if isinstance(t, type) and issubclass(t, BaseModel)] if field else []
+        types = _types(field.annotation) if field else []
+        inner = [t for t in types if isinstance(t, type) and issubclass(t, BaseModel)]
         if not inner:
             return []
         cls = inner[0]

@@ -1,0 +1,65 @@
+# Needs Python 3.11-3.13, make and git; everything else is installed into .venv. `make help` lists the targets.
+
+VENV ?= .venv
+# What pip is told to install as torch, before everything else; may hold options such as --index-url.
+TORCH_SPEC ?= torch==2.13.0
+export TORCH_SPEC PYTHON
+
+BIN := $(VENV)/bin
+SPEC_ID := $(shell printf '%s' '$(TORCH_SPEC)' | cksum | cut -d' ' -f1)
+INSTALLED := $(VENV)/.installed-$(SPEC_ID)
+CHECKERS := $(VENV)/.checkers-$(SPEC_ID)
+RECIPE := pyproject.toml setup.py constraints.txt tools/install.sh tools/find-python.sh
+
+# Without a display (and not on a Mac, which always has one) the demo runs headless and leaves its report in out/demo.
+HAS_DISPLAY := $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname -s)))
+DEMO_ARGS ?= $(if $(HAS_DISPLAY),,--headless --seconds 130 --out out/demo)
+TEST_ARGS ?=
+BENCH_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check system bench soak realtime laion clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+$(INSTALLED): $(RECIPE)
+	@sh tools/install.sh $(VENV) test
+	@touch $@
+
+$(CHECKERS): $(INSTALLED)
+	@sh tools/install.sh $(VENV) test,check
+	@touch $@
+
+demo: $(INSTALLED)  ## hear simulated EEG choose music; DEMO_ARGS="--headless --seconds 60 --out out/demo" overrides
+	$(BIN)/bci-music demo $(DEMO_ARGS)
+
+test: $(INSTALLED)  ## run the tests (as root: installs missing Debian packages first); TEST_ARGS="tests/eeg -x"
+	@sh tools/system-packages.sh --quiet
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+check: $(CHECKERS)  ## lint, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+system:  ## install the Debian packages for sound and window (as root), or name them
+	@sh tools/system-packages.sh
+
+bench: $(INSTALLED)  ## measure the live path beside its peers; BENCH_ARGS="--json"
+	$(BIN)/bci-music bench live $(BENCH_ARGS)
+
+soak: $(INSTALLED)  ## run the long forms of the tests
+	$(BIN)/python -m pytest -m soak $(TEST_ARGS)
+
+realtime: $(INSTALLED)  ## add the extra for mne-realtime (discontinued by its authors) and test it
+	@sh tools/install.sh $(VENV) test,realtime
+	$(BIN)/python -m pytest tests/ground/test_extras.py -k realtime
+
+laion: $(RECIPE)  ## make .venv-laion, the environment of its own for laion-clap (numpy < 2), and test it
+	@CONSTRAINTS=none sh tools/install.sh .venv-laion test,laion
+	.venv-laion/bin/python -m pytest tests/ground/test_extras.py -k laion
+
+clean:  ## remove what was built or written (.venv stays)
+	rm -rf build dist out *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find bci_music gui tests -name __pycache__ -type d -prune -exec rm -rf {} +
