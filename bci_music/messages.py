@@ -279,6 +279,16 @@ class TimelineSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class MusicMark:
+    """The music being heard changed at `time_s` (local LSL clock); `song` None: it ended."""
+
+    time_s: float
+    song: str | None
+    title: str = ""
+    song_start_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Identification:
     """How far the decoder is above chance: `hits` of `n` independent windows found the song."""
 

@@ -1,0 +1,77 @@
+"""Music markers from LSL: which song is being heard, as announced beside the EEG stream.
+
+The marker stream is named ``"<eeg stream> music"`` and carries JSON such as
+``{"song": "night-bus", "title": "Night Bus", "song_start_s": 84.0}``; ``{"song": null}`` ends the music.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pylsl
+
+from bci_music.messages import MusicMark
+
+
+def parse_mark(text: str, time_s: float) -> MusicMark | None:
+    """Read one marker; None when it is not about music."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(values, dict) or "song" not in values:
+        return None
+    song = values["song"]
+    title, start = values.get("title", ""), values.get("song_start_s", 0.0)
+    if not (song is None or isinstance(song, str)) or not isinstance(title, str) or not isinstance(start, int | float):
+        return None
+    return MusicMark(time_s, song, title or (song or ""), float(start))
+
+
+class LslMarkers:
+    """Stage that follows the marker stream of an EEG stream and hands on every `MusicMark`.
+
+    A stream that goes away is looked for again; markers pushed meanwhile are lost, as LSL has it.
+    """
+
+    def __init__(self, eeg_name: str, on_mark: Callable[[MusicMark], None]):
+        self._resolver = pylsl.ContinuousResolver(prop="name", value=f"{eeg_name} music", forget_after=2.0)
+        self._on_mark = on_mark
+        self._inlet: pylsl.StreamInlet | None = None
+        self._correction_s: float | None = None
+        self.ignored = 0
+
+    def step(self, now: float) -> None:
+        """Take the markers that came since the last step."""
+        if self._inlet is None and not self._connect():
+            return
+        assert self._inlet is not None
+        try:
+            if self._correction_s is None:
+                self._correction_s = self._inlet.time_correction(timeout=1.0)
+            while True:
+                sample, stamp = self._inlet.pull_sample(timeout=0.0)
+                if sample is None:
+                    return
+                mark = parse_mark(str(sample[0]), stamp + self._correction_s)
+                if mark is None:
+                    self.ignored += 1
+                else:
+                    self._on_mark(mark)
+        except (pylsl.util.LostError, pylsl.util.TimeoutError):
+            self.close()
+
+    def _connect(self) -> bool:
+        for info in self._resolver.results():
+            if info.channel_format() == pylsl.cf_string:
+                self._inlet = pylsl.StreamInlet(info, max_buflen=60, recover=False)
+                self._correction_s = None
+                return True
+        return False
+
+    def close(self) -> None:
+        """Let go of the stream."""
+        if self._inlet is not None:
+            self._inlet.close_stream()
+            self._inlet = None
