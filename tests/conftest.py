@@ -1,13 +1,48 @@
-"""Shared fixtures: the data that lies outside the repository, and a guard against threads left alive."""
+"""Shared fixtures: the data that lies outside the repository, and a guard against threads left alive.
 
+Tests stay on this machine: LSL is told to look no further, and to see only the streams of this test run.
+"""
+
+import atexit
 import os
+import shutil
+import sys
+import tempfile
 import threading
 import time
+import uuid
 from pathlib import Path
 
 import pytest
 
 REPO = Path(__file__).resolve().parents[1]
+
+LSL_CONFIG = """\
+[ports]
+IPv6 = disable
+[multicast]
+ResolveScope = machine
+[lab]
+SessionID = bci-music-tests-{run}
+[log]
+level = -2
+"""
+
+
+def _keep_lsl_at_home() -> None:
+    """Write the LSL configuration of this run; liblsl reads it once, when it is loaded, here and in child processes."""
+    if "LSLAPICFG" in os.environ:
+        return
+    folder = tempfile.mkdtemp(prefix="bci-music-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = Path(folder, "lsl_api.cfg")
+    path.write_text(LSL_CONFIG.format(run=uuid.uuid4().hex))
+    os.environ["LSLAPICFG"] = str(path)
+
+
+_keep_lsl_at_home()
+if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ from bci_music.messages import UserError
 
 HELP = """Live EEG becomes music: a decoder listens to the brain of somebody who listens, and steers the sound.
 
-[bold]Start here:[/bold]  [cyan]bci-music demo[/cyan] (simulated EEG, no headset needed), then [cyan]bci-music doctor[/cyan]
-and [cyan]bci-music live[/cyan] with your own amplifier's LSL stream. Every verb explains itself with [cyan]--help[/cyan].
+Start with [cyan]bci-music demo[/cyan] (simulated EEG, no headset needed). Then [cyan]bci-music doctor[/cyan] checks
+this machine and [cyan]bci-music live[/cyan] takes your amplifier's LSL stream. Each verb explains itself with --help.
 """
 HEAR, LOOK, MAKE = "Hear", "Look", "Make"
 

@@ -1,0 +1,62 @@
+"""The direction of imports, and what a cheap import must not bring along."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+TORCH_FREE = ["messages", "clock", "config", "workers", "eeg", "judge", "streaming"]
+
+
+def modules_of(names):
+    for name in names:
+        path = REPO / "bci_music" / name
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+        yield from (".".join(f.relative_to(REPO).with_suffix("").parts) for f in files if f.name != "__init__.py")
+
+
+def test_import_contracts_hold():
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"], cwd=REPO, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_packages_re_export_nothing():
+    """A re-export hides an import from the linter."""
+    full = [str(f.relative_to(REPO)) for top in ("bci_music", "gui") for f in (REPO / top).rglob("__init__.py")
+            if f.read_text().strip()]
+    assert full == []
+
+
+def test_tests_have_no_packages_and_unique_names():
+    names = [f.name for f in (REPO / "tests").rglob("*.py") if f.name != "conftest.py"]
+    assert "__init__.py" not in names
+    assert len(names) == len(set(names)), sorted(n for n in names if names.count(n) > 1)
+
+
+def test_torch_free_rooms_load_without_torch():
+    """Imported for real, all in one process: what the contracts say of the source must hold at run time."""
+    code = "import sys, importlib\nfor name in sys.argv[1:]: importlib.import_module(name)\n" \
+           "print([m for m in ('torch', 'transformers', 'diffusers', 'PySide6') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *modules_of(TORCH_FREE)], cwd=REPO, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("top", ["bci_music", "gui"])
+def test_nothing_heavy_is_imported_on_the_way_in(top):
+    """Heavy libraries are imported where they are used: inside functions, or in modules that are loaded late."""
+    heavy = {"transformers", "diffusers", "matplotlib"}
+    found = []
+    for file in (REPO / top).rglob("*.py"):
+        for node in ast.parse(file.read_text()).body:
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found += [f"{file.relative_to(REPO)}: {n}" for n in names if n.split(".")[0] in heavy]
+    assert found == []
