@@ -1,0 +1,82 @@
+"""Confidence: a calibrated probability that a window is identified rightly, from a few features of its decoding."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bci_music.models.pack import Calibration
+
+FEATURES = ("norm", "best", "margin", "spread", "agreement")
+
+
+class Confidence:
+    """Turn raw adapter outputs into probabilities.
+
+    Parameters
+    ----------
+    calibration : Calibration
+        Logistic weights; without weights the confidence is 0, for an uncalibrated pack claims nothing.
+    anchors : (k, d) array or None
+        Unit prototypes of the library's songs that the features compare with.
+    """
+
+    def __init__(self, calibration: Calibration, anchors: NDArray[np.float32] | None):
+        self._calibration = calibration
+        self._anchors = anchors
+
+    def __call__(self, raw: NDArray[np.float32], attention: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probabilities (n,) for adapter outputs (n, d) and channel attention (n, C)."""
+        c = self._calibration
+        if not c.weights or self._anchors is None:
+            return np.zeros(len(raw))
+        values = features(raw, attention, self._anchors)
+        z = (values - np.array(c.mean)) / np.array(c.scale)
+        return 1.0 / (1.0 + np.exp(-(z @ np.array(c.weights) + c.bias)))
+
+
+def features(
+    raw: NDArray[np.float32], attention: NDArray[np.float32], anchors: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Features (n, 5) in the order of `FEATURES`.
+
+    Length of the raw output, likeness to the best anchor, its lead over the second, spread of the likenesses, and
+    how evenly attention lies over the channels.
+    """
+    raw = np.asarray(raw, np.float64)
+    norm = np.linalg.norm(raw, axis=1)
+    likeness = raw / np.maximum(norm, 1e-12)[:, None] @ np.asarray(anchors, np.float64).T
+    ranked = np.sort(likeness, axis=1)
+    second = ranked[:, -2] if anchors.shape[0] > 1 else ranked[:, -1]
+    share = np.nan_to_num(np.asarray(attention, np.float64))
+    evenness = -(share * np.log(np.maximum(share, 1e-12))).sum(1)
+    return np.stack([np.log(np.maximum(norm, 1e-12)), ranked[:, -1], ranked[:, -1] - second, likeness.std(1), evenness], 1)
+
+
+def fit_calibration(
+    values: NDArray[np.float64], right: NDArray[np.bool_], *, penalty: float = 1.0, steps: int = 50
+) -> Calibration:
+    """Fit the logistic by Newton's method with a ridge penalty on the weights.
+
+    Parameters
+    ----------
+    values : (n, 5) array
+        From `features`.
+    right : (n,) bool array
+        Whether the window was identified rightly.
+    """
+    mean, scale = values.mean(0), np.maximum(values.std(0), 1e-9)
+    x = np.column_stack([(values - mean) / scale, np.ones(len(values))])
+    damp = np.diag([penalty] * values.shape[1] + [1e-6])
+    w = np.zeros(x.shape[1])
+    for _ in range(steps):
+        p = 1.0 / (1.0 + np.exp(-np.clip(x @ w, -30, 30)))
+        slope = x.T @ (right - p) - damp @ w
+        step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + damp, slope)
+        w += step
+        if np.abs(step).max() < 1e-9:
+            break
+    return Calibration(
+        features=FEATURES, mean=tuple(map(float, mean)), scale=tuple(map(float, scale)),
+        weights=tuple(map(float, w[:-1])), bias=float(w[-1]), n=len(values),
+    )

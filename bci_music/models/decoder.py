@@ -1,0 +1,167 @@
+"""The decoder: one window of EEG in, one unit vector in the generator's space out."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bci_music.messages import EMBEDDING_DIM, Embedding, UserError, Window
+from bci_music.models.adapter import RidgeAdapter
+from bci_music.models.calibration import Confidence
+from bci_music.models.device import Device, choose_device
+from bci_music.models.pack import DecoderConfig, Pack, PackManifest
+
+if TYPE_CHECKING:
+    from bci_music.eeg.montage import Montage
+    from bci_music.models.network import Network
+
+ENCODER_FILE = "encoder.safetensors"
+ADAPTER_FILE = "adapter.safetensors"
+ANCHORS_FILE = "library/prototypes.npy"
+
+
+class TooFewChannels(ValueError):
+    """Fewer usable channels than the pack asks for: the window counts as masked, nothing is decoded."""
+
+
+class Decoder:
+    """Encoder, head and adapter of a pack on one device.
+
+    The same window gives the same vector bit for bit on one machine with one thread count. Use `from_pack`.
+    """
+
+    def __init__(
+        self, network: Network, adapter: RidgeAdapter, confidence: Confidence, config: DecoderConfig, device: Device,
+        pack: Pack | None = None,
+    ):
+        self._network = network.to(device.torch).eval()
+        self._adapter = adapter
+        self._confidence = confidence
+        self._config = config
+        self._device = device
+        self._pack = pack
+
+    @classmethod
+    def from_pack(cls, name_or_dir: str | Path | Pack, device: str | None = None) -> Decoder:
+        """Open a verified pack and load it on a device ("cuda", "mps" or "cpu"; by default the fastest here)."""
+        pack = name_or_dir if isinstance(name_or_dir, Pack) else Pack.open(name_or_dir)
+        config = pack.manifest.decoder
+        chosen = choose_device(device, bf16=config.bf16)
+        from bci_music.models.network import Network
+
+        network = Network.load(pack.file(ENCODER_FILE), config)
+        adapter = RidgeAdapter.load(pack.file(ADAPTER_FILE))
+        if adapter.weights.shape != (config.head.shared, EMBEDDING_DIM):
+            raise UserError(
+                f"The adapter of pack {pack.name} maps {adapter.weights.shape}, expected "
+                f"({config.head.shared}, {EMBEDDING_DIM}): rebuild the pack."
+            )
+        anchors = np.load(pack.file(ANCHORS_FILE), allow_pickle=False) if pack.has(ANCHORS_FILE) else None
+        return cls(network, adapter, Confidence(pack.manifest.calibration, anchors), config, chosen, pack)
+
+    @property
+    def pack(self) -> Pack:
+        """The pack this came from."""
+        if self._pack is None:
+            raise ValueError("this decoder was not made from a pack")
+        return self._pack
+
+    @property
+    def manifest(self) -> PackManifest:
+        """The pack's manifest."""
+        return self.pack.manifest
+
+    @property
+    def montage(self) -> Montage:
+        """The electrode layout the windows must have."""
+        from bci_music.eeg.montage import Montage
+
+        return Montage.load(self.manifest.montage)
+
+    @property
+    def device_name(self) -> str:
+        """Device, threads and number format, for people."""
+        return self._device.name
+
+    def warm_up(self, times: int = 3) -> float:
+        """Decode noise so that the first real window is not the slow one; returns the last one's milliseconds."""
+        e = self._config.encoder
+        noise = np.random.default_rng(0).standard_normal((e.n_channels, e.n_times)).astype(np.float32)
+        return [self.decode_array(noise).decode_ms for _ in range(times)][-1]
+
+    def decode(self, window: Window, now: float) -> Embedding:
+        """Decode one window of the live chain; `now` is the LSL time at which that is done.
+
+        Raises
+        ------
+        TooFewChannels
+            A ValueError: fewer than `min_channels` channels are usable.
+        """
+        vector, attention, confidence, ms = self._run(window.samples, window.used)
+        return Embedding(
+            vector, attention, confidence, window.index, window.first_sample, window.last_sample, window.end_s,
+            made_s=now, decode_ms=ms, epoch=window.epoch,
+        )
+
+    def decode_array(self, samples: NDArray[np.float32], used: NDArray[np.bool_] | None = None) -> Embedding:
+        """Decode a preprocessed, z-scored array.
+
+        Parameters
+        ----------
+        samples : (n_channels, n_times) array
+            At the pack's rate, in the order of its montage.
+        used : (n_channels,) bool array, optional
+            Channels that are present and good; by default those that are finite and not flat.
+        """
+        samples = np.asarray(samples, np.float32)
+        if used is None:
+            used = np.isfinite(samples).all(1) & (samples.std(1) > 0)
+        vector, attention, confidence, ms = self._run(samples, used)
+        seconds = samples.shape[1] / self.manifest.signal.preprocess.sfreq_hz if self._pack else 0.0
+        return Embedding(vector, attention, confidence, 0, 0, samples.shape[1] - 1, seconds, made_s=seconds, decode_ms=ms)
+
+    def decode_many(self, samples: NDArray[np.float32], used: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+        """Decode a batch (B, C, T) with masks (B, C): raw outputs, unit vectors, attention and confidence."""
+        raw, attention = self._forward(samples, used)
+        return {
+            "raw": raw, "vector": _unit(raw), "attention": attention, "confidence": self._confidence(raw, attention),
+        }
+
+    def _run(
+        self, samples: NDArray[np.float32], used: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], float, float]:
+        began = time.perf_counter()
+        e = self._config.encoder
+        if samples.shape != (e.n_channels, e.n_times):
+            raise UserError(
+                f"A window of shape {samples.shape} came to the decoder, expected ({e.n_channels}, {e.n_times}): "
+                "prepare it with the pack's own SignalChain."
+            )
+        if int(used.sum()) < self._config.min_channels:
+            raise TooFewChannels(f"{int(used.sum())} usable channels, at least {self._config.min_channels} are needed")
+        raw, attention = self._forward(samples[None], used[None])
+        confidence = float(self._confidence(raw, attention)[0])
+        return _unit(raw)[0], attention[0], confidence, 1e3 * (time.perf_counter() - began)
+
+    def _forward(
+        self, samples: NDArray[np.float32], used: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        import torch
+
+        clean = np.where(used[:, :, None], samples, np.float32(0))  # a masked channel may hold NaN
+        x = torch.empty(clean.shape, dtype=torch.float32)  # torch's own memory: same alignment, same bits
+        x.copy_(torch.from_numpy(np.ascontiguousarray(clean, np.float32)))
+        mask = torch.tensor(used, dtype=torch.bool)
+        device = self._device
+        with torch.inference_mode(), torch.autocast(device.torch.type, torch.bfloat16, enabled=device.bf16):
+            shared, attention = self._network.infer(x.to(device.torch), mask.to(device.torch))
+        raw = self._adapter(shared.float().cpu().numpy())
+        return raw, attention.float().cpu().numpy()
+
+
+def _unit(raw: NDArray[np.float32]) -> NDArray[np.float32]:
+    return raw / np.maximum(np.linalg.norm(raw, axis=1, keepdims=True), np.float32(1e-12))

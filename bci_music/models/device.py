@@ -1,0 +1,70 @@
+"""Which device computes, in which number format, on how many threads."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bci_music.messages import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+MAX_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Device:
+    """A chosen device; `name` is for people."""
+
+    torch: torch.device
+    name: str
+    bf16: bool
+
+
+def choose_device(wanted: str | None = None, *, bf16: bool = False) -> Device:
+    """Choose cuda, else mps, else cpu; or the one that is wanted.
+
+    Parameters
+    ----------
+    wanted : str, optional
+        "cuda", "cuda:1", "mps" or "cpu".
+    bf16 : bool
+        Whether the model keeps its metrics in bfloat16; used only where the hardware multiplies it natively.
+    """
+    _quiet_spinning()
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    kind = (wanted or next(name for name, present in there.items() if present)).split(":")[0]
+    if not there.get(kind, False):
+        raise UserError(
+            f"There is no device {wanted!r} here: choose one of {', '.join(n for n, present in there.items() if present)}."
+        )
+    device = torch.device(wanted or kind)
+    if kind == "cpu":
+        _limit_threads()
+        fast = bf16 and bool(torch.cpu._is_avx512_bf16_supported())
+        return Device(device, f"{_processor()}, {torch.get_num_threads()} threads" + (", bf16" if fast else ""), fast)
+    if kind == "cuda":
+        return Device(device, torch.cuda.get_device_name(device), bf16 and torch.cuda.is_bf16_supported())
+    return Device(device, "Apple GPU (mps)", False)
+
+
+def _limit_threads() -> None:
+    """Keep torch's team small: sound, ingest and window want cores too. An OMP_NUM_THREADS of the user wins."""
+    import torch
+
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > MAX_THREADS:
+        torch.set_num_threads(MAX_THREADS)
+
+
+def _quiet_spinning() -> None:
+    """Waiting OpenMP threads sleep instead of spinning; read once, when torch is first loaded."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def _processor() -> str:
+    return f"cpu ({platform.machine() or 'unknown'})"

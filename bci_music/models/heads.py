@@ -1,0 +1,22 @@
+"""Alignment head: pooled features to the space EEG and music share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from bci_music.models.encoder import Encoded
+from bci_music.models.sizes import HeadConfig
+
+
+class PooledHead(nn.Module):
+    """CLS beside the mean of all tokens, through one hidden layer: (B, shared), not normalised."""
+
+    def __init__(self, dim: int, config: HeadConfig):
+        super().__init__()
+        self.config = config
+        self.layers = nn.Sequential(nn.Linear(2 * dim, config.hidden), nn.GELU(), nn.Linear(config.hidden, config.shared))
+
+    def forward(self, encoded: Encoded) -> Tensor:
+        """Pool and map."""
+        return self.layers(torch.cat([encoded.cls, encoded.times.mean(1)], dim=1))

@@ -1,0 +1,51 @@
+"""Encoder and head as one module that is saved and loaded as one safetensors file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bci_music.messages import UserError
+from bci_music.models.encoder import ChannelEncoder
+from bci_music.models.heads import PooledHead
+from bci_music.models.pack import DecoderConfig
+
+
+class Network(nn.Module):
+    """EEG windows to the shared space."""
+
+    def __init__(self, config: DecoderConfig, positions_m: NDArray[np.float64] | None = None):
+        super().__init__()
+        self.encoder = ChannelEncoder(config.encoder, positions_m)
+        self.head = PooledHead(config.encoder.dim, config.head)
+
+    def infer(self, x: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit shared vectors (B, shared) and channel attention (B, C) of windows (B, C, T) with masks (B, C)."""
+        encoded = self.encoder(x, used, return_attention=True)
+        assert encoded.attention is not None
+        return functional.normalize(self.head(encoded).float(), dim=1), encoded.attention
+
+    def save(self, path: str | Path) -> None:
+        """Write the weights in half precision."""
+        from safetensors.torch import save_file
+
+        save_file({name: t.detach().half().contiguous() for name, t in self.state_dict().items()}, str(path))
+
+    @classmethod
+    def load(cls, path: str | Path, config: DecoderConfig) -> Network:
+        """Build the network of `config` and fill it from what `save` wrote."""
+        from safetensors.torch import load_file
+
+        weights = load_file(str(path))
+        with torch.random.fork_rng(devices=[]):  # building draws random numbers: leave the caller's state alone
+            network = cls(config)
+        wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
+        if wanted != {name: tuple(t.shape) for name, t in weights.items()}:
+            raise UserError(f"The weights in {Path(path).name} do not fit the sizes in pack.yaml: rebuild the pack.")
+        network.load_state_dict({name: t.float() for name, t in weights.items()})
+        return network

@@ -1,0 +1,135 @@
+"""What is learned from: stretches of prepared EEG, each with the music heard in it, and batches drawn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Take:
+    """One listener hearing one stretch of one song.
+
+    Attributes
+    ----------
+    eeg : (n_channels, n_times) float16
+        Prepared EEG as the decoder's windows hold it.
+    used : (n_channels,) bool
+        Present and good channels.
+    song_start_s : float
+        Second of the song at the first sample.
+    """
+
+    eeg: NDArray[np.float16]
+    used: NDArray[np.bool_]
+    song: str
+    song_start_s: float
+    listener: str
+    recording: str
+
+
+@dataclass(frozen=True)
+class Music:
+    """One song as targets: `targets` (m, d) unit rows, one per `grid_s` of window start; `bands` (n, f) per 0.1 s."""
+
+    targets: NDArray[np.float32]
+    bands: NDArray[np.float32]
+    grid_s: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Windows with what was heard in them. `song` and `second` say which windows share their music."""
+
+    x: NDArray[np.float32]  # (B, C, T)
+    used: NDArray[np.bool_]  # (B, C)
+    target: NDArray[np.float32]  # (B, d)
+    bands: NDArray[np.float32]  # (B, slots, features)
+    song: NDArray[np.int64]  # (B,)
+    second: NDArray[np.float64]  # (B,) song second of the window's start
+
+
+BAND_STEP_S = 0.1
+BAND_LAG_S = 0.15  # a slot of EEG tells most about music this much earlier
+
+
+class Corpus:
+    """Takes and the music they belong to.
+
+    Parameters
+    ----------
+    takes : list of Take
+    music : mapping of song id to Music
+    sfreq_hz, n_times, patch
+        Rate of the EEG, samples of a window, samples of a time slot.
+    """
+
+    def __init__(self, takes: list[Take], music: dict[str, Music], *, sfreq_hz: float, n_times: int, patch: int):
+        self.takes = [take for take in takes if take.eeg.shape[1] >= n_times]
+        if not self.takes:
+            raise ValueError("no take is as long as one window")
+        self.music = music
+        self.songs = sorted(music)
+        self.sfreq_hz, self.n_times, self.patch = sfreq_hz, n_times, patch
+        self.grid_s = next(iter(music.values())).grid_s
+        self._places = [self._starts(take) for take in self.takes]
+        lengths = np.array([len(p) for p in self._places], float)
+        self._share = lengths / lengths.sum()
+
+    @property
+    def seconds(self) -> float:
+        """EEG in all takes."""
+        return sum(take.eeg.shape[1] for take in self.takes) / self.sfreq_hz
+
+    def draw(self, rng: np.random.Generator, size: int, jitter_s: float = 0.0) -> Batch:
+        """Draw windows at random; `jitter_s` shifts the EEG against the music a little."""
+        which = rng.choice(len(self.takes), size, p=self._share)
+        places = [(int(i), float(rng.choice(self._places[i]))) for i in which]
+        shift = np.rint(rng.uniform(-jitter_s, jitter_s, size) * self.sfreq_hz).astype(int)
+        return self.gather(places, shift)
+
+    def windows(self, hop_s: float) -> Iterator[tuple[int, float]]:
+        """All windows as (take, song second of the start), `hop_s` apart within each take."""
+        for i, starts in enumerate(self._places):
+            last = -np.inf
+            for start in starts:
+                if start - last >= hop_s - 1e-6:
+                    yield i, float(start)
+                    last = start
+
+    def gather(self, places: list[tuple[int, float]], shift: NDArray[np.int64] | None = None) -> Batch:
+        """Cut the windows at these places."""
+        x = np.empty((len(places), self.takes[0].eeg.shape[0], self.n_times), np.float32)
+        for row, (i, start) in enumerate(places):
+            take = self.takes[i]
+            first = round((start - take.song_start_s) * self.sfreq_hz) + (0 if shift is None else int(shift[row]))
+            first = min(max(first, 0), take.eeg.shape[1] - self.n_times)
+            x[row] = take.eeg[:, first : first + self.n_times]
+        music = [(self.music[self.takes[i].song], start) for i, start in places]
+        return Batch(
+            x=x,
+            used=np.stack([self.takes[i].used for i, _ in places]),
+            target=np.stack([m.targets[round(start / m.grid_s)] for m, start in music]),
+            bands=np.stack([self._bands(m, start) for m, start in music]),
+            song=np.array([self.songs.index(self.takes[i].song) for i, _ in places]),
+            second=np.array([start for _, start in places]),
+        )
+
+    def _bands(self, music: Music, start: float) -> NDArray[np.float32]:
+        """Band features of each time slot, (slots, steps per slot * features)."""
+        n_slots = self.n_times // self.patch
+        per_slot = round(self.patch / self.sfreq_hz / BAND_STEP_S)
+        first = round((start - BAND_LAG_S) / BAND_STEP_S)
+        rows = np.clip(first + np.arange(n_slots * per_slot), 0, len(music.bands) - 1)
+        return music.bands[rows].reshape(n_slots, -1)
+
+    def _starts(self, take: Take) -> NDArray[np.float64]:
+        """Window starts on the target grid, in song seconds."""
+        length = (take.eeg.shape[1] - self.n_times) / self.sfreq_hz
+        first = int(np.ceil(take.song_start_s / self.grid_s - 1e-6))
+        last = int(np.floor((take.song_start_s + length) / self.grid_s + 1e-6))
+        last = min(last, len(self.music[take.song].targets) - 1)
+        return np.arange(first, last + 1) * self.grid_s

@@ -1,0 +1,147 @@
+"""The training loop: schedule, moving average, checkpoints, log. What is learned is the caller's `step`."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from bci_music.config import Config
+
+
+class LoopConfig(Config):
+    """How long and how fast to learn."""
+
+    steps: int = Field(2000, ge=1)
+    lr: float = Field(1e-3, gt=0)
+    warmup: int = Field(50, ge=0)
+    final_share: float = Field(0.02, ge=0, le=1)  # of the learning rate, at the end of the cosine
+    weight_decay: float = Field(0.05, ge=0)
+    clip: float = Field(1.0, gt=0)
+    ema: float = Field(0.995, ge=0, lt=1)
+    bf16: bool = True
+    checkpoint_every: int = Field(100, ge=1)
+    watch_every: int = Field(200, ge=1)
+
+
+class Loop:
+    """Run steps that can be stopped and resumed.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Everything that learns.
+    step : callable
+        ``(module, step_number) -> (loss, figures)``; draws its data from the step number, so that a resumed run
+        continues with the draws it would have made.
+    directory : Path
+        Holds `checkpoint.pt` and `log.jsonl`.
+    watch : callable, optional
+        ``(averaged_module) -> figures``, called now and then.
+    report : callable, optional
+        Gets ``(step, figures)`` after every step, e.g. to move a progress bar.
+    """
+
+    def __init__(
+        self, module: nn.Module, step: Callable[[nn.Module, int], tuple[Tensor, dict[str, float]]], config: LoopConfig,
+        directory: Path, *, device: str = "cpu", watch: Callable[[nn.Module], dict[str, float]] | None = None,
+        report: Callable[[int, dict[str, float]], None] | None = None,
+    ):
+        self.module = module.to(device)
+        self.averaged = copy.deepcopy(self.module).eval().requires_grad_(False)
+        self.config = config
+        self.directory = directory
+        self.at = 0
+        self._step, self._watch, self._report, self._device = step, watch, report, device
+        self._optimizer = torch.optim.AdamW(_groups(self.module, config.weight_decay), lr=config.lr, betas=(0.9, 0.98))
+        directory.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.directory / "checkpoint.pt"
+
+    def resume(self) -> int:
+        """Continue from the checkpoint if there is one; returns the step."""
+        if self._checkpoint.is_file():
+            saved = torch.load(self._checkpoint, weights_only=True, map_location=self._device)
+            self.module.load_state_dict(saved["module"])
+            self.averaged.load_state_dict(saved["averaged"])
+            self._optimizer.load_state_dict(saved["optimizer"])
+            self.at = int(saved["step"])
+        return self.at
+
+    def run(self, until: Callable[[], bool] = lambda: False) -> nn.Module:
+        """Step until the end, or until `until()`; returns the averaged module."""
+        c = self.config
+        while self.at < c.steps and not until():
+            began = time.perf_counter()
+            figures = self._one()
+            self.at += 1
+            figures |= {"seconds": round(time.perf_counter() - began, 3)}
+            if self._watch and (self.at % c.watch_every == 0 or self.at == c.steps):
+                figures |= self._watch(self.averaged)
+            self._log(figures)
+            if self.at % c.checkpoint_every == 0 or self.at == c.steps:
+                self.save()
+        return self.averaged
+
+    def save(self) -> None:
+        """Write a checkpoint in one move, so that an interrupted write leaves the last one whole."""
+        part = self._checkpoint.with_suffix(".part")
+        state = {
+            "module": self.module.state_dict(), "averaged": self.averaged.state_dict(),
+            "optimizer": self._optimizer.state_dict(), "step": self.at,
+        }
+        torch.save(state, part)
+        part.replace(self._checkpoint)
+
+    def _one(self) -> dict[str, float]:
+        c = self.config
+        rate = c.lr * learning_share(self.at, c)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self.module.train()
+        with torch.autocast(self._device.split(":")[0], torch.bfloat16, enabled=c.bf16):
+            loss, figures = self._step(self.module, self.at)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.module.parameters(), c.clip)
+        self._optimizer.step()
+        self._average()
+        return {"loss": float(loss.detach()), "lr": rate} | figures
+
+    def _average(self) -> None:
+        keep = min(self.config.ema, (1 + self.at) / (10 + self.at))
+        with torch.no_grad():
+            for mean, new in zip(self.averaged.parameters(), self.module.parameters(), strict=True):
+                mean.lerp_(new, 1.0 - keep)
+
+    def _log(self, figures: dict[str, float]) -> None:
+        with (self.directory / "log.jsonl").open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps({"step": self.at} | figures) + "\n")
+        if self._report:
+            self._report(self.at, figures)
+
+
+def learning_share(step: int, config: LoopConfig) -> float:
+    """Warm up linearly, then a cosine down to `final_share`."""
+    if step < config.warmup:
+        return (step + 1) / config.warmup
+    done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.final_share + (1 - config.final_share) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def _groups(module: nn.Module, weight_decay: float) -> list[dict]:
+    """No decay on vectors and scalars."""
+    learning = [p for p in module.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in learning if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in learning if p.ndim < 2], "weight_decay": 0.0},
+    ]
