@@ -1,0 +1,84 @@
+"""The one door for files: XDF by pyxdf, everything else by MNE, or one sentence why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bci_music.data.session import Session
+from bci_music.messages import UserError
+
+READABLE = "XDF, EDF, BDF, GDF, FIF, EEGLAB .set, BrainVision .vhdr, EGI .mff, CNT and other raw formats of MNE"
+_PARTNERS = {".fdt": ".set", ".vmrk": ".vhdr", ".amrk": ".ahdr"}
+_REFUSED = {".txt", ".asc", ".snirf"}  # MNE would try a reader for something other than EEG
+
+
+def open_session(path: str | Path, stream: str | None = None) -> Session:
+    """Open a recording.
+
+    Parameters
+    ----------
+    path : path
+        XDF or anything MNE reads.
+    stream : str, optional
+        Name, source id or id of the EEG stream, for XDF files with several.
+
+    Raises
+    ------
+    UserError
+        When the file cannot be opened or holds no EEG.
+    """
+    path = check_path(path)
+    if is_xdf(path):
+        from bci_music.data.xdf import open_xdf
+
+        return open_xdf(path, stream)
+    from bci_music.data.mne_files import open_mne
+
+    return open_mne(path)
+
+
+def is_xdf(path: Path) -> bool:
+    """Whether the name says XDF."""
+    return path.suffix.lower() in (".xdf", ".xdfz") or path.name.lower().endswith(".xdf.gz")
+
+
+def check_path(path: str | Path) -> Path:
+    """Refuse what cannot be a recording before any reader is loaded."""
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"There is no file {path}: give the path of a recording ({READABLE}).")
+    if path.is_file() and path.stat().st_size == 0:
+        raise UserError(f"{path.name} is empty (0 bytes): the recording was never written; give another file.")
+    suffix = path.suffix.lower()
+    if is_xdf(path):
+        return path
+    if partner := _partner(path, suffix):
+        raise UserError(f"{path.name} is only a part of a recording: open {partner.name} beside it.")
+    if suffix == ".eeg" and not _is_nihon(path):
+        raise UserError(f"{path.name} holds samples without a header: open its .vhdr file, which is missing here.")
+    if not _mne_reads(path):
+        raise UserError(f"{path.name} is not of a kind that can be opened ({READABLE}): convert it to one of these.")
+    return path
+
+
+def _partner(path: Path, suffix: str) -> Path | None:
+    """Return the file a person meant when giving one that belongs to it."""
+    if suffix in _PARTNERS:
+        return path.with_suffix(_PARTNERS[suffix])
+    header = path.with_suffix(".vhdr")
+    return header if suffix == ".eeg" and header.exists() else None
+
+
+def _is_nihon(path: Path) -> bool:
+    return path.with_suffix(".21E").exists() or path.with_suffix(".pnt").exists()
+
+
+def _mne_reads(path: Path) -> bool:
+    """Whether MNE knows the suffix, for a file or for the folder formats it has."""
+    if path.suffix.lower() in _REFUSED:
+        return False
+    if path.is_dir() and path.suffix.lower() not in (".mff", ".ds", ".mefd", ".data"):
+        return False
+    from mne.io._read_raw import split_name_ext
+
+    return split_name_ext(str(path))[1] is not None

@@ -1,0 +1,172 @@
+"""One recording as the rest of the program sees it: µV, time-first, with its markers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SEAM_S = 0.3  # a break whose length is not known is shown as this much missing time: more than any filled gap
+_LATTICE = 2.0**20  # stamps per second that a double holds exactly up to 2**33 s
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A marker or annotation, on the clock of the session's samples."""
+
+    time_s: float
+    text: str
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HeardSpan:
+    """Music that was heard: `song_start_s` is the position in the song at `start_s`."""
+
+    start_s: float
+    stop_s: float
+    song: str
+    title: str
+    song_start_s: float
+
+    def song_position_s(self, time_s: float) -> float:
+        """Position in the song at `time_s` of the session's clock."""
+        return self.song_start_s + time_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One recording.
+
+    Attributes
+    ----------
+    samples_uv : (n_times, n_channels) float32
+        EEG in µV; NaN where the file has NaN.
+    times_s : (n_times,) float64
+        Stamp of each row as recorded, clock-corrected but not de-jittered: gaps stay gaps.
+        XDF keeps the recording computer's LSL clock, other formats start at 0.
+    events : tuple of Event
+        Markers of all marker streams, or annotations, by time.
+    notes : tuple of str
+        What a reader should know: doubtful things met while opening, in sentences.
+    set_aside : tuple of str
+        Channels that are no EEG, as ``"label (type)"``.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    sfreq_hz: float
+    samples_uv: NDArray[np.float32]
+    times_s: NDArray[np.float64]
+    events: tuple[Event, ...] = ()
+    simulated: bool = False
+    positions_m: NDArray[np.float64] | None = None
+    path: Path | None = None
+    set_aside: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    unit: str = "µV"
+    source_id: str = ""
+
+    def __post_init__(self):
+        n, channels = self.samples_uv.shape
+        if self.samples_uv.dtype != np.float32:
+            raise ValueError(f"a Session holds float32 µV, got {self.samples_uv.dtype}")
+        if self.times_s.shape != (n,) or len(self.labels) != channels:
+            raise ValueError(
+                f"a Session of {n} rows by {channels} channels needs as many times and labels, "
+                f"got {self.times_s.shape} and {len(self.labels)}"
+            )
+
+    @property
+    def n_channels(self) -> int:
+        """EEG channels."""
+        return len(self.labels)
+
+    @property
+    def duration_s(self) -> float:
+        """From the first stamp to one sample after the last."""
+        return float(self.times_s[-1] - self.times_s[0]) + 1.0 / self.sfreq_hz if len(self.times_s) else 0.0
+
+    def heard(self) -> tuple[HeardSpan, ...]:
+        """Songs heard, from the JSON song markers among the events."""
+        end_s = float(self.times_s[-1]) + 1.0 / self.sfreq_hz if len(self.times_s) else 0.0
+        return heard_spans(self.events, end_s)
+
+    def marks(self) -> NDArray[np.uint8]:
+        """(n_times,) marks the live path would give these rows: BREAK after a long gap, BURST in a burst."""
+        from bci_music.data.rows import session_marks
+
+        return session_marks(self)
+
+    def segments(self) -> tuple[tuple[int, int], ...]:
+        """Row ranges ``(start, stop)`` between breaks."""
+        from bci_music.messages import BREAK
+
+        starts = np.flatnonzero(self.marks() & BREAK)
+        edges = [0, *starts[starts > 0].tolist(), len(self.times_s)]
+        return tuple((a, b) for a, b in pairwise(edges) if b > a)
+
+
+def song_marker(song: str | None, title: str = "", song_start_s: float = 0.0) -> str:
+    """Text of a song marker; `song` None says that the music has ended."""
+    if song is None:
+        return json.dumps({"song": None})
+    return json.dumps({"song": song, "title": title, "song_start_s": song_start_s})
+
+
+def heard_spans(events: Iterable[Event], end_s: float) -> tuple[HeardSpan, ...]:
+    """Read the song markers among `events`; a song that never ended stops at `end_s`."""
+    spans: list[HeardSpan] = []
+    playing: tuple[float, str, str, float] | None = None
+    for event in sorted(events, key=lambda e: e.time_s):
+        marker = parse_song_marker(event.text)
+        if marker is None:
+            continue
+        if playing is not None and event.time_s > playing[0]:
+            spans.append(HeardSpan(playing[0], event.time_s, *playing[1:]))
+        playing = None if marker[0] is None else (event.time_s, marker[0], marker[1], marker[2])
+    if playing is not None and end_s > playing[0]:
+        spans.append(HeardSpan(playing[0], end_s, *playing[1:]))
+    return tuple(spans)
+
+
+def parse_song_marker(text: str) -> tuple[str | None, str, float] | None:
+    """``(song, title, song_start_s)`` of a song marker, or None if `text` is something else."""
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        values = json.loads(text)
+        if not isinstance(values, dict) or "song" not in values:
+            return None
+        song = None if values["song"] is None else str(values["song"])
+        return song, str(values.get("title") or ""), float(values.get("song_start_s") or 0)
+    except (ValueError, TypeError):
+        return None
+
+
+def heard_song(spans: Iterable[HeardSpan], start_s: float, stop_s: float) -> str | None:
+    """Return the song heard for most, and at least half, of a window; None if there is none."""
+    heard: dict[str, float] = {}
+    for span in spans:
+        overlap = min(stop_s, span.stop_s) - max(start_s, span.start_s)
+        if overlap > 0:
+            heard[span.song] = heard.get(span.song, 0.0) + overlap
+    song = max(heard, key=lambda s: heard[s], default=None)
+    return song if song is not None and heard[song] >= 0.5 * (stop_s - start_s) else None
+
+
+def on_lattice(times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round stamps to 2**-20 s (1 µs).
+
+    On that lattice adding a replay's start time is exact, so every replay makes the same decisions
+    about gaps as the offline path, whatever the clock says.
+    """
+    return np.round(np.asarray(times_s, np.float64) * _LATTICE) / _LATTICE

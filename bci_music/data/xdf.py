@@ -1,0 +1,247 @@
+"""XDF files: read by pyxdf, chosen and typed here.
+
+Clock offsets are applied, stamps are *not* de-jittered: pyxdf's de-jittering draws one straight line through
+everything up to 500 samples of silence, which would hide the very holes that the live path marks. What comes out
+is what an inlet would have delivered, so the same stamp grid sees the same gaps live and offline.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bci_music.data.channels import split_channels, uv_per_unit
+from bci_music.data.session import Event, Session
+from bci_music.messages import UserError
+
+_MARKER_WORDS = ("marker", "event", "stim", "trigger", "annotation")
+
+
+@dataclass(frozen=True)
+class XdfStream:
+    """One stream of a file. `values` is (n, n_channels) numeric, or a list of rows of strings."""
+
+    stream_id: int
+    name: str
+    kind: str
+    source_id: str
+    channel_format: str
+    nominal_hz: float
+    labels: tuple[str, ...]
+    types: tuple[str, ...]
+    units: tuple[str, ...]
+    positions_m: NDArray[np.float64] | None
+    simulated: bool
+    times_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    values: Any = None
+    has_labels: bool = True
+
+    @property
+    def text(self) -> bool:
+        """Whether the stream carries strings."""
+        return self.channel_format == "string"
+
+    @property
+    def is_eeg(self) -> bool:
+        """Whether this can be EEG at all: numbers at a steady rate, and called EEG by its type or its channels."""
+        if self.text or self.nominal_hz <= 0 or not self.labels:
+            return False
+        if self.kind.lower() == "eeg":
+            return True
+        return self.kind.lower() in ("", "data", "signal") and sum(t.lower() == "eeg" for t in self.types) >= 1
+
+    @property
+    def is_markers(self) -> bool:
+        """Whether the samples are events: strings, or single numbers at no rate in a stream called markers."""
+        named = any(word in self.kind.lower() for word in _MARKER_WORDS)
+        return self.text or (self.nominal_hz == 0 and len(self.labels) == 1 and named)
+
+    def describe(self) -> str:
+        """Name and kind as a person would choose by."""
+        return f"{self.name!r} ({self.kind or 'no type'}, {len(self.labels)} channels, id {self.stream_id})"
+
+
+def read_xdf(
+    path: Path, keep: Callable[[XdfStream], bool] = lambda stream: True
+) -> tuple[list[XdfStream], tuple[str, ...]]:
+    """Read all streams, with the values of those that `keep` wants, and what pyxdf complained about."""
+    import pyxdf
+
+    headers: dict[int, XdfStream] = {}
+
+    def thin(values: Any, stamps: Any, header: Any, stream_id: int) -> tuple[Any, Any, Any]:
+        """Drop what is not wanted chunk by chunk, so that memory holds only what is."""
+        if stream_id not in headers:
+            headers[stream_id] = _header(header, stream_id)
+        if not isinstance(values, list):
+            if not keep(headers[stream_id]):
+                values = values[:, :0]
+            elif values.dtype == np.float64:
+                values = values.astype(np.float32)
+        return values, stamps, header
+
+    with _complaints() as notes:
+        try:
+            raw, _ = pyxdf.load_xdf(str(path), dejitter_timestamps=False, on_chunk=thin)
+        except Exception as error:  # damaged bytes raise whatever the parser trips over
+            raise UserError(
+                f"{path.name} cannot be read as XDF ({_words(error)}): it is damaged or no XDF; record it again."
+            ) from error
+    streams = []
+    for item in raw:
+        head = _header(item, item["info"]["stream_id"])
+        times = np.asarray(item["time_stamps"], np.float64)
+        streams.append(XdfStream(**{**head.__dict__, "times_s": times, "values": item["time_series"]}))
+    return streams, tuple(notes)
+
+
+def open_xdf(path: Path, stream: str | None = None) -> Session:
+    """Open the EEG stream of an XDF file; `stream` names it (name, source id or id) where there are several."""
+    streams, notes = read_xdf(path, keep=lambda s: s.is_eeg or s.is_markers)
+    eeg = choose_eeg(streams, stream, path.name)
+    columns, aside = split_channels(list(eeg.labels), list(eeg.types))
+    if not columns:
+        there = ", ".join(aside[:6])
+        raise UserError(f"Stream {eeg.name!r} in {path.name} holds only {there}: give a recording of EEG.")
+    samples, unit, more = _microvolts(eeg, columns)
+    positions = None if eeg.positions_m is None else eeg.positions_m[columns]
+    if not eeg.has_labels:
+        more.append(f"stream {eeg.name!r} names no channels: they are called {eeg.labels[0]} to {eeg.labels[-1]}")
+    return Session(
+        name=eeg.name or path.stem, labels=tuple(eeg.labels[c] for c in columns), sfreq_hz=eeg.nominal_hz,
+        samples_uv=samples, times_s=eeg.times_s, events=_events(streams), simulated=eeg.simulated,
+        positions_m=positions, path=path, set_aside=aside, notes=notes + tuple(more), unit=unit,
+        source_id=eeg.source_id,
+    )  # fmt: skip
+
+
+def choose_eeg(streams: list[XdfStream], wanted: str | None, where: str) -> XdfStream:
+    """Pick the EEG stream, or say in one sentence why that cannot be done."""
+    if not streams:
+        raise UserError(f"{where} holds no stream: the recorder found none, or the file was cut off; record it again.")
+    eeg = [s for s in streams if s.is_eeg]
+    if wanted is not None:
+        eeg = [s for s in streams if wanted in (s.name, s.source_id, str(s.stream_id)) and s.is_eeg]
+        if not eeg:
+            there = ", ".join(s.describe() for s in streams)
+            raise UserError(f"{where} has no EEG stream {wanted!r}: it holds {there}.")
+    if not eeg:
+        there = ", ".join(s.describe() for s in streams[:6])
+        raise UserError(f"{where} holds no EEG stream, only {there}: give a recording whose stream type is EEG.")
+    full = [s for s in eeg if len(s.times_s) > 1]
+    if not full:
+        names = ", ".join(s.describe() for s in eeg)
+        raise UserError(f"The EEG stream of {where} has fewer than 2 samples: {names} was recorded without its data.")
+    if len(full) > 1:
+        names = ", ".join(s.describe() for s in full)
+        raise UserError(f"{where} holds several EEG streams, {names}: choose one with --stream NAME or ID.")
+    return full[0]
+
+
+def _microvolts(stream: XdfStream, columns: list[int]) -> tuple[NDArray[np.float32], str, list[str]]:
+    """Select `columns` as float32 µV, scaled as the live source scales, with the unit and what is doubtful."""
+    notes: list[str] = []
+    values = stream.values if len(columns) == len(stream.labels) else stream.values[:, columns]
+    samples = np.ascontiguousarray(values, np.float32)
+    units = [stream.units[c] for c in columns]
+    scales = [uv_per_unit(u) for u in units]
+    if any(s is None for s in scales):
+        odd = sorted({u or "no unit" for u, s in zip(units, scales, strict=True) if s is None})
+        notes.append(f"stream {stream.name!r} states {', '.join(odd)} where a voltage is expected: read as µV")
+    factors = np.array([1.0 if s is None else s for s in scales], np.float32)
+    if (factors != 1.0).any():
+        samples = samples * factors
+    return samples, units[0] or "µV", notes
+
+
+def _events(streams: list[XdfStream]) -> tuple[Event, ...]:
+    """Collect the samples of all marker streams by time."""
+    found = []
+    for stream in streams:
+        if not stream.is_markers:
+            continue
+        for time_s, row in zip(stream.times_s, stream.values, strict=True):
+            text = " ".join(str(part) for part in np.atleast_1d(np.asarray(row, object)) if part not in (None, ""))
+            if text:
+                found.append(Event(float(time_s), text))
+    return tuple(sorted(found, key=lambda e: e.time_s))
+
+
+def _header(item: Any, stream_id: int) -> XdfStream:
+    """Typed header; damaged files lack any field, so every one has a default."""
+    info = item["info"]
+    n_channels = int(_first(info, "channel_count") or 0)
+    desc = _branch(info, "desc")
+    listed = [c for c in (_branch(desc, "channels").get("channel") or []) if isinstance(c, dict)]
+    has_labels = len(listed) == n_channels and all(_first(c, "label") for c in listed)
+    if len(listed) != n_channels:
+        listed = [{} for _ in range(n_channels)]
+    labels = [_first(c, "label") or f"ch{i + 1}" for i, c in enumerate(listed)]
+    return XdfStream(
+        stream_id=int(stream_id), name=_first(info, "name"), kind=_first(info, "type"),
+        source_id=_first(info, "source_id"), channel_format=_first(info, "channel_format"),
+        nominal_hz=float(_first(info, "nominal_srate") or 0), labels=tuple(labels),
+        types=tuple(_first(c, "type") for c in listed), units=tuple(_first(c, "unit") for c in listed),
+        positions_m=_positions(listed), simulated=_first(desc, "simulated").lower() == "true", has_labels=has_labels,
+    )  # fmt: skip
+
+
+def _positions(listed: list[Any]) -> NDArray[np.float64] | None:
+    """(n_channels, 3) m from the millimetres in the header; None if no channel has a usable place."""
+    places = np.full((len(listed), 3), np.nan)
+    for row, channel in enumerate(listed):
+        location = _branch(channel, "location")
+        try:
+            places[row] = [float(_first(location, axis)) / 1000.0 for axis in "XYZ"]
+        except ValueError:
+            continue
+    return places if np.isfinite(places).any() else None
+
+
+def _first(node: Any, key: str) -> str:
+    """First text under `key` of pyxdf's dict of lists, or an empty string."""
+    values = node.get(key) if isinstance(node, dict) else None
+    value = values[0] if isinstance(values, list) and values else None
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _branch(node: Any, key: str) -> dict[str, Any]:
+    """First element under `key`, or an empty one."""
+    values = node.get(key) if isinstance(node, dict) else None
+    value = values[0] if isinstance(values, list) and values else None
+    return value if isinstance(value, dict) else {}
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """Collect what pyxdf logs as warnings, instead of letting it reach the terminal."""
+    notes: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            text = record.getMessage()
+            if "Segments and clock-segments differ" not in text:  # always so without de-jittering
+                notes.append(f"pyxdf: {text}")
+
+    logger = logging.getLogger("pyxdf.pyxdf")
+    handler, propagate, level = Collector(logging.WARNING), logger.propagate, logger.level
+    logger.addHandler(handler)
+    logger.propagate = False
+    logger.setLevel(logging.WARNING)
+    try:
+        yield notes
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+        logger.setLevel(level)
