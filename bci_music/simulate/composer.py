@@ -1,0 +1,179 @@
+"""Fourteen songs, composed from their seeds and rendered in NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bci_music.messages import UserError
+from bci_music.simulate import songs_acoustic as acoustic
+from bci_music.simulate import songs_electric as electric
+from bci_music.simulate.instruments import INSTRUMENTS, RATE_HZ, WIDE, Wave
+from bci_music.simulate.mastering import master, reverb
+from bci_music.simulate.percussion import SOUNDS
+from bci_music.simulate.score import Note, SongSpec, write_score
+
+SONGS: tuple[SongSpec, ...] = (
+    electric.NIGHT_BUS, acoustic.PAPER_BIRDS, electric.LOW_TIDE, acoustic.LANTERN, electric.NEON_TRAM,
+    acoustic.ASH_WALTZ, electric.MORNING_LOOP, acoustic.HOLLOW_DRUM, electric.COPPER_SKY, acoustic.SALT_ROAD,
+    acoustic.RAIN_TEMPLE, electric.ORBIT_9, electric.CINDER_BLUES, acoustic.GLASS_SAMBA,
+)
+SONG_SECONDS = 120.0
+TRAIN_SECONDS = (0.0, 80.0)  # song seconds that training may hear
+HELD_OUT_SECONDS = (84.0, 120.0)  # song seconds of the sample recording and the tests: never used for training
+_SECTION_GAIN = {"I": 0.78, "A": 0.9, "B": 1.0, "C": 0.82}
+
+
+@dataclass(frozen=True)
+class Song:
+    """A rendered song.
+
+    Attributes
+    ----------
+    samples : (n, 2) float32 at `sfreq_hz`
+    beats_s, bars_s : (k,) float64
+        Times of the beats and of the bar lines.
+    """
+
+    samples: NDArray[np.float32]
+    sfreq_hz: float
+    spec: SongSpec
+    beats_s: NDArray[np.float64]
+    bars_s: NDArray[np.float64]
+
+
+def song_spec(song_id: str) -> SongSpec:
+    """Specification of a song by its id."""
+    for spec in SONGS:
+        if spec.id == song_id:
+            return spec
+    raise UserError(f"There is no song {song_id!r}: choose one of {', '.join(s.id for s in SONGS)}.")
+
+
+def compose(song_id: str, seconds: float = SONG_SECONDS, sfreq_hz: float = RATE_HZ) -> Song:
+    """Compose and render one song.
+
+    Parameters
+    ----------
+    song_id : str
+        One of the ids in `SONGS`.
+    seconds : float
+        Length; the music is the same for any length up to its master level and the closing fade.
+    sfreq_hz : float
+        Rate of the result; rendering is always at 48 kHz.
+
+    Returns
+    -------
+    Song
+        The same bytes for the same arguments on one machine.
+    """
+    spec = song_spec(song_id)
+    mix = master(_render(spec, write_score(spec, seconds), seconds))
+    if sfreq_hz != RATE_HZ:
+        import soxr
+
+        mix = soxr.resample(mix.T, RATE_HZ, sfreq_hz).T
+    return Song(
+        np.ascontiguousarray(mix.T), sfreq_hz, spec,
+        np.arange(0, seconds, spec.beat_s), np.arange(0, seconds, spec.bar_s),
+    )
+
+
+@lru_cache(maxsize=len(SONGS))
+def mono_16k(song_id: str) -> NDArray[np.float32]:
+    """The whole song as (n,) float32 at 16 kHz, kept in memory: what listeners and embedders hear. Read-only."""
+    import soxr
+
+    samples = compose(song_id).samples.mean(1)
+    mono = np.asarray(soxr.resample(samples, RATE_HZ, 16_000), np.float32)
+    mono.flags.writeable = False
+    return mono
+
+
+def _render(spec: SongSpec, score: list[Note], seconds: float) -> NDArray[np.float32]:
+    """Place every note's waveform; return the wet mix as (2, n)."""
+    n = int(seconds * RATE_HZ)
+    straight, ducked = np.zeros((2, n), np.float32), np.zeros((2, n), np.float32)
+    send = np.zeros(n, np.float32)
+    takes: dict[tuple[str, int, int], tuple[Wave, Wave]] = {}
+    for note in score:
+        part = spec.parts[note.part]
+        left, right = _take(takes, part.instrument, part.role == "drums", note)
+        loud = note.velocity * 10 ** (part.gain_db / 20) * _section_gain(spec, note.start_s)
+        angle = (part.pan + 1) * np.pi / 4
+        strokes = [(note.start_s, loud)]
+        if part.echo:
+            beats, fall = part.echo
+            strokes += [(note.start_s + k * beats * spec.beat_s, loud * fall ** k) for k in (1, 2, 3)]
+        target = ducked if part.duck else straight
+        for start_s, gain in strokes:
+            first = int(start_s * RATE_HZ)
+            stop = min(n, first + left.size)
+            if stop <= first:
+                continue
+            cut = stop - first
+            target[0, first:stop] += np.float32(gain * np.cos(angle) * 1.2) * left[:cut]
+            target[1, first:stop] += np.float32(gain * np.sin(angle) * 1.2) * right[:cut]
+            send[first:stop] += np.float32(gain * part.send) * left[:cut]
+    mix = straight + ducked * _pump(spec, score, n)
+    mix += reverb(send, spec.reverb_s, spec.seed) * np.float32(2.2)
+    return mix * _ending(n)
+
+
+def _take(takes: dict, instrument: str, drum: bool, note: Note) -> tuple[Wave, Wave]:
+    """The note's waveform for left and right, rendered once per pitch and length."""
+    key = (instrument, note.pitch, 0 if drum else round(note.seconds * 100))
+    if key not in takes:
+        if drum:
+            wave = SOUNDS[instrument]()
+            takes[key] = (wave, wave)
+        else:
+            freq = 440.0 * 2 ** ((note.pitch - 69) / 12)
+            play = INSTRUMENTS[instrument]
+            sounding = max(0.05, key[2] / 100)
+            left = play(freq, sounding)
+            right = play(freq * 1.0011, sounding) if instrument in WIDE else left
+            takes[key] = (left, right)
+    return takes[key]
+
+
+def _section_gain(spec: SongSpec, start_s: float) -> float:
+    """Sections differ in loudness."""
+    return _SECTION_GAIN[_sections(spec)[min(int(start_s / spec.bar_s + 1e-6), len(_sections(spec)) - 1)]]
+
+
+_SECTIONS: dict[str, str] = {}
+
+
+def _sections(spec: SongSpec) -> str:
+    """One section letter per bar, long enough for any song we render."""
+    if spec.id not in _SECTIONS:
+        from bci_music.simulate.score import lay_out
+
+        _SECTIONS[spec.id] = "".join(bar.section for bar in lay_out(spec, 600.0))
+    return _SECTIONS[spec.id]
+
+
+def _pump(spec: SongSpec, score: list[Note], n: int) -> NDArray[np.float32]:
+    """Gain that dips at each kick, so that low voices give way to it."""
+    gain = np.ones(n, np.float32)
+    t = np.arange(int(0.26 * RATE_HZ)) / RATE_HZ
+    dip = (1 - 0.55 * np.minimum(1, t / 0.006) * np.exp(-t * 11) * np.minimum(1, (0.26 - t) / 0.05)).astype(np.float32)
+    for note in score:
+        if spec.parts[note.part].instrument in {"kick", "thump", "soft kick"}:
+            first = int(note.start_s * RATE_HZ)
+            stop = min(n, first + dip.size)
+            if stop > first:
+                gain[first:stop] = np.minimum(gain[first:stop], dip[:stop - first])
+    return gain
+
+
+def _ending(n: int) -> NDArray[np.float32]:
+    """A closing fade of 1.5 s."""
+    fade = min(n // 4, int(1.5 * RATE_HZ))
+    gain = np.ones(n, np.float32)
+    gain[n - fade:] = 0.5 + 0.5 * np.cos(np.pi * np.arange(fade) / fade)
+    return gain

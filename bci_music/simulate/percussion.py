@@ -1,0 +1,89 @@
+"""Unpitched percussion: one stroke as a mono waveform, (n,) float32 at 48 kHz."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import butter, sosfilt
+
+from bci_music.simulate.instruments import RATE_HZ, Wave
+
+
+def _decay(seconds: float, rate: float, attack_s: float = 0.001) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Time axis and an exponential fall that starts with a short rise and ends at zero."""
+    t = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
+    level = np.exp(-rate * t) * np.minimum(1, t / attack_s)
+    return t, level * np.minimum(1, (seconds - t) / 0.02)
+
+
+def _noise(n: int, seed: int, low_hz: float, high_hz: float) -> NDArray[np.float64]:
+    raw = np.random.default_rng(seed).standard_normal(n)
+    wave = sosfilt(butter(2, [low_hz, high_hz], btype="band", fs=RATE_HZ, output="sos"), raw)
+    return wave / np.abs(wave).max()
+
+
+def drum(seconds: float, low_hz: float, high_hz: float, bend: float, decay: float, click: float = 0.1,
+         seed: int = 1) -> Wave:
+    """A skin: a tone bending from `high_hz` down to `low_hz`, with a click."""
+    t, level = _decay(seconds, decay, 0.002)
+    phase = 2 * np.pi * (low_hz * t + (high_hz - low_hz) / bend * (1 - np.exp(-bend * t)))
+    tick = click * _noise(t.size, seed, 900, 5000) * np.exp(-t * 130) * np.minimum(1, t / 0.001)
+    return (np.tanh(1.4 * np.sin(phase) * level) * 0.9 + tick).astype(np.float32)
+
+
+def rattle(seconds: float, low_hz: float, high_hz: float, decay: float, attack_s: float = 0.001, seed: int = 2) -> Wave:
+    """Filtered noise: hats, shakers, brushes, cymbals."""
+    t, level = _decay(seconds, decay, attack_s)
+    return (_noise(t.size, seed, low_hz, high_hz) * level).astype(np.float32)
+
+
+def snare(seconds: float, tone_hz: float, decay: float, wires: float, seed: int = 3) -> Wave:
+    """A tone and its wires."""
+    t, level = _decay(seconds, decay)
+    tone = np.sin(2 * np.pi * tone_hz * t + 2 * np.exp(-t * 60)) * np.exp(-t * 22)
+    return ((0.6 * tone + wires * _noise(t.size, seed, 900, 8500)) * level).astype(np.float32)
+
+
+def clap(seed: int = 4) -> Wave:
+    """Four hands, not quite together."""
+    t, level = _decay(0.35, 13)
+    bursts = sum(np.exp(-np.clip(t - d, 0, None) * 150) * (t >= d) for d in (0.0, 0.011, 0.019))
+    wave = _noise(t.size, seed, 800, 4500) * (0.5 * bursts + level) * np.minimum(1, t / 0.001)
+    return (0.6 * wave * np.minimum(1, (0.35 - t) / 0.02)).astype(np.float32)
+
+
+def knock(tones: tuple[float, ...], decay: float, seconds: float = 0.3) -> Wave:
+    """Wood or small metal: a few high partials."""
+    t, level = _decay(seconds, decay, 0.0008)
+    return (sum(np.sin(2 * np.pi * f * t) for f in tones) / len(tones) * level).astype(np.float32)
+
+
+SOUNDS: dict[str, Callable[[], Wave]] = {
+    "kick": partial(drum, 0.45, 46, 150, 32, 8.5),
+    "soft kick": partial(drum, 0.4, 50, 105, 26, 9.5, 0.03),
+    "thump": partial(drum, 0.5, 44, 190, 45, 7.5, 0.16),
+    "surdo": partial(drum, 0.7, 58, 84, 18, 5.0, 0.03),
+    "dum": partial(drum, 0.5, 84, 128, 24, 7.0, 0.08, 5),
+    "tak": partial(snare, 0.16, 620, 30, 0.35, 6),
+    "conga": partial(drum, 0.35, 205, 250, 40, 12, 0.10, 7),
+    "conga high": partial(drum, 0.25, 320, 380, 40, 17, 0.12, 8),
+    "tom": partial(drum, 0.5, 98, 150, 20, 7, 0.08, 9),
+    "tom high": partial(drum, 0.4, 150, 215, 20, 9, 0.08, 10),
+    "log drum": partial(drum, 0.4, 132, 150, 30, 9, 0.05, 11),
+    "snare": partial(snare, 0.28, 190, 14, 0.55),
+    "big snare": partial(snare, 0.6, 175, 7, 0.6, 12),
+    "brush": partial(rattle, 0.24, 1200, 7000, 15, 0.02, 13),
+    "rim": partial(knock, (1750.0, 2480.0), 55, 0.15),
+    "clap": clap,
+    "hat": partial(rattle, 0.09, 6500, 15_000, 55, 0.001, 14),
+    "open hat": partial(rattle, 0.4, 6000, 15_000, 9, 0.001, 15),
+    "shaker": partial(rattle, 0.12, 4200, 11_000, 34, 0.018, 16),
+    "ride": partial(rattle, 0.9, 4800, 13_000, 5.5, 0.001, 17),
+    "crash": partial(rattle, 2.2, 2800, 13_000, 2.4, 0.002, 18),
+    "wood": partial(knock, (1060.0, 1580.0), 42, 0.18),
+    "agogo": partial(knock, (905.0, 1490.0, 2410.0), 15, 0.35),
+    "triangle": partial(knock, (4210.0, 6890.0, 9730.0), 7, 0.8),
+}
