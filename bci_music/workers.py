@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from bci_music.clock import Clock
-from bci_music.messages import Failure
+from bci_music.messages import Failure, UserError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -25,8 +25,8 @@ class Stage(Protocol):
 class Worker:
     """Own the thread that calls ``stage.step(now)`` every `period_s` until stopped.
 
-    A failing step is reported as a `Failure` (never swallowed) and tried again;
-    after `max_failures` in a row the worker gives up with a fatal one.
+    A failing step is reported as a `Failure` (never swallowed) and tried again; after `max_failures`
+    in a row, or at once for a `UserError`, which trying again cannot mend, the worker gives up with a fatal one.
     """
 
     def __init__(
@@ -72,9 +72,12 @@ class Worker:
                 failures = 0
             except Exception as error:  # a background failure becomes a message
                 failures += 1
-                fatal = failures >= self._max_failures
-                log.exception("%s failed", self.name)
-                self._on_failure(Failure(self._clock.now(), self.name, f"{self.name}: {error}", fatal))
+                refused = isinstance(error, UserError)
+                fatal = refused or failures >= self._max_failures
+                if not refused:
+                    log.exception("%s failed", self.name)
+                text = str(error) if refused else f"{self.name}: {type(error).__name__}: {error}"
+                self._on_failure(Failure(self._clock.now(), self.name, text, fatal))
                 if fatal:
                     return
             self._wake.wait(self._period_s)

@@ -6,27 +6,21 @@ The marker stream is named ``"<eeg stream> music"`` and carries JSON such as
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import pylsl
 
+from bci_music.data.session import parse_song_marker
 from bci_music.messages import MusicMark
 
 
 def parse_mark(text: str, time_s: float) -> MusicMark | None:
     """Read one marker; None when it is not about music."""
-    try:
-        values = json.loads(text)
-    except ValueError:
+    marker = parse_song_marker(text)
+    if marker is None:
         return None
-    if not isinstance(values, dict) or "song" not in values:
-        return None
-    song = values["song"]
-    title, start = values.get("title", ""), values.get("song_start_s", 0.0)
-    if not (song is None or isinstance(song, str)) or not isinstance(title, str) or not isinstance(start, int | float):
-        return None
-    return MusicMark(time_s, song, title or (song or ""), float(start))
+    song, title, song_start_s = marker
+    return MusicMark(time_s, song, title or (song or ""), song_start_s)
 
 
 class LslMarkers:

@@ -1,0 +1,138 @@
+"""Putting a live run together from its configuration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bci_music.engine.config import LiveConfig
+from bci_music.engine.decode_stage import DecodeStage
+from bci_music.engine.engine import Engine
+from bci_music.engine.history import History, SongLabel
+from bci_music.messages import MusicMark, StreamInfo, UserError
+from bci_music.workers import Stage
+
+if TYPE_CHECKING:
+    from bci_music.clock import Clock
+    from bci_music.eeg.chain import SignalChain
+    from bci_music.generation.generator import Generator
+    from bci_music.generation.player import Player
+    from bci_music.models.decoder import Decoder
+    from bci_music.models.pack import Pack
+    from bci_music.streaming.source import Source
+
+MakeMarkers = Callable[[StreamInfo, Callable[[MusicMark], None]], Stage]
+BEHIND_S = 1.0  # a file source is held back while the decoder has more than this to do
+
+
+def build_engine(
+    config: LiveConfig, source: Source, player: Player, clock: Clock, make_markers: MakeMarkers | None = None,
+    device: str | None = None,
+) -> Engine:
+    """Wire source, decoder and sound into an `Engine`; loads the pack and warms the decoder up."""
+    from bci_music.generation.stage import SoundStage
+    from bci_music.generation.steering import Steering
+    from bci_music.models.decoder import Decoder
+    from bci_music.models.pack import Pack
+    from bci_music.streaming.acquire import Acquirer
+
+    pack = Pack.open(config.pack)
+    decoder = Decoder.from_pack(pack, device=device)
+    decoder.warm_up()
+    library = _library(pack)
+    history = History(*_songs(pack), decoder.manifest.signal.window.seconds, decoder.manifest.signal.window.hop_s)
+    wired: list[Engine] = []
+    stages: list[DecodeStage] = []
+    acquirer = Acquirer(
+        source, clock, ring_seconds=config.ring_seconds, on_event=lambda event: wired[0].note_event(event),
+        hold=lambda: stages[0].behind_s() > BEHIND_S,
+    )
+    decode = DecodeStage(
+        acquirer, decoder, lambda info: make_chain(decoder, info), live=source.live,
+        on_embedding=lambda e: wired[0].note_embedding(e), on_quality=lambda q: wired[0].note_quality(q),
+    )
+    stages.append(decode)
+    sound = SoundStage(
+        _generator(config, library), library, Steering(decode.embedding), player, clock,
+        on_failure=lambda failure: wired[0].note_failure(failure),
+    )
+    sound.set_volume(config.sound.volume_db)
+    engine = Engine(
+        acquirer, decode, clock, decoder=decoder, sound=sound, history=history, make_markers=make_markers
+    )
+    wired.append(engine)
+    return engine
+
+
+def make_chain(decoder: Decoder, info: StreamInfo) -> SignalChain:
+    """Signal chain that brings this stream into the shape the pack was trained on."""
+    from bci_music.eeg.chain import SignalChain
+    from bci_music.eeg.montage import map_channels
+
+    montage = decoder.montage
+    channels = map_channels(info.labels, montage, info.positions_m)
+    return SignalChain(decoder.manifest.signal, montage, channels, info.sfreq_hz)
+
+
+def _library(pack: Pack) -> Generator:
+    from bci_music.generation.library import LibraryGenerator, MusicLibrary
+
+    return LibraryGenerator(MusicLibrary.load(pack.directory / "library"))
+
+
+def _songs(pack: Pack) -> tuple[tuple[SongLabel, ...], np.ndarray]:
+    index = json.loads((pack.directory / "library" / "index.json").read_text(encoding="utf-8"))
+    songs = tuple(SongLabel(s["id"], s["title"], s.get("genre", "")) for s in index["songs"])
+    prototypes = np.load(pack.directory / "library" / "prototypes.npy", allow_pickle=False).astype(np.float32)
+    return songs, prototypes
+
+
+def _generator(config: LiveConfig, library: Generator) -> Generator:
+    if config.sound.generator == "library":
+        return library
+    from bci_music.generation.audioldm import AudioLdmGenerator
+
+    if config.sound.audioldm is None:
+        raise UserError(
+            "The audioldm generator needs a checkpoint: give --audioldm with a directory or a hub id "
+            "(sound.audioldm in the configuration)."
+        )
+    return AudioLdmGenerator.from_directory(config.sound.audioldm)
+
+
+class FileMarkers:
+    """Stage that announces the songs of a replayed session, all that are known, ahead of the decoder."""
+
+    def __init__(self, source, on_mark: Callable[[MusicMark], None]):
+        self._source = source
+        self._on_mark = on_mark
+        self._done = 0
+
+    def step(self, now: float) -> None:
+        """Hand on the marks not yet handed on."""
+        for mark in self._source.music_marks()[self._done :]:
+            self._on_mark(mark)
+            self._done += 1
+
+
+def save_run(directory: Path, config: LiveConfig, engine: Engine) -> None:
+    """Write the resolved configuration and the embeddings beside the report."""
+    import yaml
+
+    (directory / "run.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    embeddings = engine.history.embeddings() if engine.history else []
+    if embeddings:
+        np.savez_compressed(
+            directory / "embeddings.npz",
+            vector=np.stack([e.vector for e in embeddings]),
+            attention=np.stack([e.attention for e in embeddings]),
+            confidence=np.array([e.confidence for e in embeddings], np.float32),
+            window_index=np.array([e.window_index for e in embeddings]),
+            first_sample=np.array([e.first_sample for e in embeddings]),
+            last_sample=np.array([e.last_sample for e in embeddings]),
+            end_s=np.array([e.end_s for e in embeddings]),
+        )

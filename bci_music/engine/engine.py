@@ -1,0 +1,292 @@
+"""The live composition root: wires the stages, owns their threads, answers `snapshot()` and takes `send()`."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from bci_music.engine.decode_stage import DecodeStage
+from bci_music.engine.history import History
+from bci_music.messages import (
+    Command,
+    Embedding,
+    Failure,
+    Identification,
+    MusicMark,
+    Quality,
+    Snapshot,
+    SoundSpan,
+    SoundStatus,
+    StreamEvent,
+    StreamInfo,
+    StreamState,
+    TimelineSpan,
+)
+from bci_music.workers import Stage, Worker
+
+if TYPE_CHECKING:
+    from bci_music.clock import Clock
+    from bci_music.eeg.montage import Montage
+    from bci_music.generation.stage import SoundStage
+    from bci_music.models.decoder import Decoder
+    from bci_music.streaming.acquire import Acquirer
+    from bci_music.streaming.ring import Cursor
+
+TIMELINE_S = 45.0
+SIMULATED_WARNING = (
+    "This decoder was trained on simulated EEG; that a real brain steers it is not shown. "
+    "Next step: calibrate on this listener."
+)
+
+
+class Sink(Protocol):
+    """Where derived messages also go: LSL outlets, a recording."""
+
+    def push_embedding(self, embedding: Embedding) -> None: ...
+    def push_quality(self, quality: Quality) -> None: ...
+    def push_event(self, event: StreamEvent | str, time_s: float) -> None: ...
+    def close(self) -> None: ...
+
+
+class Engine:
+    """One live run.
+
+    Parameters
+    ----------
+    acquirer, decode, sound, history
+        The stages, already wired to each other; `sound` and `history` are None when only monitoring.
+    decoder : Decoder or None
+    clock : Clock
+        LSL's clock.
+    markers : Stage, optional
+        Follows the music being heard and calls `note_mark`.
+    """
+
+    def __init__(
+        self, acquirer: Acquirer, decode: DecodeStage, clock: Clock, *, decoder: Decoder | None = None,
+        sound: SoundStage | None = None, history: History | None = None,
+        make_markers: Callable[[StreamInfo, Callable[[MusicMark], None]], Stage] | None = None,
+    ):
+        self._acquirer, self._decode, self._sound = acquirer, decode, sound
+        self._clock, self.decoder, self.history = clock, decoder, history
+        self._make_markers = make_markers
+        self._lock = threading.Lock()
+        self._sinks: list[Sink] = []
+        self.events: deque[StreamEvent] = deque(maxlen=1000)
+        self.failures: deque[Failure] = deque(maxlen=20)
+        self.identification: Identification | None = None
+        self._started_s = float("nan")
+        self.recording = ""
+        self._muted = self._paused = self._stopped = False
+        self.ended_s: float | None = None
+        self.on_stop: list[Callable[[], None]] = []  # after the stages, before the stream is let go
+        self.first_sample_s: float | None = None
+        self.on_stream: list[Callable[[StreamInfo], None]] = []
+        self._workers = [
+            Worker("acquire", acquirer, clock, 0.010, self.note_failure, max_failures=100),
+            Worker("decode", decode, clock, 0.020, self.note_failure),
+            Worker("watch", _Watch(self), clock, 0.100, self.note_failure),
+        ]
+        if sound is not None:
+            self._workers.append(Worker("generate", sound, clock, 0.050, self.note_failure, max_failures=100))
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start all threads."""
+        self._started_s = self._clock.now()
+        if self._sound is not None:
+            self._sound.player.start()
+        for worker in self._workers:
+            worker.start()
+
+    def stop(self) -> None:
+        """Stop all threads, let go of stream and device; safe to call twice."""
+        with self._lock:
+            if self._stopped:
+                return
+            self._stopped = True
+        for worker in self._workers:
+            worker.stop()
+        self.ended_s = self._clock.now()
+        if self._sound is not None:
+            self._sound.close()
+            self._sound.player.stop()
+        for close in (*self.on_stop, self._acquirer.close):
+            close()
+
+    def send(self, command: Command) -> None:
+        """Take an operator's command; commands act in the order they come."""
+        with self._lock:
+            if command.name not in ("volume", "mute", "start", "stop"):
+                raise ValueError(f"unknown command {command.name!r}")
+            if self._sound is None:
+                return
+            if command.name == "volume":
+                self._sound.set_volume(command.value)
+            elif command.name == "mute":
+                self._muted = bool(command.value)
+            else:
+                self._paused = command.name == "stop"  # the music goes on unheard, so that it comes back at once
+            self._sound.set_muted(self._muted or self._paused)
+
+    def add_sink(self, sink: Sink) -> None:
+        """Also hand derived messages to `sink`."""
+        self._sinks.append(sink)
+
+    # -- what the stages report -----------------------------------------------------------------
+
+    def note_embedding(self, embedding: Embedding) -> None:
+        """Called by the decode stage."""
+        if self.history is not None:
+            self.history.add_embedding(embedding)
+        for sink in self._sinks:
+            sink.push_embedding(embedding)
+
+    def note_quality(self, quality: Quality) -> None:
+        """Called by the decode stage."""
+        for sink in self._sinks:
+            sink.push_quality(quality)
+
+    def note_event(self, event: StreamEvent) -> None:
+        """Called by the acquirer."""
+        self.events.append(event)
+        for sink in self._sinks:
+            sink.push_event(event, event.time_s)
+
+    def note_mark(self, mark: MusicMark) -> None:
+        """Called by the marker stage."""
+        if self.history is not None:
+            self.history.add_mark(mark)
+
+    def note_first_sample(self) -> None:
+        """Remember when the stream began, once there is a sample."""
+        ring = self._acquirer.ring
+        if self.first_sample_s is None and ring is not None and ring.head > 0:
+            self.first_sample_s = float(ring.read(ring.tail, 1).times[0])
+
+    def note(self, text: str) -> None:
+        """Write a free event (consent, operator's remark) to the sinks."""
+        for sink in self._sinks:
+            sink.push_event(text, self._clock.now())
+
+    def note_failure(self, failure: Failure) -> None:
+        """Called by any stage: a background failure becomes a message."""
+        self.failures.append(failure)
+        for sink in self._sinks:
+            sink.push_event(failure.text, failure.time_s)
+
+    # -- what others read -----------------------------------------------------------------------
+
+    def now(self) -> float:
+        """LSL time now."""
+        return self._clock.now()
+
+    @property
+    def started_s(self) -> float:
+        """LSL time of the start."""
+        return self._started_s
+
+    @property
+    def info(self) -> StreamInfo | None:
+        """The stream once it is found."""
+        return self._acquirer.info
+
+    @property
+    def state(self) -> StreamState:
+        """State of the stream."""
+        return self._acquirer.status(self._clock.now()).state
+
+    @property
+    def montage(self) -> Montage | None:
+        """Electrode layout of quality and attention."""
+        return self._decode.chain.montage if self._decode.chain is not None else None
+
+    @property
+    def sound(self) -> SoundStage | None:
+        """The sound stage."""
+        return self._sound
+
+    @property
+    def decode(self) -> DecodeStage:
+        """The decode stage."""
+        return self._decode
+
+    def trace_cursor(self) -> Cursor | None:
+        """Return a new cursor at the newest raw sample, None until the stream is found."""
+        from bci_music.streaming.ring import Cursor
+
+        ring = self._acquirer.ring
+        return None if ring is None else Cursor(ring)
+
+    @property
+    def warning(self) -> str:
+        """The sentence to show throughout when a pack trained on simulated EEG meets a source that is not."""
+        info = self._acquirer.info
+        if self.decoder is None or info is None or info.simulated:
+            return ""
+        return SIMULATED_WARNING if self.decoder.manifest.provenance.kind == "simulated" else ""
+
+    def snapshot(self) -> Snapshot:
+        """Everything the window shows, taken at once."""
+        now = self._clock.now()
+        sound, chain = self._sound, self._decode.chain
+        return Snapshot(
+            now_s=now, started_s=self._started_s,
+            stream=self._acquirer.status(now),
+            health=self._decode.counters.health(),
+            sound=sound.status(now) if sound else SoundStatus(),
+            quality=self._decode.quality.get(),
+            embedding=self._decode.embedding.get(),
+            playing=sound.playing(now) if sound else None,
+            timeline=self.timeline(now - TIMELINE_S, now),
+            waveform=sound.waveform() if sound else None,
+            identification=self.identification,
+            channel_names=chain.montage.names if chain else (),
+            pack_name=self.decoder.manifest.name if self.decoder else "",
+            warning=self.warning,
+            device=self.decoder.device_name if self.decoder else "",
+            recording=self.recording,
+            failures=tuple(self.failures),
+            running=any(w.alive for w in self._workers),
+        )
+
+    def timeline(self, from_s: float, to_s: float) -> tuple[TimelineSpan, ...]:
+        """Bars of the lanes heard, decoded and played between two LSL times."""
+        bars = self.history.spans(from_s, to_s) if self.history else []
+        if self._sound is not None:
+            bars += [
+                TimelineSpan("played", max(a, from_s), min(b, to_s), span.title, _strength(span), span.song or span.kind)
+                for span, a, b in self._sound.spans() if b > from_s and a < to_s
+            ]  # fmt: skip
+        return tuple(bars)
+
+
+class _Watch:
+    """Slow beat: follows the music markers and keeps the running identification fresh."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+        self._markers: Stage | None = None
+
+    def step(self, now: float) -> None:
+        engine = self._engine
+        info = engine.info
+        if info is None:
+            return
+        while engine.on_stream:
+            engine.on_stream.pop(0)(info)
+        engine.note_first_sample()
+        if self._markers is None and engine._make_markers is not None:
+            self._markers = engine._make_markers(info, engine.note_mark)
+        if self._markers is not None:
+            self._markers.step(now)
+        if engine.history is not None:
+            engine.identification = engine.history.identification()
+
+
+def _strength(span: SoundSpan) -> float:
+    """Similarity as 0..1; sound that no EEG chose is pale."""
+    return 0.2 if span.similarity != span.similarity else min(1.0, max(0.2, span.similarity))

@@ -1,0 +1,167 @@
+"""`overview.png`: one picture of a run: the signals, what the model weighed, and what was decoded against what was heard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from bci_music.engine.engine import Engine
+    from bci_music.messages import TimelineSpan
+
+GROUND, PANEL, LINE, TEXT, MUTED = "#0e1116", "#151a21", "#27303a", "#e8ecf1", "#8a95a3"
+ACCENT, WARM, BAD, SECOND = "#4cc9b0", "#f2b260", "#ef6a5b", "#a394f5"
+REGIONS = {"front": "#5aa9e6", "left": "#4cc9b0", "centre": "#9ccf6e", "right": "#c9b458", "back": "#a394f5"}
+LANES = ("heard", "decoded", "played")
+
+
+def draw_overview(engine: Engine, report: dict[str, Any], now: float, path: Path) -> None:
+    """Draw the run's overview to `path` (PNG, 1600 x 900)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(16, 9), dpi=100, facecolor=GROUND)
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(
+        2, 3, height_ratios=(1.35, 1), width_ratios=(1.5, 1, 0.95), left=0.04, right=0.98, top=0.9, bottom=0.07,
+        hspace=0.28, wspace=0.12,
+    )
+    figure.text(0.04, 0.945, "bci-music", color=TEXT, fontsize=20, weight="bold")
+    figure.text(0.135, 0.947, _subtitle(report), color=MUTED, fontsize=12)
+    if engine.warning:
+        figure.text(0.04, 0.918, engine.warning, color=WARM, fontsize=11)
+    _signals(figure.add_subplot(grid[0, 0]), engine)
+    _attention(figure.add_subplot(grid[0, 1]), engine)
+    _evidence(figure.add_subplot(grid[0, 2]), report)
+    _timeline(figure.add_subplot(grid[1, :]), engine, now)
+    figure.savefig(path, facecolor=GROUND)
+
+
+def _subtitle(report: dict[str, Any]) -> str:
+    stream, pack = report["stream"], report["pack"] or {}
+    kind = "simulated EEG" if stream["simulated"] else "EEG"
+    return (
+        f"{kind} from {stream['name']}, {stream['channels']} channels at {stream['sfreq_hz']:g} Hz  ·  "
+        f"pack {pack.get('name')} (trained on {pack.get('provenance')} EEG)  ·  {report['windows_decoded']} windows decoded"
+        if stream["name"] else "no stream was found"
+    )
+
+
+def _panel(axes: Any, title: str) -> None:
+    axes.set_facecolor(PANEL)
+    axes.set_title(title, color=MUTED, fontsize=11, loc="left", pad=8)
+    axes.tick_params(colors=MUTED, labelsize=9, length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _signals(axes: Any, engine: Engine, seconds: float = 10.0) -> None:
+    """Last seconds of all electrodes, in rows by region."""
+    cursor, info, chain = engine.trace_cursor(), engine.info, engine.decode.chain
+    _panel(axes, f"Signals  ·  last {seconds:g} s, each electrode over its own spread")
+    axes.set_yticks([])
+    if cursor is None or info is None or chain is None:
+        return
+    n = int(seconds * info.sfreq_hz)
+    cursor.jump(max(0, cursor.position - n))
+    piece = cursor.pull(n)
+    regions = np.array(chain.montage.regions())
+    row = 0
+    for region, colour in REGIONS.items():
+        first = row
+        for channel in np.flatnonzero((regions == region) & (chain.channels.source_index >= 0)):
+            x = piece.samples[:, chain.channels.source_index[channel]].astype(float)
+            spread = 1.4826 * np.nanmedian(np.abs(x - np.nanmedian(x))) or 1.0
+            axes.plot(
+                piece.times - piece.times[-1], row - np.clip((x - np.nanmedian(x)) / (6 * spread), -1.5, 1.5),
+                color=colour, lw=0.4, alpha=0.9,
+            )
+            row += 1
+        axes.text(-seconds - 0.1, (first + row) / 2, region, color=MUTED, fontsize=9, ha="right", va="center")
+    axes.set_xlim(-seconds, 0)
+    axes.set_ylim(row + 1, -2)
+
+
+def _attention(axes: Any, engine: Engine) -> None:
+    """Mean attention over the run on the scalp."""
+    _panel(axes, "What the model weighs (attention, not brain activity), mean of the run")
+    axes.set_axis_off()
+    chain = engine.decode.chain
+    embeddings = engine.history.embeddings() if engine.history else []
+    if not embeddings or chain is None:
+        axes.text(0.5, 0.5, "nothing was decoded", color=MUTED, ha="center", transform=axes.transAxes)
+        return
+    from bci_music.eeg.topomap import TopoMap
+
+    rows = np.array([e.attention for e in embeddings])
+    seen = np.isfinite(rows).any(0)
+    mean = np.full(rows.shape[1], np.nan)
+    mean[seen] = np.nanmean(rows[:, seen], axis=0)
+    topomap = TopoMap(chain.montage, good=seen, resolution=128)
+    image = topomap.image(mean[seen].astype(np.float32))
+    xy = chain.montage.positions_2d()
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = LinearSegmentedColormap.from_list("attention", [PANEL, "#1f5d57", ACCENT, "#ffffff"])
+    axes.imshow(image, extent=topomap.extent, origin="lower", cmap=colours, interpolation="bilinear")
+    axes.plot(*xy.T, ".", color="#0b0e12", ms=2)
+    angle = np.linspace(0, 2 * np.pi, 200)
+    axes.plot(np.cos(angle), np.sin(angle), color=TEXT, lw=1)
+    axes.plot([-0.1, 0, 0.1], [0.995, 1.1, 0.995], color=TEXT, lw=1)
+    axes.set_aspect("equal")
+
+
+def _evidence(axes: Any, report: dict[str, Any]) -> None:
+    """Say in words how far the run is above chance and how the sound fared."""
+    _panel(axes, "Is it above chance?")
+    axes.set_axis_off()
+    result = report["identification"]
+    lines: list[tuple[str, str, int]] = []
+    if result is None:
+        lines.append(("not known: no music markers came with this stream", MUTED, 12))
+    else:
+        above = result["p"] < 0.01
+        lines.append(("yes" if above else "not shown", ACCENT if above else WARM, 30))
+        lines.append((f"{result['hits']} of {result['n']} windows found the song, chance {result['n'] * result['chance']:.1f}", TEXT, 12))
+        lines.append((f"95 % interval {100 * result['ci95'][0]:.0f} to {100 * result['ci95'][1]:.0f} %, "
+                      f"shuffled {100 * result['shuffled_top1']:.0f} %, p = {result['p']:.3f}", MUTED, 10))
+    follow = report["played_agreement"]
+    if follow is not None:
+        lines.append((f"the heard song plays {100 * follow['share']:.0f} % of the time, shifted {100 * follow['shifted_share']:.0f} %", TEXT, 12))
+    if report.get("audio_seconds") is not None:
+        lines.append((f"{report['audio_seconds']:.0f} s of sound, {report['underruns']} underruns, {report['crossfades']} crossfades", TEXT, 12))
+    y = 0.9
+    for text, colour, size in lines:
+        axes.text(0.0, y, text, color=colour, fontsize=size, transform=axes.transAxes, va="top", wrap=True)
+        y -= 0.075 + size / 190
+
+
+def _timeline(axes: Any, engine: Engine, now: float) -> None:
+    """Three lanes: heard, decoded, played."""
+    _panel(axes, "Timeline  ·  does what is heard steer what plays?")
+    began = engine.first_sample_s or engine.started_s
+    spans = engine.timeline(began, now)
+    colours = _song_colours(spans)
+    for span in spans:
+        lane = LANES.index(span.lane)
+        width = span.stop_s - span.start_s
+        axes.barh(
+            lane, width, left=span.start_s - began, height=0.62, color=colours.get(span.kind, LINE),
+            alpha=0.35 + 0.6 * float(np.clip(span.strength, 0, 1)), edgecolor=GROUND, linewidth=1.0,
+        )
+        if width > 0.035 * (now - began):
+            axes.text(span.start_s - began + 0.3, lane, span.label, color=TEXT, fontsize=8, va="center", clip_on=True)
+    axes.set_yticks(range(3), LANES)
+    axes.set_ylim(2.6, -0.6)
+    axes.set_xlim(0, now - began)
+    axes.set_xlabel("seconds since the first sample", color=MUTED, fontsize=9)
+
+
+def _song_colours(spans: tuple[TimelineSpan, ...]) -> dict[str, Any]:
+    from matplotlib import colormaps
+
+    songs = sorted({s.kind for s in spans if s.kind})
+    palette = colormaps["twilight_shifted"]
+    return {song: palette(0.12 + 0.76 * i / max(1, len(songs) - 1)) for i, song in enumerate(songs)}

@@ -1,0 +1,176 @@
+"""`report.json`: what a run did, in numbers that say how they were made."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bci_music.engine.decode_stage import percentiles
+from bci_music.engine.history import History
+from bci_music.judge.agreement import Agreement, agreement
+
+if TYPE_CHECKING:
+    from bci_music.engine.engine import Engine
+
+STEP_S = 0.1
+PACKAGES = ("bci-music", "numpy", "scipy", "torch", "transformers", "diffusers", "mne", "pylsl", "pyxdf", "sounddevice", "rtmixer")
+
+
+def build_report(engine: Engine, now: float, wav: Path | None = None) -> dict[str, Any]:
+    """Collect the report of a run.
+
+    Parameters
+    ----------
+    engine : Engine
+    now : float
+        LSL time at which the run ended.
+    wav : Path, optional
+        The sound that was played; `silent_seconds` is measured on this file.
+    """
+    status, health = engine.snapshot().stream, engine.decode.counters
+    report: dict[str, Any] = {
+        "stream": _stream(engine),
+        "windows_decoded": health.decoded,
+        "windows_skipped": health.skipped,
+        "windows_masked": health.masked,
+        "ring_overwritten": health.overwritten,
+        "gaps": status.gaps,
+        "missing_samples": status.missing_samples,
+        "bursts": status.bursts,
+        "epochs": status.epoch + 1,
+        "data_age_ms": _named(percentiles(health.age_ms)),
+        "decode_ms": _named(percentiles(health.decode_ms)),
+        **_sound(engine, wav),
+        "device": engine.decoder.device_name if engine.decoder else None,
+        "pack": _pack(engine),
+        "identification": _identification(engine.history),
+        "played_agreement": _agreement(played_agreement(engine, now)),
+        "warning": engine.warning or None,
+        "failures": [f.text for f in engine.failures],
+        "versions": versions(),
+    }
+    return report
+
+
+def write_report(report: dict[str, Any], path: Path) -> None:
+    """Write JSON; NaN becomes null."""
+    path.write_text(json.dumps(_clean(report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what made the figures."""
+    import platform
+
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def played_agreement(engine: Engine, now: float) -> Agreement | None:
+    """Share of playing time in which the clip belongs to the song being heard, beside all shifts by >= 10 s."""
+    if engine.history is None or engine.sound is None or not engine.history.marks():
+        return None
+    order = {song.id: i for i, song in enumerate(engine.history.songs)}
+    marks = engine.history.marks()
+    times = np.arange(marks[0].time_s, min(now, _music_end(engine.history, now)), STEP_S)
+    heard, played = np.full(len(times), -1), np.full(len(times), -1)
+    for mark, until in zip(marks, [*[m.time_s for m in marks[1:]], now], strict=True):
+        heard[(times >= mark.time_s) & (times < until)] = order.get(mark.song or "", -1)
+    for span, start_s, stop_s in engine.sound.spans():
+        if span.kind != "waiting":
+            played[(times >= start_s) & (times < stop_s)] = order.get(span.song, -1)
+    return agreement(heard, played, STEP_S)
+
+
+def _music_end(history: History, now: float) -> float:
+    last = history.marks()[-1]
+    return last.time_s if last.song is None else now
+
+
+def _stream(engine: Engine) -> dict[str, Any]:
+    status, info = engine.snapshot().stream, engine.info
+    return {
+        "name": info.name if info else None, "kind": info.kind if info else None,
+        "simulated": info.simulated if info else None, "channels": len(info.labels) if info else 0,
+        "sfreq_hz": info.sfreq_hz if info else None, "measured_hz": status.measured_hz,
+        "set_aside": list(info.set_aside) if info else [], "samples": status.samples,
+        "clock_offset_ms": 1e3 * status.clock_offset_s, "lost": status.lost_count,
+        "channels_mapped": engine.decode.chain.channels.n_mapped if engine.decode.chain else 0,
+    }
+
+
+def _sound(engine: Engine, wav: Path | None) -> dict[str, Any]:
+    if engine.sound is None:
+        return {}
+    from bci_music.generation.silence import silent_seconds
+
+    sound = engine.sound.status(engine.now())
+    first = sound.first_eeg_sound_s
+    began = engine.first_sample_s
+    return {
+        "generator": {"class": sound.generator, "trained": sound.trained},
+        "clips_generated": sound.clips_generated,
+        "clips_retrieved": sound.clips_retrieved,
+        "generation_rtf": sound.generation_s / sound.generated_s if sound.generated_s else None,
+        "crossfades": sound.crossfades,
+        "stretched": sound.stretched,
+        "fallbacks": sound.fallbacks,
+        "underruns": sound.underruns,
+        "starved_seconds": sound.starved_s,
+        "device_underflows": sound.device_underflows,
+        "audio_seconds": sound.played_s,
+        "audio_device": sound.device,
+        "silent_seconds": silent_seconds(wav) if wav is not None and wav.exists() else None,
+        "first_eeg_chosen_sound_s": first - began if first is not None and began is not None else None,
+    }
+
+
+def _pack(engine: Engine) -> dict[str, Any] | None:
+    if engine.decoder is None:
+        return None
+    manifest = engine.decoder.manifest
+    return {"name": manifest.name, "version": manifest.version, "provenance": manifest.provenance.kind}
+
+
+def _identification(history: History | None) -> dict[str, Any] | None:
+    result = history.identification(refresh=True) if history is not None else None
+    if result is None:
+        return None
+    values = asdict(result)
+    return {**values, "top1": result.top1, "ci95": list(result.ci95)}
+
+
+def _agreement(result: Agreement | None) -> dict[str, Any] | None:
+    if result is None:
+        return None
+    return {
+        "protocol": "share of playing time in which the clip's song is the song being heard, no lag allowed for; "
+        "control: all circular shifts by >= 10 s",
+        **asdict(result),
+    }
+
+
+def _named(values: tuple[float, float, float]) -> dict[str, float]:
+    return dict(zip(("p50", "p95", "p99"), values, strict=True))
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _clean(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
