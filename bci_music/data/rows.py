@@ -1,0 +1,52 @@
+"""What the stamp grid of the live path says of a session's rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bci_music.data.session import Session, on_lattice
+from bci_music.eeg.stamps import Piece, StampGrid
+
+
+@dataclass(frozen=True, slots=True)
+class StampReport:
+    """Stamps of a session in figures."""
+
+    measured_hz: float
+    jitter_s: float
+    gaps: int
+    missing_samples: int
+    bursts: int
+    backwards: int
+    duplicates: int
+
+
+def session_marks(session: Session) -> NDArray[np.uint8]:
+    """(n_times,) BREAK and BURST marks that the live path gives these rows; filler rows are not among them."""
+    marks = np.zeros(len(session.times_s), np.uint8)
+    at = 0
+    for piece in _pieces(session.times_s, session.sfreq_hz)[0]:
+        marks[at : at + piece.n] |= piece.every
+        marks[at] |= piece.first
+        at += piece.n
+    return marks
+
+
+def stamp_report(times_s: NDArray[np.float64], sfreq_hz: float) -> StampReport:
+    """Count what the live path would have counted in these stamps."""
+    pieces, grid = _pieces(times_s, sfreq_hz)
+    kinds = [p.kind for p in pieces]
+    return StampReport(
+        measured_hz=grid.rate_hz, jitter_s=grid.jitter_s, gaps=kinds.count("gap"),
+        missing_samples=sum(p.missing for p in pieces), bursts=kinds.count("burst"),
+        backwards=kinds.count("backwards"), duplicates=sum(p.n for p in pieces if p.dropped),
+    )  # fmt: skip
+
+
+def _pieces(times_s: NDArray[np.float64], sfreq_hz: float) -> tuple[list[Piece], StampGrid]:
+    grid = StampGrid(sfreq_hz)
+    pieces = grid.accept(on_lattice(times_s)) if len(times_s) else []
+    return pieces + grid.flush(), grid

@@ -1,0 +1,146 @@
+"""A recording as a source of EEG: the same chunks at any speed, on the LSL clock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from bci_music.clock import Clock
+from bci_music.data.session import SEAM_S, HeardSpan, Session, on_lattice
+from bci_music.messages import Chunk, StreamInfo, UserError
+from bci_music.streaming.source import SourceEnded
+
+CHUNK_S = 0.02  # data per chunk at speed 1
+_FAST_CHUNK_S = 1.0  # data per chunk when nothing holds the speed back
+_CATCH_UP_S = 0.1  # most data per chunk, at speed 1, after having been held
+
+
+def lsl_time() -> float:
+    """Seconds on LSL's local clock."""
+    import pylsl
+
+    return float(pylsl.local_clock())
+
+
+def check_start(session: Session, start_s: float) -> int:
+    """Return the first row at or after `start_s` seconds into the session."""
+    if not 0 <= start_s < session.duration_s:
+        raise UserError(
+            f"{session.name} lasts {session.duration_s:.1f} s: a start at {start_s:g} s is outside, give one within."
+        )
+    late_enough = np.maximum.accumulate(session.times_s) >= session.times_s[0] + start_s
+    return int(np.argmax(late_enough))
+
+
+class SessionSource:
+    """Replay of a `Session` as a `Source` that may be held back.
+
+    Stamps keep the spacing of the recording and start at the clock's time of `open`; at speed 1 a row is due
+    when the clock reaches its stamp, at other speeds earlier or later. Rows, stamps and gaps do not depend on
+    speed or chunking, so what the acquirer makes of them equals `offline_rows`.
+
+    Parameters
+    ----------
+    speed : float
+        0.5 and more; ``math.inf`` delivers as fast as rows are pulled.
+    loop : bool
+        Start over at the end; the seam shows as a gap of 0.3 s, which the stamp grid marks as BREAK.
+    start_s : float
+        Seconds into the session to begin at (the caller begins earlier to warm filters up).
+    """
+
+    live = False
+
+    def __init__(
+        self, session: Session, speed: float = 1.0, loop: bool = False, start_s: float = 0.0,
+        clock: Clock | Callable[[], float] = lsl_time,
+    ):
+        if not speed >= 0.5:
+            raise UserError(f"A replay speed of {speed:g} is too slow: give 0.5 or more (inf: as fast as it goes).")
+        self.session = session
+        self.speed = speed
+        self.loop = loop
+        self.loops = 0
+        self._now = clock.now if isinstance(clock, Clock) else clock
+        self._first = check_start(session, start_s)
+        self._times = on_lattice(session.times_s)
+        self._pace = np.maximum.accumulate(self._times)  # stamps may jump back, the clock does not
+        self._row = self._first
+        self._offset_s: float | None = None
+        self._opened_s = 0.0
+        self._played_s = 0.0  # recording time of the passes before this one
+
+    def open(self, timeout_s: float = 0.0) -> StreamInfo:
+        """Start the clock; opening again goes on where the replay stood."""
+        if self._offset_s is None:
+            self._opened_s = float(on_lattice(np.array(self._now())))
+            self._offset_s = self._opened_s - float(self._times[self._first])
+        s = self.session
+        return StreamInfo(
+            name=s.name, kind="file", labels=s.labels, sfreq_hz=s.sfreq_hz, set_aside=s.set_aside,
+            source_id=s.source_id, unit=s.unit, positions_m=s.positions_m, simulated=s.simulated,
+        )  # fmt: skip
+
+    def pull(self) -> Chunk | None:
+        """Return the rows that are due, or None; `SourceEnded` after the last."""
+        if self._offset_s is None:
+            raise RuntimeError("pull before open")
+        if self._row >= len(self._times):
+            if not self.loop:
+                raise SourceEnded(f"{self.session.name} is at its end")
+            self._rewind()
+        stop = self._due()
+        if stop <= self._row:
+            return None
+        rows = slice(self._row, stop)
+        self._row = stop
+        return Chunk(self.session.samples_uv[rows], self._times[rows] + self._offset_s, self._now())
+
+    def close(self) -> None:
+        """Let go of nothing: the session belongs to the caller."""
+
+    @property
+    def position_s(self) -> float:
+        """Seconds into the session of the next row."""
+        row = min(self._row, len(self._times) - 1)
+        return float(self._times[row] - self._times[0])
+
+    def to_clock(self, time_s: float) -> float:
+        """Clock time of a time of the session, in the pass that is playing."""
+        if self._offset_s is None:
+            raise RuntimeError("the replay has no clock time before open")
+        return time_s + self._offset_s
+
+    def heard(self) -> tuple[HeardSpan, ...]:
+        """Return the songs heard on the replay's clock, in the pass that is playing."""
+        return tuple(
+            HeardSpan(self.to_clock(h.start_s), self.to_clock(h.stop_s), h.song, h.title, h.song_start_s)
+            for h in self.session.heard()
+        )
+
+    def _due(self) -> int:
+        """Row before which everything may be delivered now."""
+        chunk_s, most_s = (_FAST_CHUNK_S, _FAST_CHUNK_S) if math.isinf(self.speed) else (
+            CHUNK_S * self.speed, _CATCH_UP_S * self.speed,
+        )  # fmt: skip
+        most = self._row + max(1, round(most_s * self.session.sfreq_hz))
+        if math.isinf(self.speed):
+            return min(most, len(self._times))
+        elapsed = (self._now() - self._opened_s) * self.speed - self._played_s
+        due = int(np.searchsorted(self._pace, self._times[self._first] + elapsed, side="right"))
+        due = min(due, len(self._times))
+        least = max(1, round(chunk_s * self.session.sfreq_hz))
+        if due - self._row < least and due < len(self._times):
+            return self._row
+        return min(due, most)
+
+    def _rewind(self) -> None:
+        """Begin the next pass, one seam after the last row."""
+        assert self._offset_s is not None
+        pass_s = float(self._pace[-1] - self._pace[self._first]) + float(on_lattice(np.array(SEAM_S)))
+        self._offset_s += pass_s
+        self._played_s += pass_s
+        self._row = self._first
+        self.loops += 1
