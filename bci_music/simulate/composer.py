@@ -13,7 +13,7 @@ from bci_music.simulate import songs_acoustic as acoustic
 from bci_music.simulate import songs_electric as electric
 from bci_music.simulate.instruments import INSTRUMENTS, RATE_HZ, WIDE, Wave
 from bci_music.simulate.mastering import master, reverb
-from bci_music.simulate.percussion import SOUNDS
+from bci_music.simulate.percussion import stroke
 from bci_music.simulate.score import Note, SongSpec, write_score
 
 SONGS: tuple[SongSpec, ...] = (
@@ -119,7 +119,7 @@ def _render(spec: SongSpec, score: list[Note], seconds: float) -> NDArray[np.flo
             target[1, first:stop] += np.float32(gain * np.sin(angle) * 1.2) * right[:cut]
             send[first:stop] += np.float32(gain * part.send) * left[:cut]
     mix = straight + ducked * _pump(spec, score, n)
-    mix += reverb(send, spec.reverb_s, spec.seed) * np.float32(2.2)
+    mix += reverb(send, spec.reverb_s, spec.seed) * np.float32(1.5)
     return mix * _ending(n)
 
 
@@ -128,7 +128,7 @@ def _take(takes: dict, instrument: str, drum: bool, note: Note) -> tuple[Wave, W
     key = (instrument, note.pitch, 0 if drum else round(note.seconds * 100))
     if key not in takes:
         if drum:
-            wave = SOUNDS[instrument]()
+            wave = stroke(instrument)
             takes[key] = (wave, wave)
         else:
             freq = 440.0 * 2 ** ((note.pitch - 69) / 12)
@@ -142,19 +142,13 @@ def _take(takes: dict, instrument: str, drum: bool, note: Note) -> tuple[Wave, W
 
 def _section_gain(spec: SongSpec, start_s: float) -> float:
     """Sections differ in loudness."""
-    return _SECTION_GAIN[_sections(spec)[min(int(start_s / spec.bar_s + 1e-6), len(_sections(spec)) - 1)]]
-
-
-_SECTIONS: dict[str, str] = {}
-
-
-def _sections(spec: SongSpec) -> str:
-    """One section letter per bar, long enough for any song we render."""
-    if spec.id not in _SECTIONS:
-        from bci_music.simulate.score import lay_out
-
-        _SECTIONS[spec.id] = "".join(bar.section for bar in lay_out(spec, 600.0))
-    return _SECTIONS[spec.id]
+    letters = spec.form + spec.form[spec.form.index("A"):] * 20
+    bar = int(start_s / spec.bar_s + 1e-6)
+    for letter in letters:
+        bar -= spec.bars[letter]
+        if bar < 0:
+            break
+    return _SECTION_GAIN[letter]
 
 
 def _pump(spec: SongSpec, score: list[Note], n: int) -> NDArray[np.float32]:

@@ -239,7 +239,7 @@ def flute(freq: float, seconds: float) -> Wave:
     breath = np.random.default_rng(int(freq)).standard_normal(t.size)
     band = butter(1, [0.9 * freq, min(2.2 * freq, 20_000)], btype="band", fs=RATE_HZ, output="sos")
     wave = wave + 0.10 * sosfilt(band, breath) * (0.4 + np.exp(-18 * t))
-    return _finish(wave * level * 0.8)
+    return _finish(wave * level * 0.5)
 
 
 def marimba(freq: float, seconds: float) -> Wave:

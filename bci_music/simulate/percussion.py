@@ -87,3 +87,14 @@ SOUNDS: dict[str, Callable[[], Wave]] = {
     "agogo": partial(knock, (905.0, 1490.0, 2410.0), 15, 0.35),
     "triangle": partial(knock, (4210.0, 6890.0, 9730.0), 7, 0.8),
 }
+
+# How much louder a sound is than its peak of one suggests, so that equal part gains sit well together.
+TRIM_DB: dict[str, float] = {
+    "hat": 12, "open hat": 9, "shaker": 13, "ride": 9, "crash": 6, "snare": 8, "big snare": 5, "clap": 12, "rim": 10,
+    "tak": 11, "brush": 9, "agogo": 8, "wood": 8, "triangle": 6, "conga": 2, "conga high": 3,
+}
+
+
+def stroke(name: str) -> Wave:
+    """One stroke of a sound in `SOUNDS`, trimmed."""
+    return SOUNDS[name]() * np.float32(10 ** (TRIM_DB.get(name, 0.0) / 20))

@@ -8,9 +8,9 @@ PAPER_BIRDS = SongSpec(
      "C": "Cadd9|G/B|Am7|D"},
     "IAABACB",
     (
-        Part("arp", "steel", "0.3.1.3.2.3.1.3.", -10, -0.25, 0.18, "IAC", 57),
-        Part("arp", "steel", "0.231.3.2.341.3.", -10, -0.25, 0.18, "B", 59),
-        Part("chords", "nylon", "x---..x-x---..x-", -17, 0.35, 0.15, "B", 62, strum_s=0.018),
+        Part("arp", "steel", "0.3.1.3.2.3.1.3.", -6, -0.25, 0.18, "IAC", 57),
+        Part("arp", "steel", "0.231.3.2.341.3.", -6, -0.25, 0.18, "B", 59),
+        Part("chords", "nylon", "x---..x-x---..x-", -13, 0.35, 0.15, "B", 62, strum_s=0.018),
         Part("bass", "upright", "r-------5-----n-", -11, 0.0, 0.06, "ABC", 40),
         Part("melody", "flute", ("..x-x-x---x-x---|x---x-x-x-------", "x-x-x-x---x-x-x-|x-----x-x-------"), -13, 0.15, 0.35,
              "AB", 76),
@@ -38,7 +38,7 @@ ASH_WALTZ = SongSpec(
      "B": "Ab|Ab|Eb|Eb|Fm|Cm|G7|G7|Ab|Ab|Eb|Eb|Fm|G7|Cm|Cm", "C": "Cm|Ab|Fm|G7|Cm|Ab|G7|G7"},
     "IABCAB",
     (
-        Part("bass", "strings", "r---........", -12, -0.2, 0.25, "IABC", 39),
+        Part("bass", "strings", "r---........", -9, -0.2, 0.25, "IABC", 39),
         Part("chords", "strings", "....x-..x-..", -19, 0.3, 0.25, "IAB", 60),
         Part("chords", "strings", "x-----------", -20, 0.3, 0.35, "C", 62),
         Part("melody", "strings", ("x-----x-x---|x-------x---", "x---x---x---|x-----x-x-x-"), -10, 0.1, 0.3, "A", 74),
@@ -51,9 +51,9 @@ SALT_ROAD = SongSpec(
     {"I": "D5|D5", "A": "D|Eb|D|Cm|D|Eb|Cm|D", "B": "Gm|Gm|D|D|Cm|Eb|D|D", "C": "D5|Cm|Eb|D5"},
     "IABACB",
     (
-        Part("bass", "oud", "r-....r-..r-..5.", -10, 0.0, 0.12, "IABC", 38),
+        Part("bass", "oud", "r-....r-..r-..5.", -7, 0.0, 0.12, "IABC", 38),
         Part("chords", "pad", "x---------------", -25, 0.0, 0.3, "IABC", 50),
-        Part("melody", "oud", ("x.x-xxx-x-x-x---|x-xxx-x-x-------", "x-x-xxxxx-x-xxx-|x---x-x-x-------"), -8, 0.15, 0.22,
+        Part("melody", "oud", ("x.x-xxx-x-x-x---|x-xxx-x-x-------", "x-x-xxxxx-x-xxx-|x---x-x-x-------"), -4, 0.15, 0.22,
              "AC", 64),
         Part("melody", "flute", ("x-----x-xxx-x---|x---x-xxx-------", "xxx-x---xxx-x---|x-x-x-x-x-------"), -11, -0.2, 0.4,
              "B", 74),

@@ -93,7 +93,7 @@ COPPER_SKY = SongSpec(
         Part("melody", "guitar", ("x---x-x-x-----x-|x---x---x-------", "x-x-x---x-x-x---|x-----x-x-------"), -12, 0.05, 0.3,
              "BC", 71, echo=(0.75, 0.3)),
         Part("drums", "kick", "X.....x.X.x.....|X.....x.x.x...x.", -8, 0.0, 0.04, "AB"),
-        Part("drums", "snare", "....X.......X...", -10, 0.0, 0.18, "AB", fill="....X...XxXxXXXX"),
+        Part("drums", "snare", "....X.......X...", -13, 0.0, 0.18, "AB", fill="....X...XxXxXXXX"),
         Part("drums", "tom", "X.x.X.x.X.x.X.x.", -13, -0.2, 0.15, "C", fill="X.x.X.x.XxXxXXXX"),
         Part("drums", "hat", "x.x.x.x.x.x.x.x.", -25, 0.3, 0.05, "A"),
         Part("drums", "ride", "x.x.x.x.x.x.x.x.", -27, 0.3, 0.08, "B"),
