@@ -1,0 +1,38 @@
+"""Equal-power crossfades: two unrelated sounds keep their loudness while one becomes the other."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ramp = NDArray[np.float32]
+
+
+def equal_power(length: int, start: int = 0, stop: int | None = None) -> tuple[Ramp, Ramp]:
+    """Gains of the leaving and the entering sound for samples `start` to `stop` of a fade of `length` samples.
+
+    Returns
+    -------
+    leaving, entering : (stop - start,) float32
+        Their squares add up to 1 everywhere.
+    """
+    stop = length if stop is None else stop
+    angle = (np.arange(start, stop, dtype=np.float64) + 0.5) * (np.pi / 2 / max(length, 1))
+    return np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+
+
+def mix(
+    leaving: NDArray[np.float32], entering: NDArray[np.float32], length: int, start: int = 0
+) -> NDArray[np.float32]:
+    """Mix two (n, 2) stretches that are samples `start` to `start + n` of a fade of `length` samples."""
+    down, up = equal_power(length, start, start + len(leaving))
+    return leaving * down[:, None] + entering * up[:, None]
+
+
+def fade_in(samples: NDArray[np.float32], length: int, start: int = 0) -> NDArray[np.float32]:
+    """Bring (n, 2) samples in from silence; they are samples `start` onwards of a fade of `length` samples."""
+    faded = samples.copy()
+    stop = min(length, start + len(samples))
+    if start < stop:
+        faded[: stop - start] *= equal_power(length, start, stop)[1][:, None]
+    return faded

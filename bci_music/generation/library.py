@@ -1,0 +1,255 @@
+"""Music by retrieval: the song of the library that is nearest to the style plays, and crossfades lead to the next."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bci_music.config import Config
+from bci_music.generation.crossfade import fade_in, mix
+from bci_music.generation.loop import Loop
+from bci_music.generation.loudness import to_level
+from bci_music.generation.waiting import waiting_pad
+from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, AudioBlock, SoundSpan, Style, UserError
+
+WAITING = -1
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One sound file of the library; `rows` are its rows in the table of embeddings."""
+
+    path: Path
+    song: int
+    song_start_s: float
+    rows: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class MusicLibrary:
+    """Songs, their clips and what the clips mean.
+
+    Attributes
+    ----------
+    songs : tuple of dict
+        id, title, genre, bpm, mood.
+    clips : tuple of Clip
+    embeddings : (n_rows, 512) float32
+        One unit vector per 4 s window of each clip.
+    prototypes : (n_songs, 512) float32
+        One unit vector per song.
+    """
+
+    songs: tuple[dict[str, Any], ...]
+    clips: tuple[Clip, ...]
+    embeddings: NDArray[np.float32]
+    prototypes: NDArray[np.float32]
+
+    @classmethod
+    def load(cls, directory: str | Path) -> MusicLibrary:
+        """Read `index.json`, `embeddings.npy` and `prototypes.npy` of a pack's library; clips are read when played."""
+        directory = Path(directory)
+        try:
+            index = json.loads((directory / "index.json").read_text(encoding="utf-8"))
+            embeddings = np.load(directory / "embeddings.npy", allow_pickle=False)
+            prototypes = np.load(directory / "prototypes.npy", allow_pickle=False)
+            numbers = {song["id"]: number for number, song in enumerate(index["songs"])}
+            clips = tuple(
+                Clip(directory / c["file"], numbers[c["song"]], float(c.get("song_start_s", 0.0)), tuple(c["rows"]))
+                for c in index["clips"]
+            )
+        except FileNotFoundError as error:
+            name = Path(error.filename).name
+            raise UserError(f"The music library {directory} has no {name}: install the pack again.") from None
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"The music library {directory} is damaged ({error}): install the pack again.") from error
+        library = cls(tuple(index["songs"]), clips, embeddings.astype(np.float32), prototypes.astype(np.float32))
+        library._check(directory)
+        return library
+
+    def _check(self, directory: Path) -> None:
+        shapes = (self.embeddings.shape[1:], self.prototypes.shape)
+        if shapes != ((EMBEDDING_DIM,), (len(self.songs), EMBEDDING_DIM)) or not self.clips:
+            raise UserError(f"The music library {directory} has no clips or tables of the wrong shape: build it again.")
+        if any(not 0 <= a < b <= len(self.embeddings) for a, b in (clip.rows for clip in self.clips)):
+            raise UserError(f"The music library {directory} names embeddings it does not hold: build it again.")
+        if missing := [clip.path.name for clip in self.clips if not clip.path.is_file()]:
+            raise UserError(f"The music library {directory} has no {missing[0]}: install the pack again.")
+
+    def clip_means(self) -> NDArray[np.float32]:
+        """Mean direction of each clip, (n_clips, 512) unit."""
+        means = np.stack([self.embeddings[a:b].mean(axis=0) for a, b in (clip.rows for clip in self.clips)])
+        return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+
+
+class LibraryConfig(Config):
+    """How the library plays."""
+
+    fade_s: float = Field(0.7, gt=0, le=4, description="crossfade from clip to clip")
+    loop_fade_s: float = Field(0.6, gt=0, le=4, description="crossfade from a clip's end to its beginning")
+    margin: float = Field(0.15, ge=0, description="lead a song needs over the playing one, in spreads of the scores")
+    least_s: float = Field(1.0, ge=0, description="a clip stays at least this long")
+    level_db: float = Field(-20.0, le=-6, description="RMS level clips are brought to")
+    clips_in_memory: int = Field(16, ge=2)
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A clip (`WAITING` for the waiting sound) and the position its next sample has."""
+
+    clip: int
+    position: int
+
+
+@dataclass(frozen=True)
+class LibraryState:
+    """Where the music is: what plays, what leaves, and how far the fade has come (samples)."""
+
+    voice: Voice
+    leaving: Voice | None = None
+    age: int = 0  # samples since the voice entered
+    fading: bool = True
+    clips_retrieved: int = 0
+    crossfades: int = 0
+    clips_generated: int = 0
+
+
+class LibraryGenerator:
+    """Plays the nearest song of a `MusicLibrary`; always works on a CPU.
+
+    Parameters
+    ----------
+    library : MusicLibrary
+    config : LibraryConfig
+    """
+
+    trained = True
+    quick = True
+
+    def __init__(self, library: MusicLibrary, config: LibraryConfig | None = None):
+        self.library = library
+        self.config = config or LibraryConfig()
+        self.name = f"library of {len(library.songs)} songs"
+        self._means = library.clip_means()
+        self._songs_of = np.array([clip.song for clip in library.clips])
+        self._fade = round(self.config.fade_s * AUDIO_RATE_HZ)
+        self._least = max(self._fade, round(self.config.least_s * AUDIO_RATE_HZ))
+        self._loops: OrderedDict[int, Loop] = OrderedDict()
+
+    def generate(
+        self, style: Style, state: LibraryState | None, *, seconds: float, deadline: float
+    ) -> tuple[AudioBlock, LibraryState]:
+        """Return exactly `seconds` of sound: the playing clip goes on, or the fade to the nearest one begins."""
+        n = round(seconds * AUDIO_RATE_HZ)
+        state = self._turn(style, state)
+        entering = self._loop(state.voice.clip).render(state.voice.position, n)
+        samples = entering
+        split = 0  # where the entering voice becomes the louder one
+        if state.fading:
+            left = min(max(0, self._fade - state.age), n)
+            split = min(max(0, self._fade // 2 - state.age), n) if state.leaving else 0
+            if state.leaving:
+                going = self._loop(state.leaving.clip).render(state.leaving.position, left)
+                samples = np.concatenate([mix(going, entering[:left], self._fade, state.age), entering[left:]])
+            else:
+                samples = fade_in(entering, self._fade, state.age)
+        spans = tuple(
+            span for span in (
+                self._span(style, state.leaving, 0, split) if state.leaving else None,
+                self._span(style, state.voice, split, n),
+            ) if span is not None and span.stop > span.start
+        )
+        return AudioBlock(samples, spans), self._advance(state, n)
+
+    def choice(self, style: Style, state: LibraryState | None) -> int:
+        """The clip a block made now would play or fade to."""
+        playing = state.voice.clip if state else WAITING
+        if not style.from_eeg:
+            return playing
+        if state and playing != WAITING and state.age < self._least:
+            return playing
+        if state and state.fading:
+            return playing
+        scores = self.library.prototypes @ style.vector
+        scores = scores[np.unique(self._songs_of)]
+        best = int(np.unique(self._songs_of)[np.argmax(scores)])
+        if playing != WAITING:
+            current = int(self._songs_of[playing])
+            lead = float(self.library.prototypes[best] @ style.vector - self.library.prototypes[current] @ style.vector)
+            if best == current or lead <= self.config.margin * float(scores.std()):
+                return playing
+        clips = np.flatnonzero(self._songs_of == best)
+        return int(clips[np.argmax(self._means[clips] @ style.vector)])
+
+    def chosen(self, state: LibraryState | None) -> int:
+        """The clip that plays, or fades in, at the end of `state`."""
+        return state.voice.clip if state else WAITING
+
+    def _turn(self, style: Style, state: LibraryState | None) -> LibraryState:
+        """Begin a fade if another clip is wanted."""
+        target = self.choice(style, state)
+        if state is None:
+            return LibraryState(Voice(target, 0), clips_retrieved=int(target != WAITING))
+        if target == state.voice.clip:
+            return state
+        lead = self._loop(state.voice.clip).to_next_beat(state.voice.position)
+        entry = self._loop(target).entry(lead) if lead else 0
+        return LibraryState(
+            Voice(target, entry), leaving=state.voice,
+            clips_retrieved=state.clips_retrieved + 1, crossfades=state.crossfades + 1,
+        )
+
+    def _advance(self, state: LibraryState, n: int) -> LibraryState:
+        fading = state.fading and state.age + n < self._fade
+        leaving = state.leaving
+        return replace(
+            state, voice=Voice(state.voice.clip, state.voice.position + n), age=state.age + n, fading=fading,
+            leaving=Voice(leaving.clip, leaving.position + n) if leaving and fading else None,
+        )
+
+    def _span(self, style: Style, voice: Voice, start: int, stop: int) -> SoundSpan:
+        if voice.clip == WAITING:
+            return SoundSpan(start, stop, "waiting", "waiting for the EEG")
+        song = self.library.songs[self.library.clips[voice.clip].song]
+        return SoundSpan(
+            start, stop, "retrieved" if style.confidence > 0 else "held", song["title"], song["id"],
+            song.get("genre", ""), float(self._means[voice.clip] @ style.vector), style.made_s,
+        )
+
+    def _loop(self, number: int) -> Loop:
+        """Return the clip as an endless loop, read and decoded at its first use."""
+        if number in self._loops:
+            self._loops.move_to_end(number)
+            return self._loops[number]
+        if number == WAITING:
+            loop = Loop(waiting_pad(), fade_s=0.0)
+        else:
+            clip = self.library.clips[number]
+            bpm = self.library.songs[clip.song].get("bpm")
+            bar_s = 240 / bpm if bpm else 1.0
+            samples = to_level(read_sound(clip.path), self.config.level_db)
+            loop = Loop(samples, self.config.loop_fade_s, bpm, -clip.song_start_s % bar_s)
+        self._loops[number] = loop
+        if len(self._loops) > self.config.clips_in_memory:
+            self._loops.popitem(last=False)
+        return loop
+
+
+def read_sound(path: Path) -> NDArray[np.float32]:
+    """Read a sound file as (n, 2) float32 at 48 kHz."""
+    import soundfile
+    import soxr
+
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise UserError(f"The clip {path} could not be read ({error}): install the pack again.") from error
+    stereo = np.repeat(samples, 2, axis=1) if samples.shape[1] == 1 else samples[:, :2]
+    return np.ascontiguousarray(stereo if rate == AUDIO_RATE_HZ else soxr.resample(stereo, rate, AUDIO_RATE_HZ))

@@ -1,0 +1,311 @@
+"""Players take sound and let it be heard: on a device through a C callback, or on a clock when there is none."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bci_music.clock import Clock
+from bci_music.generation.loudness import from_db
+from bci_music.generation.playqueue import HeardTime, PlayQueue
+from bci_music.messages import AUDIO_RATE_HZ, UserError
+
+if TYPE_CHECKING:
+    from soundfile import SoundFile
+
+log = logging.getLogger(__name__)
+BLOCK = 960  # frames the device asks for at a time: 20 ms
+PRIME_S = 2.0  # queued before the first sample is played
+Listener = Callable[[NDArray[np.float32]], None]
+
+
+@dataclass(frozen=True)
+class PlayerCounters:
+    """Totals since the start: a counter that moves means that something was heard that was not music."""
+
+    played_frames: int = 0  # zeros included
+    underruns: int = 0  # blocks that were not (fully) there
+    starved_frames: int = 0  # zeros played for want of sound
+    device_underflows: int = 0  # reported by the driver
+    late_changes: int = 0  # changes of queued sound that came too late to be made
+
+
+class Player(Protocol):
+    """What the sound stage plays through. Samples have absolute indices, counted as they are written."""
+
+    device: str
+    note: str
+    latency_s: float
+    written: int
+    heard: HeardTime
+
+    @property
+    def queued_s(self) -> float:
+        """Seconds written and not yet taken by the device."""
+
+    @property
+    def changeable(self) -> int:
+        """First sample that may still be replaced."""
+
+    @property
+    def counters(self) -> PlayerCounters:
+        """Totals since the start."""
+
+    def start(self) -> None:
+        """Begin; sound is heard once enough is queued."""
+
+    def stop(self) -> None:
+        """End, close the device and finish the file."""
+
+    def write(self, samples: NDArray[np.float32]) -> int:
+        """Queue (n, 2) samples; returns how many were taken."""
+
+    def replace(self, start: int, samples: NDArray[np.float32]) -> bool:
+        """Change queued samples from absolute index `start` on; False, and nothing changed, when it is too late."""
+
+    def peek(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Queued samples `start` to `stop`, before the operator's gain."""
+
+    def set_gain(self, volume_db: float, muted: bool) -> None:
+        """Glide to another volume (at most 0 dB); queued sound follows."""
+
+    def poll(self, now: float) -> None:
+        """Do what the player has to do from time to time."""
+
+    def add_listener(self, listener: Listener) -> None:
+        """Call `listener` with every (n, 2) stretch that was played, zeros included."""
+
+
+class WavFile:
+    """Writes what was played, as float32 (exact) or 16 bit PCM."""
+
+    def __init__(self, path: str | Path, subtype: str = "PCM_16"):
+        import soundfile
+
+        path = Path(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: SoundFile = soundfile.SoundFile(path, "w", AUDIO_RATE_HZ, 2, subtype=subtype, format="WAV")
+        except (OSError, soundfile.SoundFileError) as error:
+            text = f"The sound cannot be written to {path} ({error}): give a folder you may write to."
+            raise UserError(text) from error
+
+    def __call__(self, samples: NDArray[np.float32]) -> None:
+        """Append (n, 2) samples."""
+        self._file.write(samples)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+
+class QueuePlayer(ABC):
+    """What all players share: the queue with its gain, the heard time, the listeners."""
+
+    margin_s = 0.15  # queued sound nearer to the ear than this is left alone
+
+    def __init__(self, wav_path: str | Path | None, subtype: str):
+        self.heard = HeardTime()
+        self._queue = PlayQueue()
+        self._lock = threading.RLock()
+        self._listeners: list[Listener] = []
+        self._wav = WavFile(wav_path, subtype) if wav_path else None
+        if self._wav:
+            self._listeners.append(self._wav)
+        self._late = 0
+
+    @property
+    def written(self) -> int:
+        """Samples written so far."""
+        return self._queue.written
+
+    @abstractmethod
+    def _taken(self) -> int:
+        """Return the index of the next sample the device will take."""
+
+    @property
+    def queued_s(self) -> float:
+        """Seconds written and not yet taken by the device."""
+        return (self._queue.written - self._taken()) / AUDIO_RATE_HZ
+
+    @property
+    def changeable(self) -> int:
+        """First sample that may still be replaced."""
+        return min(self._queue.written, self._taken() + round(self.margin_s * AUDIO_RATE_HZ))
+
+    def add_listener(self, listener: Listener) -> None:
+        """Call `listener` with every (n, 2) stretch that was played, zeros included."""
+        self._listeners.append(listener)
+
+    def write(self, samples: NDArray[np.float32]) -> int:
+        """Queue (n, 2) samples; returns how many were taken."""
+        with self._lock:
+            room = self._queue.capacity - (self._queue.written - self._taken())
+            samples = samples[: max(0, room - BLOCK)]
+            start = self._queue.written
+            self._queue.put(start, samples)
+            self._pass_on(start, start + len(samples))
+            self._queue.written += len(samples)
+        return len(samples)
+
+    def replace(self, start: int, samples: NDArray[np.float32]) -> bool:
+        """Change queued samples from absolute index `start` on; False, and nothing changed, when it is too late."""
+        with self._lock:
+            stop = start + len(samples)
+            if stop > self._queue.written:
+                raise ValueError("only queued sound can be replaced")
+            if start < self._taken() + round(self.margin_s / 2 * AUDIO_RATE_HZ):
+                self._late += 1
+                return False
+            self._queue.put(start, samples)
+            self._pass_on(start, stop)
+        return True
+
+    def peek(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Queued samples `start` to `stop`, before the operator's gain."""
+        return self._queue.raw(start, stop)
+
+    def set_gain(self, volume_db: float, muted: bool) -> None:
+        """Glide to another volume (at most 0 dB); queued sound follows after 0.15 s."""
+        target = 0.0 if muted else min(1.0, from_db(volume_db))
+        with self._lock:
+            start = self.changeable
+            self._queue.gain = self._queue.gain.toward(target, start)
+            self._pass_on(start, self._queue.written)
+
+    def _pass_on(self, start: int, stop: int) -> None:  # noqa: B027 (nothing to do unless there is a device)
+        """Samples `start` to `stop` of the queue are new or changed."""
+
+    def _tell(self, played: NDArray[np.float32]) -> None:
+        for listener in self._listeners:
+            listener(played)
+
+    def _close_file(self) -> None:
+        if self._wav:
+            self._wav.close()
+
+
+class ClockPlayer(QueuePlayer):
+    """Plays on a clock: takes blocks exactly as a device would, and zeros, counted, when none is there.
+
+    Parameters
+    ----------
+    clock : Clock
+    wav_path : path, optional
+        Where to write what was played.
+    subtype : str
+        "PCM_16", or "FLOAT" for a bit-exact copy.
+    threaded : bool
+        False: no thread, `poll` takes what is due (manual clocks, runs faster than real time).
+    """
+
+    latency_s = 0.0
+    device = "clock (no sound device)"
+
+    def __init__(
+        self, clock: Clock, wav_path: str | Path | None = None, *, subtype: str = "PCM_16", threaded: bool = True,
+        note: str = "",
+    ):
+        super().__init__(wav_path, subtype)
+        self.note = note
+        self._clock = clock
+        self._taken_index = 0
+        self._frames = 0
+        self._underruns = 0
+        self._starved = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="bci-music-player", daemon=True) if threaded else None
+
+    def _taken(self) -> int:
+        return self._taken_index
+
+    @property
+    def counters(self) -> PlayerCounters:
+        """Totals since the start."""
+        return PlayerCounters(self._frames, self._underruns, self._starved, 0, self._late)
+
+    def start(self) -> None:
+        """Begin; the first block is taken once 2 s are queued."""
+        if self._thread:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End and finish the file."""
+        self._stop.set()
+        if self._thread and self._thread.is_alive():
+            self._thread.join()
+        self._close_file()
+
+    def poll(self, now: float) -> None:
+        """Without a thread: take all blocks due at `now`."""
+        if not self._thread:
+            self._pull_due(now)
+
+    def _run(self) -> None:
+        while not self._stop.wait(BLOCK / AUDIO_RATE_HZ / 2):
+            try:
+                self._pull_due(self._clock.now())
+            except Exception:
+                log.exception("the clock player ended")
+                raise
+
+    def _pull_due(self, now: float) -> None:
+        if self.heard.origin_s is None:
+            if self.queued_s < PRIME_S:
+                return
+            self.heard.origin_s = now
+        due = int((now - self.heard.origin_s) * AUDIO_RATE_HZ / BLOCK + 1e-6) * BLOCK
+        while self._frames < due:
+            self._pull()
+
+    def _pull(self) -> None:
+        with self._lock:
+            start = self._taken_index
+            stop = min(self._queue.written, start + BLOCK)
+            block = np.zeros((BLOCK, 2), np.float32)
+            block[: stop - start] = self._queue.get(start, stop)
+            self._taken_index = stop
+            self._queue.gain = self._queue.gain.settled(stop)
+            self._frames += BLOCK
+            if (missing := BLOCK - (stop - start)) > 0:
+                self._underruns += 1
+                self._starved += missing
+                self.heard.starve(stop, missing)
+        self._tell(block)
+
+
+def open_player(
+    clock: Clock, *, device: int | str | None = None, wav_path: str | Path | None = None, subtype: str = "PCM_16"
+) -> Any:
+    """Open the sound device, or a `ClockPlayer` with a note in words where there is none.
+
+    Parameters
+    ----------
+    clock : Clock
+        Its times are the times sound is heard at.
+    device : int, str or None
+        Number or part of the name of an output device; "none" for no device; None for the default one.
+    wav_path : path, optional
+        Where to write what was played.
+    """
+    if device == "none":
+        return ClockPlayer(clock, wav_path, subtype=subtype, note="no sound device wanted: the sound runs on a clock")
+    from bci_music.generation.device import DevicePlayer, NoDevice
+
+    try:
+        return DevicePlayer(clock, device=device, wav_path=wav_path, subtype=subtype)
+    except NoDevice as reason:
+        if device is not None:
+            text = f"The sound device {device!r} cannot be used ({reason}): `bci-music doctor` lists them."
+            raise UserError(text) from None
+        note = f"no sound device ({reason}): the sound runs on a clock" + (f" and into {wav_path}" if wav_path else "")
+        log.warning(note)
+        return ClockPlayer(clock, wav_path, subtype=subtype, note=note)

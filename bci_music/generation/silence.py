@@ -1,0 +1,49 @@
+"""How long a recording of the sound is silent: measured on what was written, not on what was meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bci_music.messages import AUDIO_RATE_HZ, UserError
+
+THRESHOLD = 10 ** (-60 / 20)
+SHORTEST_S = 0.25
+
+
+def silent_spans(samples: NDArray[np.floating], sfreq_hz: float = AUDIO_RATE_HZ) -> list[tuple[int, int]]:
+    """Stretches in which every channel stays below -60 dBFS for longer than 0.25 s, as (start, stop) samples."""
+    quiet = np.abs(samples.reshape(len(samples), -1)).max(axis=1, initial=0.0) < THRESHOLD
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], quiet, [False])).astype(np.int8)))
+    pairs = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+    return [(start, stop) for start, stop in pairs if (stop - start) > SHORTEST_S * sfreq_hz]
+
+
+def silent_seconds(sound: str | Path | NDArray[np.floating], after_s: float | None = None) -> float:
+    """Seconds of silence (below -60 dBFS for longer than 0.25 s).
+
+    Parameters
+    ----------
+    sound : path or (n, 2) array
+        A sound file, or samples at 48 kHz.
+    after_s : float, optional
+        Count from here on; by default from the first sample that is not silent.
+    """
+    if isinstance(sound, str | Path):
+        import soundfile
+
+        try:
+            samples, rate = soundfile.read(sound, dtype="float32", always_2d=True)
+        except (OSError, soundfile.SoundFileError) as error:
+            text = f"{sound} could not be read as a sound file ({error}): give a WAV that was played."
+            raise UserError(text) from error
+    else:
+        samples, rate = sound, AUDIO_RATE_HZ
+    if after_s is None:
+        loud = np.flatnonzero(np.abs(samples.reshape(len(samples), -1)).max(axis=1, initial=0.0) >= THRESHOLD)
+        first = int(loud[0]) if len(loud) else 0
+    else:
+        first = round(after_s * rate)
+    return sum(stop - start for start, stop in silent_spans(samples[first:], rate)) / rate

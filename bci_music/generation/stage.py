@@ -1,0 +1,257 @@
+"""The sound stage: keeps sound queued ahead of the ear, in the style the EEG asks for, whatever happens."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bci_music.clock import Clock
+from bci_music.config import Config
+from bci_music.generation.generator import Choosing, Generator
+from bci_music.generation.meter import Meter
+from bci_music.generation.player import Player
+from bci_music.generation.producer import Producer
+from bci_music.generation.spans import SpanLedger
+from bci_music.generation.splice import Splicer
+from bci_music.generation.steering import Steering
+from bci_music.generation.stretch import BAR_S, Stretch
+from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, Failure, SoundSpan, SoundStatus, Style
+
+log = logging.getLogger(__name__)
+
+
+class SoundConfig(Config):
+    """How far ahead the sound is made."""
+
+    block_s: float = Field(0.25, gt=0.05, le=2, description="length of a block of a quick generator")
+    low_water_s: float = Field(2.0, ge=0.5, le=3, description="at least this much sound is queued")
+    late_s: float = Field(1.0, ge=0.5, le=2, description="with less queued than this, a slow generator's clip is late")
+    clip_s: float = Field(5.12, gt=1, le=5.2, description="length asked of a generator that is not quick")
+    joint_s: float = Field(0.4, gt=0.01, le=1, description="crossfade from one generator to another")
+    reserve_s: float = Field(0.5, ge=0, description="a slow generator's clip must be there this long before the end")
+    rest_s: float = Field(10.0, ge=0, description="after a failure the fallback plays for this long")
+
+
+@dataclass(frozen=True)
+class _Point:
+    """State of the generator before a queued block, so that the block can be made anew."""
+
+    start: int
+    frames: int
+    state: Any
+
+
+class SoundStage:
+    """Keeps the player's queue above its low-water mark.
+
+    Parameters
+    ----------
+    generator : Generator
+    fallback : Generator
+        A quick one, for the time before the first clip of a slow one and for when the generator fails.
+    steering : Steering
+    player : Player
+    clock : Clock
+    on_failure : callable
+        Gets a `Failure` when the generator fails.
+    config : SoundConfig
+    """
+
+    def __init__(
+        self, generator: Generator, fallback: Generator, steering: Steering, player: Player, clock: Clock,
+        on_failure: Callable[[Failure], None] = lambda failure: log.error(failure.text),
+        config: SoundConfig | None = None,
+    ):
+        self.config = config or SoundConfig()
+        self.player, self.meter, self.ledger = player, Meter(), SpanLedger()
+        player.add_listener(self.meter)
+        self._generator, self._fallback, self._steering, self._clock = generator, fallback, steering, clock
+        self._on_failure = on_failure
+        self._block = round(self.config.block_s * AUDIO_RATE_HZ)
+        self._producer = None if generator.quick else Producer(generator)
+        self._state: Any = None
+        self._spare_state: Any = None
+        self._stretch: Stretch | None = None
+        self._points: deque[_Point] = deque()
+        self._splicer = Splicer(player, self.ledger, round(self.config.joint_s * AUDIO_RATE_HZ))
+        self._rest_until = float("-inf")
+        self._revised_for = float("nan")
+        self._stretched = self._fallbacks = 0
+        self._wall_s = self._made_s = 0.0
+        self._volume_db, self._muted = 0.0, False
+        self._first_eeg_s: float | None = None
+
+    def step(self, now: float) -> None:
+        """Bring the queue above its low-water mark, and let queued sound follow a new style."""
+        self.player.poll(now)
+        style = self._steering.update(now)
+        self._revise(style)
+        self._order(now, style)
+        slow = self._producer is not None and self._splicer.source in ("generator", "stretch")
+        mark = self.config.late_s if slow else self.config.low_water_s
+        while self.player.queued_s < mark + self.config.block_s:
+            self._next(now, style)
+
+    def close(self) -> bool:
+        """End the generator's thread; returns whether it ended."""
+        return self._producer.close() if self._producer else True
+
+    def set_volume(self, volume_db: float) -> None:
+        """Set the volume in dB, at most 0."""
+        self._volume_db = min(0.0, volume_db)
+        self.player.set_gain(self._volume_db, self._muted)
+
+    def set_muted(self, muted: bool) -> None:
+        """Mute or not."""
+        self._muted = muted
+        self.player.set_gain(self._volume_db, muted)
+
+    def status(self, now: float) -> SoundStatus:
+        """Return the sound in one glance."""
+        counters, states = self.player.counters, (self._state, self._spare_state)
+        total = {
+            name: sum(getattr(state, name, 0) for state in states)
+            for name in ("crossfades", "clips_generated", "clips_retrieved")
+        }
+        return SoundStatus(
+            queued_s=self.player.queued_s, played_s=counters.played_frames / AUDIO_RATE_HZ,
+            underruns=counters.underruns, starved_s=counters.starved_frames / AUDIO_RATE_HZ,
+            device_underflows=counters.device_underflows, crossfades=total["crossfades"] + self._splicer.joints,
+            clips_generated=total["clips_generated"], clips_retrieved=total["clips_retrieved"],
+            stretched=self._stretched, fallbacks=self._fallbacks, generation_s=self._wall_s, generated_s=self._made_s,
+            peak_dbfs=self.meter.peak_dbfs(), volume_db=self._volume_db, muted=self._muted,
+            first_eeg_sound_s=self._first_eeg_heard(now), generator=self._generator.name,
+            trained=self._generator.trained, device=self.player.device,
+        )
+
+    def playing(self, now: float) -> SoundSpan | None:
+        """What is heard at `now`; its start and stop are output frames."""
+        span = self.ledger.at(self.player.heard.index_at(now))
+        return self._placed(span)[0] if span else None
+
+    def spans(self) -> list[tuple[SoundSpan, float, float]]:
+        """All spans (start and stop in output frames, as in the WAV) with the times they are heard from and to."""
+        return [self._placed(span) for span in self.ledger.all()]
+
+    def waveform(self) -> NDArray[np.float32]:
+        """Min and max of what was played, (n, 2), 20 per second, newest last."""
+        return self.meter.waveform()
+
+    def _placed(self, span: SoundSpan) -> tuple[SoundSpan, float, float]:
+        heard = self.player.heard
+        nan = float("nan")
+        start, stop = heard.output_frame(span.start), heard.output_frame(span.stop - 1) + 1
+        origin = heard.origin_s if heard.origin_s is not None else nan
+        return replace(span, start=start, stop=stop), origin + start / AUDIO_RATE_HZ, origin + stop / AUDIO_RATE_HZ
+
+    def _first_eeg_heard(self, now: float) -> float | None:
+        if self._first_eeg_s is None and (span := self.ledger.first_from_eeg()):
+            heard = self.player.heard.heard_s(span.start)
+            if heard is not None and heard <= now:
+                self._first_eeg_s = heard
+        return self._first_eeg_s
+
+    def _next(self, now: float, style: Style) -> None:
+        """Queue one more block, from whoever can make it."""
+        if now < self._rest_until:
+            self._spare(now, style)
+        elif self._producer is None:
+            try:
+                point = self._state
+                block, self._state = self._timed(style, point, now)
+            except Exception as error:  # the music goes on without the generator
+                self._fail(now, error)
+                self._spare(now, style)
+            else:
+                self._points.append(_Point(self._append(block, "generator"), len(block.samples), point))
+        elif self._splicer.source in ("generator", "stretch"):
+            if self._stretch is None:
+                self._stretched += 1
+                n = min(round(BAR_S * AUDIO_RATE_HZ), self.player.written)
+                self._stretch = Stretch(self.player.peek(self.player.written - n, self.player.written), self._block)
+            self._append(self._stretch.block(self._block), "stretch")
+        else:
+            self._spare(now, replace(style, from_eeg=False))
+
+    def _timed(self, style: Style, state: Any, now: float) -> tuple[AudioBlock, Any]:
+        began = time.perf_counter()
+        made = self._generator.generate(
+            style, state, seconds=self.config.block_s, deadline=now + self.player.queued_s - self.config.reserve_s
+        )
+        self._wall_s += time.perf_counter() - began
+        self._made_s += len(made[0].samples) / AUDIO_RATE_HZ
+        return made
+
+    def _spare(self, now: float, style: Style) -> None:
+        block, self._spare_state = self._fallback.generate(
+            style, self._spare_state, seconds=self.config.block_s, deadline=now + self.player.queued_s
+        )
+        self._append(block, "fallback")
+
+    def _fail(self, now: float, error: Exception) -> None:
+        self._fallbacks += 1
+        self._rest_until = now + self.config.rest_s
+        self._points.clear()
+        again = f"the library plays, and it is tried again in {self.config.rest_s:g} s"
+        text = f"{self._generator.name} failed ({error}): {again}"
+        self._on_failure(Failure(now, "generate", text))
+
+    def _order(self, now: float, style: Style) -> None:
+        """Take the slow generator's clip when it is there, and order the next in time."""
+        producer = self._producer
+        if producer is None:
+            return
+        if producer.ready and self.player.queued_s < self.config.low_water_s + self.config.clip_s / 2:
+            try:
+                block, self._state, wall_s = producer.take()
+            except Exception as error:  # the music goes on without the generator
+                self._fail(now, error)
+            else:
+                self._wall_s += wall_s
+                self._made_s += len(block.samples) / AUDIO_RATE_HZ
+                soon = self.player.changeable + self._block // 4 if self._splicer.source != "generator" else None
+                self._append(block, "generator", soon)
+        due = self.player.queued_s < self.config.low_water_s + producer.expected_s
+        idle = not producer.busy and not producer.ready
+        if idle and style.from_eeg and now >= self._rest_until and (due or self._splicer.source != "generator"):
+            deadline = now + max(self.config.low_water_s, self.player.queued_s) - self.config.reserve_s
+            producer.submit(style, self._state, self.config.clip_s, deadline)
+
+    def _append(self, block: AudioBlock, source: str, soon: int | None = None) -> int:
+        if source != "stretch":
+            self._stretch = None
+        if source != "generator":
+            self._points.clear()
+        return self._splicer.append(block, source, soon)
+
+    def _revise(self, style: Style) -> None:
+        """Make queued blocks anew when the newest style leads elsewhere than they do."""
+        while self._points and self._points[0].start < self.player.changeable:
+            self._points.popleft()
+        if style.made_s == self._revised_for or not style.from_eeg or not isinstance(self._generator, Choosing):
+            return
+        self._revised_for = style.made_s
+        after = [*[point.state for point in self._points][1:], self._state]
+        for number, (point, state) in enumerate(zip(self._points, after, strict=False)):
+            if self._generator.choice(style, point.state) != self._generator.chosen(state):
+                self._remake(number, style)
+                return
+
+    def _remake(self, number: int, style: Style) -> None:
+        points = list(self._points)[number:]
+        state, blocks, anew = points[0].state, [], []
+        for point in points:
+            anew.append(replace(point, state=state))
+            block, state = self._timed(style, state, self._clock.now())
+            blocks.append(block)
+        if self._splicer.replace(points[0].start, blocks):
+            self._state = state
+            self._points = deque([*list(self._points)[:number], *anew])

@@ -1,0 +1,93 @@
+"""From embeddings to a style: confident windows pull harder, old ones fade, silence of the decoder holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bci_music.config import Config
+from bci_music.messages import EMBEDDING_DIM, Embedding, Style
+from bci_music.workers import Latest
+
+
+class SteeringConfig(Config):
+    """How quickly the style follows the EEG."""
+
+    time_constant_s: float = Field(1.5, gt=0, description="EEG seconds after which an embedding weighs 1/e")
+    floor: float = Field(0.05, ge=0, le=1, description="least weight of an embedding that has any confidence")
+    max_age_s: float = Field(3.0, gt=0, description="without an embedding for this long the style is held")
+
+
+@dataclass(frozen=True)
+class SteeringState:
+    """Everything steering remembers. `total` is the weighted sum of embeddings, (512,) float64."""
+
+    total: NDArray[np.float64] | None = None
+    weight: float = 0.0
+    confidence: float = 0.0  # weighted sum of confidences
+    end_s: float = float("-inf")
+    made_s: float = float("-inf")
+    key: tuple[int, int] | None = None  # epoch and window index of the newest embedding taken
+
+
+class Steering:
+    """Turns the newest embedding into a `Style`.
+
+    Parameters
+    ----------
+    latest : Latest[Embedding]
+        Where the decoder leaves its embeddings; look often, since only the newest is kept.
+    config : SteeringConfig
+    """
+
+    def __init__(self, latest: Latest[Embedding], config: SteeringConfig | None = None):
+        self._latest = latest
+        self.config = config or SteeringConfig()
+        self._state = SteeringState()
+
+    def update(self, now: float) -> Style:
+        """Take in the newest embedding, if there is a new one, and return the style at time `now`."""
+        newest = self._latest.get()
+        if newest is not None:
+            self.feed(newest)
+        return self.style(now)
+
+    def feed(self, embedding: Embedding) -> None:
+        """Take in one embedding; the same one twice, or one without confidence, changes nothing."""
+        state, key = self._state, (embedding.epoch, embedding.window_index)
+        if key == state.key:
+            return
+        if embedding.confidence <= 0 or not np.isfinite(embedding.vector).all():
+            self._state = replace(state, key=key)
+            return
+        weight = max(embedding.confidence, self.config.floor)
+        kept = float(np.exp(-max(0.0, embedding.end_s - state.end_s) / self.config.time_constant_s))
+        old = state.total if state.total is not None else np.zeros(EMBEDDING_DIM)
+        self._state = SteeringState(
+            total=kept * old + weight * embedding.vector, weight=kept * state.weight + weight,
+            confidence=kept * state.confidence + weight * embedding.confidence,
+            end_s=max(state.end_s, embedding.end_s), made_s=embedding.made_s, key=key,
+        )
+
+    def style(self, now: float) -> Style:
+        """Return the style at time `now`; held, with confidence 0, when the newest embedding is too old."""
+        state = self._state
+        if state.total is None:
+            even = np.full(EMBEDDING_DIM, EMBEDDING_DIM**-0.5, np.float32)
+            return Style(even, made_s=now, from_eeg=False)
+        length = float(np.linalg.norm(state.total))
+        vector = (state.total / max(length, 1e-12)).astype(np.float32)
+        stale = now - state.made_s > self.config.max_age_s
+        confidence = 0.0 if stale else state.confidence / state.weight
+        return Style(vector, confidence=confidence, made_s=state.made_s)
+
+    def state(self) -> SteeringState:
+        """What steering remembers, as a value."""
+        return self._state
+
+    def restore(self, state: SteeringState) -> None:
+        """Go on from a saved state."""
+        self._state = state
