@@ -1,0 +1,84 @@
+"""The window's only way to the engine: published state in, commands out."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from bci_music.eeg.montage import Montage
+from bci_music.messages import Command, Snapshot
+from bci_music.streaming.ring import Cursor
+
+VOLUME_DB = (-40.0, 0.0)  # range of the slider
+
+
+class EngineView(Protocol):
+    """What the window needs of an engine."""
+
+    @property
+    def montage(self) -> Montage | None:
+        """Electrodes of quality and attention."""
+
+    def snapshot(self) -> Snapshot:
+        """All published state, at once."""
+
+    def trace_cursor(self) -> Cursor | None:
+        """Return a new cursor on the raw ring, None while there is no stream."""
+
+    def send(self, command: Command) -> None:
+        """Queue a command."""
+
+    def stop(self) -> None:
+        """End all threads."""
+
+
+class Bridge:
+    """Hold the newest snapshot and the cursor of the traces."""
+
+    def __init__(self, engine: EngineView):
+        self._engine = engine
+        self._cursor: Cursor | None = None
+        self._stopped = False
+        self.paused = False  # the operator pressed stop
+        self.muted = False  # the operator's wish; a pause is silent too, but not muted
+        self.snapshot = engine.snapshot()
+
+    def refresh(self) -> Snapshot:
+        """Take a new snapshot."""
+        self.snapshot = self._engine.snapshot()
+        return self.snapshot
+
+    @property
+    def montage(self) -> Montage | None:
+        """Electrodes of quality and attention."""
+        return self._engine.montage
+
+    def cursor(self) -> Cursor | None:
+        """Return the cursor of the traces; asks for one while there is none."""
+        if self._cursor is None:
+            self._cursor = self._engine.trace_cursor()
+        return self._cursor
+
+    def drop_cursor(self) -> None:
+        """Ask for a new cursor next time: the stream has changed."""
+        self._cursor = None
+
+    def set_volume(self, decibels: float) -> None:
+        """Ask for a volume in dB, kept inside the slider's range."""
+        low, high = VOLUME_DB
+        self._engine.send(Command("volume", min(max(decibels, low), high)))
+
+    def set_muted(self, muted: bool) -> None:
+        """Ask for silence or sound."""
+        self.muted = muted
+        self._engine.send(Command("mute", float(muted)))
+
+    def set_running(self, running: bool) -> None:
+        """Ask to start or stop the music."""
+        self.paused = not running
+        self._engine.send(Command("start" if running else "stop"))
+
+    def stop_engine(self) -> None:
+        """Stop the engine, once."""
+        if not self._stopped:
+            self._stopped = True
+            self._engine.stop()

@@ -1,0 +1,202 @@
+"""The sentences of the window, made from one snapshot; no Qt, so that words can be tested as words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from bci_music.messages import (
+    ChannelState,
+    ChannelVerdict,
+    Failure,
+    Identification,
+    Quality,
+    Snapshot,
+    SoundSpan,
+    StreamState,
+    StreamStatus,
+)
+
+EAR_KINDS = ("retrieved", "generated")
+KIND_WORDS = {
+    "waiting": "plays until the first EEG is decoded",
+    "retrieved": "retrieved from the library",
+    "generated": "generated from the EEG",
+    "held": "held: no fresh decoding",
+    "stretched": "stretched: the next clip is late",
+}
+NO_FROM_WINDOWS = 100  # independent windows after which "not yet" becomes "no"
+SEVERITY = {ChannelState.BAD: 0, ChannelState.DOUBTFUL: 1, ChannelState.ABSENT: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Answer to "Is it above chance?": one word and two lines."""
+
+    word: str
+    first: str
+    second: str
+
+
+@dataclass(frozen=True, slots=True)
+class Playing:
+    """What plays now: a headline and two lines; `chosen` when the EEG chose it."""
+
+    headline: str
+    first: str
+    second: str
+    chosen: bool
+
+
+def stream_detail(stream: StreamStatus) -> str:
+    """Name, channels and rate of the stream, or what is being done about it."""
+    if stream.info is None:
+        return stream.text
+    info = stream.info
+    return f"{info.name}  {len(info.labels)} ch  {info.sfreq_hz:g} Hz"
+
+
+def data_age(stream: StreamStatus) -> tuple[str, str]:
+    """Age of the newest data as value and remark."""
+    if stream.data_age_s is None:
+        return "none yet", ""
+    ahead = stream.clock_offset_s
+    remark = f"stamps {1e3 * ahead:.0f} ms ahead" if ahead >= 0.005 else ""
+    age = max(stream.data_age_s, 0.0)
+    return (f"{age:.2f} s" if age < 10 else f"{age:.0f} s"), remark
+
+
+def stream_note(stream: StreamStatus) -> str:
+    """What is wrong with the stream, "" when it flows."""
+    if stream.state is StreamState.LIVE:
+        return ""
+    if stream.state in (StreamState.STALLED, StreamState.LOST) and stream.data_age_s is not None:
+        return f"{stream.state.value}: no new data for {stream.data_age_s:.1f} s"
+    return stream.text or stream.state.value
+
+
+class BrainToEar:
+    """Seconds from the newest EEG behind the sound being heard to the first instant of that sound at the ear.
+
+    Read from timestamps: when the sound began on the LSL clock, when its style was made, and how old the EEG of a
+    window is once it is decoded. Measured once for each style, when its sound begins, and kept while it plays.
+    """
+
+    def __init__(self) -> None:
+        self._style_made_s = float("nan")
+        self._latency_s: float | None = None
+
+    def read(self, snapshot: Snapshot) -> float | None:
+        """Return the latency of what plays now, None where it is not known or no EEG chose the sound."""
+        span, embedding = snapshot.playing, snapshot.embedding
+        if span is None or embedding is None or span.kind not in EAR_KINDS or not math.isfinite(span.style_made_s):
+            return None
+        if span.style_made_s != self._style_made_s:
+            began = max((t.start_s for t in snapshot.timeline if t.lane == "played"), default=float("nan"))
+            latency = began - span.style_made_s + max(embedding.made_s - embedding.end_s, 0.0)
+            self._style_made_s = span.style_made_s
+            self._latency_s = latency if latency >= 0 else None
+        return self._latency_s
+
+
+def verdict(found: Identification | None) -> Verdict:
+    """Whether the decoder is above chance, in words."""
+    if found is None:
+        return Verdict("unknown", "no music markers in this stream", "what is heard must be known to count hits")
+    if found.n == 0:
+        return Verdict("not yet", "no window counted yet", f"{found.k} songs, chance {100 * found.chance:.0f} %")
+    low, high = found.ci95
+    significant = found.p < 0.05 if math.isfinite(found.p) else True
+    above = low > found.chance and significant
+    word = "yes" if above else "no" if found.n >= NO_FROM_WINDOWS else "not yet"
+    by_chance = round(found.n * found.chance)
+    windows = "window" if found.n == 1 else "windows"
+    return Verdict(
+        word,
+        f"{found.hits} of {found.n} {windows} found the song, chance {by_chance}",
+        f"95 % interval {100 * low:.0f}–{100 * high:.0f} %, chance {100 * found.chance:.0f} %",
+    )
+
+
+def now_playing(snapshot: Snapshot, paused: bool = False) -> Playing:
+    """What plays, how near it is, and what comes next; `paused` when the operator pressed stop."""
+    span, sound = snapshot.playing, snapshot.sound
+    ready = f"{sound.queued_s:.1f} s of sound ready"
+    if not snapshot.running:
+        return Playing("stopped", "the program has ended its work", "", False)
+    if paused:
+        return Playing("stopped", "press start to hear it again", "", False)
+    if span is None:
+        return Playing("no sound yet", "the first clip is being made ready", ready, False)
+    words = KIND_WORDS.get(span.kind, span.kind)
+    if span.kind == "waiting":
+        return Playing("waiting for the EEG", f"{span.title} {words}", ready, False)
+    near = f"near {span.title}" if span.title else "a generated clip"
+    return Playing(near, _facts(span), f"{words}  ·  {ready}", span.kind in EAR_KINDS)
+
+
+def _facts(span: SoundSpan) -> str:
+    facts = [span.genre] if span.genre else []
+    if math.isfinite(span.similarity):
+        facts.append(f"similarity {span.similarity:.2f}")
+    return "  ·  ".join(facts)
+
+
+def in_use(quality: Quality | None) -> str:
+    """How many electrodes are in use."""
+    if quality is None:
+        return "not judged yet"
+    return f"{quality.n_usable} of {len(quality.channels)} in use"
+
+
+def worst(quality: Quality | None, most: int = 3) -> list[tuple[ChannelVerdict, str, str]]:
+    """Return up to `most` electrodes that need a hand, each with what is wrong and what to do."""
+    if quality is None:
+        return []
+    troubled = [c for c in quality.channels if c.state in (ChannelState.BAD, ChannelState.DOUBTFUL)]
+    troubled.sort(key=lambda c: SEVERITY[c.state])
+    said = []
+    for channel in troubled[:most]:
+        reason = channel.reasons[0] if channel.reasons else channel.state.value
+        what, _, advice = reason.partition(": ")
+        kept = "still used" if channel.state is ChannelState.DOUBTFUL else "left out until it is mended"
+        said.append((channel, what, advice or kept))
+    return said
+
+
+def unused_words(quality: Quality) -> str:
+    """How many electrodes are bad and how many are not in the stream at all."""
+    counts = {s: sum(c.state is s for c in quality.channels) for s in ChannelState}
+    parts = [f"{counts[s]} {s.value}" for s in (ChannelState.BAD, ChannelState.DOUBTFUL, ChannelState.ABSENT) if counts[s]]
+    return ", ".join(parts)
+
+
+def failure_sentence(failures: tuple[Failure, ...], now_s: float, shown_s: float = 20.0) -> str:
+    """Return the failure to show: a fatal one for good, else the newest for `shown_s` seconds; "" for none."""
+    fatal = [f for f in failures if f.fatal]
+    recent = [f for f in failures if now_s - f.time_s <= shown_s]
+    chosen = fatal[-1] if fatal else recent[-1] if recent else None
+    if chosen is None:
+        return ""
+    more = len(set(fatal + recent)) - 1
+    stays = "  It will not be tried again." if chosen.fatal else ""
+    return f"{chosen.text}{'' if chosen.text.endswith('.') else '.'}{stays}" + (f"  ({more} more)" if more else "")
+
+
+def decoded_shares(snapshot: Snapshot, seconds: float) -> list[tuple[str, float]]:
+    """Share of the last `seconds` of decoding that went to each song, most first."""
+    since = snapshot.now_s - seconds
+    totals: dict[str, float] = {}
+    for span in snapshot.timeline:
+        length = min(span.stop_s, snapshot.now_s) - max(span.start_s, since)
+        if span.lane == "decoded" and length > 0:
+            totals[span.label] = totals.get(span.label, 0.0) + length
+    whole = sum(totals.values())
+    return sorted(((label, t / whole) for label, t in totals.items()), key=lambda pair: -pair[1])
+
+
+def heard_now(snapshot: Snapshot) -> str:
+    """Title of the song the listener hears, "" when unknown."""
+    spans = [s for s in snapshot.timeline if s.lane == "heard" and s.start_s <= snapshot.now_s]
+    newest = max(spans, key=lambda s: s.start_s, default=None)
+    return newest.label if newest and newest.stop_s >= snapshot.now_s - 2.0 else ""

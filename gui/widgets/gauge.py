@@ -1,0 +1,66 @@
+"""Is it above chance? One word, hits of n, and the interval against chance."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QPainter
+
+from bci_music.messages import Identification
+from gui import theme
+from gui.readings import verdict
+from gui.widgets.panel import INSET, Panel
+from gui.widgets.text import Run, draw, width
+
+WORD_COLOURS = {"yes": theme.ACCENT, "not yet": theme.TEXT, "no": theme.WARM, "unknown": theme.MUTED}
+
+
+class ChanceGauge(Panel):
+    """The running identification, in words first."""
+
+    def __init__(self, parent=None):
+        super().__init__("Is it above chance?", parent)
+        self._found: Identification | None = None
+        self.show_identification(None)
+
+    def show_identification(self, found: Identification | None) -> None:
+        """Show a new count; None when what is heard is unknown."""
+        said = verdict(found)
+        self.say(f"{said.word}: {said.first}; {said.second}")
+        if found != self._found:
+            self._found = found
+            self.update()
+
+    def draw(self, painter: QPainter, w: float, h: float) -> None:
+        """Paint the verdict and the interval."""
+        said = verdict(self._found)
+        word = [Run(said.word, WORD_COLOURS[said.word], 38, True)]
+        draw(painter, INSET, 84, word)
+        x = INSET + width(word) + 14
+        narrow = w - INSET - x < width([Run(said.first, px=15)])
+        if narrow:
+            x = INSET
+        y = 116.0 if narrow else 68.0
+        draw(painter, x, y, [Run(said.first, px=15)], w - INSET - x)
+        draw(painter, x, y + 20, [Run(said.second, theme.MUTED, 15)], w - INSET - x)
+        if self._found is not None:
+            self._draw_interval(painter, self._found, w, y + 58 if not narrow else y + 40)
+
+    def _draw_interval(self, painter: QPainter, found: Identification, w: float, y: float) -> None:
+        left, length = INSET, w - 2 * INSET
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.colour(theme.LINE))
+        painter.drawRoundedRect(QRectF(left, y - 4, length, 8), 4, 4)
+        if found.n:
+            low, high = found.ci95
+            painter.setBrush(theme.mixed(theme.ACCENT, theme.PANEL, 0.5))
+            painter.drawRoundedRect(QRectF(left + low * length, y - 4, max((high - low) * length, 8), 8), 4, 4)
+            painter.setBrush(theme.colour(theme.ACCENT))
+            painter.drawRoundedRect(QRectF(left + found.top1 * length - 2, y - 10, 4, 20), 2, 2)
+        at = left + found.chance * length
+        painter.setBrush(theme.colour(theme.WARM))
+        painter.drawRect(QRectF(at - 1, y - 12, 2, 24))
+        label = [Run("chance", theme.WARM, 12)]
+        draw(painter, max(at - width(label) / 2, left), y + 30, label)
+        for share, text in ((0.5, "50 %"), (1.0, "100 %")):
+            tick = [Run(text, theme.MUTED, 12)]
+            draw(painter, left + share * length - width(tick) * (0.5 if share < 1 else 1.0), y + 30, tick)

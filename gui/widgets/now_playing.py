@@ -1,0 +1,94 @@
+"""The bottom panel: what plays and why, the operator's controls, and the timeline."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRect
+from PySide6.QtGui import QPainter
+
+from bci_music.messages import Snapshot
+from gui import theme
+from gui.readings import now_playing
+from gui.widgets.meters import LevelMeters
+from gui.widgets.panel import INSET, Panel
+from gui.widgets.text import Run, draw, width
+from gui.widgets.timeline import Timeline
+from gui.widgets.transport import PillButton, VolumeSlider
+
+LEFT_COLUMN = 336.0
+
+
+class NowPlaying(Panel):
+    """Headline, facts, transport and timeline."""
+
+    def __init__(self, parent=None):
+        super().__init__("Now playing", parent)
+        self._snapshot: Snapshot | None = None
+        self._paused = False
+        self.timeline = Timeline(self)
+        self.meters = LevelMeters(self)
+        self.stop = PillButton("Stop", "stop or start the music", self)
+        self.mute = PillButton("Mute", "mute (space)", self)
+        self.mute.setCheckable(True)
+        self.volume = VolumeSlider(self)
+
+    def show_snapshot(self, snapshot: Snapshot, paused: bool, muted: bool) -> None:
+        """Say what plays now; `paused` and `muted` are the operator's wishes."""
+        self._snapshot, self._paused = snapshot, paused
+        said = now_playing(snapshot, paused)
+        self.say(", ".join(part for part in (said.headline, said.first, said.second) if part))
+        self.stop.set_word("Start" if paused else "Stop")
+        self.mute.setChecked(muted)
+        self.volume.reflect(snapshot.sound.volume_db)
+        self.update(self._box(0, 0, LEFT_COLUMN, self.height() / self.scale))
+
+    def show_motion(self, snapshot: Snapshot) -> None:
+        """Move what moves: levels and timeline."""
+        self.meters.show_peaks(snapshot.sound.peak_dbfs, snapshot.now_s)
+        self.timeline.show_snapshot(snapshot)
+
+    def resizeEvent(self, event) -> None:  # noqa: N802 (Qt's name)
+        """Lay out the children on the grid."""
+        self._lay_out()
+
+    def set_scale(self, scale: float) -> None:
+        """Set widget pixels per design pixel, for the children too."""
+        super().set_scale(scale)
+        self.timeline.set_scale(scale)
+        self.meters.set_scale(scale)
+        for control in (self.stop, self.mute, self.volume):
+            control.scale = scale
+        self._lay_out()
+
+    def _box(self, x: float, y: float, w: float, h: float) -> QRect:
+        s = self.scale
+        return QRect(round(x * s), round(y * s), round(w * s), round(h * s))
+
+    def _lay_out(self) -> None:
+        w, h = self.width() / self.scale, self.height() / self.scale
+        self.stop.setGeometry(self._box(INSET, h - 72, 64, 32))
+        self.mute.setGeometry(self._box(INSET + 72, h - 72, 64, 32))
+        self.volume.setGeometry(self._box(INSET + 144, h - 72, 168, 32))
+        self.meters.setGeometry(self._box(INSET, h - 104, 304, 24))
+        self.timeline.setGeometry(self._box(LEFT_COLUMN + 24, INSET, w - LEFT_COLUMN - 24 - INSET, h - INSET - 8))
+
+    def draw(self, painter: QPainter, w: float, h: float) -> None:
+        """Paint the words."""
+        snapshot = self._snapshot
+        if snapshot is None:
+            return
+        said, sound = now_playing(snapshot, self._paused), snapshot.sound
+        room = LEFT_COLUMN - INSET
+        draw(painter, INSET, 56, [Run(said.headline, theme.TEXT if said.chosen else theme.MUTED, 26, True)], room)
+        draw(painter, INSET, 80, [Run(said.first, theme.MUTED, 14)], room)
+        draw(painter, INSET, 99, [Run(said.second, theme.MUTED, 14)], room)
+        trouble = sound.underruns > 0 or sound.starved_s > 0
+        level = "muted" if sound.muted else f"{sound.volume_db:+.0f} dB".replace("-", "−").replace("+0", "0")
+        counters = [
+            Run("volume ", theme.MUTED), Run(level, bold=True),
+            Run("    underruns ", theme.MUTED), Run(str(sound.underruns), theme.WARM if trouble else theme.TEXT, bold=True),
+            Run("    late ", theme.MUTED), Run(str(sound.stretched), bold=True),
+        ]
+        if sound.generator and width(counters) < room - 60:
+            trained = "" if sound.trained else ", untrained"
+            counters.append(Run(f"    {sound.generator}{trained}", theme.MUTED))
+        draw(painter, INSET, h - 15, counters, room)

@@ -1,0 +1,99 @@
+"""Electrodes: how many are in use, where the others are, and what to do about the worst."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtGui import QPainter
+
+from bci_music.eeg.montage import Montage
+from bci_music.messages import ChannelState, Quality
+from gui import theme
+from gui.readings import in_use, unused_words, worst
+from gui.widgets.marks import draw_channel
+from gui.widgets.panel import INSET, TITLE_PX, Panel
+from gui.widgets.scalp import Scalp
+from gui.widgets.text import Run, draw, wrapped
+
+HEAD_ROOM = 192.0  # px of width for the head
+
+
+class QualityMap(Panel):
+    """Electrodes by state: shape, colour and words."""
+
+    def __init__(self, parent=None):
+        super().__init__("Electrodes", parent)
+        self._positions: NDArray[np.float64] | None = None
+        self._quality: Quality | None = None
+
+    def show_montage(self, montage: Montage | None) -> None:
+        """Take electrode places."""
+        self._positions = montage.positions_2d() if montage is not None else None
+        self.update()
+
+    def show_quality(self, quality: Quality | None) -> None:
+        """Show new verdicts; does nothing when they are the ones on screen."""
+        if quality is self._quality:
+            return
+        self._quality = quality
+        said = [f"{c.name} {what}: {advice}" for c, what, advice in worst(quality)]
+        self.say("; ".join([in_use(quality), *said]))
+        self.update()
+
+    def title_runs(self) -> list[Run]:
+        """Return name and count."""
+        return [Run(f"{self.title}  ·  {in_use(self._quality)}", theme.MUTED, TITLE_PX)]
+
+    def draw(self, painter: QPainter, w: float, h: float) -> None:
+        """Paint head and words."""
+        beside = INSET
+        if self._positions is not None:
+            self._draw_head(painter, h)
+            beside += HEAD_ROOM
+        self._draw_words(painter, beside, w - beside - INSET, h)
+
+    def _draw_head(self, painter: QPainter, h: float) -> None:
+        positions = self._positions
+        assert positions is not None
+        reach = max(1.13, float(np.abs(positions).max()) + 0.04)
+        half = min((h - 56) / 2, HEAD_ROOM / 2 - 8)
+        scalp = Scalp(INSET + half, 42 + half, half / reach)
+        scalp.draw(painter, theme.MUTED, 1.2)
+        channels = self._quality.channels if self._quality is not None else ()
+        size = float(np.clip(36.0 / np.sqrt(len(positions)), 2.6, 5.0))
+        trouble = []
+        for i, (right, front) in enumerate(positions):
+            state = channels[i].state if i < len(channels) else ChannelState.UNKNOWN
+            place = scalp.at(right, front)
+            if state in (ChannelState.BAD, ChannelState.DOUBTFUL):
+                trouble.append((state, place))
+            else:
+                draw_channel(painter, state, place.x(), place.y(), size)
+        for state, place in trouble:  # above the others
+            draw_channel(painter, state, place.x(), place.y(), 1.25 * size)
+
+    def _draw_words(self, painter: QPainter, x: float, room: float, h: float) -> None:
+        if self._quality is None:
+            draw(painter, x, 64, [Run("verdicts come with the first seconds of data", theme.MUTED, 13)], room)
+            return
+        said = worst(self._quality)
+        if not said:
+            draw(painter, x, 66, [Run("all electrodes are good", theme.TEXT, 15)], room)
+            return
+        y = 62.0
+        for channel, what, advice in said:
+            lines = wrapped(f"{channel.name} {what}", 14, room - 20)
+            if y + 20 * len(lines) > h - 24:
+                break
+            draw_channel(painter, channel.state, x + 5, y - 5, 5)
+            first = lines[0].removeprefix(channel.name)
+            draw(painter, x + 18, y, [Run(channel.name, px=14, bold=True), Run(first, px=14)], room - 18)
+            for line in lines[1:]:
+                y += 19
+                draw(painter, x + 18, y, [Run(line, px=14)], room - 18)
+            y += 18
+            draw(painter, x + 18, y, [Run(advice, theme.MUTED, 13)], room - 18)
+            y += 27
+        counted = unused_words(self._quality)
+        if counted and y <= h - 8:
+            draw(painter, x, h - 14, [Run(counted, theme.MUTED, 12)], room)

@@ -1,0 +1,56 @@
+"""Text on a painter: runs of differing weight and colour on one line, elided where they do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QFontMetricsF, QPainter
+
+from gui import theme
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A piece of text in one style."""
+
+    text: str
+    colour: str = theme.TEXT
+    px: int = 14
+    bold: bool = False
+
+
+def width(runs: Sequence[Run]) -> float:
+    """Width of the runs on one line, px."""
+    return sum(QFontMetricsF(theme.font(r.px, r.bold)).horizontalAdvance(r.text) for r in runs)
+
+
+def draw(painter: QPainter, x: float, baseline: float, runs: Sequence[Run], room: float = 1e9) -> float:
+    """Draw `runs` from `x` on `baseline`, elided after `room` px; returns the x behind them."""
+    end = x + room
+    for run in runs:
+        metrics = QFontMetricsF(theme.font(run.px, run.bold))
+        shown = run.text
+        if x + metrics.horizontalAdvance(shown) > end:
+            shown = metrics.elidedText(run.text, Qt.TextElideMode.ElideRight, max(end - x, 0.0))
+        painter.setFont(theme.font(run.px, run.bold))
+        painter.setPen(theme.colour(run.colour))
+        painter.drawText(QPointF(x, baseline), shown)
+        x += metrics.horizontalAdvance(shown)
+        if shown != run.text:
+            break
+    return x
+
+
+def wrapped(text: str, px: int, room: float, most: int = 2) -> list[str]:
+    """Break `text` at spaces into at most `most` lines that fit `room` px; the last may need eliding."""
+    metrics = QFontMetricsF(theme.font(px))
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if metrics.horizontalAdvance(longer) <= room or not lines[-1] or len(lines) == most:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
