@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bci_music.clock import Clock, ManualClock
+from bci_music.messages import UserError
 from bci_music.workers import Latest, Outbox, Worker
 
 
@@ -92,7 +93,8 @@ def test_one_failure_becomes_a_message_and_work_goes_on(run):
     stage = Counting(failing={2})
     worker, failures = run(stage)
     wait_for(lambda: len(stage.times) >= 4)
-    assert [(f.stage, f.text, f.fatal) for f in failures] == [("probe", "probe: the cable is out", False)]
+    assert [(f.stage, f.fatal) for f in failures] == [("probe", False)]
+    assert "the cable is out" in failures[0].text
     assert worker.alive
 
 
@@ -147,3 +149,15 @@ def test_clock_reads_the_function_it_was_given():
     times = iter([1.0, 2.0])
     clock = Clock(lambda: next(times))
     assert (clock.now(), clock.now()) == (1.0, 2.0)
+
+
+def test_a_users_mistake_is_not_tried_again(run):
+    class Refusing:
+        def step(self, now):
+            raise UserError("There is no stream of that name: look with bci-music data info.")
+
+    worker, failures = run(Refusing())
+    wait_for(lambda: not worker.alive)
+    assert [(f.text, f.fatal) for f in failures] == [
+        ("There is no stream of that name: look with bci-music data info.", True)
+    ]

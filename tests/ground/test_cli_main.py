@@ -1,0 +1,108 @@
+"""The command: cheap help, one sentence for mistakes, exit codes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BCI_MUSIC = Path(sys.executable).parent / "bci-music"
+VERBS = ["demo", "live", "replay", "monitor", "doctor", "data", "stream", "simulate", "pack", "bench"]
+HELP_CPU_S = 0.3
+
+
+def run(*command, **options):
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+
+
+def run_verb(body):
+    """Run the real entry point with one more verb, `probe`, whose body is given."""
+    code = f"""
+import sys
+from bci_music.cli import main as cli
+from bci_music.messages import UserError
+def probe():
+    {body}
+cli.app.command("probe")(probe)
+sys.argv = ["bci-music", "probe"]
+cli.main()
+"""
+    return run(sys.executable, "-c", code)
+
+
+def test_help_lists_every_verb_with_a_sentence():
+    done = run(BCI_MUSIC, "--help", env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"})
+    assert done.returncode == 0
+    rows = {line.split()[1]: line.split()[2:-1] for line in done.stdout.splitlines() if line.startswith("│ ")}
+    assert {verb: len(rows.get(verb, [])) >= 3 for verb in VERBS} == dict.fromkeys(VERBS, True)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb):
+    done = run(BCI_MUSIC, verb, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "Usage: bci-music" in done.stdout
+
+
+def test_help_is_cheap():
+    """CPU time, user and system, of five runs: other work on the machine only adds, so the least one counts."""
+    resource = pytest.importorskip("resource", reason="CPU time of children is not told on Windows")
+
+    def spent_s():
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    costs = []
+    for _ in range(5):
+        before = spent_s()
+        assert run(BCI_MUSIC, "--help").returncode == 0
+        costs.append(spent_s() - before)
+    assert min(costs) < HELP_CPU_S
+
+
+def test_help_loads_nothing_heavy():
+    code = """
+import sys
+from bci_music.cli import main as cli
+sys.argv = ["bci-music", "--help"]
+try:
+    cli.main()
+except SystemExit:
+    pass
+print([m for m in ("numpy", "pydantic", "yaml", "torch", "mne", "pylsl", "PySide6", "scipy") if m in sys.modules])
+"""
+    done = run(sys.executable, "-c", code)
+    assert done.stdout.strip().splitlines()[-1] == "[]", done.stderr
+
+
+def test_version():
+    done = run(BCI_MUSIC, "--version")
+    assert done.returncode == 0
+    assert done.stdout.split()[0] == "bci-music"
+
+
+def test_a_mistake_is_one_sentence_and_exit_code_2():
+    done = run_verb("raise UserError('No stream is called X:\\n  name one of those that are there.')")
+    assert done.returncode == 2
+    assert done.stderr == "bci-music: No stream is called X: name one of those that are there.\n"
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [("--no-such-option",), ("no-such-verb",), ("doctor", "--no-such-option")])
+def test_wrong_usage_is_exit_code_2_without_traceback(arguments):
+    done = run(BCI_MUSIC, *arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_interruption_is_exit_code_130_without_traceback():
+    done = run_verb("raise KeyboardInterrupt")
+    assert done.returncode == 130
+    assert done.stderr == ""
+
+
+def test_a_fault_of_ours_keeps_its_traceback():
+    done = run_verb("raise ZeroDivisionError('ours')")
+    assert done.returncode == 1
+    assert "ZeroDivisionError: ours" in done.stderr

@@ -1,0 +1,51 @@
+"""What the README promises is there, and its example runs as printed."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+README = (REPO / "README.md").read_text()
+
+
+def fenced(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_library_example_runs_as_printed():
+    (example,) = fenced("python")
+    assert len([line for line in example.splitlines() if line and not line.startswith(("import", "from"))]) <= 10
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r".+ confidence [01]\.\d\d", done.stdout.strip())
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(document):
+    links = re.findall(r"\]\(([^)#]+)\)", (REPO / document).read_text())
+    assert [link for link in links if not link.startswith("http") and not (REPO / link).exists()] == []
+
+
+def test_the_tree_is_the_one_that_is_there():
+    (tree,) = [block for block in fenced("") if block.startswith("bci_music/")]
+    missing, top = [], Path()
+    for line in tree.splitlines():
+        names = re.split(r"\s{2,}", line.strip())[0].split()
+        if not line.startswith(" "):
+            top = REPO if names[0] != "bci_music/" else REPO / "bci_music"
+            names = [] if names[0] == "bci_music/" else names
+        missing += [name for name in names if not (top / name).exists()]
+    assert missing == []
+
+
+def test_every_command_shown_is_understood():
+    verbs = set(re.findall(r"(?:^|/|`)bci-music ([a-z]+)", README, flags=re.MULTILINE))
+    assert verbs >= {"live", "replay", "monitor", "doctor", "data", "stream"}
+    for verb in sorted(verbs):
+        done = subprocess.run(
+            [sys.executable, "-m", "bci_music.cli.main", verb, "--help"], capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, f"{verb}: {done.stderr}"
