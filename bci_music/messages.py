@@ -47,6 +47,7 @@ class StreamInfo:
     unit: str = "µV"  # as the stream declared it; samples are always converted to µV
     positions_m: NDArray[np.float64] | None = None
     simulated: bool = False  # the stream says of itself that its EEG is simulated
+    notes: tuple[str, ...] = ()  # what is different since the stream was last open (labels after a rejoin)
 
 
 @dataclass(frozen=True, slots=True)
