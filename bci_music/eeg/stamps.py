@@ -1,0 +1,292 @@
+"""Gaps, bursts, backwards stamps and duplicates, told from time stamps alone, the same live and offline.
+
+A *line* predicts the stamp of the next sample; it follows the stream's rate slowly. Stamps near the
+line cost one subtraction. A stamp away from it is judged, where needed after the rows of the next
+0.1 s have been seen (they are held back so long): a late packet comes back to the line, a gap does not.
+Every decision counts rows and never looks at how they were chunked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bci_music.eeg.stamp_shapes import calibrate, end_of_burst, is_burst, leading_repeats
+from bci_music.messages import BREAK, BURST, FILLED, HOLE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FILL_S = 0.05  # gaps up to here are interpolated and may be decoded
+HOLE_S = 0.25  # gaps up to here are filled so that the grid goes on, and are not decoded
+JUDGE_S = 0.1  # rows looked at before an unclear stamp is judged
+CALIBRATE_S = 0.5  # rows at the very start from which rate and jitter are learnt
+BLOCK_S = 0.25  # the line is corrected this often
+MEMORY_BLOCKS = 40  # jitter older than one to two of these spans is forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of consecutive rows and what is to be known about its first one.
+
+    Attributes
+    ----------
+    n : int
+        Rows, in the order they were accepted; a piece may begin with rows held back earlier.
+    kind : str
+        "" nothing to report, else what was found at the first row: "gap", "burst" (a burst begins),
+        "resume" (true stamps again), "backwards" or "duplicate".
+    missing : int
+        Samples that never came, just before the first row.
+    count : int
+        Samples concerned by what `kind` says.
+    first, every : int
+        Marks of the first row and of all rows.
+    dropped : bool
+        The rows repeat others and do not belong on the time grid.
+    """
+
+    n: int
+    kind: str = ""
+    missing: int = 0
+    count: int = 0
+    first: int = 0
+    every: int = 0
+    dropped: bool = False
+
+
+def filler_mark(missing: int, sfreq_hz: float) -> int:
+    """Mark of the rows that stand for `missing` samples: FILLED, HOLE, or 0 where nothing is filled in."""
+    if missing <= FILL_S * sfreq_hz + 1e-9:
+        return FILLED
+    return HOLE if missing <= HOLE_S * sfreq_hz + 1e-9 else 0
+
+
+class StampGrid:
+    """Tell, row by row, whether stamps follow a grid of `sfreq_hz`.
+
+    A gap is a deviation from the line that persists and is larger than half a sample and than 1.5 times
+    the jitter of the last 10 to 20 s. On clean stamps that is exact to the sample and immediate.
+
+    Parameters
+    ----------
+    sfreq_hz : float
+        Nominal rate, above 0.
+    """
+
+    def __init__(self, sfreq_hz: float):
+        if not sfreq_hz > 0:
+            raise ValueError(f"a grid needs a rate above 0 Hz, got {sfreq_hz}")
+        self.sfreq_hz = sfreq_hz
+        self._n_calibrate = max(16, round(CALIBRATE_S * sfreq_hz))
+        self._n_judge = max(6, round(JUDGE_S * sfreq_hz))
+        self._n_fill = int(HOLE_S * sfreq_hz + 1e-9)
+        self._block = np.zeros(max(8, round(BLOCK_S * sfreq_hz)))
+        self._ramp = np.arange(float(len(self._block)))
+        self._n_block = 0
+        self._blocks = 0
+        self._held: NDArray[np.float64] = np.empty(0)
+        self._calibrated = False
+        self._anchored = False
+        self._period = self._period0 = 1.0 / sfreq_hz
+        self._anchor = 0.0
+        self._k = 0  # rows (and missing rows) since the anchor
+        self._jitter = self._old_jitter = 0.0
+        self._tolerance = 0.5 * self._period
+        self._last = float("nan")
+        self._burst: NDArray[np.float64] | None = None  # newest stamps of the burst that goes on
+        self._n_burst = 0
+
+    @property
+    def rate_hz(self) -> float:
+        """Rate that the stamps show."""
+        return 1.0 / self._period
+
+    @property
+    def drift(self) -> float:
+        """By which part the stream is faster than it says (0.01: 1 %)."""
+        return 1.0 / (self._period * self.sfreq_hz) - 1.0
+
+    @property
+    def jitter_s(self) -> float:
+        """Largest ordinary deviation of a stamp from the line in the last 10 to 20 s."""
+        return max(self._jitter, self._old_jitter)
+
+    @property
+    def held(self) -> int:
+        """Rows accepted but not told about yet."""
+        return len(self._held)
+
+    def accept(self, times_s: NDArray[np.float64]) -> list[Piece]:
+        """Take the stamps of new rows; return what is decided, for held-back rows too, in order."""
+        rows = np.concatenate((self._held, times_s)) if len(self._held) else times_s
+        return self._walk(rows, final=False)
+
+    def flush(self) -> list[Piece]:
+        """Decide about the rows held back without waiting for more: the stream is gone or ended."""
+        rows, self._held = self._held, np.empty(0)
+        return self._walk(rows, final=True)
+
+    def restart(self) -> None:
+        """Begin a new line at the next row (the stream was rejoined); rate and jitter are kept."""
+        self._anchored = False
+        self._burst = None
+        self._n_block = 0
+
+    def _walk(self, rows: NDArray[np.float64], final: bool) -> list[Piece]:
+        pieces: list[Piece] = []
+        at = 0
+        if not self._calibrated and len(rows):
+            if len(rows) < self._n_calibrate and not final:
+                self._held = rows.copy()
+                return pieces
+            self._calibrate(rows[: self._n_calibrate])
+        while at < len(rows):
+            piece = self._advance(rows[at:], final)
+            if piece is None:
+                break
+            at += piece.n
+            if piece.n:
+                _append(pieces, piece)
+        self._held = rows[at:].copy() if at < len(rows) else _NONE
+        return pieces
+
+    def _calibrate(self, rows: NDArray[np.float64]) -> None:
+        shape = calibrate(rows, self.sfreq_hz, HOLE_S)
+        self._period = self._period0 = shape.period_s
+        self._anchor, self._k, self._anchored = shape.anchor_s, 0, True
+        self._calibrated = True
+        self._learn_jitter(shape.jitter_s)
+
+    def _learn_jitter(self, jitter_s: float) -> None:
+        self._jitter = max(self._jitter, jitter_s)
+        self._tolerance = max(0.5 * self._period, 1.5 * self.jitter_s)
+
+    def _advance(self, rows: NDArray[np.float64], final: bool) -> Piece | None:
+        """Decide about at least one row (or learn jitter: a piece of no rows); None asks for more rows."""
+        if self._burst is not None:
+            return self._in_burst(rows)
+        if not self._anchored:
+            self._anchor, self._k, self._anchored = float(rows[0]), 0, True
+        m = min(len(rows), len(self._block) - self._n_block)
+        off = rows[:m] - (self._anchor + (self._ramp[:m] + self._k) * self._period)
+        if not (off.min() >= -self._tolerance and off.max() <= self._tolerance):
+            m = int(np.argmax(~(np.abs(off) <= self._tolerance)))
+            if m == 0:
+                return self._judge(rows, float(off[0]), final)
+            off = off[:m]
+        self._follow(rows, off)
+        return Piece(m)
+
+    def _follow(self, rows: NDArray[np.float64], off: NDArray[np.float64]) -> None:
+        """Account for rows near the line; correct the line at the end of each block."""
+        m = len(off)
+        self._block[self._n_block : self._n_block + m] = off
+        self._n_block += m
+        self._k += m
+        self._last = float(rows[m - 1])
+        if self._n_block < len(self._block):
+            return
+        middle = float(np.median(self._block))
+        self._learn_jitter(float(np.abs(self._block - middle).max()))
+        self._anchor += 0.5 * middle
+        period = self._period + 0.05 * middle / len(self._block)
+        kept = min(max(period, 0.95 * self._period0), 1.05 * self._period0)
+        self._anchor += self._k * (self._period - kept)  # turn the line about its newest point
+        self._period = kept
+        self._n_block = 0
+        self._blocks += 1
+        if self._blocks % MEMORY_BLOCKS == 0:
+            self._old_jitter, self._jitter = self._jitter, 0.0
+            self._learn_jitter(0.0)
+
+    def _judge(self, rows: NDArray[np.float64], off: float, final: bool) -> Piece | None:
+        """Decide what the first row is, which lies `off` seconds from the line."""
+        if not np.isfinite(off):
+            return self._keep_line(1, "backwards", 1)
+        if off > 0:
+            nearest = off / self._period
+            clean = self.jitter_s < 0.2 * self._period and abs(nearest - round(nearest)) < 0.2
+            if clean or nearest > self._n_fill + 0.5:
+                return self._gap(rows, round(nearest))
+        if len(rows) < self._n_judge and not final:
+            return None
+        seen = rows[: self._n_judge]
+        offs = seen - (self._anchor + (np.arange(len(seen)) + self._k) * self._period)
+        if off > 0:
+            low = float(np.nanmin(offs))
+            if low > self._tolerance:
+                return self._gap(rows, max(1, round(low / self._period)))
+            return self._call_it_jitter(offs)
+        if is_burst(seen, self._period):
+            self._burst, self._n_burst = np.empty(0), 0
+            return self._in_burst(rows)
+        astray = offs < -self._tolerance
+        if not astray.all():
+            run = int(np.argmin(astray))
+            if run <= 2:
+                repeats = leading_repeats(self._last, rows[:run], self._period)
+                return self._keep_line(run, "duplicate" if repeats == run else "backwards", run)
+            return self._call_it_jitter(offs)
+        repeats = leading_repeats(self._last, seen, self._period)
+        if 0 < repeats < len(seen) and abs(offs[repeats] + repeats * self._period) <= self._tolerance:
+            return Piece(repeats, "duplicate", count=repeats, dropped=True)
+        self._anchored = False
+        return self._from_here(rows, "backwards", 1)
+
+    def _gap(self, rows: NDArray[np.float64], missing: int) -> Piece:
+        mark = filler_mark(missing, self.sfreq_hz)
+        if mark:
+            self._k += missing
+            self._follow(rows, rows[:1] - (self._anchor + self._k * self._period))
+            return Piece(1, "gap", missing, missing)
+        return self._from_here(rows, "gap", missing, missing)
+
+    def _from_here(self, rows: NDArray[np.float64], kind: str, count: int, missing: int = 0) -> Piece:
+        """Begin a new line at the first row."""
+        self._anchor, self._k, self._anchored = float(rows[0]), 1, True
+        self._last = float(rows[0])
+        self._n_block = 0
+        return Piece(1, kind, missing, count, first=BREAK)
+
+    def _keep_line(self, n: int, kind: str, count: int) -> Piece:
+        """`n` stray stamps; the line goes on as if they had been right."""
+        self._k += n
+        self._last = self._anchor + (self._k - 1) * self._period
+        return Piece(n, kind, count=count, first=BREAK)
+
+    def _call_it_jitter(self, offs: NDArray[np.float64]) -> Piece:
+        self._learn_jitter(float(np.nanmax(np.abs(offs))))
+        return Piece(0)
+
+    def _in_burst(self, rows: NDArray[np.float64]) -> Piece:
+        """Mark rows until their stamps run at a true pace again."""
+        assert self._burst is not None
+        reach = max(self._n_judge, round(3 * self.jitter_s * self.sfreq_hz))
+        begins = self._n_burst == 0
+        stamps = np.concatenate((self._burst, rows))
+        end = end_of_burst(stamps, reach, self._period)
+        n = len(rows) if end is None else end - len(self._burst)
+        if n == 0:
+            self._burst = None
+            return self._from_here(rows, "resume", self._n_burst)
+        self._n_burst += n
+        self._last = float(rows[n - 1])
+        self._burst = stamps[: len(self._burst) + n][-reach:]
+        return Piece(n, "burst" if begins else "", count=n if begins else 0, first=BREAK if begins else 0, every=BURST)
+
+
+_NONE: NDArray[np.float64] = np.empty(0)
+
+
+def _append(pieces: list[Piece], piece: Piece) -> None:
+    """Add a piece, joined to the one before where nothing happened between them."""
+    before = pieces[-1] if pieces else None
+    if before is None or piece.kind or piece.dropped or before.dropped or piece.every != before.every:
+        pieces.append(piece)
+        return
+    pieces[-1] = Piece(
+        before.n + piece.n, before.kind, before.missing, before.count, before.first, before.every, before.dropped
+    )

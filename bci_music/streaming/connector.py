@@ -1,0 +1,181 @@
+"""A helper thread for everything in LSL that may block: searching, connecting, asking for the clock offset."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bci_music.messages import UserError
+from bci_music.streaming.discovery import FoundStream, StreamQuery, liblsl, search, the_one
+from bci_music.streaming.layout import ChannelLayout
+
+log = logging.getLogger(__name__)
+
+FIRST_LOOK_S = 0.7  # the first search waits this long, so that a second match is seen
+AGAIN_S = 0.2  # one wave of a search for a known stream
+GRACE_S = 0.5  # a hung outlet that answers again gets this long to send on its old connection
+CORRECTION_EVERY_S = 5.0
+PAUSE_S = 0.2
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An open inlet with what is known of its stream."""
+
+    inlet: Any
+    stream: FoundStream
+    layout: ChannelLayout
+
+
+class Connector:
+    """Find and open a stream in the background.
+
+    Parameters
+    ----------
+    query : StreamQuery
+    read : callable
+        ``(pylsl StreamInfo with description) -> ChannelLayout``; may raise `UserError`.
+    buffer_s : int
+        Seconds the inlet keeps when nobody pulls.
+    """
+
+    def __init__(self, query: StreamQuery, read: Callable[[Any], ChannelLayout], buffer_s: int):
+        self._query = query
+        self._read = read
+        self._buffer_s = buffer_s
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stop = False
+        self._seeking = False
+        self._known: FoundStream | None = None
+        self._seen_again_s: float | None = None
+        self._ready: Connection | None = None
+        self._error: UserError | None = None
+        self._inlet: Any = None  # the one in use, asked for its clock offset
+        self._old: list[Any] = []  # inlets to be closed here, since closing may block
+        self.correction_s: float | None = None
+        self._thread: threading.Thread | None = None
+
+    def seek(self) -> None:
+        """Start looking (for the same stream, once one was used)."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="bci-music-lsl-connector", daemon=True)
+            self._thread.start()
+        if not self._seeking:
+            self._seeking = True
+            self._wake.set()
+
+    def cancel(self) -> None:
+        """Stop looking: data came on the old connection after all."""
+        with self._lock:
+            self._seeking = False
+            self._seen_again_s = None
+            if self._ready is not None:
+                self._old.append(self._ready.inlet)
+            self._ready = self._error = None
+
+    @property
+    def seeking(self) -> bool:
+        """Whether a search goes on or its result was not taken yet."""
+        return self._seeking
+
+    def take(self) -> Connection | None:
+        """The new connection, once; raises the `UserError` that stood in its way."""
+        with self._lock:
+            error, self._error = self._error, None
+            if error is not None:
+                raise error
+            ready, self._ready = self._ready, None
+            if ready is not None:
+                self._seeking = False
+                self._seen_again_s = None
+                self.drop()
+                self._inlet = ready.inlet
+                self._known = ready.stream
+            return ready
+
+    def drop(self) -> None:
+        """Let go of the inlet in use."""
+        if self._inlet is not None:
+            self._old.append(self._inlet)
+            self._inlet = None
+            self._wake.set()
+
+    def close(self, timeout_s: float = 3.0) -> None:
+        """End the thread and close all inlets."""
+        self._stop = True
+        self.cancel()
+        self.drop()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        asked_s = float("-inf")
+        while not self._stop:
+            self._old.clear()
+            if self._seeking and self._ready is None:
+                try:
+                    self._look()
+                except UserError as error:
+                    with self._lock:
+                        self._error = error
+                    self._rest(PAUSE_S)
+                except Exception as error:  # LostError, TimeoutError ...: the stream went while we connected
+                    log.info("connecting failed, trying again: %s", error)
+                    self._rest(PAUSE_S)
+                continue
+            if self._inlet is not None and time.monotonic() - asked_s > CORRECTION_EVERY_S:
+                asked_s = time.monotonic()
+                self._ask_correction(self._inlet, 1.0)
+            self._rest(PAUSE_S if self._seeking else 1.0)
+        self._old.clear()
+
+    def _rest(self, seconds: float) -> None:
+        self._wake.wait(seconds)
+        self._wake.clear()
+
+    def _look(self) -> None:
+        known = self._known
+        if known is None:
+            streams = search(self._query.xpath(), 2, FIRST_LOOK_S)
+        else:
+            streams = search(known.again(), 1, AGAIN_S)
+        if not streams or not self._seeking:
+            return
+        stream = the_one(streams) if known is None else _newest(streams, known)
+        if known is not None and stream.uid == known.uid and self._inlet is not None:
+            now = time.monotonic()
+            self._seen_again_s = self._seen_again_s or now
+            if now - self._seen_again_s < GRACE_S:
+                self._rest(0.05)
+                return
+        self._connect(stream)
+
+    def _connect(self, stream: FoundStream) -> None:
+        lsl = liblsl()
+        inlet = lsl.StreamInlet(stream.handle, max_buflen=self._buffer_s, recover=False, processing_flags=0)
+        layout = self._read(inlet.info(timeout=2.0))
+        self._ask_correction(inlet, 0.5)
+        inlet.open_stream(timeout=2.0)
+        with self._lock:
+            if self._seeking and not self._stop:
+                self._ready = Connection(inlet, stream, layout)
+            else:
+                self._old.append(inlet)
+
+    def _ask_correction(self, inlet: Any, timeout_s: float) -> None:
+        try:
+            self.correction_s = inlet.time_correction(timeout=timeout_s)
+        except RuntimeError as error:  # pylsl's TimeoutError and LostError; the last known offset stays in use
+            log.info("no clock offset this time: %s", error)
+
+
+def _newest(streams: list[FoundStream], known: FoundStream) -> FoundStream:
+    """Of several outlets with the same identity, the one that is not the old one."""
+    others = [s for s in streams if s.uid != known.uid]
+    return max(others or streams, key=lambda s: s.handle.created_at())

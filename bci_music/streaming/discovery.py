@@ -1,0 +1,149 @@
+"""Which stream is meant, which streams there are, and a sentence when that does not fit."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bci_music.config import Config
+from bci_music.messages import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class StreamQuery(Config):
+    """How to find the EEG stream; without any of the first four, a stream of type EEG is meant."""
+
+    name: str | None = None
+    type: str | None = None
+    source_id: str | None = None
+    predicate: str | None = None  # XPath, as liblsl understands it: "name='A' and starts-with(source_id,'b')"
+    unit: str | None = None  # overrides the stream's own
+    montage: str | None = None  # names of the channels of an unlabelled stream, e.g. egi128
+
+    @classmethod
+    def from_text(cls, text: str, **more: Any) -> StreamQuery:
+        """Query from one word of the command line: a predicate if it has a ``=``, else a name or a source id."""
+        if "=" in text:
+            return cls(predicate=text, **more)
+        return cls(predicate=f"name={_quoted(text)} or source_id={_quoted(text)}", **more)
+
+    def xpath(self) -> str:
+        """The query as liblsl's predicate."""
+        given = {"name": self.name, "type": self.type, "source_id": self.source_id}
+        parts = [f"{key}={_quoted(value)}" for key, value in given.items() if value is not None]
+        if self.predicate:
+            parts.append(f"({self.predicate})")
+        return " and ".join(parts) or "type='EEG' or type='eeg'"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundStream:
+    """A stream seen on the network. `handle` is pylsl's StreamInfo."""
+
+    name: str
+    type: str
+    source_id: str
+    hostname: str
+    uid: str
+    n_channels: int
+    sfreq_hz: float
+    handle: Any = None
+
+    def describe(self) -> str:
+        """E.g. ``'Amp' (EEG, 64 channels, 500 Hz, source id amp-1)``."""
+        return (
+            f"{self.name!r} ({self.type or 'no type'}, {self.n_channels} channels, {self.sfreq_hz:g} Hz, "
+            f"source id {self.source_id or 'none'})"
+        )
+
+    def again(self) -> str:
+        """Predicate that finds this stream when it comes back, also from another process."""
+        parts = [f"name={_quoted(self.name)}", f"type={_quoted(self.type)}"]
+        if self.source_id:
+            parts.append(f"source_id={_quoted(self.source_id)}")
+        return " and ".join(parts)
+
+
+def liblsl() -> Any:
+    """Import pylsl; a sentence when its library is not there."""
+    try:
+        import pylsl
+        import pylsl.util
+    except RuntimeError as error:
+        raise UserError(
+            "The LSL library (liblsl) was not found: install it (for example with conda: liblsl, or a liblsl package "
+            "of your system) and point PYLSL_LIB at it."
+        ) from error
+    _quieten(pylsl)
+    return pylsl
+
+
+_quiet = False
+
+
+def _quieten(pylsl: Any) -> None:
+    """Let liblsl print errors only, unless somebody configured it (its settings would be replaced)."""
+    global _quiet
+    if _quiet:
+        return
+    _quiet = True
+    files = (Path("lsl_api.cfg"), Path.home() / "lsl_api" / "lsl_api.cfg", Path("/etc/lsl_api/lsl_api.cfg"))
+    if "LSLAPICFG" in os.environ or any(f.exists() for f in files):
+        return
+    if hasattr(pylsl.util.lib, "lsl_set_config_content"):
+        pylsl.util.set_config_content("[log]\nlevel = -2\n")
+
+
+def find_streams(timeout_s: float = 1.0) -> list[FoundStream]:
+    """All streams that can be seen on the network within `timeout_s`."""
+    return found(liblsl().resolve_streams(timeout_s))
+
+
+def search(xpath: str, minimum: int, timeout_s: float) -> list[FoundStream]:
+    """Streams that match a predicate; returns early when `minimum` of them were seen."""
+    return found(liblsl().resolve_bypred(xpath, minimum, timeout_s))
+
+
+def found(handles: Sequence[Any]) -> list[FoundStream]:
+    """Describe pylsl's StreamInfo objects, each stream once."""
+    streams = {
+        h.uid(): FoundStream(
+            h.name(), h.type(), h.source_id(), h.hostname(), h.uid(), h.channel_count(), h.nominal_srate(), h
+        )
+        for h in handles
+    }
+    return sorted(streams.values(), key=lambda s: (s.name, s.source_id, s.uid))
+
+
+def the_one(streams: Sequence[FoundStream]) -> FoundStream:
+    """The only stream of a list; several, or one that cannot be EEG, are a `UserError`."""
+    if len(streams) > 1:
+        raise UserError(
+            f"{len(streams)} streams match: {'; '.join(s.describe() for s in streams)}; "
+            "choose one with --stream NAME or --stream \"source_id='...'\"."
+        )
+    stream = streams[0]
+    if stream.sfreq_hz <= 0:
+        raise UserError(f"Stream {stream.name!r} has no sampling rate (it looks like markers); choose an EEG stream.")
+    if stream.handle is not None and stream.handle.channel_format() == liblsl().cf_string:
+        raise UserError(f"Stream {stream.name!r} carries text, not numbers; choose an EEG stream.")
+    return stream
+
+
+def nothing_found(query: StreamQuery, visible: Sequence[FoundStream]) -> str:
+    """One sentence: nothing matched `query`, and what can be seen instead."""
+    seen = "; ".join(s.describe() for s in visible) or "none at all (is the amplifier's program running, same network?)"
+    return f"No LSL stream matches {query.xpath()}; streams that can be seen: {seen}."
+
+
+def _quoted(text: str) -> str:
+    """An XPath string; XPath 1.0 has no escapes, so a text with both quotes is put together."""
+    if "'" not in text:
+        return f"'{text}'"
+    if '"' not in text:
+        return f'"{text}"'
+    return "concat(" + ", \"'\", ".join(f"'{part}'" for part in text.split("'")) + ")"

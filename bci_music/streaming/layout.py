@@ -1,0 +1,175 @@
+"""What the columns of a stream are: EEG with its labels, unit and places, and everything else set aside."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bci_music.messages import UserError
+from bci_music.streaming.units import microvolts_per
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+    from numpy.typing import NDArray
+
+MIN_CHANNELS = 8
+_NOT_EEG = re.compile(
+    r"^(([vh]?eog|e[ck]g|emg|aux|trig|trigger|triggers|sti|stim|status|marker|markers|event|events|acc|accel|gyro?|mag"
+    r"|misc|ref_?electrode|resp|gsr|eda|photo|temp|battery|counter|sample_?counter|packet|timestamp|imu|impedance)"
+    r"([ _\-.]?([xyzudlr]|ch|in)?[ _\-.]?\d*)?)$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class ChannelLayout:
+    """EEG columns of a stream.
+
+    Attributes
+    ----------
+    labels : tuple of str
+    columns : (n_channels,) int
+        Column of each label in the stream, -1 where the stream has it no longer.
+    to_uv : (n_channels,) float32
+        Factor to µV.
+    positions_m : (n_channels, 3) float64 or None
+    """
+
+    labels: tuple[str, ...]
+    columns: NDArray[np.int64]
+    to_uv: NDArray[np.float32]
+    unit: str
+    set_aside: tuple[str, ...] = ()
+    positions_m: NDArray[np.float64] | None = None
+    simulated: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def contiguous(self) -> slice | None:
+        """The columns as a slice, where they are neighbours in order."""
+        first = int(self.columns[0])
+        if first >= 0 and np.array_equal(self.columns, np.arange(first, first + len(self.columns))):
+            return slice(first, first + len(self.columns))
+        return None
+
+
+def read_layout(
+    xml: str, name: str, n_columns: int, *, unit: str | None = None, montage_labels: tuple[str, ...] | None = None
+) -> ChannelLayout:
+    """Read the channels of stream `name` from its LSL description.
+
+    Parameters
+    ----------
+    xml : str
+        ``StreamInfo.as_xml()``.
+    n_columns : int
+        Values per sample.
+    unit : str, optional
+        Overrides what the stream says.
+    montage_labels : tuple of str, optional
+        Names for a stream that has none.
+    """
+    from defusedxml.ElementTree import fromstring
+
+    desc = fromstring(xml).find("desc")
+    channels = [] if desc is None else desc.findall("channels/channel")
+    labels = [_text(c, "label") or _text(c, "name") for c in channels]
+    kinds = [_text(c, "type") for c in channels]
+    stream = f"Stream {name!r}"
+    if channels and len(channels) != n_columns:
+        raise UserError(
+            f"{stream} describes {len(channels)} channels but sends {n_columns} values per sample; "
+            "mend the labels in the sending program."
+        )
+    if not any(labels):
+        labels, kinds = _named_by_montage(stream, n_columns, kinds, montage_labels)
+    if not all(labels):
+        raise UserError(f"{stream} has no label for channel {labels.index('') + 1}; name it in the sending program.")
+    keep = [i for i in range(n_columns) if is_eeg(labels[i], kinds[i])]
+    names = [labels[i] for i in keep]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise UserError(f"{stream} has two channels {twice[0]!r}; give each its own label in the sending program.")
+    if len(keep) < MIN_CHANNELS:
+        raise UserError(
+            f"{stream} has {len(keep)} EEG channels, at least {MIN_CHANNELS} are needed; "
+            "choose another stream with --stream or label its EEG channels as type EEG."
+        )
+    units = [unit or (_text(channels[i], "unit") if channels else "") for i in keep]
+    return ChannelLayout(
+        labels=tuple(names),
+        columns=np.array(keep),
+        to_uv=np.array([microvolts_per(u, stream) for u in units], np.float32),
+        unit=units[0] if len(set(units)) == 1 else "mixed",
+        set_aside=tuple(f"{labels[i]} ({kinds[i] or 'by its label'})" for i in range(n_columns) if i not in set(keep)),
+        positions_m=_positions_m(channels, keep),
+        simulated=desc is not None and _text(desc, "simulated").lower() == "true",
+    )
+
+
+def is_eeg(label: str, kind: str) -> bool:
+    """Whether a channel is EEG by its declared type ("" counts as unknown) and its label."""
+    if kind and kind.upper() != "EEG":
+        return False
+    return not _NOT_EEG.match(label.strip())
+
+
+def rejoined(before: ChannelLayout, now: ChannelLayout) -> ChannelLayout:
+    """Columns of stream `now` in the order of `before`: what vanished becomes NaN, what is new is set aside."""
+    place = {label: i for i, label in enumerate(now.labels)}
+    gone = [label for label in before.labels if label not in place]
+    new = [label for label in now.labels if label not in set(before.labels)]
+    at = np.array([place.get(label, -1) for label in before.labels])
+    notes = []
+    if gone:
+        notes.append(f"channels {', '.join(gone)} are gone")
+    if new:
+        notes.append(f"new channels {', '.join(new)} are set aside")
+    if not gone and not new and now.labels != before.labels:
+        notes.append("the channels come in another order and were put back in place")
+    return replace(
+        before,
+        columns=np.where(at >= 0, now.columns[at], -1),
+        to_uv=np.where(at >= 0, now.to_uv[at], 1).astype(np.float32),
+        unit=now.unit,
+        set_aside=now.set_aside + tuple(f"{label} (new)" for label in new),
+        notes=tuple(notes),
+    )
+
+
+def _named_by_montage(
+    stream: str, n_columns: int, kinds: list[str], names: tuple[str, ...] | None
+) -> tuple[list[str], list[str]]:
+    if names is None:
+        raise UserError(
+            f"{stream} does not name its {n_columns} channels; say which net it is with `montage:` "
+            "(for example egi128 or egi129, see configs/)."
+        )
+    if len(names) > n_columns:
+        raise UserError(
+            f"{stream} sends {n_columns} unnamed channels but the montage names {len(names)}; "
+            "choose the montage that fits."
+        )
+    kinds = kinds or ["EEG"] * len(names) + ["not in the montage"] * (n_columns - len(names))
+    spare = [f"column {i + 1}" for i in range(len(names), n_columns)]
+    return [*names, *spare], kinds
+
+
+def _positions_m(channels: list[Element], keep: list[int]) -> NDArray[np.float64] | None:
+    """Places in metres from desc/channels/channel/location{X,Y,Z} in mm; None unless all are there."""
+    places = np.full((len(keep), 3), np.nan)
+    for row, i in enumerate(keep if channels else []):
+        for axis, letter in enumerate("XYZ"):
+            try:
+                places[row, axis] = float(_text(channels[i], f"location/{letter}"))
+            except ValueError:
+                return None
+    return places / 1000.0 if np.isfinite(places).all() and places.any() else None
+
+
+def _text(element: Element, path: str) -> str:
+    return (element.findtext(path) or "").strip()

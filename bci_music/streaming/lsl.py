@@ -1,0 +1,167 @@
+"""EEG from an LSL outlet: short buffer, no silent recovery, stamps on the local clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bci_music.messages import Chunk, StreamInfo, UserError
+from bci_music.streaming.connector import Connection, Connector
+from bci_music.streaming.discovery import FoundStream, StreamQuery, find_streams, liblsl, nothing_found
+from bci_music.streaming.layout import ChannelLayout, read_layout, rejoined
+from bci_music.streaming.source import SourceLost
+
+__all__ = ["FoundStream", "LslSource", "StreamQuery", "find_streams", "lsl_clock"]
+
+BUFFER_S = 3  # what waits longer than this is old data; liblsl then drops the oldest
+PULL_S = 0.5  # room for one pull
+MAX_SLEW = 200e-6  # a new clock offset is approached at this rate, so that stamps keep their spacing
+STEP_S = 0.02  # an offset that is off by more is taken at once
+
+_local_clock: Callable[[], float] | None = None
+
+
+def lsl_clock() -> float:
+    """Seconds on LSL's local clock."""
+    global _local_clock
+    if _local_clock is None:
+        _local_clock = liblsl().local_clock
+    return _local_clock()
+
+
+class LslSource:
+    """An LSL stream as a `Source`.
+
+    Parameters
+    ----------
+    query : StreamQuery
+        Which stream.
+    unit : str, optional
+        Overrides the query's and the stream's unit.
+    montage_labels : tuple of str, optional
+        Channel names for a stream without labels.
+    buffer_s : int
+        Seconds the inlet keeps for a stalled consumer; older data are dropped, newest kept.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        query: StreamQuery | None = None,
+        *,
+        unit: str | None = None,
+        montage_labels: tuple[str, ...] | None = None,
+        buffer_s: int = BUFFER_S,
+    ):
+        self.query = query or StreamQuery()
+        self._unit = unit or self.query.unit
+        self._montage_labels = montage_labels
+        self._connector = Connector(self.query, self._read, buffer_s)
+        self._inlet: Any = None
+        self._pull: Callable[..., Any] | None = None
+        self._layout: ChannelLayout | None = None  # as first opened
+        self._current: ChannelLayout | None = None
+        self._sfreq_hz = 0.0
+        self._buffer: np.ndarray = np.empty((0, 0))
+        self._scale: np.ndarray | None = None
+        self._columns: slice | None = None
+        self._offset_s: float | None = None
+        self._offset_at = 0.0
+        self._lost_error: type[Exception] = RuntimeError
+
+    def open(self, timeout_s: float) -> StreamInfo:
+        """See `Source.open`; the search itself runs in a helper thread, so 0 returns at once."""
+        self._connector.seek()
+        deadline = time.monotonic() + timeout_s
+        while (connection := self._connector.take()) is None:
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"no LSL stream matches {self.query.xpath()} yet")
+            time.sleep(min(0.01, max(0.0, deadline - time.monotonic())))
+        return self._adopt(connection)
+
+    def pull(self) -> Chunk | None:
+        """Return what lies in the inlet, at most 0.5 s of it (pull again then), in µV."""
+        if self._inlet is None:
+            raise SourceLost("the stream is not open")
+        try:
+            raw, stamps = self._inlet.pull_chunk(
+                timeout=0.0, max_samples=len(self._buffer), dest_obj=self._buffer, as_numpy=True
+            )
+        except self._lost_error as error:
+            self._inlet = None
+            self._connector.drop()
+            raise SourceLost("the outlet closed its connection") from error
+        if len(stamps) == 0:
+            return None
+        if self._connector.seeking:
+            self._connector.cancel()
+        arrived_s = lsl_clock()
+        return Chunk(self._convert(raw), stamps + self._offset(arrived_s), arrived_s)
+
+    def close(self) -> None:
+        """Close the inlet and end the helper thread."""
+        self._inlet = None
+        self._connector.close()
+
+    def why_not_found(self, timeout_s: float = 1.0) -> str:
+        """One sentence for a search without result: what was asked for and what can be seen."""
+        return nothing_found(self.query, find_streams(timeout_s))
+
+    def _read(self, info: Any) -> ChannelLayout:
+        if self._sfreq_hz and info.nominal_srate() != self._sfreq_hz:
+            raise UserError(
+                f"Stream {info.name()!r} came back with {info.nominal_srate():g} Hz instead of {self._sfreq_hz:g} Hz; "
+                "start bci-music anew, or set the amplifier back."
+            )
+        return read_layout(
+            info.as_xml(), info.name(), info.channel_count(), unit=self._unit, montage_labels=self._montage_labels
+        )
+
+    def _adopt(self, connection: Connection) -> StreamInfo:
+        stream, layout = connection.stream, connection.layout
+        if self._layout is not None:
+            layout = rejoined(self._layout, layout)
+        else:
+            self._layout = layout
+            self._sfreq_hz = stream.sfreq_hz
+        self._inlet = connection.inlet
+        self._lost_error = liblsl().util.LostError
+        n_rows = max(64, int(PULL_S * stream.sfreq_hz))
+        self._buffer = np.zeros((n_rows, stream.n_channels), connection.inlet.np_dtype)
+        self._columns = layout.contiguous
+        self._scale = None if (layout.to_uv == 1).all() else layout.to_uv
+        self._current = layout
+        self._offset_s = None
+        return StreamInfo(
+            name=stream.name, kind="simulated" if layout.simulated else "lsl", labels=layout.labels,
+            sfreq_hz=stream.sfreq_hz, set_aside=layout.set_aside, source_id=stream.source_id, unit=layout.unit,
+            positions_m=layout.positions_m, simulated=layout.simulated, notes=layout.notes,
+        )
+
+    def _convert(self, raw: np.ndarray) -> np.ndarray:
+        """EEG columns in the order of the labels, in µV, in memory of their own."""
+        if self._columns is not None:
+            picked = raw[:, self._columns].astype(np.float32)
+        else:
+            assert self._current is not None
+            columns = self._current.columns
+            picked = raw[:, columns].astype(np.float32)
+            picked[:, columns < 0] = np.nan
+        if self._scale is not None:
+            picked *= self._scale
+        return picked
+
+    def _offset(self, now: float) -> float:
+        """Clock offset to add to stamps, slewed towards the newest measurement."""
+        target = self._connector.correction_s or 0.0
+        if self._offset_s is None or abs(target - self._offset_s) > STEP_S:
+            self._offset_s = target
+        else:
+            reach = MAX_SLEW * max(0.0, now - self._offset_at)
+            self._offset_s += min(max(target - self._offset_s, -reach), reach)
+        self._offset_at = now
+        return self._offset_s

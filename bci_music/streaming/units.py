@@ -1,0 +1,26 @@
+"""Units of voltage as streams spell them, turned into a factor to µV."""
+
+from __future__ import annotations
+
+from bci_music.messages import UserError
+
+_SPELLINGS: dict[str, float] = {
+    **dict.fromkeys(("v", "volt", "volts", "0"), 1e6),
+    **dict.fromkeys(("mv", "millivolt", "millivolts", "-3"), 1e3),
+    **dict.fromkeys(("µv", "μv", "uv", "muv", "microvolt", "microvolts", "-6"), 1.0),
+    **dict.fromkeys(("nv", "nanovolt", "nanovolts", "-9"), 1e-3),
+}
+
+
+def microvolts_per(unit: str, where: str = "the stream") -> float:
+    """Return how many µV one `unit` is.
+
+    Accepts µV, uV, microvolts, mV, V, volts, nV ... and the power-of-ten multipliers that mne-lsl
+    writes (``0`` is V, ``-3`` mV, ``-6`` µV); anything else raises `UserError`.
+    """
+    # MV would be megavolt by the letter, but case is not kept by all amplifiers' software and no EEG has megavolts.
+    spelled = unit.strip().lower()
+    if spelled in _SPELLINGS:
+        return _SPELLINGS[spelled]
+    given = f"gives its unit as {unit.strip()!r}" if spelled else "does not say in which unit it is"
+    raise UserError(f"{where} {given}; say which it is with `unit:` (or --unit), one of µV, mV, V or nV.")
