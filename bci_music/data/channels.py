@@ -10,7 +10,7 @@ _UNITS = {
     "v": 1e6, "volt": 1e6, "volts": 1e6, "0": 1e6,
     "nv": 1e-3, "nanovolt": 1e-3, "nanovolts": 1e-3, "-9": 1e-3,
 }  # fmt: skip
-_EEG_TYPES = {"", "eeg", "unknown", "none", "n/a", "misc", "data"}
+_EEG_TYPES = {"", "eeg"}
 _NOT_EEG = (
     (re.compile(r"^[hv]?eog|eog[lrudhv0-9]*$|^[il]?io$|^[il]eog", re.I), "EOG"),
     (re.compile(r"^e[ck]g|e[ck]g[0-9]*$", re.I), "ECG"),

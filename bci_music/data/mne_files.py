@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -54,8 +56,9 @@ def _read(path: Path) -> Any:
 
 
 def _quietly(read: Callable[[], T], path: Path) -> tuple[T, list[str]]:
-    """Run a reader; its warnings become notes, its failure one sentence."""
-    with warnings.catch_warnings(record=True) as caught:
+    """Run a reader; its warnings (and prints) become notes, its failure one sentence."""
+    printed = io.StringIO()
+    with warnings.catch_warnings(record=True) as caught, redirect_stdout(printed):
         warnings.simplefilter("always")
         try:
             value = read()
@@ -67,7 +70,8 @@ def _quietly(read: Callable[[], T], path: Path) -> tuple[T, list[str]]:
                 f"{path.name} cannot be read ({reason[:200]}): the file is damaged, incomplete or of a variant "
                 "that MNE does not read; export it again as EDF, BrainVision or FIF."
             ) from error
-    return value, [f"MNE: {' '.join(str(w.message).split())}" for w in caught]
+    said = [str(w.message) for w in caught] + [line for line in printed.getvalue().splitlines() if line.strip()]
+    return value, [f"MNE: {' '.join(text.split())}" for text in said]
 
 
 def _samples(raw: Any, columns: list[int]) -> NDArray[np.float32]:

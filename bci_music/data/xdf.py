@@ -106,17 +106,22 @@ def open_xdf(path: Path, stream: str | None = None) -> Session:
     """Open the EEG stream of an XDF file; `stream` names it (name, source id or id) where there are several."""
     streams, notes = read_xdf(path, keep=lambda s: s.is_eeg or s.is_markers)
     eeg = choose_eeg(streams, stream, path.name)
+    return session_of(eeg, stream_events(streams), path, notes)
+
+
+def session_of(eeg: XdfStream, events: tuple[Event, ...], path: Path, notes: tuple[str, ...] = ()) -> Session:
+    """Make a Session of one stream's EEG channels."""
     columns, aside = split_channels(list(eeg.labels), list(eeg.types))
     if not columns:
         there = ", ".join(aside[:6])
-        raise UserError(f"Stream {eeg.name!r} in {path.name} holds only {there}: give a recording of EEG.")
+        raise UserError(f"Stream {eeg.name!r} of {path.name} holds only {there}: give a recording of EEG.")
     samples, unit, more = _microvolts(eeg, columns)
     positions = None if eeg.positions_m is None else eeg.positions_m[columns]
     if not eeg.has_labels:
         more.append(f"stream {eeg.name!r} names no channels: they are called {eeg.labels[0]} to {eeg.labels[-1]}")
     return Session(
         name=eeg.name or path.stem, labels=tuple(eeg.labels[c] for c in columns), sfreq_hz=eeg.nominal_hz,
-        samples_uv=samples, times_s=eeg.times_s, events=_events(streams), simulated=eeg.simulated,
+        samples_uv=samples, times_s=eeg.times_s, events=events, simulated=eeg.simulated,
         positions_m=positions, path=path, set_aside=aside, notes=notes + tuple(more), unit=unit,
         source_id=eeg.source_id,
     )  # fmt: skip
@@ -161,7 +166,7 @@ def _microvolts(stream: XdfStream, columns: list[int]) -> tuple[NDArray[np.float
     return samples, units[0] or "µV", notes
 
 
-def _events(streams: list[XdfStream]) -> tuple[Event, ...]:
+def stream_events(streams: list[XdfStream]) -> tuple[Event, ...]:
     """Collect the samples of all marker streams by time."""
     found = []
     for stream in streams:

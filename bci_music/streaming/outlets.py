@@ -103,9 +103,9 @@ class DerivedOutlets:
         }
 
     @property
-    def streams(self) -> tuple[dict[str, str], ...]:
-        """Name and source id of each stream, as a recorder wants them."""
-        return tuple({"name": f"{self.name} {key}", "source_id": f"{self._stem}-{key}"} for key in self._outlets)
+    def names(self) -> tuple[str, ...]:
+        """Names of the streams, as a recorder wants them."""
+        return tuple(f"{self.name} {key}" for key in self.pushed)
 
     def push_embedding(self, embedding: Embedding) -> None:
         """Send vector, attention and provenance, all stamped with the end of their window."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pylsl
 
-from bci_music.data.session import SEAM_S, Event, Session, on_lattice, parse_song_marker, song_marker
+from bci_music.data.session import SEAM_S, Session, on_lattice, parse_song_marker, song_marker
 from bci_music.messages import UserError
 from bci_music.streaming.outlets import eeg_stream_info, text_outlet
 from bci_music.streaming.replay import CHUNK_S, check_start
@@ -159,12 +159,7 @@ class SessionOutlet:
             due.append(_Due((start_s - begin_s) / self.speed, text, True))
             if following is None or following.start_s > span.stop_s:
                 due.append(_Due((min(span.stop_s, end_s) - begin_s) / self.speed, song_marker(None), True))
-        due.extend(self._other(event, begin_s) for event in self.session.events if self._is_other(event, begin_s, end_s))
+        inside = (e for e in self.session.events if begin_s <= e.time_s <= end_s)
+        others = (e for e in inside if parse_song_marker(e.text) is None)
+        due.extend(_Due((e.time_s - begin_s) / self.speed, e.text, False) for e in others)
         return sorted(due, key=lambda d: d.time_s)
-
-    def _other(self, event: Event, begin_s: float) -> _Due:
-        return _Due((event.time_s - begin_s) / self.speed, event.text, False)
-
-    @staticmethod
-    def _is_other(event: Event, begin_s: float, end_s: float) -> bool:
-        return begin_s <= event.time_s <= end_s and parse_song_marker(event.text) is None
