@@ -28,16 +28,17 @@ if [ "${CONSTRAINTS:-}" = none ]; then : > "$pins"; else grep -v '^torch==' cons
 
 if ! "$venv/bin/python" -c 'import importlib.metadata as m; m.version("torch")' 2>/dev/null; then
     echo "Installing $torch_spec and then the rest, once. Download: about 200 MB for a CPU build of torch, several GB where"
-    echo "pip picks a CUDA build (Linux without a choice), and about 400 MB for the other packages. To choose the build:"
+    echo "pip picks a CUDA build (on Linux it does by itself), and about 400 MB for the other packages. To choose the build:"
     echo "    make demo TORCH_SPEC='--index-url ADDRESS-OF-THE-CPU-INDEX torch==2.13.0'"
 fi
 # Unquoted on purpose: TORCH_SPEC may hold pip options beside the name.
 # shellcheck disable=SC2086
-if ! $pip install --quiet -c "$pins" $torch_spec; then
+if ! $pip install -c "$pins" $torch_spec; then
     echo "pip could not install '$torch_spec' for $("$venv/bin/python" --version): see its lines above; TORCH_SPEC chooses" \
          "another version, PYTHON another interpreter (remove $venv before that)." >&2
     exit 1
 fi
 "$venv/bin/python" -c 'import importlib.metadata as m; print("torch==" + m.version("torch"))' >> "$pins"
+echo "Installing the other packages: this takes a minute or two."
 $pip install --quiet -c "$pins" -e ".[$extras]"
 echo "bci-music [$extras] is installed in $venv."

@@ -10,11 +10,12 @@ import typer
 
 from bci_music.messages import UserError
 
-HELP = """Live EEG becomes music: a decoder listens to the brain of somebody who listens, and steers the sound.
-
-Start with [cyan]bci-music demo[/cyan] (simulated EEG, no headset needed). Then [cyan]bci-music doctor[/cyan] checks
-this machine and [cyan]bci-music live[/cyan] takes your amplifier's LSL stream. Each verb explains itself with --help.
-"""
+HELP = (
+    "Live EEG becomes music: a decoder listens to the brain of somebody who listens, and steers the sound.\n\n"
+    "Start with [cyan]bci-music demo[/cyan] (simulated EEG, no headset needed). Then [cyan]bci-music doctor[/cyan] "
+    "checks this machine and [cyan]bci-music live[/cyan] takes your amplifier's LSL stream. "
+    "Each verb explains itself with --help."
+)
 HEAR, LOOK, MAKE = "Hear", "Look", "Make"
 
 app = typer.Typer(

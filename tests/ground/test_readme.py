@@ -12,7 +12,8 @@ README = (REPO / "README.md").read_text()
 
 
 def fenced(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+    return [text for of, text in blocks if of == language]
 
 
 def test_the_library_example_runs_as_printed():
