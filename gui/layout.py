@@ -31,7 +31,7 @@ def arrange(width: int, height: int, strips: int = 0) -> dict[str, Box]:
     """Rectangles of all parts when `strips` notices are shown."""
     s = scale_for(width, height)
     w, h = width / s, height / s
-    parts = {"bar": (MARGIN, 8.0, w - 2 * MARGIN, float(BAR))}
+    parts: dict[str, tuple[float, float, float, float]] = {"bar": (MARGIN, 8.0, w - 2 * MARGIN, float(BAR))}
     top = 8.0 + BAR + 8
     for strip in range(strips):
         parts[f"strip{strip}"] = (MARGIN, top, w - 2 * MARGIN, STRIP - 8.0)

@@ -129,6 +129,8 @@ def now_playing(snapshot: Snapshot, paused: bool = False) -> Playing:
     if span is None:
         return Playing("no sound yet", "the first clip is being made ready", ready, False)
     words = KIND_WORDS.get(span.kind, span.kind)
+    if span.kind == "generated" and not sound.trained:
+        words += " by an untrained model"
     if span.kind == "waiting":
         return Playing("waiting for the EEG", f"{span.title} {words}", ready, False)
     near = f"near {span.title}" if span.title else "a generated clip"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from contourpy import contour_generator
 from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QImage, QPainter, QPainterPath, QPen
 
 from bci_music.eeg.montage import Montage
@@ -18,6 +18,7 @@ from gui.widgets.text import Run, draw
 
 SETTLE_S = 4.0  # the top of the scale follows with this time constant
 CALM_S = 0.6  # so do the values, for the eye
+RIM = 0.97  # share of the map's extent that is shown
 LEVELS = (0.3, 0.5, 0.7, 0.9)
 
 
@@ -86,8 +87,13 @@ class HeadMap(Panel):
         scalp = Scalp(w / 2, 40 + (h - 52) / 2, half / extent)
         if self._grid is not None and self._top > 0:
             shares = self._grid / self._top
+            painter.save()
+            rim = QPainterPath()
+            rim.addEllipse(scalp.at(0, 0), RIM * half, RIM * half)
+            painter.setClipPath(rim)  # a smooth edge just inside the last pixels of the map
             self._draw_map(painter, scalp, shares, extent)
             self._draw_contours(painter, scalp, shares, extent)
+            painter.restore()
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme.colour("#0a0d11" if self._grid is not None else theme.MUTED))
         for right, front in self._montage.positions_2d():
@@ -113,7 +119,8 @@ class HeadMap(Panel):
         painter.setPen(QPen(theme.colour("#0a0d11", 0.75), 1.0))
         for level in LEVELS:
             for line in lines.lines(level):
-                path = QPainterPath(scalp.at(*line[0]))
-                for point in line[1:]:
-                    path.lineTo(QPointF(scalp.at(*point)))
+                points = np.asarray(line).tolist()
+                path = QPainterPath(scalp.at(*points[0]))
+                for right, front in points[1:]:
+                    path.lineTo(scalp.at(right, front))
                 painter.drawPath(path)

@@ -10,7 +10,7 @@ from gui import theme
 from gui.readings import now_playing
 from gui.widgets.meters import LevelMeters
 from gui.widgets.panel import INSET, Panel
-from gui.widgets.text import Run, draw, width
+from gui.widgets.text import Run, draw
 from gui.widgets.timeline import Timeline
 from gui.widgets.transport import PillButton, VolumeSlider
 
@@ -88,7 +88,4 @@ class NowPlaying(Panel):
             Run("    underruns ", theme.MUTED), Run(str(sound.underruns), theme.WARM if trouble else theme.TEXT, bold=True),
             Run("    late ", theme.MUTED), Run(str(sound.stretched), bold=True),
         ]
-        if sound.generator and width(counters) < room - 60:
-            trained = "" if sound.trained else ", untrained"
-            counters.append(Run(f"    {sound.generator}{trained}", theme.MUTED))
         draw(painter, INSET, h - 15, counters, room)

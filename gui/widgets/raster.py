@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from gui.widgets.sweep import Columns
 
-OPACITY = 0.8
+OPACITY = 0.95
 STROKE_PX = 1.0
+FULL_PX = 1.6  # strokes taller than this are fainter, as a beam that moves fast: slow waves stay readable
 BATCH = 24  # columns painted at once in a full redraw; bounds memory
 
 
@@ -33,12 +34,15 @@ class TraceLook:
         Strokes are clipped this far from their zero line.
     colours : (C, 3) float
         Red, green, blue in 0..255.
+    emphasis : (C,) float
+        Weight of a channel's colour where traces overlap.
     """
 
     middle_px: NDArray[np.float64]
     px_per_uv: float
     reach_px: float
     colours: NDArray[np.float64]
+    emphasis: NDArray[np.float64]
 
 
 def paint_columns(columns: Columns, look: TraceLook, height: int, ground: tuple[int, int, int]) -> NDArray[np.uint32]:
@@ -54,12 +58,13 @@ def _paint(low, high, look: TraceLook, height: int, ground: tuple[int, int, int]
     n = len(low)
     pixel, cover, channel = _cover(low, high, look, height)
     size = height * n
-    total = np.bincount(pixel, cover, size)
+    tint = cover * look.emphasis[channel]
+    total = np.bincount(pixel, tint, size)
     opaque = 1.0 - np.exp(np.bincount(pixel, np.log1p(-OPACITY * cover), size))
     weight = opaque / np.where(total > 0, total, 1.0)
     argb = np.full(size, 0xFF, np.uint32)
     for i, below in enumerate(ground):
-        mixed = np.bincount(pixel, cover * look.colours[channel, i], size) * weight + below * (1.0 - opaque)
+        mixed = np.bincount(pixel, tint * look.colours[channel, i], size) * weight + below * (1.0 - opaque)
         argb = (argb << np.uint32(8)) | np.rint(mixed).astype(np.uint32)
     return argb.reshape(height, n)
 
@@ -79,5 +84,6 @@ def _cover(low, high, look: TraceLook, height: int):
     which = np.repeat(np.arange(len(count)), count)
     offset = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
     row = first[which] + offset
-    cover = np.minimum(row + 1.0, bottom[which]) - np.maximum(row, top[which])
-    return row * n + column[which], np.clip(cover, 0.0, 1.0), channel[which]
+    cover = np.clip(np.minimum(row + 1.0, bottom[which]) - np.maximum(row, top[which]), 0.0, 1.0)
+    light = np.sqrt(np.minimum(1.0, FULL_PX / (bottom - top)))
+    return row * n + column[which], cover * light[which], channel[which]

@@ -23,13 +23,18 @@ class Columns:
     high: NDArray[np.float32]
 
 
-class DisplayFilter:
-    """Causal second-order high-pass over (n, C) samples; each restart begins settled on its first sample."""
+BAND_HZ = (1.0, 40.0)  # of the display only; the decoder has its own chain
 
-    def __init__(self, n_channels: int, sfreq_hz: float, highpass_hz: float):
+
+class DisplayFilter:
+    """Causal band-pass over (n, C) samples for the eye; each restart begins settled on its first sample."""
+
+    def __init__(self, n_channels: int, sfreq_hz: float):
         from scipy.signal import butter, sosfilt_zi
 
-        self._sos = butter(2, highpass_hz, "highpass", fs=sfreq_hz, output="sos")
+        low, high = min(BAND_HZ[0], 0.02 * sfreq_hz), min(BAND_HZ[1], 0.4 * sfreq_hz)
+        highpass = butter(2, low, "highpass", fs=sfreq_hz, output="sos")
+        self._sos = np.vstack([highpass, butter(4, high, "lowpass", fs=sfreq_hz, output="sos")])
         self._settled = sosfilt_zi(self._sos)  # (sections, 2)
         self._state: NDArray[np.float64] | None = None
         self._last = np.zeros(n_channels)
@@ -46,9 +51,9 @@ class DisplayFilter:
         if self._state is None:
             self._state = self._settled[:, :, None] * filled[0]
         out, self._state = sosfilt(self._sos, filled, axis=0, zi=self._state)
-        out = out.astype(np.float32)
-        out[~real] = np.nan
-        return out
+        shown = np.asarray(out, np.float32)
+        shown[~real] = np.nan
+        return shown
 
     def _fill(self, samples: NDArray[np.float64], real: NDArray[np.bool_]) -> NDArray[np.float64]:
         if not real.all():
@@ -69,17 +74,15 @@ class Sweep:
         Of the stream.
     seconds
         Time from the left edge to the right.
-    highpass_hz
-        Corner of the display filter.
     """
 
-    def __init__(self, n_channels: int, sfreq_hz: float, seconds: float = 10.0, highpass_hz: float = 1.0):
+    def __init__(self, n_channels: int, sfreq_hz: float, seconds: float = 10.0):
         self.sfreq_hz, self.seconds = sfreq_hz, seconds
         self.span = round(seconds * sfreq_hz)
         self.head = 0  # position of the next sample
         self._capacity = self.span + 1
         self._history = np.full((self._capacity, n_channels), np.nan, np.float32)
-        self._filter = DisplayFilter(n_channels, sfreq_hz, min(highpass_hz, 0.2 * sfreq_hz))
+        self._filter = DisplayFilter(n_channels, sfreq_hz)
         self._last_time_s: float | None = None
 
     def push(self, samples: NDArray[np.float32], times_s: NDArray[np.float64], marks: NDArray[np.uint8]) -> None:
@@ -143,13 +146,11 @@ class Sweep:
         return -(-column * self.span // width)
 
     def spread_uv(self, seconds: float = 2.0) -> float:
-        """Return the median over channels of the robust spread (two standard deviations) of the newest seconds, µV."""
+        """Return the median over channels of the spread (two standard deviations) of the newest seconds, µV."""
         n = min(int(seconds * self.sfreq_hz), self.head, self.span)
         if n < 2:
             return float("nan")
-        block = self._history[(self.head - n + np.arange(n)) % self._capacity][:: max(1, n // 250)]
-        present = block[:, np.isfinite(block).any(axis=0)]
-        if not present.size:
-            return float("nan")
-        low, high = np.nanpercentile(present, [16, 84], axis=0)
-        return float(np.median(high - low))
+        block = np.abs(self._history[(self.head - n + np.arange(0, n, max(1, n // 200))) % self._capacity])
+        count = np.isfinite(block).sum(axis=0)
+        means = np.nansum(block, axis=0)[count > 0] / count[count > 0]
+        return float(2.5 * np.median(means)) if len(means) else float("nan")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from PySide6.QtCore import QLineF, QRectF, Qt
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter, QPen
 
 from bci_music.messages import Snapshot, TimelineSpan
@@ -102,10 +102,10 @@ class Timeline(Panel):
             span = played[index] if index >= 0 else None
             chosen = span is not None and span.kind not in UNCHOSEN
             name = theme.song_colour(_song(span), self._order) if span is not None and chosen else theme.MUTED
-            pen = QPen(theme.mixed(name, theme.PANEL, 0.9), 2.0, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap)
-            painter.setPen(pen)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(theme.mixed(name, theme.PANEL, 0.9))
             rows = np.flatnonzero(seen & (owner == index))
-            painter.drawLines([QLineF(at[i], middle - reach[i], at[i], middle + reach[i]) for i in rows])
+            painter.drawRects([QRectF(at[i] - 1, middle - reach[i], 2.0, 2 * reach[i]) for i in rows])
 
     def _draw_now(self, painter: QPainter, now_x: float, h: float) -> None:
         painter.fillRect(QRectF(now_x - 1, 0, 2, h - 20), theme.colour(theme.TEXT))

@@ -16,7 +16,7 @@ from gui.frame_times import FrameTimes
 from gui.placement import ORDER, Placement
 from gui.widgets.panel import INSET, TITLE_PX, Panel
 from gui.widgets.raster import TraceLook, paint_columns
-from gui.widgets.sweep import Sweep
+from gui.widgets.sweep import BAND_HZ, Sweep
 from gui.widgets.text import Run, draw, width
 
 SCALES_UV = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
@@ -24,6 +24,8 @@ SECONDS = 10.0
 BAR_PX = 16  # erase bar ahead of the head, design px
 LEFT, TOP, BOTTOM = 54, 40, 12  # around the picture, design px
 NAMES_FROM_PX = 13  # line spacing from which every channel is named
+EMPHASIS = {ChannelState.BAD: 5.0, ChannelState.DOUBTFUL: 4.0}  # so that their colour survives overlap
+BAR_SPREADS = 3.2  # the scale bar stands for about so many times the traces' spread
 RESCALE_EVERY_S = 2.0
 
 
@@ -100,7 +102,7 @@ class Traces(Panel):
         if not self._auto or sweep.head < due:
             return
         first, self._scaled_at = self._scaled_at == 0, sweep.head
-        wanted = 2.5 * sweep.spread_uv()
+        wanted = BAR_SPREADS * sweep.spread_uv()
         if not (wanted > 0) or (not first and 0.4 < wanted / self.scale_uv < 2.5):
             return
         chosen = min(SCALES_UV, key=lambda s: abs(math.log(s / wanted)))
@@ -117,7 +119,9 @@ class Traces(Panel):
         bar_px = self._bar_px(spacing)
         colours = [theme.rgb(self._trace_colour(i)) for i in range(len(self._labels))]
         reach = max(4.0 * spacing, 1.2 * bar_px)
-        return TraceLook((place + 1.0) * spacing, bar_px / self.scale_uv, reach, np.array(colours, float).reshape(-1, 3))
+        emphasis = np.array([EMPHASIS.get(state, 1.0) for state in self._states])
+        return TraceLook((place + 1.0) * spacing, bar_px / self.scale_uv, reach,
+                         np.array(colours, float).reshape(-1, 3), emphasis)
 
     def _bar_px(self, spacing: float) -> float:
         """Device pixels that stand for `scale_uv`."""
@@ -221,7 +225,7 @@ class Traces(Panel):
         """Return name, time base and scale; what is wrong follows."""
         if self._sweep is None:
             return super().title_runs()
-        said = f"  ·  {SECONDS:g} s sweep  ·  {self.scale_uv} µV"
+        said = f"  ·  {SECONDS:g} s sweep  ·  {BAND_HZ[0]:g}–{BAND_HZ[1]:g} Hz  ·  {self.scale_uv} µV"
         return [Run(self.title + said, theme.MUTED, TITLE_PX)]
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from bci_music.eeg.montage import Montage
 from bci_music.messages import (
@@ -53,21 +54,24 @@ class FakeEngine:
         self._made = 0
         self.ring = RingBuffer(len(self.labels), int(20 * sfreq_hz))
         n = len(self.labels)
-        self._mix = self._rng.normal(size=(n, 12)) / 3
-        self._slow = np.zeros(12)
+        places = self.montage.positions_2d()[:n] if n <= len(self.montage.names) else self._rng.normal(size=(n, 2))
+        sources = self._rng.uniform(-1, 1, size=(12, 2))
+        spread = ((places[:, None] - sources) ** 2).sum(axis=2)
+        self._mix = np.exp(-spread / 0.25) * self._rng.choice([-1, 1], 12)  # neighbours hear the same
+        self._slow = np.zeros((3, 1, 12))
         self._offset = self._rng.normal(scale=4000, size=n)
 
     def samples(self, n):
         """(n, C) µV: slow shared sources, alpha, noise and offsets of millivolts."""
         t = (self._made + np.arange(n)) / self.sfreq_hz
-        sources = np.empty((n, 12))
-        decay = np.exp(-12.0 / self.sfreq_hz)
-        drive = self._rng.normal(size=(n, 12)) * np.sqrt(1 - decay**2) * 16
-        for i in range(n):
-            self._slow = decay * self._slow + drive[i]
-            sources[i] = self._slow
+        sources = np.zeros((n, 12))
+        for k, corner_hz in enumerate((0.5, 2.0, 8.0)):  # together nearly 1/f
+            keep = np.exp(-2 * np.pi * corner_hz / self.sfreq_hz)
+            drive = self._rng.normal(size=(n, 12)) * np.sqrt(1 - keep**2) * (22, 13, 7)[k]
+            out, self._slow[k] = lfilter([1.0], [1.0, -keep], drive, axis=0, zi=self._slow[k])
+            sources += out
         sources[:, 0] += 14 * np.sin(2 * np.pi * 10 * t) * (1 + np.sin(2 * np.pi * 0.3 * t))
-        noise = self._rng.normal(scale=2.0, size=(n, len(self.labels)))
+        noise = self._rng.normal(scale=1.5, size=(n, len(self.labels)))
         eeg = sources @ self._mix.T + noise + self._offset
         if len(self.labels) > 36:
             eeg[:, 36] += 30 * np.sin(2 * np.pi * 50 * t)
@@ -106,20 +110,17 @@ class FakeEngine:
             now_s=now, started_s=1000.0,
             stream=StreamStatus(self.state, info, data_age_s=age, text=self.state.value),
             health=Health(),
-            sound=SoundStatus(queued_s=2.1, underruns=0, volume_db=-8.0, peak_dbfs=(-9.0 + 4 * np.sin(5 * now), -11.0),
-                              generator="library"),
+            sound=SoundStatus(queued_s=2.1, volume_db=-8.0, peak_dbfs=(-9.0 + 4 * np.sin(5 * now), -11.0)),
             quality=self._quality(), embedding=self._embedding(),
-            playing=SoundSpan(0, 0, "retrieved", "Paper Birds", "paper-birds", "waltz, strings, 92 bpm", 0.71, now - 4.5),
+            playing=SoundSpan(0, 0, "retrieved", "Paper Birds", "paper-birds", "waltz", 0.71, now - now % 40 - 5),
             timeline=self._timeline(), waveform=self._waveform(),
             identification=Identification("songs", 14, 14, 38, 1 / 14, (0.24, 0.53), 0.07, 0.002),
             channel_names=self.montage.names, pack_name="demo", device="cpu",
         )  # fmt: skip
 
     def _quality(self):
-        verdicts = []
-        for i, name in enumerate(self.montage.names):
-            state, reason = TROUBLE.get(i, (ChannelState.GOOD, ""))
-            verdicts.append(ChannelVerdict(name, state, (reason,) if reason else ()))
+        found = [(name, *TROUBLE.get(i, (ChannelState.GOOD, ""))) for i, name in enumerate(self.montage.names)]
+        verdicts = [ChannelVerdict(name, state, (reason,) if reason else ()) for name, state, reason in found]
         return Quality(tuple(verdicts), self.ring.head, self.now_s)
 
     def _embedding(self):
@@ -135,14 +136,15 @@ class FakeEngine:
 
     def _timeline(self):
         now, spans = self.now_s, []
-        for i in range(int((now - 60) // 20), int(now // 20) + 1):
-            spans.append(TimelineSpan("heard", 20.0 * i, min(20.0 * i + 20, now), SONGS[i % 2], 1.0, SONGS[i % 2].lower()))
-        for i in range(int((now - 60) // 5), int(now // 5) + 1):
-            song = SONGS[(i // 4) % 2] if i % 4 else SONGS[2 + i % 3]
-            spans.append(TimelineSpan("decoded", 5.0 * i, min(5.0 * i + 5, now), song, 0.8, song.lower()))
-        for i in range(int((now - 60) // 10), int(now // 10) + 1):
-            song = SONGS[(i // 2) % 3]
-            spans.append(TimelineSpan("played", 10.0 * i, min(10.0 * i + 11, now), song, 0.7, song.lower()))
+        decoded = ((0, 5, 2), (5, 20, 0), (20, 24, 3), (24, 40, 1))
+        for lap in range(int((now - 44) // 40), int(now // 40) + 1):
+            bars = [("heard", 0, 20, 0), ("heard", 20, 40, 1)]
+            bars += [("decoded", *bar) for bar in decoded]
+            bars += [("played", 0, 8, 2), ("played", 7, 24, 0), ("played", 23, 41, 1)]
+            for lane, start, stop, song in bars:
+                start_s, stop_s = max(40.0 * lap + start, now - 44), min(40.0 * lap + stop, now)
+                if stop_s > start_s:
+                    spans.append(TimelineSpan(lane, start_s, stop_s, SONGS[song], 0.8, SONGS[song].lower()))
         return tuple(spans)
 
     def _waveform(self):
