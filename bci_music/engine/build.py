@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bci_music.generation.player import Player
     from bci_music.models.decoder import Decoder
     from bci_music.models.pack import Pack
+    from bci_music.streaming.replay import SessionSource
     from bci_music.streaming.source import Source
 
 MakeMarkers = Callable[[StreamInfo, Callable[[MusicMark], None]], Stage]
@@ -30,7 +31,11 @@ BEHIND_S = 1.0  # a file source is held back while the decoder has more than thi
 
 
 def build_engine(
-    config: LiveConfig, source: Source, player: Player, clock: Clock, make_markers: MakeMarkers | None = None,
+    config: LiveConfig,
+    source: Source,
+    player: Player,
+    clock: Clock,
+    make_markers: MakeMarkers | None = None,
     device: str | None = None,
 ) -> Engine:
     """Wire source, decoder and sound into an `Engine`; loads the pack and warms the decoder up."""
@@ -48,22 +53,31 @@ def build_engine(
     wired: list[Engine] = []
     stages: list[DecodeStage] = []
     acquirer = Acquirer(
-        source, clock, ring_seconds=config.ring_seconds, on_event=lambda event: wired[0].note_event(event),
+        source,
+        clock,
+        ring_seconds=config.ring_seconds,
+        on_event=lambda event: wired[0].note_event(event),
         hold=lambda: stages[0].behind_s() > BEHIND_S,
     )
     decode = DecodeStage(
-        acquirer, decoder, lambda info: make_chain(decoder, info), live=source.live,
-        on_embedding=lambda e: wired[0].note_embedding(e), on_quality=lambda q: wired[0].note_quality(q),
+        acquirer,
+        decoder,
+        lambda info: make_chain(decoder, info),
+        live=source.live,
+        on_embedding=lambda e: wired[0].note_embedding(e),
+        on_quality=lambda q: wired[0].note_quality(q),
     )
     stages.append(decode)
     sound = SoundStage(
-        _generator(config, library), library, Steering(decode.embedding), player, clock,
+        _generator(config, library),
+        library,
+        Steering(decode.embedding),
+        player,
+        clock,
         on_failure=lambda failure: wired[0].note_failure(failure),
     )
     sound.set_volume(config.sound.volume_db)
-    engine = Engine(
-        acquirer, decode, clock, decoder=decoder, sound=sound, history=history, make_markers=make_markers
-    )
+    engine = Engine(acquirer, decode, clock, decoder=decoder, sound=sound, history=history, make_markers=make_markers)
     wired.append(engine)
     return engine
 
@@ -105,25 +119,32 @@ def _generator(config: LiveConfig, library: Generator) -> Generator:
 
 
 class FileMarkers:
-    """Stage that announces the songs of a replayed session, all that are known, ahead of the decoder."""
+    """Stage that announces the songs of a replayed session, pass by pass, ahead of the decoder."""
 
-    def __init__(self, source, on_mark: Callable[[MusicMark], None]):
+    def __init__(self, source: SessionSource, on_mark: Callable[[MusicMark], None]):
         self._source = source
         self._on_mark = on_mark
-        self._done = 0
+        self._passes = 0
 
     def step(self, now: float) -> None:
-        """Hand on the marks not yet handed on."""
-        for mark in self._source.music_marks()[self._done :]:
-            self._on_mark(mark)
-            self._done += 1
+        """Hand on the marks of a pass that has begun."""
+        if self._passes > self._source.loops:
+            return
+        self._passes = self._source.loops + 1
+        spans = self._source.heard()
+        for number, span in enumerate(spans):
+            self._on_mark(MusicMark(span.start_s, span.song, span.title, span.song_start_s))
+            if number + 1 == len(spans) or spans[number + 1].start_s > span.stop_s + 1e-3:
+                self._on_mark(MusicMark(span.stop_s, None))
 
 
 def save_run(directory: Path, config: LiveConfig, engine: Engine) -> None:
     """Write the resolved configuration and the embeddings beside the report."""
     import yaml
 
-    (directory / "run.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    (directory / "run.yaml").write_text(
+        yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8"
+    )
     embeddings = engine.history.embeddings() if engine.history else []
     if embeddings:
         np.savez_compressed(

@@ -16,7 +16,7 @@ class SoundConfig(Config):
     generator: Literal["library", "audioldm"] = "library"
     audioldm: str | None = Field(None, description="directory or hub id of an AudioLDM checkpoint")
     device: str | None = Field(None, description="name or number of the output device; none: the system's default")
-    volume_db: float = Field(0.0, ge=-60, le=6)
+    volume_db: float = Field(0.0, ge=-60, le=0)
 
 
 class LiveConfig(Config):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from bci_music.messages import BREAK, Embedding, Health, Quality, StreamInfo, Wi
 from bci_music.workers import Latest
 
 if TYPE_CHECKING:
-    from bci_music.eeg.chain import SignalChain
+    from numpy.typing import NDArray
+
+    from bci_music.eeg.montage import ChannelMap, Montage
     from bci_music.models.decoder import Decoder
     from bci_music.streaming.acquire import Acquirer
     from bci_music.streaming.ring import Cursor, RingBuffer, RingSlice
@@ -41,8 +43,12 @@ class DecodeCounters:
     def health(self) -> Health:
         """Counters and percentiles as a message."""
         return Health(
-            self.decoded, self.skipped, self.masked, self.overwritten,
-            percentiles(self.decode_ms), percentiles(self.age_ms),
+            self.decoded,
+            self.skipped,
+            self.masked,
+            self.overwritten,
+            percentiles(self.decode_ms),
+            percentiles(self.age_ms),
         )
 
 
@@ -52,6 +58,23 @@ def percentiles(values: list[float]) -> tuple[float, float, float]:
         return (float("nan"),) * 3
     p50, p95, p99 = np.percentile(np.asarray(values), [50, 95, 99])
     return float(p50), float(p95), float(p99)
+
+
+class Chain(Protocol):
+    """Raw rows in, windows and verdicts out: the signal chain, or only its quality part."""
+
+    montage: Montage | None
+    channels: ChannelMap | None
+
+    def process(
+        self,
+        samples_uv: NDArray[np.float32],
+        times_s: NDArray[np.float64],
+        marks: NDArray[np.uint8],
+        first_index: int,
+        /,
+    ) -> Sequence[Window | Quality]:
+        """Take rows (n, n_channels) and return what they complete."""
 
 
 class DecodeStage:
@@ -68,7 +91,7 @@ class DecodeStage:
     decoder : Decoder or None
         None: only signal and quality (monitoring).
     make_chain : callable
-        ``(StreamInfo) -> SignalChain``; called when the stream is known.
+        ``(StreamInfo) -> Chain``; called when the stream is known.
     live : bool
         Whether windows may be skipped.
     """
@@ -77,7 +100,7 @@ class DecodeStage:
         self,
         acquirer: Acquirer,
         decoder: Decoder | None,
-        make_chain: Callable[[StreamInfo], SignalChain],
+        make_chain: Callable[[StreamInfo], Any],
         *,
         live: bool,
         on_window: Callable[[Window], None] | None = None,
@@ -93,7 +116,7 @@ class DecodeStage:
         self._on_quality = on_quality
         self._cursor: Cursor | None = None
         self._ring: RingBuffer | None = None
-        self.chain: SignalChain | None = None
+        self.chain: Chain | None = None
         self.counters = DecodeCounters()
         self.embedding: Latest[Embedding] = Latest()
         self.quality: Latest[Quality] = Latest()

@@ -17,12 +17,11 @@ from bci_music.messages import (
     MusicMark,
     Quality,
     Snapshot,
-    SoundSpan,
-    SoundStatus,
     StreamEvent,
     StreamInfo,
     StreamState,
-    TimelineSpan,
+    StreamStatus,
+    UserError,
 )
 from bci_music.workers import Stage, Worker
 
@@ -34,20 +33,17 @@ if TYPE_CHECKING:
     from bci_music.streaming.acquire import Acquirer
     from bci_music.streaming.ring import Cursor
 
-TIMELINE_S = 45.0
-SIMULATED_WARNING = (
-    "This decoder was trained on simulated EEG; that a real brain steers it is not shown. "
-    "Next step: calibrate on this listener."
-)
-
-
 class Sink(Protocol):
     """Where derived messages also go: LSL outlets, a recording."""
 
-    def push_embedding(self, embedding: Embedding) -> None: ...
-    def push_quality(self, quality: Quality) -> None: ...
-    def push_event(self, event: StreamEvent | str, time_s: float) -> None: ...
-    def close(self) -> None: ...
+    def push_embedding(self, embedding: Embedding) -> None:
+        """Take an embedding."""
+
+    def push_quality(self, quality: Quality) -> None:
+        """Take verdicts."""
+
+    def push_event(self, event: StreamEvent | str, time_s: float) -> None:
+        """Take an event."""
 
 
 class Engine:
@@ -65,8 +61,14 @@ class Engine:
     """
 
     def __init__(
-        self, acquirer: Acquirer, decode: DecodeStage, clock: Clock, *, decoder: Decoder | None = None,
-        sound: SoundStage | None = None, history: History | None = None,
+        self,
+        acquirer: Acquirer,
+        decode: DecodeStage,
+        clock: Clock,
+        *,
+        decoder: Decoder | None = None,
+        sound: SoundStage | None = None,
+        history: History | None = None,
         make_markers: Callable[[StreamInfo, Callable[[MusicMark], None]], Stage] | None = None,
     ):
         self._acquirer, self._decode, self._sound = acquirer, decode, sound
@@ -84,13 +86,15 @@ class Engine:
         self.on_stop: list[Callable[[], None]] = []  # after the stages, before the stream is let go
         self.first_sample_s: float | None = None
         self.on_stream: list[Callable[[StreamInfo], None]] = []
-        self._workers = [
-            Worker("acquire", acquirer, clock, 0.010, self.note_failure, max_failures=100),
-            Worker("decode", decode, clock, 0.020, self.note_failure),
-            Worker("watch", _Watch(self), clock, 0.100, self.note_failure),
-        ]
+        beats: list[tuple[str, Stage, float]] = [
+            ("acquire", acquirer, 0.010), ("watch", _Watch(self), 0.100), ("decode", decode, 0.020),
+        ]  # fmt: skip
         if sound is not None:
-            self._workers.append(Worker("generate", sound, clock, 0.050, self.note_failure, max_failures=100))
+            beats.append(("generate", sound, 0.050))
+        self._stages = [stage for _, stage, _ in beats]
+        self._workers = [
+            Worker(name, stage, clock, period_s, self.note_failure, max_failures=100) for name, stage, period_s in beats
+        ]
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -101,6 +105,13 @@ class Engine:
             self._sound.player.start()
         for worker in self._workers:
             worker.start()
+
+    def step(self, now: float) -> None:
+        """Step every stage once, without threads: for runs on a manual clock. Failures are raised."""
+        if self._started_s != self._started_s:
+            self._started_s = now
+        for stage in self._stages:
+            stage.step(now)
 
     def stop(self) -> None:
         """Stop all threads, let go of stream and device; safe to call twice."""
@@ -114,8 +125,10 @@ class Engine:
         if self._sound is not None:
             self._sound.close()
             self._sound.player.stop()
-        for close in (*self.on_stop, self._acquirer.close):
-            close()
+        for finish in self.on_stop:
+            finish()
+        self._sinks.clear()
+        self._acquirer.close()
 
     def send(self, command: Command) -> None:
         """Take an operator's command; commands act in the order they come."""
@@ -195,6 +208,11 @@ class Engine:
         return self._acquirer.info
 
     @property
+    def refusal(self) -> UserError | None:
+        """Why the stream that is there cannot be used."""
+        return self._acquirer.error
+
+    @property
     def state(self) -> StreamState:
         """State of the stream."""
         return self._acquirer.status(self._clock.now()).state
@@ -221,47 +239,20 @@ class Engine:
         ring = self._acquirer.ring
         return None if ring is None else Cursor(ring)
 
-    @property
-    def warning(self) -> str:
-        """The sentence to show throughout when a pack trained on simulated EEG meets a source that is not."""
-        info = self._acquirer.info
-        if self.decoder is None or info is None or info.simulated:
-            return ""
-        return SIMULATED_WARNING if self.decoder.manifest.provenance.kind == "simulated" else ""
-
     def snapshot(self) -> Snapshot:
         """Everything the window shows, taken at once."""
-        now = self._clock.now()
-        sound, chain = self._sound, self._decode.chain
-        return Snapshot(
-            now_s=now, started_s=self._started_s,
-            stream=self._acquirer.status(now),
-            health=self._decode.counters.health(),
-            sound=sound.status(now) if sound else SoundStatus(),
-            quality=self._decode.quality.get(),
-            embedding=self._decode.embedding.get(),
-            playing=sound.playing(now) if sound else None,
-            timeline=self.timeline(now - TIMELINE_S, now),
-            waveform=sound.waveform() if sound else None,
-            identification=self.identification,
-            channel_names=chain.montage.names if chain else (),
-            pack_name=self.decoder.manifest.name if self.decoder else "",
-            warning=self.warning,
-            device=self.decoder.device_name if self.decoder else "",
-            recording=self.recording,
-            failures=tuple(self.failures),
-            running=any(w.alive for w in self._workers),
-        )
+        from bci_music.engine.view import take_snapshot
 
-    def timeline(self, from_s: float, to_s: float) -> tuple[TimelineSpan, ...]:
-        """Bars of the lanes heard, decoded and played between two LSL times."""
-        bars = self.history.spans(from_s, to_s) if self.history else []
-        if self._sound is not None:
-            bars += [
-                TimelineSpan("played", max(a, from_s), min(b, to_s), span.title, _strength(span), span.song or span.kind)
-                for span, a, b in self._sound.spans() if b > from_s and a < to_s
-            ]  # fmt: skip
-        return tuple(bars)
+        return take_snapshot(self, self._clock.now())
+
+    @property
+    def alive(self) -> bool:
+        """Whether any stage still runs."""
+        return any(worker.alive for worker in self._workers)
+
+    def status(self, now: float) -> StreamStatus:
+        """Return the stream in one glance."""
+        return self._acquirer.status(now)
 
 
 class _Watch:
@@ -285,8 +276,3 @@ class _Watch:
             self._markers.step(now)
         if engine.history is not None:
             engine.identification = engine.history.identification()
-
-
-def _strength(span: SoundSpan) -> float:
-    """Similarity as 0..1; sound that no EEG chose is pale."""
-    return 0.2 if span.similarity != span.similarity else min(1.0, max(0.2, span.similarity))

@@ -51,15 +51,21 @@ class History:
     """
 
     def __init__(
-        self, songs: tuple[SongLabel, ...], prototypes: NDArray[np.float32],
-        window_s: float, hop_s: float, keep_vectors: int = 14_400,
+        self,
+        songs: tuple[SongLabel, ...],
+        prototypes: NDArray[np.float32],
+        window_s: float,
+        hop_s: float,
+        keep_vectors: int = 14_400,
     ):
         self.songs = songs
         self.window_s = window_s
         self.hop_s = hop_s
         self._prototypes = prototypes
         self._gauge = (
-            LiveGauge([song.id for song in songs], prototypes, window_s=window_s, hop_s=hop_s) if len(songs) > 1 else None
+            LiveGauge([song.id for song in songs], prototypes, window_s=window_s, hop_s=hop_s)
+            if len(songs) > 1
+            else None
         )
         self._lock = threading.Lock()
         self._marks: list[MusicMark] = []
@@ -118,7 +124,7 @@ class History:
             marks = list(self._marks)
             windows = [w for w in self._windows if w.end_s >= from_s]
         bars = []
-        for mark, until in zip(marks, [*[m.time_s for m in marks[1:]], to_s], strict=True):
+        for mark, until in zip(marks, [*[m.time_s for m in marks[1:]], to_s], strict=False):
             if mark.song is not None and until > from_s and mark.time_s < to_s:
                 start_s, stop_s = max(mark.time_s, from_s), min(until, to_s)
                 bars.append(TimelineSpan("heard", start_s, stop_s, mark.title, 1.0, mark.song))
@@ -134,8 +140,12 @@ class History:
                 runs.append([window])
         return [
             TimelineSpan(
-                "decoded", run[0].end_s, min(run[-1].end_s + self.hop_s, to_s), self.songs[run[0].nearest].title,
-                float(np.mean([w.confidence for w in run])), self.songs[run[0].nearest].id,
+                "decoded",
+                run[0].end_s,
+                min(run[-1].end_s + self.hop_s, to_s),
+                self.songs[run[0].nearest].title,
+                float(np.mean([w.confidence for w in run])),
+                self.songs[run[0].nearest].id,
             )
             for run in runs
         ]

@@ -1,4 +1,4 @@
-"""`overview.png`: one picture of a run: the signals, what the model weighed, and what was decoded against what was heard."""
+"""`overview.png`: a run in one picture: signals, attention, what was decoded against what was heard."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from bci_music.engine.view import timeline, warning
 
 if TYPE_CHECKING:
     from bci_music.engine.engine import Engine
@@ -25,13 +27,21 @@ def draw_overview(engine: Engine, report: dict[str, Any], now: float, path: Path
     figure = Figure(figsize=(16, 9), dpi=100, facecolor=GROUND)
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
-        2, 3, height_ratios=(1.35, 1), width_ratios=(1.5, 1, 0.95), left=0.04, right=0.98, top=0.9, bottom=0.07,
-        hspace=0.28, wspace=0.12,
+        2,
+        3,
+        height_ratios=(1.35, 1),
+        width_ratios=(1.5, 1, 0.95),
+        left=0.04,
+        right=0.98,
+        top=0.9,
+        bottom=0.07,
+        hspace=0.28,
+        wspace=0.12,
     )
     figure.text(0.04, 0.945, "bci-music", color=TEXT, fontsize=20, weight="bold")
     figure.text(0.135, 0.947, _subtitle(report), color=MUTED, fontsize=12)
-    if engine.warning:
-        figure.text(0.04, 0.918, engine.warning, color=WARM, fontsize=11)
+    if words := warning(engine):
+        figure.text(0.04, 0.918, words, color=WARM, fontsize=11)
     _signals(figure.add_subplot(grid[0, 0]), engine)
     _attention(figure.add_subplot(grid[0, 1]), engine)
     _evidence(figure.add_subplot(grid[0, 2]), report)
@@ -42,10 +52,12 @@ def draw_overview(engine: Engine, report: dict[str, Any], now: float, path: Path
 def _subtitle(report: dict[str, Any]) -> str:
     stream, pack = report["stream"], report["pack"] or {}
     kind = "simulated EEG" if stream["simulated"] else "EEG"
+    if not stream["name"]:
+        return "no stream was found"
     return (
         f"{kind} from {stream['name']}, {stream['channels']} channels at {stream['sfreq_hz']:g} Hz  ·  "
-        f"pack {pack.get('name')} (trained on {pack.get('provenance')} EEG)  ·  {report['windows_decoded']} windows decoded"
-        if stream["name"] else "no stream was found"
+        f"pack {pack.get('name')} (trained on {pack.get('provenance')} EEG)  ·  "
+        f"{report['windows_decoded']} windows decoded"
     )
 
 
@@ -62,7 +74,7 @@ def _signals(axes: Any, engine: Engine, seconds: float = 10.0) -> None:
     cursor, info, chain = engine.trace_cursor(), engine.info, engine.decode.chain
     _panel(axes, f"Signals  ·  last {seconds:g} s, each electrode over its own spread")
     axes.set_yticks([])
-    if cursor is None or info is None or chain is None:
+    if cursor is None or info is None or chain is None or chain.montage is None or chain.channels is None:
         return
     n = int(seconds * info.sfreq_hz)
     cursor.jump(max(0, cursor.position - n))
@@ -75,8 +87,11 @@ def _signals(axes: Any, engine: Engine, seconds: float = 10.0) -> None:
             x = piece.samples[:, chain.channels.source_index[channel]].astype(float)
             spread = 1.4826 * np.nanmedian(np.abs(x - np.nanmedian(x))) or 1.0
             axes.plot(
-                piece.times - piece.times[-1], row - np.clip((x - np.nanmedian(x)) / (6 * spread), -1.5, 1.5),
-                color=colour, lw=0.4, alpha=0.9,
+                piece.times - piece.times[-1],
+                row - np.clip((x - np.nanmedian(x)) / (6 * spread), -1.5, 1.5),
+                color=colour,
+                lw=0.4,
+                alpha=0.9,
             )
             row += 1
         axes.text(-seconds - 0.1, (first + row) / 2, region, color=MUTED, fontsize=9, ha="right", va="center")
@@ -90,7 +105,7 @@ def _attention(axes: Any, engine: Engine) -> None:
     axes.set_axis_off()
     chain = engine.decode.chain
     embeddings = engine.history.embeddings() if engine.history else []
-    if not embeddings or chain is None:
+    if not embeddings or chain is None or chain.montage is None:
         axes.text(0.5, 0.5, "nothing was decoded", color=MUTED, ha="center", transform=axes.transAxes)
         return
     from bci_music.eeg.topomap import TopoMap
@@ -117,39 +132,55 @@ def _evidence(axes: Any, report: dict[str, Any]) -> None:
     """Say in words how far the run is above chance and how the sound fared."""
     _panel(axes, "Is it above chance?")
     axes.set_axis_off()
-    result = report["identification"]
-    lines: list[tuple[str, str, int]] = []
-    if result is None:
-        lines.append(("not known: no music markers came with this stream", MUTED, 12))
-    else:
-        above = result["p"] < 0.01
-        lines.append(("yes" if above else "not shown", ACCENT if above else WARM, 30))
-        lines.append((f"{result['hits']} of {result['n']} windows found the song, chance {result['n'] * result['chance']:.1f}", TEXT, 12))
-        lines.append((f"95 % interval {100 * result['ci95'][0]:.0f} to {100 * result['ci95'][1]:.0f} %, "
-                      f"shuffled {100 * result['shuffled_top1']:.0f} %, p = {result['p']:.3f}", MUTED, 10))
-    follow = report["played_agreement"]
-    if follow is not None:
-        lines.append((f"the heard song plays {100 * follow['share']:.0f} % of the time, shifted {100 * follow['shifted_share']:.0f} %", TEXT, 12))
-    if report.get("audio_seconds") is not None:
-        lines.append((f"{report['audio_seconds']:.0f} s of sound, {report['underruns']} underruns, {report['crossfades']} crossfades", TEXT, 12))
     y = 0.9
-    for text, colour, size in lines:
+    for text, colour, size in _words(report):
         axes.text(0.0, y, text, color=colour, fontsize=size, transform=axes.transAxes, va="top", wrap=True)
         y -= 0.075 + size / 190
+
+
+def _words(report: dict[str, Any]) -> list[tuple[str, str, int]]:
+    """Sentences with colour and size."""
+    found, follow = report["identification"], report["played_agreement"]
+    lines: list[tuple[str, str, int]] = []
+    if found is None:
+        lines.append(("not known: no music markers came with this stream", MUTED, 12))
+    else:
+        above = found["p"] < 0.01
+        expected = found["n"] * found["chance"]
+        low, high = (100 * x for x in found["ci95"])
+        shuffled = 100 * found["shuffled_top1"]
+        lines += [
+            ("yes" if above else "not shown", ACCENT if above else WARM, 30),
+            (f"{found['hits']} of {found['n']} windows found the song, chance {expected:.1f}", TEXT, 12),
+            (f"95 % interval {low:.0f} to {high:.0f} %, shuffled {shuffled:.0f} %, p = {found['p']:.3f}", MUTED, 10),
+        ]
+    if follow is not None:
+        share, shifted = 100 * follow["share"], 100 * follow["shifted_share"]
+        lines.append((f"what is heard also plays {share:.0f} % of the time, shifted {shifted:.0f} %", TEXT, 12))
+    if report.get("audio_seconds") is not None:
+        seconds, gone = report["audio_seconds"], report["underruns"]
+        lines.append((f"{seconds:.0f} s of sound, {gone} underruns, {report['crossfades']} crossfades", TEXT, 12))
+    return lines
 
 
 def _timeline(axes: Any, engine: Engine, now: float) -> None:
     """Three lanes: heard, decoded, played."""
     _panel(axes, "Timeline  ·  does what is heard steer what plays?")
     began = engine.first_sample_s or engine.started_s
-    spans = engine.timeline(began, now)
+    spans = timeline(engine, began, now)
     colours = _song_colours(spans)
     for span in spans:
         lane = LANES.index(span.lane)
         width = span.stop_s - span.start_s
         axes.barh(
-            lane, width, left=span.start_s - began, height=0.62, color=colours.get(span.kind, LINE),
-            alpha=0.35 + 0.6 * float(np.clip(span.strength, 0, 1)), edgecolor=GROUND, linewidth=1.0,
+            lane,
+            width,
+            left=span.start_s - began,
+            height=0.62,
+            color=colours.get(span.kind, LINE),
+            alpha=0.35 + 0.6 * float(np.clip(span.strength, 0, 1)),
+            edgecolor=GROUND,
+            linewidth=1.0,
         )
         if width > 0.035 * (now - began):
             axes.text(span.start_s - began + 0.3, lane, span.label, color=TEXT, fontsize=8, va="center", clip_on=True)

@@ -13,13 +13,17 @@ import numpy as np
 
 from bci_music.engine.decode_stage import percentiles
 from bci_music.engine.history import History
+from bci_music.engine.view import warning
 from bci_music.judge.agreement import Agreement, agreement
 
 if TYPE_CHECKING:
     from bci_music.engine.engine import Engine
 
 STEP_S = 0.1
-PACKAGES = ("bci-music", "numpy", "scipy", "torch", "transformers", "diffusers", "mne", "pylsl", "pyxdf", "sounddevice", "rtmixer")
+PACKAGES = (
+    "bci-music", "numpy", "scipy", "torch", "transformers", "diffusers", "mne", "pylsl", "pyxdf", "sounddevice",
+    "rtmixer",
+)  # fmt: skip
 
 
 def build_report(engine: Engine, now: float, wav: Path | None = None) -> dict[str, Any]:
@@ -51,7 +55,7 @@ def build_report(engine: Engine, now: float, wav: Path | None = None) -> dict[st
         "pack": _pack(engine),
         "identification": _identification(engine.history),
         "played_agreement": _agreement(played_agreement(engine, now)),
-        "warning": engine.warning or None,
+        "warning": warning(engine) or None,
         "failures": [f.text for f in engine.failures],
         "versions": versions(),
     }
@@ -100,13 +104,23 @@ def _music_end(history: History, now: float) -> float:
 def _stream(engine: Engine) -> dict[str, Any]:
     status, info = engine.snapshot().stream, engine.info
     return {
-        "name": info.name if info else None, "kind": info.kind if info else None,
-        "simulated": info.simulated if info else None, "channels": len(info.labels) if info else 0,
-        "sfreq_hz": info.sfreq_hz if info else None, "measured_hz": status.measured_hz,
-        "set_aside": list(info.set_aside) if info else [], "samples": status.samples,
-        "clock_offset_ms": 1e3 * status.clock_offset_s, "lost": status.lost_count,
-        "channels_mapped": engine.decode.chain.channels.n_mapped if engine.decode.chain else 0,
+        "name": info.name if info else None,
+        "kind": info.kind if info else None,
+        "simulated": info.simulated if info else None,
+        "channels": len(info.labels) if info else 0,
+        "sfreq_hz": info.sfreq_hz if info else None,
+        "measured_hz": status.measured_hz,
+        "set_aside": list(info.set_aside) if info else [],
+        "samples": status.samples,
+        "clock_offset_ms": 1e3 * status.clock_offset_s,
+        "lost": status.lost_count,
+        "channels_mapped": _mapped(engine),
     }
+
+
+def _mapped(engine: Engine) -> int:
+    chain = engine.decode.chain
+    return chain.channels.n_mapped if chain is not None and chain.channels is not None else 0
 
 
 def _sound(engine: Engine, wav: Path | None) -> dict[str, Any]:

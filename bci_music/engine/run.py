@@ -13,12 +13,19 @@ from bci_music.messages import StreamState, UserError
 
 if TYPE_CHECKING:
     from bci_music.engine.engine import Engine
+    from bci_music.streaming.discovery import StreamQuery
 
+REFUSED_S = 1.0  # a stream that cannot be used is given this long to be joined by one that can
 PLAY_OUT_S = 4.0  # after the stream's end: what is queued is still heard
 
 
 def run_headless(
-    engine: Engine, seconds: float | None, ended: Callable[[], bool], wait_s: float, say: Callable[[str], None],
+    engine: Engine,
+    seconds: float | None,
+    ended: Callable[[], bool],
+    wait_s: float,
+    say: Callable[[str], None],
+    query: StreamQuery,
 ) -> None:
     """Run until `seconds` of stream have passed, the stream has `ended`, or Ctrl-C.
 
@@ -27,6 +34,8 @@ def run_headless(
     UserError
         No stream was found within `wait_s`; names those that are visible.
     """
+    from bci_music.streaming.discovery import find_streams, nothing_found
+
     stop = threading.Event()
     with _interrupts(stop):
         began = engine.now()
@@ -36,8 +45,10 @@ def run_headless(
             if failure is not None:
                 raise UserError(failure.text)
             if engine.first_sample_s is None:
+                if engine.refusal is not None and engine.now() - began > REFUSED_S:
+                    raise engine.refusal
                 if engine.now() - began > wait_s:
-                    raise UserError(not_found(wait_s))
+                    raise UserError(nothing_found(query, find_streams(1.0)))
             elif seconds is not None and engine.now() - engine.first_sample_s >= seconds:
                 return
             if ended() or snapshot.stream.state == StreamState.ENDED:

@@ -1,0 +1,76 @@
+"""The sample session, streamed by a second process through a real LSL outlet."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from bci_music.messages import UserError
+
+if TYPE_CHECKING:
+    from bci_music.streaming.lsl import StreamQuery
+
+SAMPLE = Path("recordings") / "sample.xdf"
+
+
+def find_sample() -> Path:
+    """Path of the sample session: in the source tree, or where the wheel put it."""
+    places = [Path(__file__).resolve().parents[2], Path(sysconfig.get_path("data")) / "share" / "bci-music"]
+    for place in places:
+        if (place / SAMPLE).is_file():
+            return place / SAMPLE
+    raise UserError(
+        f"The sample session {SAMPLE} is missing: install bci-music anew, or give a recording with --session."
+    )
+
+
+class SampleStream:
+    """Context manager that runs ``bci-music stream FILE`` in a second process until left; `loop`: over and over."""
+
+    def __init__(self, file: Path, loop: bool = False):
+        self._file = file
+        self._loop = loop
+        self._source_id = f"bci-music-demo-{uuid.uuid4().hex[:8]}"
+        self._name = f"bci-music demo {self._source_id[-4:]}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        start = "import sys; from bci_music.cli.main import main; main()"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", start, "stream", str(self._file), "--name", self._name, "--source-id", self._source_id,
+             "--wait-consumer", *(["--loop"] if self._loop else [])],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        return self
+
+    def query(self, query: StreamQuery) -> StreamQuery:
+        """Return a query for exactly this stream."""
+        return query.model_copy(update={"name": self._name, "source_id": self._source_id})
+
+    def ended(self) -> bool:
+        """Whether the second process has ended; raises `UserError` with its words if it failed."""
+        assert self._process is not None
+        code = self._process.poll()
+        if code not in (None, 0):
+            assert self._process.stderr is not None
+            words = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+            said = words[-1] if words else f"exit code {code}"
+            raise UserError(
+                f"The process that streams {self._file.name} failed ({said}): try `bci-music stream {self._file}`."
+            )
+        return code is not None
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stderr is not None:
+            self._process.stderr.close()

@@ -1,0 +1,64 @@
+"""Channel quality of any stream, at any rate, without a pack."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from bci_music.engine.decode_stage import DecodeStage
+from bci_music.engine.engine import Engine
+from bci_music.messages import Quality, StreamInfo, UserError
+
+if TYPE_CHECKING:
+    from bci_music.clock import Clock
+    from bci_music.streaming.source import Source
+
+
+class QualityChain:
+    """Stands where the signal chain stands when nothing is decoded: raw rows in, verdicts out."""
+
+    def __init__(self, info: StreamInfo):
+        from bci_music.eeg.montage import Montage
+        from bci_music.eeg.quality import QualityConfig, QualityMonitor
+
+        self._monitor = QualityMonitor(QualityConfig(), info.labels, info.sfreq_hz)
+        self.process = self._monitor.process
+        self.channels = None
+        try:
+            self.montage: Montage | None = Montage.from_names(info.labels, info.positions_m)
+        except UserError:  # quality needs no places; only the map of the window does
+            self.montage = None
+
+
+def build_monitor(source: Source, clock: Clock) -> Engine:
+    """Make an engine that acquires and judges channels, and does nothing else."""
+    from bci_music.streaming.acquire import Acquirer
+
+    wired: list[Engine] = []
+    acquirer = Acquirer(source, clock, on_event=lambda event: wired[0].note_event(event))
+    engine = Engine(acquirer, DecodeStage(acquirer, None, QualityChain, live=True), clock)
+    wired.append(engine)
+    return engine
+
+
+def quality_report(engine: Engine) -> dict[str, Any]:
+    """Return the newest verdicts and the state of the stream, ready for JSON."""
+    stream = engine.snapshot().stream
+    quality: Quality | None = engine.decode.quality.get()
+    channels = [
+        {"name": c.name, "state": c.state.value, "reasons": list(c.reasons), "metrics": dict(c.metrics)}
+        for c in (quality.channels if quality else ())
+    ]
+    return {
+        "stream": {
+            "name": stream.info.name if stream.info else None,
+            "state": stream.state.value,
+            "sfreq_hz": stream.info.sfreq_hz if stream.info else None,
+            "measured_hz": stream.measured_hz,
+            "set_aside": list(stream.info.set_aside) if stream.info else [],
+            "unit": stream.info.unit if stream.info else None,
+            "simulated": stream.info.simulated if stream.info else None,
+        },
+        "counters": {k: v for k, v in asdict(stream).items() if isinstance(v, int) and not isinstance(v, bool)},
+        "channels": channels,
+    }
