@@ -261,7 +261,8 @@ def vibraphone(freq: float, seconds: float) -> Wave:
     length = seconds + 0.7
     wave = _modes(freq, length, (1, 3.98, 10.1), (1, 0.14, 0.03), (1.5, 5, 18))
     t = _time(length)
-    return _finish(wave * (1 + 0.22 * np.sin(2 * np.pi * 5.2 * t)) * envelope(length - 0.3, 0.003, 0.3)[:wave.size] * 0.8)
+    motor = 1 + 0.22 * np.sin(2 * np.pi * 5.2 * t)
+    return _finish(wave * motor * envelope(length - 0.3, 0.003, 0.3)[:wave.size] * 0.8)
 
 
 def bell(freq: float, seconds: float) -> Wave:

@@ -2,7 +2,7 @@
 
 Patterns are strings of steps: a drum or chord pattern uses ``X x o`` (loud, normal, soft), ``-`` (hold) and ``.``
 (rest); a bass pattern names chord degrees (``r 3 5 8`` and ``n`` for a step towards the next root); an arpeggio gives
-voicing indices ``0..9``; a melody rhythm uses ``x`` and ``-``. A pattern may span several bars; ``|`` is only for the eye.
+voicing indices ``0..9``; a melody rhythm uses ``x`` and ``-``. A pattern may span bars; ``|`` is only for the eye.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def lay_out(spec: SongSpec, seconds: float) -> list[Bar]:
     while len(bars) * spec.bar_s < seconds:
         letter = order[position] if position < len(order) else loop[(position - len(order)) % len(loop)]
         progression = parse_progression(spec.progressions[letter])
-        for i in range(spec.bars[letter]):
-            bars.append((letter, seen.get(letter, 0), i, i == spec.bars[letter] - 1, progression[i % len(progression)]))
+        count, occurrence = spec.bars[letter], seen.get(letter, 0)
+        bars += [(letter, occurrence, i, i == count - 1, progression[i % len(progression)]) for i in range(count)]
         seen[letter] = seen.get(letter, 0) + 1
         position += 1
     following = [*[b[4][0] for b in bars[1:]], bars[0][4][0]]
