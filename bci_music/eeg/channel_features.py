@@ -24,6 +24,7 @@ class Features:
     stuck : share of samples in runs of equal values
     edge : share of samples that sit exactly on the largest or smallest value
     peak_uv : largest absolute value
+    level_uv : mean value
     line_uv : RMS amplitude at 50 or 60 Hz, whichever is larger; NaN where the rate does not reach them
     line_ratio_db : power there against 7 Hz beside it
     """
@@ -34,6 +35,7 @@ class Features:
     stuck: NDArray[np.float64]
     edge: NDArray[np.float64]
     peak_uv: NDArray[np.float64]
+    level_uv: NDArray[np.float64]
     line_uv: NDArray[np.float64]
     line_ratio_db: NDArray[np.float64]
 
@@ -74,12 +76,14 @@ class FeatureMeter:
             nan = 1.0 - finite.mean(axis=1)
             x = np.where(finite, x, np.float32(0))
         peak = np.abs(x).max(axis=1)
-        x = x - x[:, :1]  # offsets of a tenth of a volt would cost float32 its precision
+        start = x[:, :1]
+        x = x - start  # offsets of a tenth of a volt would cost float32 its precision
+        level = x.mean(axis=1) + start[:, 0].astype(np.float64)
         high, low = x.max(axis=1), x.min(axis=1)
         stuck, edge = self._stuck_and_edge(x, high, low)
         line, ratio = self._line(x)
-        as_float = [a.astype(np.float64) for a in (nan, high - low, self._spread(x), stuck, edge, peak, line, ratio)]
-        return Features(*as_float)
+        found = (nan, high - low, self._spread(x), stuck, edge, peak, level, line, ratio)
+        return Features(*(values.astype(np.float64) for values in found))
 
     def _spread(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         thin = x[:, :: self._step]

@@ -21,9 +21,10 @@ class Limits(Config):
 
     flat_uv: float = Field(0.1, gt=0)  # smaller range than this over a second: a flat line
     weak_uv: float = Field(0.5, ge=0)  # robust standard deviation below which a signal is too weak to be EEG
-    strong_uv: tuple[float, float] = (75.0, 150.0)
+    strong_uv: tuple[float, float] = (100.0, 150.0)
     strong_z: tuple[float, float] = (3.5, 5.0)  # robust z of log amplitude across channels ...
     strong_times: tuple[float, float] = (2.5, 4.0)  # ... and so many times the median
+    sway_uv: tuple[float, float] = (400.0, 600.0)  # range of the half-second means, but for the largest and the smallest
     mains_db: tuple[float, float] = (9.0, 12.0)  # line amplitude above the channels' median ...
     mains_uv: tuple[float, float] = (3.0, 5.0)  # ... and at least so many µV RMS
     mains_ratio_db: float = 9.0  # ... and so much above its neighbouring frequencies
@@ -67,6 +68,7 @@ _WORDS = {
     "mains": lambda m: f"mains {m['mains_db']:.0f} dB above median: press the electrode",
     "mains_everywhere": lambda m: f"mains of {m['mains_uv']:.0f} µV: check ground and reference",
     "strong": lambda m: f"amplitude {m['spread_uv']:.0f} µV, {m['times_median']:.1f} × median: settle electrode, relax",
+    "sway": lambda m: f"drifts or jumps by {m['sway_uv']:.0f} µV: settle the electrode, hold the head still",
     "weak": lambda m: f"amplitude only {m['spread_uv']:.2g} µV: check the contact, or the stream's unit",
 }
 
@@ -88,6 +90,8 @@ def judge(history: NDArray[np.float64], limits: Limits, exempt: NDArray[np.bool_
     flat = (recent["span_uv"][-2:] < limits.flat_uv).all(axis=0)
     live = ~flat & ~exempt & (recent["nan"][-1] == 0)
     metrics = {name: np.median(recent[name], axis=0) for name in ("spread_uv", "line_uv", "line_ratio_db")}
+    levels = np.sort(recent["level_uv"], axis=0)
+    metrics["sway_uv"] = np.ptp(levels[1:-1] if len(levels) > 2 else levels, axis=0)  # one blink moves one of them
     metrics["nan"] = recent["nan"][-1]
     metrics["stuck"] = recent["stuck"].mean(axis=0)
     metrics["railed"] = _railed(recent, limits)
@@ -109,6 +113,7 @@ def judge(history: NDArray[np.float64], limits: Limits, exempt: NDArray[np.bool_
         (_mains(metrics, limits), "mains"),
         (np.where(metrics["mains_uv"] >= limits.mains_everywhere_uv, DOUBTFUL, GOOD), "mains_everywhere"),
         (np.maximum(_step(spread, limits.strong_uv), by_others), "strong"),
+        (_step(metrics["sway_uv"], limits.sway_uv), "sway"),
         (np.where((spread < limits.weak_uv) & ~flat, BAD, GOOD), "weak"),
     )
     causes = tuple((np.where(exempt, GOOD, level), kind) for level, kind in found)
