@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,37 @@ from bci_music.messages import AUDIO_RATE_HZ
 
 LATENCY_S = 0.25
 AGAIN_S = 0.1  # after starvation the device goes on once this much is queued
+LOOKS_S = 1.0
+STUCK_S = 4.0  # a null sink may hold its first request for 2 s
+TOLERANCE_S = 0.02  # the heard time is left alone below this
 FRAME_BYTES = 8  # two float32
 
 
-class NoDevice(Exception):  # noqa: N818 (a state of the machine, not an error of ours)
+class NoDevice(Exception):
     """There is no sound device that can be used; the text says why."""
+
+
+class Origin:
+    """When output frame 0 was, or would have been, heard: tracked, since devices start late, drift and stumble.
+
+    With its buffer full the device holds `latency_s` of sound, so the frame taken last is heard that much later.
+    Looks between two callbacks come out late, hence the earliest of the last second counts.
+    """
+
+    def __init__(self, latency_s: float):
+        self._latency_s = latency_s
+        self._looks: deque[tuple[float, float]] = deque()
+        self._origin_s: float | None = None
+
+    def look(self, since_s: float, now: float) -> float:
+        """Take in one look, the time now less the length of all frames taken, and return the origin."""
+        self._looks.append((now, since_s))
+        while self._looks[0][0] < now - LOOKS_S:
+            self._looks.popleft()
+        origin_s = min(since for _, since in self._looks) + self._latency_s
+        if self._origin_s is None or abs(origin_s - self._origin_s) > TOLERANCE_S:
+            self._origin_s = origin_s
+        return self._origin_s
 
 
 class DevicePlayer(QueuePlayer):
@@ -33,13 +60,15 @@ class DevicePlayer(QueuePlayer):
     device : int, str or None
     wav_path : path, optional
         Where to write what was played.
+    prime_s : float
+        Queued before the device starts.
     """
 
     note = ""
 
     def __init__(
         self, clock: Clock, *, device: int | str | None = None, wav_path: str | Path | None = None,
-        subtype: str = "PCM_16",
+        subtype: str = "PCM_16", prime_s: float = PRIME_S,
     ):
         try:
             import rtmixer
@@ -53,15 +82,17 @@ class DevicePlayer(QueuePlayer):
             )
         except (sounddevice.PortAudioError, ValueError) as error:
             raise NoDevice(" ".join(str(error).split())) from None
-        super().__init__(wav_path, subtype)
+        super().__init__(wav_path, subtype, prime_s)
         self._clock = clock
         self._memory = np.zeros((self._queue.capacity, 2), np.float32)
         self._ring = rtmixer.RingBuffer(FRAME_BYTES, buffer=self._memory)
         self.latency_s = float(self._mixer.latency)
         self._order: Any = None
+        self._origin = Origin(self.latency_s)
         self._told = 0  # samples already given to the listeners
         self._dry = False  # the ring ran dry and its zeros are still being counted
         self._zeros = self._dry_frames = self._short_blocks = 0
+        self._seen = 0.0, 0  # when the number of frames put out last changed, and to what
         self._running = False
 
     def _taken(self) -> int:
@@ -93,7 +124,7 @@ class DevicePlayer(QueuePlayer):
             self.set_gain(0.0, True)
             time.sleep(self.margin_s + 0.1)
             self._mixer.stop()
-            self.poll(self._clock.now())
+            self._follow()
         self._running = False
         self._mixer.close()
         self._close_file()
@@ -103,20 +134,34 @@ class DevicePlayer(QueuePlayer):
         if not self._running:
             return
         if self._order is None:
-            if self.queued_s >= PRIME_S:
+            if self.queued_s >= self.prime_s:
                 self._order = self._mixer.play_ringbuffer(self._ring)
                 self._mixer.start()
+                self._seen = now, 0
             return
-        if self.heard.origin_s is None and self._order.done_frames:
-            # PortAudio tells on its own clock when the first sample reaches the ear.
-            self.heard.origin_s = self._order.actual_time + (now - self._mixer.time)
+        self._watch(now)
+        if self._order.done_frames or self.heard.origin_s is not None:
+            self.heard.origin_s = self._origin.look(now - self._output_frames() / AUDIO_RATE_HZ, now)
+        if self._follow() and self.queued_s >= AGAIN_S:
+            self._order = self._mixer.play_ringbuffer(self._ring)
+
+    def _follow(self) -> bool:
+        """Bring counters and listeners up to what the callback did; returns whether the ring ran dry."""
         dry = self._order not in self._mixer.actions
         if dry or self._dry:
             self._count_zeros(dry)
         else:
             self._tell_taken()
-        if dry and self.queued_s >= AGAIN_S and self._mixer.active:
-            self._order = self._mixer.play_ringbuffer(self._ring)
+        return dry
+
+    def _watch(self, now: float) -> None:
+        """Raise when the device asks for nothing any more (pulled out, server gone)."""
+        frames = self._output_frames()
+        if frames != self._seen[1]:
+            self._seen = now, frames
+        if not self._mixer.active or now - self._seen[0] > STUCK_S:
+            text = f"The sound device {self.device!r} takes no more sound: check its cable or server, and start again."
+            raise RuntimeError(text)
 
     def _count_zeros(self, dry: bool) -> None:
         """Count the zeros put out since the ring ran dry: all frames that were not taken from it."""

@@ -66,8 +66,9 @@ class GainCurve:
     def at(self, start: int, stop: int) -> NDArray[np.float32]:
         """Gains of samples `start` to `stop`, (stop - start,) float32."""
         if start < self.since and self.earlier is not None:
-            split = min(stop, self.since)
-            return np.concatenate([self.earlier.at(start, split), self.at(split, stop)])
+            if stop <= self.since:
+                return self.earlier.at(start, stop)
+            return np.concatenate([self.earlier.at(start, self.since), self.at(self.since, stop)])
         if self.before == self.target or start - self.since > 40 * GLIDE_S * AUDIO_RATE_HZ:
             return np.full(stop - start, self.target, np.float32)
         passed = np.arange(start + 1 - self.since, stop + 1 - self.since, dtype=np.float64)

@@ -44,8 +44,12 @@ class Player(Protocol):
     device: str
     note: str
     latency_s: float
-    written: int
+    prime_s: float
     heard: HeardTime
+
+    @property
+    def written(self) -> int:
+        """Samples written so far."""
 
     @property
     def queued_s(self) -> float:
@@ -112,7 +116,8 @@ class QueuePlayer(ABC):
 
     margin_s = 0.15  # queued sound nearer to the ear than this is left alone
 
-    def __init__(self, wav_path: str | Path | None, subtype: str):
+    def __init__(self, wav_path: str | Path | None, subtype: str, prime_s: float = PRIME_S):
+        self.prime_s = prime_s
         self.heard = HeardTime()
         self._queue = PlayQueue()
         self._lock = threading.RLock()
@@ -205,6 +210,10 @@ class ClockPlayer(QueuePlayer):
         "PCM_16", or "FLOAT" for a bit-exact copy.
     threaded : bool
         False: no thread, `poll` takes what is due (manual clocks, runs faster than real time).
+    note : str
+        Why there is no device, in words.
+    prime_s : float
+        Queued before the first sample is played.
     """
 
     latency_s = 0.0
@@ -212,9 +221,9 @@ class ClockPlayer(QueuePlayer):
 
     def __init__(
         self, clock: Clock, wav_path: str | Path | None = None, *, subtype: str = "PCM_16", threaded: bool = True,
-        note: str = "",
+        note: str = "", prime_s: float = PRIME_S,
     ):
-        super().__init__(wav_path, subtype)
+        super().__init__(wav_path, subtype, prime_s)
         self.note = note
         self._clock = clock
         self._taken_index = 0
@@ -259,7 +268,7 @@ class ClockPlayer(QueuePlayer):
 
     def _pull_due(self, now: float) -> None:
         if self.heard.origin_s is None:
-            if self.queued_s < PRIME_S:
+            if self.queued_s < self.prime_s:
                 return
             self.heard.origin_s = now
         due = int((now - self.heard.origin_s) * AUDIO_RATE_HZ / BLOCK + 1e-6) * BLOCK

@@ -71,6 +71,8 @@ class SoundStage:
         config: SoundConfig | None = None,
     ):
         self.config = config or SoundConfig()
+        if self.config.low_water_s < player.prime_s:
+            raise ValueError(f"the player starts at {player.prime_s} s, above the low-water mark")
         self.player, self.meter, self.ledger = player, Meter(), SpanLedger()
         player.add_listener(self.meter)
         self._generator, self._fallback, self._steering, self._clock = generator, fallback, steering, clock
