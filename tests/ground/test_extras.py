@@ -33,6 +33,8 @@ def test_laion_imports_and_builds_its_model():
     if installed("laion-clap") is None:
         pytest.skip("laion-clap is not installed (needs numpy < 2, an environment of its own): make laion")
     done = run("import laion_clap, numpy; print(numpy.__version__, laion_clap.CLAP_Module.__name__)")
+    if "operator torchvision::nms does not exist" in done.stderr:
+        pytest.skip("torchvision is of another build than torch: name both in TORCH_SPEC (see CONTRIBUTING.md)")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().splitlines()[-1].startswith("1.")
     assert done.stdout.strip().endswith("CLAP_Module")
