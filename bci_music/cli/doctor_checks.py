@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bci_music.config import shipped
 from bci_music.messages import UserError
+from bci_music.streaming.discovery import liblsl as load_liblsl
 
 QT_PAIR = {"PySide6-Essentials": "6.11.0", "pyqtgraph": "0.14.0"}
 LOW_DISK_GB = 2.0
@@ -81,8 +82,8 @@ def qt_window() -> Finding:
 def liblsl() -> Finding:
     """Whether the LSL library loads."""
     try:
-        import pylsl
-    except (ImportError, RuntimeError, OSError) as error:
+        pylsl = load_liblsl()
+    except (ImportError, OSError, UserError) as error:
         mend = (
             "pip brought pylsl without liblsl (it is bundled for x86_64 with glibc 2.35 or newer): install liblsl"
             " from its release page and set PYLSL_LIB to the path of the library."
@@ -96,8 +97,8 @@ def lsl_discovery() -> Finding:
     """Whether a stream that another process offers is found here: multicast or loopback, ports, firewall."""
     item = "LSL discovery"
     try:
-        import pylsl
-    except (ImportError, RuntimeError, OSError):
+        pylsl = load_liblsl()
+    except (ImportError, OSError, UserError):
         return Finding(item, Verdict.FAIL, "not tried, liblsl does not load", "Mend liblsl first.")
     source_id = f"bci-music-doctor-{uuid.uuid4().hex}"
     code = (
