@@ -103,7 +103,6 @@ class DecodeStage:
         make_chain: Callable[[StreamInfo], Any],
         *,
         live: bool,
-        on_window: Callable[[Window], None] | None = None,
         on_embedding: Callable[[Embedding], None] | None = None,
         on_quality: Callable[[Quality], None] | None = None,
     ):
@@ -111,7 +110,7 @@ class DecodeStage:
         self._decoder = decoder
         self._make_chain = make_chain
         self._live = live
-        self._on_window = on_window
+        self._on_window: Callable[[Window], None] | None = None
         self._on_embedding = on_embedding
         self._on_quality = on_quality
         self._cursor: Cursor | None = None
@@ -120,6 +119,10 @@ class DecodeStage:
         self.counters = DecodeCounters()
         self.embedding: Latest[Embedding] = Latest()
         self.quality: Latest[Quality] = Latest()
+
+    def on_window(self, listener: Callable[[Window], None]) -> None:
+        """Call `listener` with every window of the chain, decodable or not."""
+        self._on_window = listener
 
     def step(self, now: float) -> None:
         """Take what is new in the ring; decode what is due."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bci_music.generation.stage import SoundStage
     from bci_music.models.decoder import Decoder
     from bci_music.streaming.acquire import Acquirer
-    from bci_music.streaming.ring import Cursor
+    from bci_music.streaming.ring import Cursor, RingBuffer
 
 class Sink(Protocol):
     """Where derived messages also go: LSL outlets, a recording."""
@@ -206,6 +206,16 @@ class Engine:
     def info(self) -> StreamInfo | None:
         """The stream once it is found."""
         return self._acquirer.info
+
+    @property
+    def ring(self) -> RingBuffer | None:
+        """The raw EEG, None until the stream is found."""
+        return self._acquirer.ring
+
+    @property
+    def epoch(self) -> int:
+        """How many times the stream was rejoined."""
+        return self._acquirer.epoch
 
     @property
     def refusal(self) -> UserError | None:
