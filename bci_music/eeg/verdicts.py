@@ -24,7 +24,7 @@ class Limits(Config):
     strong_uv: tuple[float, float] = (100.0, 150.0)
     strong_z: tuple[float, float] = (3.5, 5.0)  # robust z of log amplitude across channels ...
     strong_times: tuple[float, float] = (2.5, 4.0)  # ... and so many times the median
-    sway_uv: tuple[float, float] = (400.0, 600.0)  # range of the half-second means, but for the largest and the smallest
+    sway_uv: tuple[float, float] = (400.0, 600.0)  # range of half-second means, without the extremes
     mains_db: tuple[float, float] = (9.0, 12.0)  # line amplitude above the channels' median ...
     mains_uv: tuple[float, float] = (3.0, 5.0)  # ... and at least so many µV RMS
     mains_ratio_db: float = 9.0  # ... and so much above its neighbouring frequencies
