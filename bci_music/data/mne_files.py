@@ -135,10 +135,9 @@ def _events(raw: Any, times: NDArray[np.float64]) -> tuple[Event, ...]:
 
 
 def _positions(raw: Any, columns: list[int]) -> NDArray[np.float64] | None:
-    """(n_channels, 3) m in head coordinates; None if the file places no electrode."""
+    """(n_channels, 3) m in head coordinates; None unless the file places every electrode."""
     places = np.array([raw.info["chs"][c]["loc"][:3] for c in columns], np.float64)
-    places[~(np.abs(places) > 0).any(axis=1)] = np.nan
-    return places if np.isfinite(places).any() else None
+    return places if np.isfinite(places).all() and places.any(axis=1).all() else None
 
 
 def _simulated(raw: Any) -> bool:

@@ -117,6 +117,8 @@ def session_of(eeg: XdfStream, events: tuple[Event, ...], path: Path, notes: tup
         raise UserError(f"Stream {eeg.name!r} of {path.name} holds only {there}: give a recording of EEG.")
     samples, unit, more = _microvolts(eeg, columns)
     positions = None if eeg.positions_m is None else eeg.positions_m[columns]
+    if positions is not None and not np.isfinite(positions).all():
+        positions = None  # as live: some places without the others are no montage
     if not eeg.has_labels:
         more.append(f"stream {eeg.name!r} names no channels: they are called {eeg.labels[0]} to {eeg.labels[-1]}")
     return Session(
@@ -199,7 +201,7 @@ def _header(item: Any, stream_id: int) -> XdfStream:
 
 
 def _positions(listed: list[Any]) -> NDArray[np.float64] | None:
-    """(n_channels, 3) m from the millimetres in the header; None if no channel has a usable place."""
+    """(n_channels, 3) m from the millimetres in the header, NaN where there is no usable place; None if nowhere."""
     places = np.full((len(listed), 3), np.nan)
     for row, channel in enumerate(listed):
         location = _branch(channel, "location")

