@@ -24,7 +24,7 @@ def calibrate(rows: NDArray[np.float64], sfreq_hz: float, break_s: float) -> Lin
     """Learn from the first `rows` (n,) of a stream how its stamps run.
 
     Whole missing samples and single repeats do not count as jitter, nor as another rate. Rows after a
-    jump of more than `break_s` are left out. The nominal rate is kept unless the stamps clearly differ.
+    jump of more than `break_s` are left out. Jittery stamps change the nominal rate only if it is 1 % off.
     """
     period = 1.0 / sfreq_hz
     steps = np.diff(rows) / period
@@ -40,10 +40,10 @@ def calibrate(rows: NDArray[np.float64], sfreq_hz: float, break_s: float) -> Lin
         repeated[:] = False
     plain = ~(dropped | repeated)
     if plain.any() and steps[plain].min() >= 0.5 and steps[plain].max() <= 1.5:
-        rate = float(steps[plain].mean())
-        if abs(rate - 1.0) > 1e-3:
-            period *= rate
         places = np.concatenate(([0.0], np.cumsum(np.where(dropped, whole, np.where(repeated, 0.0, 1.0)))))
+        slope = float(np.polyfit(places, rows - rows[0], 1)[0])
+        if abs(slope * sfreq_hz - 1.0) > 2e-6:
+            period = slope
     else:
         places = np.arange(float(len(rows)))
         slope = float(np.polyfit(places, rows - rows[0], 1)[0])

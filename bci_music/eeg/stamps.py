@@ -209,7 +209,9 @@ class StampGrid:
         if off > 0:
             nearest = off / self._period
             clean = self.jitter_s < 0.2 * self._period and abs(nearest - round(nearest)) < 0.2
-            if clean or nearest > self._n_fill + 0.5:
+            if clean and np.isfinite(self._last):
+                return self._gap(rows, max(1, round((float(rows[0]) - self._last) / self._period) - 1))
+            if nearest > self._n_fill + 0.5:
                 return self._gap(rows, round(nearest))
         if len(rows) < self._n_judge and not final:
             return None

@@ -72,7 +72,7 @@ class Acquirer:
         self._rate: deque[tuple[float, int]] = deque()
         self._drifting = False
         self._stepped_s: float | None = None
-        self._opened_s = 0.0
+        self._live_since_s = 0.0
         self.error: UserError | None = None  # why the stream that is there cannot be used
 
     @property
@@ -108,9 +108,9 @@ class Acquirer:
         self._stepped_s = now
         if self._link.state is StreamState.LOST:
             self._tell(self._link.looking(now, self._name), now)
-        if self._info is None or not (self._link.connected or self._data_after_all(now)):
+        if not self._link.connected:
             self._open(now)
-        if self._link.connected and not (not self.source.live and self._hold()):
+        if self._info is not None and (self.source.live or not self._hold()):
             self._drain(now, late_s)
 
     def close(self) -> None:
@@ -151,35 +151,22 @@ class Acquirer:
             self.error = error
             return
         self.error = None
+        self._info = info
         if self._ring is None:
-            self._info = info
             self._ring = RingBuffer(len(info.labels), max(1, round(self._ring_seconds * info.sfreq_hz)))
             self._writer = GridWriter(self._ring, info.sfreq_hz)
-        self._rejoined(self._link.opened(now, info.name), now)
+        self._link.opened(info.name)
         for note in info.notes:
             self._emit(now, "labels", note)
 
-    def _rejoined(self, changes: list[tuple[StreamState, str]], now: float) -> None:
-        """A connection stands again: what was held is written, the next row is the first after a break."""
+    def _rejoin(self, now: float) -> None:
+        """Samples again, on a new connection or on the old one of an outlet that hung: a break lies between."""
         assert self._writer is not None
-        assert self._ring is not None
-        self._opened_s = now
-        if self._ring.head or self._writer.held:
-            self._report(self._writer.restart(), now)
+        self._live_since_s = now
+        self.error = None
         self._rate.clear()
-        self._tell(changes, now)
-
-    def _data_after_all(self, now: float) -> bool:
-        """Whether an outlet that hung sends again on its old connection."""
-        try:
-            chunk = self.source.pull()
-        except SourceLost:
-            return False
-        if chunk is None:
-            return False
-        self._rejoined(self._link.arrived(now, self._name), now)
-        self._take(chunk, 0.0)
-        return True
+        if self._received:
+            self._report(self._writer.restart(), now)
 
     def _drain(self, now: float, late_s: float) -> None:
         """Pull until nothing is left, so that the newest sample is in the ring after this step."""
@@ -187,7 +174,8 @@ class Acquirer:
             try:
                 chunk = self.source.pull()
             except SourceLost as error:
-                self._tell(self._link.lost(now, f"{self._name} is lost: {error}"), now)
+                if self._link.connected:
+                    self._tell(self._link.lost(now, f"{self._name} is lost: {error}"), now)
                 return
             except SourceEnded:
                 assert self._writer is not None
@@ -198,6 +186,8 @@ class Acquirer:
                 if n == 0 and self.source.live:
                     self._tell(self._link.silent(now, self._name), now)
                 return
+            if not self._link.connected:
+                self._rejoin(now)
             self._tell(self._link.arrived(now, self._name), now)
             self._take(chunk, late_s)
             if not self.source.live and self._hold():
@@ -234,14 +224,18 @@ class Acquirer:
         grid = self._writer.grid
         drifting = abs(grid.drift) > DRIFT
         if drifting and not self._drifting:
-            if now - self._opened_s < 10.0:
+            if now - self._live_since_s < 10.0:
                 return
             self._emit(now, "drift", f"the stamps run at {grid.rate_hz:.1f} Hz, the stream says {grid.sfreq_hz:g} Hz")
         self._drifting = drifting
 
     def _report(self, found: list[tuple[str, int, int]], now: float, late_s: float = 0.0) -> None:
         """Turn what the writer found, ``(kind, count, ring index)``, into events."""
+        merged: dict[str, tuple[int, int]] = {}
         for kind, count, index in found:
+            before, at = merged.get(kind, (0, index))
+            merged[kind] = (before + count, at)
+        for kind, (count, index) in merged.items():
             if kind == "gap" and late_s > 1.0:
                 text = f"{count} samples skipped: the program itself was held up {late_s:.1f} s"
                 self._emit(now, "skip", text, count, index)

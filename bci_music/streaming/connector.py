@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 
 FIRST_LOOK_S = 0.7  # the first search waits this long, so that a second match is seen
 AGAIN_S = 0.2  # one wave of a search for a known stream
-GRACE_S = 0.5  # a hung outlet that answers again gets this long to send on its old connection
+GRACE_S = 0.5  # an outlet that answers again gets this long to send on its old connection, then twice as long ...
+MAX_GRACE_S = 8.0
 CORRECTION_EVERY_S = 5.0
 PAUSE_S = 0.2
 
@@ -53,6 +54,7 @@ class Connector:
         self._seeking = False
         self._known: FoundStream | None = None
         self._seen_again_s: float | None = None
+        self._grace_s = GRACE_S
         self._ready: Connection | None = None
         self._error: UserError | None = None
         self._inlet: Any = None  # the one in use, asked for its clock offset
@@ -74,6 +76,7 @@ class Connector:
         with self._lock:
             self._seeking = False
             self._seen_again_s = None
+            self._grace_s = GRACE_S
             if self._ready is not None:
                 self._old.append(self._ready.inlet)
             self._ready = self._error = None
@@ -151,9 +154,10 @@ class Connector:
         if known is not None and stream.uid == known.uid and self._inlet is not None:
             now = time.monotonic()
             self._seen_again_s = self._seen_again_s or now
-            if now - self._seen_again_s < GRACE_S:
+            if now - self._seen_again_s < self._grace_s:
                 self._rest(0.05)
                 return
+            self._grace_s = min(2 * self._grace_s, MAX_GRACE_S)  # it answers but sends nothing: the fault lies there
         self._connect(stream)
 
     def _connect(self, stream: FoundStream) -> None:

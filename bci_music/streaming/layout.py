@@ -73,9 +73,7 @@ def read_layout(
     montage_labels : tuple of str, optional
         Names for a stream that has none.
     """
-    from defusedxml.ElementTree import fromstring
-
-    desc = fromstring(xml).find("desc")
+    desc = _description(xml, name)
     channels = [] if desc is None else desc.findall("channels/channel")
     labels = [_text(c, "label") or _text(c, "name") for c in channels]
     kinds = [_text(c, "type") for c in channels]
@@ -139,6 +137,21 @@ def rejoined(before: ChannelLayout, now: ChannelLayout) -> ChannelLayout:
         set_aside=now.set_aside + tuple(f"{label} (new)" for label in new),
         notes=tuple(notes),
     )
+
+
+def _description(xml: str, name: str) -> Element | None:
+    """The <desc> element; anybody on the network may have written it."""
+    from xml.etree.ElementTree import ParseError
+
+    from defusedxml.common import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        return fromstring(xml).find("desc")
+    except (ParseError, DefusedXmlException) as error:
+        raise UserError(
+            f"The description of stream {name!r} cannot be read ({error}); mend it in the sending program."
+        ) from error
 
 
 def _named_by_montage(

@@ -38,14 +38,9 @@ class Link:
         """Silence that is shown as a stall: 0.5 s, or 3 times the median interval between chunks."""
         return max(STALL_S, 3 * median(self._intervals)) if self._intervals else STALL_S
 
-    def opened(self, now: float, name: str) -> list[tuple[StreamState, str]]:
-        """A connection stands; samples are expected from now on."""
-        if self._was_live:
-            self.epoch += 1
-        self._was_live = True
-        self._last_s = now
-        self._intervals.clear()
-        return self._to(StreamState.LIVE, now, f"{name} is {'back' if self.epoch else 'live'}")
+    def opened(self, name: str) -> None:
+        """A connection stands; that is not yet a living stream, only a sample is."""
+        self.text = f"connected to {name}, waiting for {'its first sample' if not self._was_live else 'samples'}"
 
     def arrived(self, now: float, name: str) -> list[tuple[StreamState, str]]:
         """A chunk came."""
@@ -53,7 +48,10 @@ class Link:
         if self.state is StreamState.STALLED:
             changes = self._to(StreamState.LIVE, now, f"{name} goes on after {now - self._last_s:.1f} s")
         elif not self.connected:
-            changes = self.opened(now, name)
+            self.epoch += self._was_live
+            self._was_live = True
+            self._intervals.clear()
+            changes = self._to(StreamState.LIVE, now, f"{name} is {'back' if self.epoch else 'live'}")
         else:
             self._intervals.append(now - self._last_s)
         self._last_s = now

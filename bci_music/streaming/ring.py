@@ -144,7 +144,7 @@ class Cursor:
         self.lost = 0
 
     @property
-    def at(self) -> int:
+    def position(self) -> int:
         """Absolute index of the next row to be pulled."""
         return self._at
 

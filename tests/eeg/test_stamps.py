@@ -1,0 +1,216 @@
+"""Gaps, bursts, backwards stamps and duplicates from stamps alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bci_music.eeg.stamps import StampGrid, filler_mark
+from bci_music.messages import BREAK, BURST, FILLED, HOLE
+
+
+@dataclass
+class Verdict:
+    marks: np.ndarray
+    missing: np.ndarray
+    dropped: np.ndarray
+    kinds: list
+    grid: StampGrid
+
+
+def judge(times, rate, cuts=()):
+    """Everything the grid says: marks of the rows, missing samples before each, dropped rows, and kinds."""
+    grid = StampGrid(rate)
+    pieces = []
+    for part in np.split(times, sorted(cuts)):
+        pieces += grid.accept(part)
+    pieces += grid.flush()
+    marks, missing = np.zeros(len(times), np.uint8), np.zeros(len(times), int)
+    dropped, kinds, at = np.zeros(len(times), bool), [], 0
+    for piece in pieces:
+        marks[at : at + piece.n] |= piece.every
+        marks[at] |= piece.first
+        missing[at] = piece.missing
+        dropped[at : at + piece.n] = piece.dropped
+        kinds += [(piece.kind, at)] if piece.kind else []
+        at += piece.n
+    assert at == len(times)
+    return Verdict(marks, missing, dropped, kinds, grid)
+
+
+def clean(n, rate, start_s=1000.0):
+    return start_s + np.arange(n) / rate
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rate=st.sampled_from([125, 160, 250, 512, 1000, 4000]),
+    share=st.floats(0.0, 0.1),
+    runs=st.lists(st.integers(1, 3000), max_size=4),
+    ppm=st.floats(-200, 200),
+    seed=st.integers(0, 10_000),
+)
+def test_dropped_samples_are_counted_exactly_and_in_place(rate, share, runs, ppm, seed):
+    rng = np.random.default_rng(seed)
+    n = 4 * rate + sum(runs)
+    keep = rng.random(n) >= share
+    for run in runs:
+        at = rng.integers(1, n - run - 1)
+        keep[at : at + run] = False
+    keep[0] = True
+    times = (1000.0 + np.arange(n) / (rate * (1 + 1e-6 * ppm)))[keep]
+    kept = np.flatnonzero(keep)
+    expected = np.concatenate(([0], np.diff(kept) - 1))
+    verdict = judge(times, rate)
+    # A clock that is off by 200 ppm hides or adds one sample in a gap of 5000; none of these is longer by far.
+    np.testing.assert_allclose(verdict.missing, expected, atol=0 if max([0, *expected]) * abs(ppm) < 4e5 else 1)
+    assert not verdict.dropped.any()
+    long = expected > 0.25 * rate
+    assert (verdict.marks[long] == BREAK).all()
+    assert not verdict.marks[~long].any()
+
+
+SHAPES = ["drops", "jitter", "stall", "glitch", "wild"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), seed=st.integers(0, 10_000), kind=st.sampled_from(SHAPES))
+def test_any_chunking_gives_the_same_verdicts(data, seed, kind):
+    rng = np.random.default_rng(seed)
+    rate, n = 250, 2000
+    times = clean(n, rate)
+    if kind == "drops":
+        times = times[rng.random(n) > 0.03]
+    elif kind == "jitter":
+        times = times + np.repeat(rng.uniform(0, 0.02, n // 10), 10)
+    elif kind == "stall":
+        times[900:1400] = times[1400] + np.sort(rng.uniform(0, 0.03, 500))
+    elif kind == "glitch":
+        times[rng.integers(200, n, 5)] += rng.normal(0, 0.3, 5)
+    else:
+        times = times + rng.normal(0, 0.02, n) * (rng.random(n) < 0.05)
+        times[1200:] -= 3.0
+    cuts = data.draw(st.lists(st.integers(0, len(times)), max_size=40))
+    whole, parts = judge(times, rate), judge(times, rate, cuts)
+    for name in ("marks", "missing", "dropped"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
+    assert whole.kinds == parts.kinds
+    assert whole.grid.rate_hz == parts.grid.rate_hz
+    assert whole.grid.jitter_s == parts.grid.jitter_s
+
+
+@pytest.mark.parametrize("jitter_ms", [0.2, 1, 5, 30])
+@pytest.mark.parametrize("packet", [1, 8, 20])
+@pytest.mark.parametrize("ppm", [-300, 0, 300])
+def test_jittered_stamps_are_no_gaps(jitter_ms, packet, ppm):
+    rng = np.random.default_rng(packet)
+    rate, n = 500, 30_000
+    late = np.repeat(rng.uniform(0, jitter_ms / 1000, n // packet + 1), packet)[:n]
+    verdict = judge(clean(n, rate * (1 + ppm * 1e-6)) + late, rate)
+    assert verdict.kinds == []
+    assert not verdict.marks.any()
+
+
+def test_packets_whose_samples_share_one_stamp_are_neither_bursts_nor_duplicates():
+    rate, packet, n = 256, 12, 8000
+    times = clean(n, rate)[np.arange(n) // packet * packet]
+    assert judge(times, rate).kinds == []
+
+
+def test_a_late_packet_of_a_jittery_stream_is_no_gap_and_a_lost_one_is():
+    rng = np.random.default_rng(1)
+    rate, packet, n = 500, 10, 10_000
+    late = np.repeat(rng.uniform(0, 0.004, n // packet), packet)
+    times = clean(n, rate) + late
+    late_packet = times.copy()
+    late_packet[5000:5010] += 0.06
+    late_packet[5010:5020] += 0.04
+    assert judge(late_packet, rate).kinds == []
+    lost_packets = np.delete(times, slice(5000, 5040))
+    verdict = judge(lost_packets, rate)
+    assert verdict.kinds == [("gap", 5000)]
+    assert verdict.missing.sum() == pytest.approx(40, abs=2)
+
+
+@pytest.mark.parametrize("lost", [0, 1500])
+def test_a_burst_after_a_stall_is_marked_until_stamps_are_true_again(lost):
+    rate, pause = 500, 2000
+    before = clean(3000, rate)
+    resumed_s = before[-1] + pause / rate
+    burst = resumed_s + np.linspace(0, 0.02, pause - lost)
+    after = burst[-1] + np.arange(1, 2000) / rate
+    verdict = judge(np.concatenate((before, burst, after)), rate)
+    marks, kinds = verdict.marks, verdict.kinds
+    first, last = 3000, 3000 + len(burst)
+    assert [k for k, _ in kinds] == ["gap", "burst", "resume"]
+    assert marks[first] & BREAK
+    assert (marks[first + 1 : last] & BURST).all()
+    resumed = kinds[-1][1]
+    assert last <= resumed <= last + 0.15 * rate
+    assert marks[resumed] == BREAK
+    assert not marks[:first].any()
+    assert not marks[resumed + 1 :].any()
+
+
+def test_a_held_up_sender_does_not_end_its_burst():
+    rate = 1000
+    before = clean(3000, rate)
+    stamps = before[-1] + 3.0 + np.linspace(0, 0.04, 2000)
+    stamps[700:] += 0.04  # the sending process lost the processor for a moment
+    verdict = judge(np.concatenate((before, stamps, stamps[-1] + np.arange(1, 1000) / rate)), rate)
+    assert (verdict.marks[3001:5000] & BURST).all()
+
+
+def test_a_clock_set_back_is_a_break_with_the_rest_untouched():
+    times = clean(4000, 250)
+    times[2000:] -= 37.0
+    verdict = judge(times, 250)
+    assert verdict.kinds == [("backwards", 2000)]
+    assert verdict.marks[2000] == BREAK
+    assert verdict.marks.astype(bool).sum() == 1
+
+
+def test_one_stray_stamp_is_a_backwards_stamp_and_gaps_stay_exact_after_it():
+    times = clean(3000, 250)
+    times[1000] -= 0.1
+    times = np.delete(times, [1100, 1101])
+    verdict = judge(times, 250)
+    assert verdict.kinds == [("backwards", 1000), ("gap", 1100)]
+    assert verdict.missing.sum() == 2
+    assert not verdict.dropped.any()
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_repeated_rows_are_dropped_from_the_grid(repeats):
+    times = np.insert(clean(3000, 250), [1000] * repeats, clean(3000, 250)[999])
+    verdict = judge(times, 250)
+    assert verdict.kinds == [("duplicate", 1000)]
+    assert verdict.dropped.sum() == repeats
+    assert verdict.dropped[1000]
+    assert verdict.missing.sum() == 0
+
+
+def test_a_rate_that_is_not_the_declared_one_is_learnt_and_shown():
+    for real in (245.0, 250.02, 262.0):
+        verdict = judge(clean(15_000, real), 250)
+        assert verdict.kinds == []
+        assert verdict.grid.rate_hz == pytest.approx(real, rel=1e-4)
+        assert verdict.grid.drift == pytest.approx(real / 250 - 1, abs=1e-4)
+
+
+def test_stamps_that_are_no_numbers_do_not_stop_the_grid():
+    times = clean(2000, 250)
+    times[1000] = np.nan
+    assert [k for k, _ in judge(times, 250).kinds] == ["backwards"]
+
+
+@pytest.mark.parametrize(("missing", "mark"), [(1, FILLED), (12, FILLED), (13, HOLE), (62, HOLE), (63, 0)])
+def test_what_stands_for_missing_samples(missing, mark):
+    assert filler_mark(missing, 250) == mark
+
+
+def test_a_rate_of_zero_is_refused():
+    with pytest.raises(ValueError, match="above 0"):
+        StampGrid(0.0)

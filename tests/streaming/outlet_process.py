@@ -1,0 +1,83 @@
+"""An LSL outlet in a process of its own, with a sample counter in every channel: to be stopped, killed, started anew.
+
+Row n has the value n in the first channel (n modulo 4096 in the others) and truly belongs to time t0 + n / rate.
+What happens after the process was stopped and goes on (SIGSTOP, SIGCONT) is the `--mode`:
+
+* skip: the samples of the pause are never sent, later ones carry true stamps;
+* true: they are sent at once with true stamps;
+* catchup: they are sent at once, each stamped with the time of sending.
+"""
+
+import argparse
+import sys
+import time
+
+import numpy as np
+import pylsl
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--source-id", default="")
+    parser.add_argument("--type", default="EEG")
+    parser.add_argument("--rate", type=float, default=500.0)
+    parser.add_argument("--channels", type=int, default=16)
+    parser.add_argument("--labels", default="auto", help="comma separated; auto: E1...; none: no description")
+    parser.add_argument("--types", default="", help="comma separated; one for all is enough")
+    parser.add_argument("--unit", default="uV")
+    parser.add_argument("--format", default="float32")
+    parser.add_argument("--chunk", type=int, default=10)
+    parser.add_argument("--mode", choices=["skip", "true", "catchup"], default="true")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--silent", action="store_true", help="never send a sample")
+    return parser.parse_args()
+
+
+def describe(args: argparse.Namespace) -> pylsl.StreamInfo:
+    info = pylsl.StreamInfo(args.name, args.type, args.channels, args.rate, args.format, args.source_id)
+    if args.labels == "none":
+        return info
+    labels = [f"E{i + 1}" for i in range(args.channels)] if args.labels == "auto" else args.labels.split(",")
+    types = (args.types or "EEG").split(",")
+    types = types * len(labels) if len(types) == 1 else types
+    channels = info.desc().append_child("channels")
+    for label, kind in zip(labels, types, strict=True):
+        channel = channels.append_child("channel")
+        channel.append_child_value("label", label)
+        channel.append_child_value("type", kind)
+        channel.append_child_value("unit", args.unit)
+    return info
+
+
+def main() -> None:
+    args = parse()
+    outlet = pylsl.StreamOutlet(describe(args), args.chunk)
+    dtype = {"double64": "float64"}.get(args.format, args.format)
+    start_s = pylsl.local_clock()
+    print(f"{start_s:.9f}", flush=True)
+    sent = 0
+    while pylsl.local_clock() < start_s + args.seconds:
+        time.sleep(0.004)
+        now = pylsl.local_clock()
+        due = int((now - start_s) * args.rate)
+        if args.silent or due - sent < args.chunk:
+            continue
+        if args.mode == "skip" and due - sent > 0.2 * args.rate:
+            sent = due
+            continue
+        while due - sent >= args.chunk:
+            count = np.arange(sent, sent + args.chunk)
+            rows = np.repeat((count % 4096)[:, None], args.channels, axis=1).astype(dtype)
+            rows[:, 0] = count
+            sent += args.chunk
+            behind = now - (start_s + sent / args.rate)
+            if args.mode == "catchup" and behind > 0.2:
+                for row in rows:
+                    outlet.push_sample(row, pylsl.local_clock())
+            else:
+                outlet.push_chunk(rows, start_s + (sent - 1) / args.rate)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
