@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from bci_music.config import Config
-from bci_music.simulate.head import bump, dipole_maps, random_dipoles
-
-Array = NDArray[np.float64]
+from bci_music.simulate.head import Array, bump, dipole_maps, random_dipoles
 
 
 class BackgroundConfig(Config):
@@ -126,7 +123,7 @@ class Background:
                 continue
             where = bump(self._positions, self._positions[rng.choice(low)], 0.025)
             high = min(100.0, 0.45 * sfreq_hz)
-            wave = shaped_noise((length, 1), sfreq_hz, rng, lambda f: f > 18, band_hz=(18, high))
+            wave = shaped_noise((length, 1), sfreq_hz, rng, lambda f: (f > 18).astype(float), band_hz=(18, high))
             wave = wave * np.hanning(length)[:, None]
             total[first:first + length] += self.config.muscle_uv * rng.uniform(0.5, 2.0) * wave * where
 
@@ -139,7 +136,7 @@ def shaped_noise(
     n, k = shape
     size = 2 * n  # half of a longer draw: its end does not wrap round to its beginning
     freqs = np.fft.rfftfreq(size, 1 / sfreq_hz)
-    weight = np.asarray(amplitude(freqs), float)
+    weight = amplitude(freqs).astype(np.float64)
     weight[0] = 0.0
     inside = (freqs >= band_hz[0]) & (freqs <= band_hz[1])
     power = 2 * np.square(weight[inside]).sum()

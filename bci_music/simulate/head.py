@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+Array = NDArray[np.floating]
 
-def dipole_maps(
-    positions_m: NDArray[np.float64], places_m: NDArray[np.float64], directions: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def dipole_maps(positions_m: Array, places_m: Array, directions: Array) -> Array:
     """Potential of unit dipoles in a homogeneous medium, average-referenced and of unit RMS.
 
     Parameters
@@ -32,7 +31,7 @@ def dipole_maps(
 
 def random_dipoles(
     n: int, rng: np.random.Generator, depth_m: tuple[float, float] = (0.045, 0.075)
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Array, Array]:
     """Places (n, 3) in the upper three quarters of the head, and directions (n, 3)."""
     places = rng.standard_normal((n, 3))
     places /= np.linalg.norm(places, axis=1, keepdims=True)
@@ -40,7 +39,7 @@ def random_dipoles(
     return places * rng.uniform(*depth_m, (n, 1)), rng.standard_normal((n, 3))
 
 
-def bump(positions_m: NDArray[np.float64], at: NDArray[np.float64], width_m: float) -> NDArray[np.float64]:
+def bump(positions_m: Array, at: Array, width_m: float) -> Array:
     """A smooth bump on the scalp (n_channels,), one at the direction `at`, falling off over `width_m`."""
     radius = np.linalg.norm(positions_m, axis=1).mean()
     centre = at / np.linalg.norm(at) * radius

@@ -12,17 +12,18 @@ from pydantic import Field
 from bci_music.config import Config
 from bci_music.eeg.montage import Montage
 from bci_music.simulate.background import Background, BackgroundConfig
-from bci_music.simulate.head import dipole_maps
+from bci_music.simulate.head import Array, dipole_maps
 from bci_music.simulate.hearing import FEATURE_RATE_HZ, N_BANDS, N_FEATURES, heard_features
 
-Array = NDArray[np.float64]
 BAND_HZ = (0.5, 45.0)  # where the signal-to-noise ratio is measured
 _KERNEL_S = 0.6
 _PEAKS_S = np.array([0.050, 0.100, 0.200, 0.350])
 _WIDTHS_S = np.array([0.014, 0.020, 0.038, 0.070])
 # Sources: auditory left and right, vertex, frontal, and two that are one-sided. Millimetres, x right, y front, z up.
 _PLACES_MM = np.array([[-50, 0, 18], [50, 0, 18], [0, -5, 66], [0, 50, 42], [46, 30, 34], [-46, -38, 34]])
-_DIRECTIONS = np.array([[0.1, 0.35, 0.93], [-0.1, 0.35, 0.93], [0, 0.2, 1], [0, 0.8, 0.6], [0.8, 0.5, 0.3], [-0.7, -0.5, 0.5]])
+_DIRECTIONS = np.array([
+    [0.1, 0.35, 0.93], [-0.1, 0.35, 0.93], [0, 0.2, 1], [0, 0.8, 0.6], [0.8, 0.5, 0.3], [-0.7, -0.5, 0.5],
+])  # fmt: skip
 _PEAK_GAINS = np.array([  # of P1, N1, P2 and a late slow wave, per source
     [0.5, -1.0, 0.8, -0.3], [0.5, -1.0, 0.8, -0.3], [0.2, -0.6, 1.0, -0.4],
     [0.1, -0.3, 0.7, 0.6], [0.6, -0.8, 0.3, 0.3], [-0.3, 0.6, -0.9, 0.5],
@@ -110,7 +111,9 @@ class SimulatedListener:
         background.spoil(samples, rng)
         return Hearing(samples.astype(np.float32), response, rest, background.bad, sfreq_out)
 
-    def hear(self, audio: NDArray[np.float32], sfreq_hz: float, seed: int, sfreq_out: float = 125.0) -> NDArray[np.float32]:
+    def hear(
+        self, audio: NDArray[np.float32], sfreq_hz: float, seed: int, sfreq_out: float = 125.0
+    ) -> NDArray[np.float32]:
         """Simulated EEG (n, 125) in µV at `sfreq_out` while hearing (n,) or (n, 2) audio.
 
         `seed` draws everything that belongs to this recording; the same arguments give the same EEG.
