@@ -17,7 +17,7 @@ class Producer:
     Parameters
     ----------
     generator : Generator
-        If it has a method `interrupt`, that is called when the producer closes.
+        If it has a method `warm_up`, the thread begins with it; `interrupt` is called when the producer closes.
     """
 
     def __init__(self, generator: Generator):
@@ -41,13 +41,18 @@ class Producer:
         """Wall time the next block may take, from the last ones; 0 before the first."""
         return 1.3 * max(self._walls, default=0.0)
 
-    def submit(self, style: Style, state: Any, seconds: float, deadline: float) -> None:
-        """Order a block; only when the last one was taken."""
-        if self.busy or self.ready:
-            raise RuntimeError("the last block was not taken yet")
+    def start(self) -> None:
+        """Start the thread if it does not run yet."""
         if self._thread is None:
+            self.busy = hasattr(self._generator, "warm_up")
             self._thread = threading.Thread(target=self._run, name="bci-music-generator", daemon=True)
             self._thread.start()
+
+    def submit(self, style: Style, state: Any, seconds: float, deadline: float) -> None:
+        """Order a block; only when the last one was taken."""
+        self.start()
+        if self.busy or self.ready:
+            raise RuntimeError("the last block was not taken yet")
         self._order, self.busy = (style, state, seconds, deadline), True
         self._wake.set()
 
@@ -73,6 +78,12 @@ class Producer:
         return self._thread is None or not self._thread.is_alive()
 
     def _run(self) -> None:
+        if self.busy:
+            try:
+                self._generator.warm_up()  # type: ignore[attr-defined]
+            except Exception as error:  # handed to the stage, which names it
+                self._error = error
+            self.busy = False
         while True:
             self._wake.wait()
             self._wake.clear()

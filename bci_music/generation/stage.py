@@ -211,6 +211,7 @@ class SoundStage:
         producer = self._producer
         if producer is None:
             return
+        producer.start()
         if producer.ready and self.player.queued_s < self.config.low_water_s + self.config.clip_s / 2:
             try:
                 block, self._state, wall_s = producer.take()
