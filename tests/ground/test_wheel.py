@@ -61,10 +61,15 @@ def test_wheel_holds_every_module_and_data_file(wheel):
     assert not {n for n in names if n.startswith(("tests", "configs", "recordings", "tools"))}
 
 
-def test_shipped_files_are_found_in_the_wheel(elsewhere):
-    done = run(elsewhere, "-c", "from bci_music.config import shipped; print(shipped('configs'))")
+@pytest.mark.parametrize(("code", "place"), [
+    ("from bci_music.config import shipped; print(shipped('configs'))", "configs"),
+    ("from bci_music.cli.sample import find_sample; print(find_sample())", "recordings/sample.xdf"),
+    ("from bci_music.models.pack import Pack; print(Pack.open('demo').directory)", "packs/demo"),
+])
+def test_what_ships_is_found_in_the_wheel(elsewhere, code, place):
+    done = run(elsewhere, "-c", code)
     assert done.returncode == 0, done.stderr
-    assert Path(done.stdout.strip()) == (elsewhere / "bci_music" / "configs").resolve()
+    assert Path(done.stdout.strip()) == (elsewhere / "bci_music" / place).resolve()
 
 
 def test_the_command_runs_from_the_wheel(elsewhere):
