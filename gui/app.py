@@ -34,22 +34,32 @@ def run(
         Exit code of the event loop.
     """
     try:
-        check_display()
         return _show(engine, title, Path(screenshot) if screenshot is not None else None, seconds)
     finally:
         engine.stop()
 
 
+def application():
+    """Return the one QApplication of this process; raises `UserError` where Qt would end the process."""
+    from PySide6.QtWidgets import QApplication
+
+    existing = QApplication.instance()
+    if existing is not None:
+        return existing
+    let_go = check_display()
+    app = QApplication(["bci-music"])
+    let_go()
+    return app
+
+
 def _show(engine: EngineView, title: str, screenshot: Path | None, seconds: float | None) -> int:
     from PySide6.QtCore import QTimer
-    from PySide6.QtWidgets import QApplication
 
     from gui import theme
     from gui.bridge import Bridge
     from gui.main_window import MainWindow
 
-    app = QApplication.instance() or QApplication(["bci-music"])
-    assert isinstance(app, QApplication)
+    app = application()
     app.setFont(theme.font(14))
     window = MainWindow(Bridge(engine), title)
     saved: list[bool] = []
@@ -60,6 +70,7 @@ def _show(engine: EngineView, title: str, screenshot: Path | None, seconds: floa
             saved.append(window.grab().save(str(screenshot)))
 
     window.closing.connect(take_picture)
+    window.closing.connect(app.quit)
     if seconds is not None:
         QTimer.singleShot(round(1000 * seconds), window.close)
     window.show()

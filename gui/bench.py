@@ -28,10 +28,10 @@ def measure_sweep(
         frames, p50_ms, p95_ms, max_ms, channels, sfreq_hz.
     """
     from bci_music.streaming.ring import Cursor, RingBuffer
-
+    from gui.app import application
     from gui.placement import place
 
-    app = _application()
+    app = application()
     montage = Montage.nmed()
     names = [montage.names[i % 125] + ("" if i < 125 else f"-{i}") for i in range(n_channels)]
     info = StreamInfo("simulated noise", "simulated", tuple(names), sfreq_hz, simulated=True)
@@ -66,18 +66,18 @@ def measure_topomap(repeats: int = 200, mne_repeats: int = 5) -> dict[str, float
     import matplotlib.pyplot as plt
     from mne.viz import plot_topomap
 
-    from bci_music.eeg.topomap import Topomap
+    from bci_music.eeg.topomap import TopoMap
 
     montage = Montage.nmed()
-    values = np.random.default_rng(0).random(len(montage.names))
-    ours = Topomap(montage)
+    values = np.random.default_rng(0).random(len(montage.names)).astype(np.float32)
+    ours = TopoMap(montage)
     figure, axes = plt.subplots()
 
     def by_mne() -> None:
         axes.clear()
         plot_topomap(values, 0.095 * montage.positions_2d(), axes=axes, show=False)
 
-    result = {"topomap_ms": _median_ms(lambda: ours(values), repeats), "mne_ms": _median_ms(by_mne, mne_repeats)}
+    result = {"topomap_ms": _median_ms(lambda: ours.image(values), repeats), "mne_ms": _median_ms(by_mne, mne_repeats)}
     plt.close(figure)
     return result
 
@@ -90,15 +90,6 @@ def _median_ms(action: Callable[[], Any], repeats: int) -> float:
         action()
         times.append(time.perf_counter() - start)
     return 1e3 * float(np.median(times))
-
-
-def _application():
-    from PySide6.QtWidgets import QApplication
-
-    from gui.display import check_display
-
-    check_display()
-    return QApplication.instance() or QApplication(["bci-music"])
 
 
 def _shown_traces(info: StreamInfo, placement):

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from bci_music.messages import UserError
 
 WITHOUT_SCREEN = ("offscreen", "minimal", "vnc", "eglfs", "linuxfb")
-HEADLESS = "or run with --headless"
+OR = "or run with --headless"
 
 
-def check_display(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> None:
-    """Raise `UserError` if no window can open; Linux only, other systems always have a screen."""
-    if not platform.startswith("linux"):
-        return
+def check_display(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Callable[[], None]:
+    """Raise `UserError` if no window can open; Linux only, other systems always have a screen.
+
+    Returns
+    -------
+    callable
+        Call it once Qt is connected: an X server may start anew when its only client, our probe, leaves.
+    """
     chosen = environment.get("QT_QPA_PLATFORM", "").split(":")[0]
-    if chosen in WITHOUT_SCREEN:
-        return
-    if not environment.get("DISPLAY") and not environment.get("WAYLAND_DISPLAY"):
-        raise UserError(f"There is no screen (neither DISPLAY nor WAYLAND_DISPLAY is set): log in to a desktop {HEADLESS}.")
-    if environment.get("WAYLAND_DISPLAY") and chosen != "xcb":
-        return
+    if not platform.startswith("linux") or chosen in WITHOUT_SCREEN:
+        return _nothing
+    screen, wayland = environment.get("DISPLAY", ""), environment.get("WAYLAND_DISPLAY", "")
+    if not screen and not wayland:
+        raise UserError(f"There is no screen (neither DISPLAY nor WAYLAND_DISPLAY is set): log in to a desktop {OR}.")
+    if wayland and chosen != "xcb":
+        return _nothing
     if not _loads("libxcb-cursor.so.0"):
-        raise UserError(f"Qt needs the system library libxcb-cursor: install it (apt install libxcb-cursor0) {HEADLESS}.")
-    if not _answers(environment["DISPLAY"]):
-        raise UserError(f"The screen {environment['DISPLAY']} does not answer: check DISPLAY {HEADLESS}.")
+        raise UserError(f"Qt needs the library libxcb-cursor: install it (apt install libxcb-cursor0) {OR}.")
+    return _connect(screen)
+
+
+def _nothing() -> None:
+    """Let go of nothing."""
 
 
 def _loads(name: str) -> bool:
@@ -39,15 +46,15 @@ def _loads(name: str) -> bool:
     return True
 
 
-def _answers(display: str) -> bool:
-    """Whether an X server takes a connection."""
-    try:
-        xcb = ctypes.CDLL("libxcb.so.1")
-    except OSError:
-        return True  # Qt brings its own: let it say what it finds
+def _connect(screen: str) -> Callable[[], None]:
+    """Connect to an X server as Qt will; returns what ends the connection."""
+    if not _loads("libxcb.so.1"):
+        raise UserError(f"Qt needs the library libxcb: install it (apt install libxcb1) {OR}.")
+    xcb = ctypes.CDLL("libxcb.so.1")
     xcb.xcb_connect.restype = ctypes.c_void_p
     xcb.xcb_connection_has_error.argtypes = xcb.xcb_disconnect.argtypes = [ctypes.c_void_p]
-    connection = xcb.xcb_connect(display.encode(), None)
-    failed = xcb.xcb_connection_has_error(connection)
-    xcb.xcb_disconnect(connection)
-    return not failed
+    connection = xcb.xcb_connect(screen.encode(), None)
+    if xcb.xcb_connection_has_error(connection):
+        xcb.xcb_disconnect(connection)
+        raise UserError(f"The screen {screen!r} does not answer: check DISPLAY {OR}.")
+    return lambda: xcb.xcb_disconnect(connection)

@@ -126,7 +126,7 @@ class MainWindow(QWidget):
             if self._frame % WORDS == 1:
                 self._show_words(self._bridge.snapshot)
         if self._frame % MAP == 0:
-            self.head.show_embedding(self._bridge.snapshot.embedding, self._bridge.snapshot.now_s)
+            self.head.show_snapshot(self._bridge.snapshot)
         self._advance_traces()
 
     def _advance_traces(self) -> None:
@@ -161,7 +161,7 @@ class MainWindow(QWidget):
         self.bar.show_snapshot(snapshot)
         self.playing.show_snapshot(snapshot, self._bridge.paused, self._bridge.muted)
         self.tally.show_snapshot(snapshot)
-        self.chance.show_identification(snapshot.identification)
+        self.chance.show_snapshot(snapshot)
         self.quality.show_quality(snapshot.quality)
         self.traces.set_note(stream_note(snapshot.stream))
         if snapshot.quality is not None and snapshot.stream.info is not None:

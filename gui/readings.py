@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from bci_music.judge.live import ENOUGH
 from bci_music.messages import (
     ChannelState,
     ChannelVerdict,
     Failure,
-    Identification,
     Quality,
     Snapshot,
     SoundSpan,
@@ -99,17 +99,17 @@ class BrainToEar:
         return self._latency_s
 
 
-def verdict(found: Identification | None) -> Verdict:
-    """Whether the decoder is above chance, in words."""
-    if found is None:
-        return Verdict("unknown", "no music markers in this stream", "what is heard must be known to count hits")
-    if found.n == 0:
-        return Verdict("not yet", "no window counted yet", f"{found.k} songs, chance {100 * found.chance:.0f} %")
+def verdict(snapshot: Snapshot) -> Verdict:
+    """Whether the decoder is above chance, in words; the word is "" where nothing can be counted."""
+    found = snapshot.identification
+    if found is None or found.n == 0:
+        return Verdict("", *_not_counted(snapshot))
     low, high = found.ci95
     significant = found.p < 0.05 if math.isfinite(found.p) else True
-    above = low > found.chance and significant
+    above = low > found.chance and significant and found.n >= ENOUGH
     word = "yes" if above else "no" if found.n >= NO_FROM_WINDOWS else "not yet"
-    by_chance = round(found.n * found.chance)
+    expected = found.n * found.chance
+    by_chance = f"{expected:.0f}" if expected >= 1 else "below 1"
     windows = "window" if found.n == 1 else "windows"
     return Verdict(
         word,
@@ -118,12 +118,22 @@ def verdict(found: Identification | None) -> Verdict:
     )
 
 
+def _not_counted(snapshot: Snapshot) -> tuple[str, str]:
+    if snapshot.stream.info is None:
+        return "no stream yet", ""
+    if any(span.lane == "heard" for span in snapshot.timeline):
+        return "counting the first windows", "each is one guess among all songs"
+    return "no music markers in this stream", "without them nobody knows what is being heard"
+
+
 def now_playing(snapshot: Snapshot, paused: bool = False) -> Playing:
     """What plays, how near it is, and what comes next; `paused` when the operator pressed stop."""
     span, sound = snapshot.playing, snapshot.sound
-    ready = f"{sound.queued_s:.1f} s of sound ready"
+    ready = f"{sound.queued_s:.1f} s of sound ready" if sound.queued_s > 0 else ""
     if not snapshot.running:
         return Playing("stopped", "the program has ended its work", "", False)
+    if not sound.generator:
+        return Playing("no music", "this run only watches the signals", "", False)
     if paused:
         return Playing("stopped", "press start to hear it again", "", False)
     if span is None:
@@ -134,7 +144,7 @@ def now_playing(snapshot: Snapshot, paused: bool = False) -> Playing:
     if span.kind == "waiting":
         return Playing("waiting for the EEG", f"{span.title} {words}", ready, False)
     near = f"near {span.title}" if span.title else "a generated clip"
-    return Playing(near, _facts(span), f"{words}  ·  {ready}", span.kind in EAR_KINDS)
+    return Playing(near, _facts(span), "  ·  ".join(part for part in (words, ready) if part), span.kind in EAR_KINDS)
 
 
 def _facts(span: SoundSpan) -> str:
@@ -169,8 +179,7 @@ def worst(quality: Quality | None, most: int = 3) -> list[tuple[ChannelVerdict, 
 def unused_words(quality: Quality) -> str:
     """How many electrodes are bad and how many are not in the stream at all."""
     counts = {s: sum(c.state is s for c in quality.channels) for s in ChannelState}
-    parts = [f"{counts[s]} {s.value}" for s in (ChannelState.BAD, ChannelState.DOUBTFUL, ChannelState.ABSENT) if counts[s]]
-    return ", ".join(parts)
+    return ", ".join(f"{counts[s]} {s.value}" for s in SEVERITY if counts[s])
 
 
 def failure_sentence(failures: tuple[Failure, ...], now_s: float, shown_s: float = 20.0) -> str:

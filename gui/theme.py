@@ -13,11 +13,12 @@ from bci_music.messages import ChannelState, StreamState
 
 GROUND, PANEL, LINE = "#0e1116", "#151a21", "#27303a"
 TEXT, MUTED = "#e8ecf1", "#8a95a3"
+DIM = "#66717f"  # asides
 ACCENT, WARM, BAD, GOOD, SECOND = "#4cc9b0", "#f2b260", "#ef6a5b", "#7bd88f", "#a394f5"
 TRACK = "#232e3d"  # bars that are there but not chosen
 
 REGIONS = {"front": "#5aa9e6", "left": "#4cc9b0", "centre": "#9ccf6e", "right": "#c9b458", "back": "#a394f5"}
-UNPLACED = "#66717f"  # channels that have no place on the head
+UNPLACED = DIM  # channels that have no place on the head
 
 CHANNEL_COLOURS = {
     ChannelState.GOOD: GOOD,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter
 
-from bci_music.messages import Identification
+from bci_music.messages import Identification, Snapshot
 from gui import theme
-from gui.readings import verdict
+from gui.readings import Verdict, verdict
 from gui.widgets.panel import INSET, Panel
 from gui.widgets.text import Run, draw, width
 
-WORD_COLOURS = {"yes": theme.ACCENT, "not yet": theme.TEXT, "no": theme.WARM, "unknown": theme.MUTED}
+WORD_COLOURS = {"yes": theme.ACCENT, "not yet": theme.TEXT, "no": theme.WARM}
 
 
 class ChanceGauge(Panel):
@@ -20,42 +20,42 @@ class ChanceGauge(Panel):
     def __init__(self, parent=None):
         super().__init__("Is it above chance?", parent)
         self._found: Identification | None = None
-        self.show_identification(None)
+        self._said = Verdict("", "", "")
 
-    def show_identification(self, found: Identification | None) -> None:
-        """Show a new count; None when what is heard is unknown."""
-        said = verdict(found)
-        self.say(f"{said.word}: {said.first}; {said.second}")
-        if found != self._found:
-            self._found = found
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Show the newest count, or why nothing can be counted."""
+        said, self._found = verdict(snapshot), snapshot.identification
+        if said != self._said:
+            self._said = said
+            self.say(", ".join(part for part in (said.word, said.first, said.second) if part))
             self.update()
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:
         """Paint the verdict and the interval."""
-        said = verdict(self._found)
+        said = self._said
+        if not said.word or self._found is None:
+            draw(painter, INSET, 76, [Run(said.first, theme.TEXT, 20, True)], w - 2 * INSET)
+            draw(painter, INSET, 100, [Run(said.second, theme.MUTED, 15)], w - 2 * INSET)
+            return
         word = [Run(said.word, WORD_COLOURS[said.word], 38, True)]
         draw(painter, INSET, 84, word)
-        x = INSET + width(word) + 14
-        narrow = w - INSET - x < width([Run(said.first, px=15)])
-        if narrow:
-            x = INSET
-        y = 116.0 if narrow else 68.0
+        x, y = INSET + width(word) + 14, 68.0
+        if w - INSET - x < width([Run(said.first, px=15)]):
+            x, y = INSET, 112.0  # no room beside the word
         draw(painter, x, y, [Run(said.first, px=15)], w - INSET - x)
         draw(painter, x, y + 20, [Run(said.second, theme.MUTED, 15)], w - INSET - x)
-        if self._found is not None:
-            self._draw_interval(painter, self._found, w, y + 58 if not narrow else y + 40)
+        self._draw_interval(painter, self._found, w, max(y + 40, 126.0))
 
     def _draw_interval(self, painter: QPainter, found: Identification, w: float, y: float) -> None:
         left, length = INSET, w - 2 * INSET
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme.colour(theme.LINE))
         painter.drawRoundedRect(QRectF(left, y - 4, length, 8), 4, 4)
-        if found.n:
-            low, high = found.ci95
-            painter.setBrush(theme.mixed(theme.ACCENT, theme.PANEL, 0.5))
-            painter.drawRoundedRect(QRectF(left + low * length, y - 4, max((high - low) * length, 8), 8), 4, 4)
-            painter.setBrush(theme.colour(theme.ACCENT))
-            painter.drawRoundedRect(QRectF(left + found.top1 * length - 2, y - 10, 4, 20), 2, 2)
+        low, high = found.ci95
+        painter.setBrush(theme.mixed(theme.ACCENT, theme.PANEL, 0.5))
+        painter.drawRoundedRect(QRectF(left + low * length, y - 4, max((high - low) * length, 8), 8), 4, 4)
+        painter.setBrush(theme.colour(theme.ACCENT))
+        painter.drawRoundedRect(QRectF(left + found.top1 * length - 2, y - 10, 4, 20), 2, 2)
         at = left + found.chance * length
         painter.setBrush(theme.colour(theme.WARM))
         painter.drawRect(QRectF(at - 1, y - 12, 2, 24))

@@ -39,6 +39,8 @@ class NowPlaying(Panel):
         self.stop.set_word("Start" if paused else "Stop")
         self.mute.setChecked(muted)
         self.volume.reflect(snapshot.sound.volume_db)
+        for control in (self.stop, self.mute, self.volume, self.meters):
+            control.setVisible(bool(snapshot.sound.generator))
         self.update(self._box(0, 0, LEFT_COLUMN, self.height() / self.scale))
 
     def show_motion(self, snapshot: Snapshot) -> None:
@@ -81,11 +83,13 @@ class NowPlaying(Panel):
         draw(painter, INSET, 56, [Run(said.headline, theme.TEXT if said.chosen else theme.MUTED, 26, True)], room)
         draw(painter, INSET, 80, [Run(said.first, theme.MUTED, 14)], room)
         draw(painter, INSET, 99, [Run(said.second, theme.MUTED, 14)], room)
-        trouble = sound.underruns > 0 or sound.starved_s > 0
+        if not sound.generator:
+            return
+        tint = theme.WARM if sound.underruns > 0 or sound.starved_s > 0 else theme.TEXT
         level = "muted" if sound.muted else f"{sound.volume_db:+.0f} dB".replace("-", "−").replace("+0", "0")
         counters = [
             Run("volume ", theme.MUTED), Run(level, bold=True),
-            Run("    underruns ", theme.MUTED), Run(str(sound.underruns), theme.WARM if trouble else theme.TEXT, bold=True),
+            Run("    underruns ", theme.MUTED), Run(str(sound.underruns), tint, bold=True),
             Run("    late ", theme.MUTED), Run(str(sound.stretched), bold=True),
         ]
         draw(painter, INSET, h - 15, counters, room)

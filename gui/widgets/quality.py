@@ -46,21 +46,18 @@ class QualityMap(Panel):
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:
         """Paint head and words."""
-        beside = INSET
-        if self._positions is not None:
-            self._draw_head(painter, h)
-            beside += HEAD_ROOM
+        self._draw_head(painter, h)
+        beside = INSET + HEAD_ROOM
         self._draw_words(painter, beside, w - beside - INSET, h)
 
     def _draw_head(self, painter: QPainter, h: float) -> None:
-        positions = self._positions
-        assert positions is not None
-        reach = max(1.13, float(np.abs(positions).max()) + 0.04)
+        positions = self._positions if self._positions is not None else np.zeros((0, 2))
+        reach = max(1.13, float(np.abs(positions).max(initial=0.0)) + 0.04)
         half = min((h - 56) / 2, HEAD_ROOM / 2 - 8)
         scalp = Scalp(INSET + half, 42 + half, half / reach)
         scalp.draw(painter, theme.MUTED, 1.2)
         channels = self._quality.channels if self._quality is not None else ()
-        size = float(np.clip(36.0 / np.sqrt(len(positions)), 2.6, 5.0))
+        size = float(np.clip(36.0 / np.sqrt(len(positions) + 1), 2.6, 5.0))
         trouble = []
         for i, (right, front) in enumerate(positions):
             state = channels[i].state if i < len(channels) else ChannelState.UNKNOWN
@@ -74,7 +71,8 @@ class QualityMap(Panel):
 
     def _draw_words(self, painter: QPainter, x: float, room: float, h: float) -> None:
         if self._quality is None:
-            draw(painter, x, 64, [Run("verdicts come with the first seconds of data", theme.MUTED, 13)], room)
+            for row, line in enumerate(wrapped("judged on the first seconds of data", 15, room)):
+                draw(painter, x, 66 + 21 * row, [Run(line, theme.MUTED, 15)], room)
             return
         said = worst(self._quality)
         if not said:

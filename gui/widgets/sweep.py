@@ -7,6 +7,7 @@ empty stretch on the screen and row ``position % capacity`` of the history is it
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,7 @@ class Sweep:
         """Append rows (n, C) µV; holes, breaks and NaN become gaps."""
         cuts = np.flatnonzero(marks & BREAK)
         edges = [0, *[int(c) for c in cuts if c], len(samples)]
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in pairwise(edges):
             if stop == start:
                 continue
             if marks[start] & BREAK:

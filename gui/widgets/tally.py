@@ -35,7 +35,8 @@ class DecodedTally(Panel):
 
     def title_runs(self) -> list[Run]:
         """Return name and period."""
-        return [Run(self.title, theme.MUTED, TITLE_PX), Run(f"  (share of the last {SECONDS:g} s)", "#66717f", TITLE_PX)]
+        period = f"  (share of the last {SECONDS:g} s)"
+        return [Run(self.title, theme.MUTED, TITLE_PX), Run(period, theme.DIM, TITLE_PX)]
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:
         """Paint one bar per song."""

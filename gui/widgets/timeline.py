@@ -66,14 +66,16 @@ class Timeline(Panel):
         self._draw_wave(painter, snapshot, played, now_x, per_s, lanes["played"])
         painter.restore()
         self._draw_now(painter, now_x, h)
-        self._draw_ready(painter, snapshot, now_x, per_s, w, lanes["played"])
+        if snapshot.sound.queued_s > 0:
+            self._draw_ready(painter, snapshot, now_x, per_s, w, lanes["played"])
 
     def _draw_bar(self, painter: QPainter, span: TimelineSpan, box: QRectF, spans: list[TimelineSpan]) -> None:
         if box.width() < 1:
             return
         right = span.lane == "decoded" and _agrees(span, spans)
         if right:
-            fill = theme.mixed(theme.song_colour(_song(span), self._order), theme.PANEL, 0.25 + 0.4 * _unit(span.strength))
+            share = 0.25 + 0.4 * _unit(span.strength)
+            fill = theme.mixed(theme.song_colour(_song(span), self._order), theme.PANEL, share)
         else:
             fill = theme.colour(theme.TRACK)
         painter.setPen(Qt.PenStyle.NoPen)

@@ -22,7 +22,7 @@ from gui.widgets.text import Run, draw, width
 SCALES_UV = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 SECONDS = 10.0
 BAR_PX = 16  # erase bar ahead of the head, design px
-LEFT, TOP, BOTTOM = 54, 40, 12  # around the picture, design px
+LEFT, TOP, BOTTOM = 58, 40, 12  # around the picture, design px
 NAMES_FROM_PX = 13  # line spacing from which every channel is named
 EMPHASIS = {ChannelState.BAD: 5.0, ChannelState.DOUBTFUL: 4.0}  # so that their colour survives overlap
 BAR_SPREADS = 3.2  # the scale bar stands for about so many times the traces' spread
@@ -241,8 +241,9 @@ class Traces(Panel):
         spacing = height / (len(self._labels) + 1)
         ratio = self.scale * self.devicePixelRatioF()
         bar = self._bar_px(spacing * ratio) / ratio
-        end = width(self.title_runs()) + INSET + 10
-        painter.fillRect(QRectF(end, 20 - bar / 2, 1.5, bar), theme.colour(theme.MUTED))
+        beside_title = bar <= 24
+        x, y = (width(self.title_runs()) + INSET + 10, 20 - bar / 2) if beside_title else (LEFT - 7, TOP + 4)
+        painter.fillRect(QRectF(x, y, 1.5, bar), theme.colour(theme.MUTED))
         if spacing >= NAMES_FROM_PX:
             for row, channel in enumerate(self._placement.order):
                 name = [Run(self._labels[channel], theme.MUTED, 11)]

@@ -1,0 +1,33 @@
+import pytest
+
+from gui.layout import arrange, scale_for
+
+
+def overlap(a, b):
+    return a.x < b.x + b.w and b.x < a.x + a.w and a.y < b.y + b.h and b.y < a.y + a.h
+
+
+@pytest.mark.parametrize("size", [(1600, 900), (960, 540), (1280, 1024), (1920, 1080), (3840, 1600)])
+@pytest.mark.parametrize("strips", [0, 1, 2])
+def test_parts_lie_inside_and_apart(size, strips):
+    boxes = arrange(*size, strips)
+    assert sum(name.startswith("strip") for name in boxes) == strips
+    for name, box in boxes.items():
+        assert box.x >= 0
+        assert box.y >= 0
+        assert box.x + box.w <= size[0] + 1, name
+        assert box.y + box.h <= size[1] + 1, name
+        assert min(box.w, box.h) >= 15, name
+        assert not any(overlap(box, other) for key, other in boxes.items() if key != name), name
+
+
+def test_design_size_lies_on_the_grid():
+    for name, box in arrange(1600, 900).items():
+        assert box.x % 8 == 0, name
+        assert box.w % 8 == 0, name
+
+
+def test_text_grows_with_the_window():
+    assert scale_for(1600, 900) == 1.0
+    assert scale_for(3200, 1800) == 2.0
+    assert scale_for(100, 100) > 0.5

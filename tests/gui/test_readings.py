@@ -1,0 +1,128 @@
+import dataclasses
+
+import pytest
+
+from bci_music.messages import (
+    ChannelState,
+    ChannelVerdict,
+    Failure,
+    Identification,
+    Quality,
+    StreamState,
+    TimelineSpan,
+)
+from gui import readings
+
+
+@pytest.fixture
+def change(engine):
+    """A snapshot with some fields replaced."""
+    return lambda **fields: dataclasses.replace(engine.snapshot(), **fields)
+
+
+def counted(hits, n, low, high, p=0.001):
+    return Identification("songs", 14, hits, n, 1 / 14, (low, high), 0.07, p)
+
+
+@pytest.mark.parametrize(
+    ("found", "word", "first"),
+    [
+        (counted(14, 38, 0.24, 0.53), "yes", "14 of 38 windows found the song, chance 3"),
+        (counted(4, 38, 0.04, 0.24, 0.4), "not yet", "4 of 38 windows found the song, chance 3"),
+        (counted(5, 5, 0.57, 1.0), "not yet", "5 of 5 windows found the song, chance below 1"),
+        (counted(9, 120, 0.04, 0.14, 0.5), "no", "9 of 120 windows found the song, chance 9"),
+        (counted(20, 120, 0.11, 0.24, 0.2), "no", "20 of 120 windows found the song, chance 9"),
+        (counted(20, 120, 0.11, 0.24, float("nan")), "yes", "20 of 120 windows found the song, chance 9"),
+    ],
+)
+def test_verdict(change, found, word, first):
+    said = readings.verdict(change(identification=found))
+    assert (said.word, said.first) == (word, first)
+    assert said.second.startswith("95 % interval")
+
+
+def test_without_a_count_the_reason_is_said(change, engine):
+    nobody_knows = readings.verdict(change(identification=None, timeline=()))
+    assert nobody_knows.word == ""
+    assert nobody_knows.first == "no music markers in this stream"
+    assert readings.verdict(change(identification=None)).first == "counting the first windows"
+    bare = dataclasses.replace(engine.snapshot().stream, info=None)
+    assert readings.verdict(change(identification=None, stream=bare)).first == "no stream yet"
+
+
+def test_stream_in_words(change):
+    stream = change().stream
+    assert readings.stream_detail(stream) == "EGI-128  125 ch  1000 Hz"
+    assert readings.stream_note(stream) == ""
+    assert readings.data_age(stream) == ("0.01 s", "")
+    stalled = dataclasses.replace(stream, state=StreamState.STALLED, data_age_s=1.84)
+    assert readings.stream_note(stalled) == "stalled: no new data for 1.8 s"
+    ahead = dataclasses.replace(stream, data_age_s=-0.08, clock_offset_s=0.082)
+    assert readings.data_age(ahead) == ("0.00 s", "stamps 82 ms ahead")
+    assert readings.data_age(dataclasses.replace(stream, data_age_s=None))[0] == "none yet"
+
+
+def test_what_plays(change):
+    snapshot = change()
+    said = readings.now_playing(snapshot)
+    assert said.headline == "near Paper Birds"
+    assert "similarity 0.71" in said.first
+    assert said.second == "retrieved from the library  ·  2.1 s of sound ready"
+    assert said.chosen
+    span = snapshot.playing
+    waiting = readings.now_playing(change(playing=dataclasses.replace(span, kind="waiting")))
+    assert waiting.headline == "waiting for the EEG"
+    assert not waiting.chosen
+    made = readings.now_playing(change(playing=dataclasses.replace(span, kind="generated", similarity=float("nan"))))
+    assert "by an untrained model" in made.second
+    assert "nan" not in made.first
+    assert readings.now_playing(change(playing=None)).headline == "no sound yet"
+    assert readings.now_playing(snapshot, paused=True).headline == "stopped"
+    silent = dataclasses.replace(snapshot.sound, generator="")
+    assert readings.now_playing(change(sound=silent)).first == "this run only watches the signals"
+
+
+def test_worst_electrodes_come_first_with_what_to_do():
+    states = [("E1", ChannelState.GOOD, ()), ("E2", ChannelState.DOUBTFUL, ("drifts",)),
+              ("E3", ChannelState.BAD, ("flat for 12 s: check the cable", "mains")), ("E4", ChannelState.BAD, ()),
+              ("E5", ChannelState.ABSENT, ()), ("E6", ChannelState.DOUBTFUL, ("noisy",))]  # fmt: skip
+    quality = Quality(tuple(ChannelVerdict(*s) for s in states), 0, 0.0)
+    said = [(c.name, what, advice) for c, what, advice in readings.worst(quality)]
+    assert said == [("E3", "flat for 12 s", "check the cable"), ("E4", "bad", "left out until it is mended"),
+                    ("E2", "drifts", "still used")]  # fmt: skip
+    assert readings.in_use(quality) == "3 of 6 in use"
+    assert readings.unused_words(quality) == "2 bad, 2 doubtful, 1 absent"
+    assert readings.worst(None) == []
+
+
+def test_fatal_failure_stays_and_others_pass():
+    old, new = Failure(10.0, "decode", "decode: out of memory"), Failure(50.0, "generate", "generate: too slow.")
+    fatal = Failure(1.0, "acquire", "acquire: no network", fatal=True)
+    assert readings.failure_sentence((old, new), 55.0) == "generate: too slow."
+    assert readings.failure_sentence((old, new), 100.0) == ""
+    assert readings.failure_sentence((fatal, old, new), 55.0).startswith("acquire: no network.  It will not be tried")
+    assert "(1 more)" in readings.failure_sentence((fatal, old, new), 55.0)
+
+
+def test_shares_of_decoding(change):
+    spans = (TimelineSpan("decoded", 900.0, 985.0, "A"), TimelineSpan("decoded", 985.0, 1000.0, "B"),
+             TimelineSpan("heard", 980.0, 1000.0, "B"))  # fmt: skip
+    snapshot = change(now_s=1000.0, timeline=spans)
+    assert readings.decoded_shares(snapshot, 20.0) == [("B", 0.75), ("A", 0.25)]
+    assert readings.heard_now(snapshot) == "B"
+    assert readings.heard_now(change(now_s=1010.0, timeline=spans)) == ""
+
+
+def test_brain_to_ear_is_read_from_stamps_and_kept_while_the_sound_lasts(change):
+    snapshot = change()
+    reader = readings.BrainToEar()
+    embedding = dataclasses.replace(snapshot.embedding, end_s=93.5, made_s=93.75)
+    span = dataclasses.replace(snapshot.playing, style_made_s=94.0)
+    began = TimelineSpan("played", 98.0, 100.0, "x")
+    fields = dict(embedding=embedding, playing=span, timeline=(began,))
+    assert reader.read(change(now_s=100.0, **fields)) == pytest.approx(4.25)
+    clipped = dict(fields, timeline=(TimelineSpan("played", 110.0, 150.0, "x"),))  # the timeline's edge moved on
+    assert reader.read(change(now_s=150.0, **clipped)) == pytest.approx(4.25)
+    waiting = dict(fields, playing=dataclasses.replace(span, kind="waiting"))
+    assert reader.read(change(**waiting)) is None
+    assert readings.BrainToEar().read(change(**dict(fields, embedding=None))) is None
