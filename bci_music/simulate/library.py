@@ -19,7 +19,7 @@ MAX_BYTES = 2_000_000
 TAIL_S = 0.65  # beyond the last bar, for the fade back to the beginning
 WINDOW_S, HOP_S = 4.0, 1.0
 _SHORTEST_S, _LONGEST_S = 7.4, 10.7
-_COMPRESSION = 0.93  # libsndfile's scale: 0 is 256 kbit/s a channel, 1 is 6
+_COMPRESSION = 0.945  # libsndfile's scale: 0 is 256 kbit/s a channel, 1 is 6
 
 
 def excerpts(spec: SongSpec, stop_s: float = TRAIN_SECONDS[1]) -> list[tuple[float, float]]:
