@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -147,9 +148,10 @@ def parse_song_marker(text: str) -> tuple[str | None, str, float] | None:
         if not isinstance(values, dict) or "song" not in values:
             return None
         song = None if values["song"] is None else str(values["song"])
-        return song, str(values.get("title") or ""), float(values.get("song_start_s") or 0)
-    except (ValueError, TypeError):
+        begin_s = float(values.get("song_start_s") or 0)
+    except (ValueError, TypeError, OverflowError):
         return None
+    return (song, str(values.get("title") or ""), begin_s) if math.isfinite(begin_s) else None
 
 
 def heard_song(spans: Iterable[HeardSpan], start_s: float, stop_s: float) -> str | None:

@@ -7,12 +7,13 @@ is what an inlet would have delivered, so the same stamp grid sees the same gaps
 
 from __future__ import annotations
 
+import gzip
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,8 @@ def read_xdf(
 
     with _complaints() as notes:
         try:
-            raw, _ = pyxdf.load_xdf(str(path), dejitter_timestamps=False, on_chunk=thin)
+            with _opened(path) as file:
+                raw, _ = pyxdf.load_xdf(file, dejitter_timestamps=False, on_chunk=thin)
         except Exception as error:  # damaged bytes raise whatever the parser trips over
             raise UserError(
                 f"{path.name} cannot be read as XDF ({_words(error)}): it is damaged or no XDF; record it again."
@@ -224,6 +226,12 @@ def _branch(node: Any, key: str) -> dict[str, Any]:
     values = node.get(key) if isinstance(node, dict) else None
     value = values[0] if isinstance(values, list) and values else None
     return value if isinstance(value, dict) else {}
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open the bytes of an XDF file, packed or not; pyxdf would leave a file open that is none."""
+    packed = path.suffix.lower() in (".xdfz", ".gz")
+    return cast("IO[bytes]", gzip.open(path, "rb")) if packed else path.open("rb")
 
 
 def _words(error: Exception) -> str:
