@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from bci_music.data.formats import open_session
+from bci_music.streaming.discovery import liblsl
 from bci_music.streaming.session_outlet import SessionOutlet
 
 
@@ -18,6 +19,7 @@ def stream_file(
     say: Callable[[str], None] = print,
 ) -> None:
     """Stream `file` until its end, `seconds`, SIGTERM or SIGINT; says in one line what it streams."""
+    liblsl()  # a sentence when it is missing, and no chatter of its own on the terminal
     stop = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:

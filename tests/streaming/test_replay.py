@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from bci_music.clock import ManualClock
 from bci_music.data.session import SEAM_S, Event, Session, on_lattice, song_marker
-from bci_music.messages import BREAK, FILLED, HOLE, StreamState, UserError
+from bci_music.eeg.chain import SignalChain, SignalConfig
+from bci_music.eeg.montage import Montage, map_channels
+from bci_music.messages import BREAK, FILLED, HOLE, StreamState, UserError, Window
 from bci_music.streaming.acquire import Acquirer
 from bci_music.streaming.offline import offline_rows
 from bci_music.streaming.replay import SessionSource
@@ -25,7 +27,7 @@ def make(n=2000, gaps=(), jitter_s=0.0, begin_s=512.37, seed=0, events=()):
         steps[row] += missing / FS
     times = begin_s + np.cumsum(steps) + jitter_s * rng.uniform(-1, 1, n)
     samples = rng.standard_normal((n, 9)).astype(np.float32)
-    labels = tuple(f"E{i}" for i in range(9))
+    labels = tuple(f"E{i}" for i in range(1, 10))
     return Session("made", labels, FS, samples, times, events=tuple(events))
 
 
@@ -67,6 +69,31 @@ def test_replay_at_every_speed_is_offline_bit_for_bit():
         real = (marks & (FILLED | HOLE)) == 0
         assert np.array_equal(np.diff(stamps[real]), np.diff(times[real])), speed
         assert np.allclose(np.diff(stamps), np.diff(times), atol=1e-9), speed
+
+
+def test_windows_of_a_replay_are_those_of_offline_decoding_bit_for_bit():
+    session = make(4000, gaps=[(1500, 40), (2500, 400)])
+    montage = Montage.nmed()
+
+    def windows(samples, times, marks, step):
+        chain = SignalChain(SignalConfig(), montage, map_channels(session.labels, montage), FS)
+        made = []
+        for at in range(0, len(times), step):
+            rows = slice(at, at + step)
+            made += chain.process(samples[rows], times[rows], marks[rows], at)
+        return [w for w in made if isinstance(w, Window)], float(times[0])
+
+    known, begin_s = windows(*offline(session), 997)
+    assert len(known) > 20
+    for speed, step in ((1.0, 11), (math.inf, 400)):
+        again, again_s = windows(*replayed(session, speed, [0.02, 0.3]), step)
+        assert [w.index for w in again] == [w.index for w in known]
+        for a, b in zip(again, known, strict=True):
+            assert np.array_equal(a.samples, b.samples)
+            assert np.array_equal(a.used, b.used)
+            assert np.array_equal(a.marks, b.marks)
+            assert (a.first_sample, a.last_sample) == (b.first_sample, b.last_sample)
+            assert a.end_s - again_s == pytest.approx(b.end_s - begin_s, abs=1e-9)
 
 
 @settings(max_examples=20, deadline=None)
