@@ -206,4 +206,5 @@ class MainWindow(QWidget):
         self.closing.emit()
         self.hide()
         self._bridge.stop_engine()
+        self.head.finish()
         event.accept()

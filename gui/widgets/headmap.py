@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import numpy as np
 from contourpy import contour_generator
 from numpy.typing import NDArray
@@ -39,7 +41,8 @@ class HeadMap(Panel):
         self._top = 0.0
         self._then_s: float | None = None
         self._shown = -1
-        self._changed = 0  # images since other channels than those of the matrix are known
+        self._changed = REBUILD_AFTER  # images since other channels than those of the matrix are known
+        self._making: Future[TopoMap] | None = None
         self._held = ""  # says how old the attention is once it is old
         self._empty = "no decoder is loaded"
         self._pixels = np.zeros((1, 1), np.uint32)
@@ -47,7 +50,8 @@ class HeadMap(Panel):
     def show_montage(self, montage: Montage | None) -> None:
         """Prepare the map of a montage."""
         self._montage = montage
-        self._map = self._values = self._grid = None
+        self._map = self._values = self._grid = self._making = None
+        self._changed = REBUILD_AFTER
         self._top = 0.0
         self.update()
 
@@ -55,6 +59,8 @@ class HeadMap(Panel):
         """Move towards the newest attention; call it about 15 times a second."""
         embedding, now_s = snapshot.embedding, snapshot.now_s
         self._empty = "comes with the first decoded window" if snapshot.pack_name else "no decoder is loaded"
+        if embedding is not None:
+            self._empty = "the map is being made"
         if embedding is None or self._montage is None:
             return
         age = now_s - embedding.made_s
@@ -86,14 +92,21 @@ class HeadMap(Panel):
         known = np.isfinite(values)
         if known.sum() < MIN_CHANNELS:
             return None
-        if self._map is None or (known != self._map.good).any():
-            self._changed += 1
-            if self._map is None or self._grid is None or self._changed >= REBUILD_AFTER:
-                self._map = TopoMap(montage, known)  # takes a tenth of a second
-        else:
-            self._changed = 0
-        filled = np.where(known, values, values[known].mean())
-        return self._map.image(filled.astype(np.float32))
+        if self._making is not None and self._making.done():
+            self._map, self._making = self._making.result(), None
+        fits = self._map is not None and bool((known == self._map.good).all())
+        self._changed = 0 if fits else self._changed + 1
+        if self._changed > REBUILD_AFTER and self._making is None:
+            self._making = _make_map(montage, known)
+        if self._map is None:
+            return None
+        return self._map.image(np.where(known, values, values[known].mean()).astype(np.float32))
+
+    def finish(self) -> None:
+        """Wait for a matrix in the making, so that no thread outlives the window."""
+        if self._making is not None:
+            self._making.result()
+            self._making = None
 
     def _name_heaviest(self, embedding: Embedding) -> None:
         assert self._montage is not None
@@ -154,3 +167,11 @@ class HeadMap(Panel):
                 for right, front in points[1:]:
                     path.lineTo(scalp.at(right, front))
                 painter.drawPath(path)
+
+
+def _make_map(montage: Montage, known: NDArray[np.bool_]) -> Future[TopoMap]:
+    """Work out a matrix beside the main thread, where it would be a visible stop; the thread ends with it."""
+    with_thread = ThreadPoolExecutor(1, thread_name_prefix="bci-music-map")
+    made = with_thread.submit(TopoMap, montage, known)
+    with_thread.shutdown(wait=False)
+    return made

@@ -78,10 +78,10 @@ class QualityMap(Panel):
         if not said:
             draw(painter, x, 66, [Run("all electrodes are good", theme.TEXT, 15)], room)
             return
-        y = 62.0
+        y = 58.0
         for channel, what, advice in said:
             lines = wrapped(f"{channel.name} {what}", 14, room - 20)
-            if y + 20 * len(lines) > h - 24:
+            if y + 19 * len(lines) > h - 10:
                 break
             draw_channel(painter, channel.state, x + 5, y - 5, 5)
             first = lines[0].removeprefix(channel.name)
@@ -91,7 +91,7 @@ class QualityMap(Panel):
                 draw(painter, x + 18, y, [Run(line, px=14)], room - 18)
             y += 18
             draw(painter, x + 18, y, [Run(advice, theme.MUTED, 13)], room - 18)
-            y += 27
+            y += 24
         counted = unused_words(self._quality)
-        if counted and y <= h - 8:
+        if counted and y <= h - 30:
             draw(painter, x, h - 14, [Run(counted, theme.MUTED, 12)], room)

@@ -75,8 +75,10 @@ def test_nothing_known_yet(open_window, engine, qapp):
     assert colours(window) > 8
 
 
-NOTHING = dict(stream=StreamStatus(), quality=None, embedding=None, playing=None, timeline=(), waveform=None,
-               identification=None, channel_names=(), pack_name="", sound=SoundStatus())  # fmt: skip
+NOTHING = {
+    "stream": StreamStatus(), "quality": None, "embedding": None, "playing": None, "timeline": (), "waveform": None,
+    "identification": None, "channel_names": (), "pack_name": "", "sound": SoundStatus(),
+}  # fmt: skip
 
 
 def engine_snapshot(engine, montage):
@@ -207,17 +209,23 @@ def test_held_attention_is_said_to_be_held(open_window, engine, qapp):
     assert "held for 9 s" in "".join(r.text for r in window.head.title_runs())
 
 
-def test_masked_channels_leave_the_map(open_window, engine, qapp):
+def test_masked_channels_leave_the_map(open_window, engine, qtbot):
     window = open_window(engine)
-    run(window, engine, 0.3, qapp)
+    run(window, engine, 0.3)
+    qtbot.waitUntil(lambda: window.head._making.done())
+    run(window, engine, 0.1)
+    assert not window.head._map.good[36]
+    assert np.isfinite(window.head._grid[window.head._map.inside]).all()
     fewer = engine.snapshot().embedding
     attention = fewer.attention.copy()
     attention[:60] = np.nan
     engine.changes = {"embedding": dataclasses.replace(fewer, attention=attention, made_s=engine.now_s)}
-    run(window, engine, 2.0)
+    run(window, engine, 1.5)
+    qtbot.waitUntil(lambda: window.head._making.done())
+    run(window, engine, 0.1)
     assert window.head._map.good.sum() == np.isfinite(attention).sum()
     attention[:] = np.nan
-    run(window, engine, 0.3, qapp)
+    run(window, engine, 0.3)
     assert window.head._grid is None
 
 

@@ -8,10 +8,10 @@ HEIGHT = 60
 
 
 def look(channels=1, **changes):
-    values = dict(
-        middle_px=np.linspace(10, 50, channels) if channels > 1 else np.array([30.0]), px_per_uv=1.0, reach_px=20.0,
-        colours=np.tile([200.0, 100.0, 50.0], (channels, 1)), emphasis=np.ones(channels),
-    )  # fmt: skip
+    values = {
+        "middle_px": np.linspace(10, 50, channels) if channels > 1 else np.array([30.0]), "px_per_uv": 1.0,
+        "reach_px": 20.0, "colours": np.tile([200.0, 100.0, 50.0], (channels, 1)), "emphasis": np.ones(channels),
+    }  # fmt: skip
     return TraceLook(**{**values, **changes})
 
 
@@ -66,4 +66,5 @@ def test_emphasis_keeps_the_colour_of_a_bad_channel_under_its_neighbours():
     same_place = np.array([30.0, 30.0])
     plain = look(2, middle_px=same_place, colours=colours)
     loud = look(2, middle_px=same_place, colours=colours, emphasis=np.array([5.0, 1.0]))
-    assert red(paint_columns(both, loud, HEIGHT, GROUND)).max() > red(paint_columns(both, plain, HEIGHT, GROUND)).max() + 40
+    faint, strong = (red(paint_columns(both, seen, HEIGHT, GROUND)).max() for seen in (plain, loud))
+    assert strong > faint + 40

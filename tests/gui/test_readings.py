@@ -119,7 +119,7 @@ def test_brain_to_ear_is_read_from_stamps_and_kept_while_the_sound_lasts(change)
     embedding = dataclasses.replace(snapshot.embedding, end_s=93.5, made_s=93.75)
     span = dataclasses.replace(snapshot.playing, style_made_s=94.0)
     began = TimelineSpan("played", 98.0, 100.0, "x")
-    fields = dict(embedding=embedding, playing=span, timeline=(began,))
+    fields = {"embedding": embedding, "playing": span, "timeline": (began,)}
     assert reader.read(change(now_s=100.0, **fields)) == pytest.approx(4.25)
     clipped = dict(fields, timeline=(TimelineSpan("played", 110.0, 150.0, "x"),))  # the timeline's edge moved on
     assert reader.read(change(now_s=150.0, **clipped)) == pytest.approx(4.25)
