@@ -150,6 +150,9 @@ class SignalChain(Stateful):
 
     def _missing_rows(self, time_s: float) -> int:
         """How many output rows lie between the last one made and the first one of a segment that starts at `time_s`."""
-        gap = round((time_s - self._last_time) * self.sfreq_hz)  # whole source samples: equal for any clock offset
+        seconds = time_s - self._last_time
+        if not np.isfinite(seconds):
+            return 0
+        gap = round(seconds * self.sfreq_hz)  # whole source samples: equal for any clock offset
         outputs = (gap + self._preprocessor.pending_rows) / self._preprocessor.ratio
         return min(max(int(np.floor(outputs + 0.5)) - 1, 0), self._windower.n_times)

@@ -22,7 +22,7 @@ class Features:
     span_uv : largest minus smallest value
     spread_uv : robust standard deviation after removing a linear trend
     stuck : share of samples in runs of equal values
-    edge : share of samples that sit exactly on the largest or smallest value
+    edge : share of samples that sit exactly on the largest or smallest value, if that is not zero
     peak_uv : largest absolute value
     level_uv : mean value
     line_uv : RMS amplitude at 50 or 60 Hz, whichever is larger; NaN where the rate does not reach them
@@ -80,7 +80,7 @@ class FeatureMeter:
         x = x - start  # offsets of a tenth of a volt would cost float32 its precision
         level = x.mean(axis=1) + start[:, 0].astype(np.float64)
         high, low = x.max(axis=1), x.min(axis=1)
-        stuck, edge = self._stuck_and_edge(x, high, low)
+        stuck, edge = self._stuck_and_edge(x, start)
         line, ratio = self._line(x)
         found = (nan, high - low, self._spread(x), stuck, edge, peak, level, line, ratio)
         return Features(*(values.astype(np.float64) for values in found))
@@ -93,7 +93,9 @@ class FeatureMeter:
         ranked = np.partition(thin, (low, high), axis=1)
         return np.float32(0.7413) * (ranked[:, high] - ranked[:, low])
 
-    def _stuck_and_edge(self, x, high, low) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _stuck_and_edge(
+        self, x: NDArray[np.float32], start: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         stuck, edge = np.zeros(len(x)), np.zeros(len(x))
         equal = x[:, 1:] == x[:, :-1]
         some = np.flatnonzero(equal.sum(axis=1) >= self._stuck_rows)  # most blocks have none: skip the rest
@@ -105,7 +107,8 @@ class FeatureMeter:
             reach[:, self._stuck_rows + 1 : self._stuck_rows + 1 + full.shape[1]] -= full
             stuck[some] = (np.cumsum(reach[:, : x.shape[1]], axis=1) > 0).mean(axis=1)
             part = x[some]
-            edge[some] = ((part == high[some, None]) | (part == low[some, None])).mean(axis=1)
+            ends = (part == part.max(axis=1, keepdims=True)) | (part == part.min(axis=1, keepdims=True))
+            edge[some] = (ends & (part != -start[some])).mean(axis=1)
         return stuck, edge
 
     def _line_kernels(self, sfreq_hz: float) -> tuple[NDArray[np.float32] | None, list[tuple[int, list[int]]]]:

@@ -76,7 +76,7 @@ class CleanRows:
         Instant of the EEG each row shows (delay already subtracted).
     marks : (n,) uint8
     oldest, newest : (n,) int64
-        Absolute source rows each row is made of.
+        Absolute source rows each row rests on: the first it is made of, the last that had come when it was made.
     """
 
     samples: NDArray[np.float32]
@@ -169,8 +169,8 @@ class Preprocessor(Stateful):
             weights = good[:, None] & ~broken
             count = np.add.reduce(weights, axis=0, dtype=np.int64) + zero_rows
             clean = clean - np.add.reduce(clean * weights, axis=0) / np.maximum(count, 1)
-        row_marks[newest - self._start < self._settle_rows * self._resampler.ratio] |= HOLE
-        times = self._times[newest - self._tail_start] + out.lead_s - self.delay_s
+        row_marks[out.row < self._settle_rows * self._resampler.ratio] |= HOLE
+        times = self._times[self._start + out.row - self._tail_start] + out.lead_s - self.delay_s
         self._forget(int(oldest[-1]))
         return CleanRows(clean.astype(np.float32), broken, times, row_marks, oldest, newest)
 

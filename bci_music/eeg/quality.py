@@ -25,7 +25,8 @@ class QualityConfig(Config):
     enabled: bool = True
     hop_s: float = Field(0.5, gt=0)  # one verdict per hop
     look_back_hops: int = Field(5, ge=2)  # how much a verdict looks at
-    worse_after_hops: int = Field(2, ge=1)  # a verdict must hold so long before a channel gets worse ...
+    bad_after_hops: int = Field(2, ge=1)  # a verdict must hold so long before a channel becomes bad ...
+    doubtful_after_hops: int = Field(4, ge=1)  # ... or doubtful ...
     better_after_hops: int = Field(10, ge=1)  # ... and so long before it gets better
     limits: Limits = Limits()
 
@@ -70,7 +71,7 @@ class QualityMonitor(Stateful):
         self._history = np.full((config.look_back_hops, len(NAMES), n), np.nan)  # newest last
         self._seen = 0  # hops in the history
         self._state = np.full(n, _UNKNOWN)
-        self._streak = np.zeros((2, n), np.int64)  # hops in a row in which the verdict was worse, better
+        self._streak = np.zeros((3, n), np.int64)  # hops in a row in which the judgement was bad, worse, better
         self._only_zero = np.ones(n, bool)
         self._judged: Judgement | None = None
         self._elsewhere = [ChannelVerdict(name, ChannelState.ABSENT, ("not in the stream",)) for name in self._names]
@@ -99,14 +100,14 @@ class QualityMonitor(Stateful):
             if len(ahead) and ahead[0] == row:
                 self.restart()
                 ahead = ahead[1:]
-            n = min(self.hop_rows - self._filled, (ahead[0] if len(ahead) else len(samples_uv)) - row)
+            n = min(self.hop_rows - self._filled, (int(ahead[0]) if len(ahead) else len(samples_uv)) - row)
             self._buffer[self._filled : self._filled + n] = samples_uv[row : row + n]
             self._row_marks[self._filled : self._filled + n] = marks[row : row + n]
             self._filled += n
             row += n
             if self._filled == self.hop_rows:
                 self._filled = 0
-                found.append(self._verdict(first_index + row - 1, float(times_s[row - 1])))
+                found.append(self._verdict(int(first_index) + row - 1, float(times_s[row - 1])))
         return found
 
     def _verdict(self, index: int, time_s: float) -> Quality:
@@ -124,9 +125,12 @@ class QualityMonitor(Stateful):
     def _update(self, judged: Judgement) -> None:
         """Turn the newest judgement into states, with hysteresis."""
         known, level = self._state != _UNKNOWN, judged.level
-        moves = np.stack([known & (level > self._state), known & (level < self._state)])
+        worse = known & (level > self._state)
+        moves = np.stack([worse & (level == _BAD), worse, known & (level < self._state)])
         self._streak = np.where(moves, self._streak + 1, 0)
-        change = (self._streak[0] >= self.config.worse_after_hops) | (self._streak[1] >= self.config.better_after_hops)
+        config = self.config
+        after = np.array([config.bad_after_hops, config.doubtful_after_hops, config.better_after_hops])
+        change = (self._streak >= after[:, None]).any(axis=0)
         if self._seen >= self.config.look_back_hops:
             change |= ~known
         self._state = np.where(judged.at_once, _BAD, np.where(change, level, self._state))

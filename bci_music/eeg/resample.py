@@ -21,14 +21,17 @@ class Resampled:
     ----------
     samples : (n_channels, n) float64
     oldest, newest : (n,) int64
-        First and last source row that each output sample is made of.
+        First source row that each output sample is made of, and last row that had to come before its block was made.
+    row : (n,) int64
+        Last source row at or before the output sample's place.
     lead_s : (n,) float64
-        How far each output sample lies behind its newest source row's instant, in seconds (0 ... one sample).
+        How far that place lies behind the row, in seconds (0 ... one sample).
     """
 
     samples: NDArray[np.float64]
     oldest: NDArray[np.int64]
     newest: NDArray[np.int64]
+    row: NDArray[np.int64]
     lead_s: NDArray[np.float64]
 
 
@@ -77,7 +80,7 @@ class StreamResampler(Stateful):
     def process(self, samples: NDArray[np.float64]) -> Resampled:
         """Take (n_channels, n) samples and return all output blocks that they complete."""
         self._append(samples)
-        done, oldest, newest, lead = [], [], [], []
+        done, place, lead = [], [], []
         last_row = self._base + self._end - 1
         while True:
             positions = (np.arange(BLOCK) + self._block * BLOCK) * self.ratio
@@ -85,16 +88,15 @@ class StreamResampler(Stateful):
             if rows[-1] > last_row:
                 break
             done.append(self._make(positions[0], int(rows[-1])))
-            oldest.append(rows - self._taps + 1)
-            newest.append(rows)
+            place.append(rows)
             lead.append(np.maximum(positions - rows, 0.0) / self.sfreq_in)
             self._block += 1
         if not done:
             empty = np.zeros(0, np.int64)
-            return Resampled(np.zeros((self._n_channels, 0)), empty, empty, np.zeros(0))
-        return Resampled(
-            np.concatenate(done, axis=1), np.concatenate(oldest), np.concatenate(newest), np.concatenate(lead)
-        )
+            return Resampled(np.zeros((self._n_channels, 0)), empty, empty, empty, np.zeros(0))
+        row = np.concatenate(place)
+        newest = np.repeat(row[BLOCK - 1 :: BLOCK], BLOCK)
+        return Resampled(np.concatenate(done, axis=1), row - self._taps + 1, newest, row, np.concatenate(lead))
 
     def _append(self, samples: NDArray[np.float64]) -> None:
         n = samples.shape[1]

@@ -124,7 +124,8 @@ def judge(history: NDArray[np.float64], limits: Limits, exempt: NDArray[np.bool_
 def _railed(recent: dict[str, NDArray[np.float64]], limits: Limits) -> NDArray[np.float64]:
     """Share of time at the rails: repeated extremes of a signal that moves, or values near full scale."""
     moves = recent["span_uv"] > 20 * limits.flat_uv
-    share = np.where(moves, recent["edge"], 0.0)
+    at_ends = recent["edge"].sum(axis=0) > 0.7 * recent["stuck"].sum(axis=0)  # else it is held anywhere: a drop-out
+    share = np.where(moves & at_ends, recent["edge"], 0.0)
     if limits.full_scale_uv is not None:
         share = np.where(recent["peak_uv"] >= 0.9 * limits.full_scale_uv, np.maximum(share, recent["stuck"]), share)
     return share.mean(axis=0)
