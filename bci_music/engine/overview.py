@@ -21,6 +21,7 @@ LANES = ("heard", "decoded", "played")
 
 def draw_overview(engine: Engine, report: dict[str, Any], now: float, path: Path) -> None:
     """Draw the run's overview to `path` (PNG, 1600 x 900)."""
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -39,14 +40,22 @@ def draw_overview(engine: Engine, report: dict[str, Any], now: float, path: Path
         wspace=0.12,
     )
     figure.text(0.04, 0.945, "bci-music", color=TEXT, fontsize=20, weight="bold")
-    figure.text(0.135, 0.947, _subtitle(report), color=MUTED, fontsize=12)
+    figure.text(0.155, 0.947, _subtitle(report), color=MUTED, fontsize=12)
     if words := warning(engine):
         figure.text(0.04, 0.918, words, color=WARM, fontsize=11)
-    _signals(figure.add_subplot(grid[0, 0]), engine)
-    _attention(figure.add_subplot(grid[0, 1]), engine)
-    _evidence(figure.add_subplot(grid[0, 2]), report)
-    _timeline(figure.add_subplot(grid[1, :]), engine, now)
-    figure.savefig(path, facecolor=GROUND)
+    with rc_context({"font.family": _fonts()}):
+        _signals(figure.add_subplot(grid[0, 0]), engine)
+        _attention(figure.add_subplot(grid[0, 1]), engine)
+        _evidence(figure.add_subplot(grid[0, 2]), report)
+        _timeline(figure.add_subplot(grid[1, :]), engine, now)
+        figure.savefig(path, facecolor=GROUND)
+
+
+def _fonts() -> list[str]:
+    """Inter where it is installed; matplotlib would complain of a missing font."""
+    from matplotlib.font_manager import fontManager
+
+    return [name for name in ("Inter", "DejaVu Sans") if name in fontManager.get_font_names()]
 
 
 def _subtitle(report: dict[str, Any]) -> str:
@@ -88,7 +97,7 @@ def _signals(axes: Any, engine: Engine, seconds: float = 10.0) -> None:
             spread = 1.4826 * np.nanmedian(np.abs(x - np.nanmedian(x))) or 1.0
             axes.plot(
                 piece.times - piece.times[-1],
-                row - np.clip((x - np.nanmedian(x)) / (6 * spread), -1.5, 1.5),
+                row - np.clip((x - np.nanmedian(x)) / (1.5 * spread), -5, 5),
                 color=colour,
                 lw=0.4,
                 alpha=0.9,
@@ -101,7 +110,7 @@ def _signals(axes: Any, engine: Engine, seconds: float = 10.0) -> None:
 
 def _attention(axes: Any, engine: Engine) -> None:
     """Mean attention over the run on the scalp."""
-    _panel(axes, "What the model weighs (attention, not brain activity), mean of the run")
+    _panel(axes, "What the model weighs (attention, not brain activity)")
     axes.set_axis_off()
     chain = engine.decode.chain
     embeddings = engine.history.embeddings() if engine.history else []
@@ -191,8 +200,8 @@ def _timeline(axes: Any, engine: Engine, now: float) -> None:
 
 
 def _song_colours(spans: tuple[TimelineSpan, ...]) -> dict[str, Any]:
-    from matplotlib import colormaps
+    """One calm colour per song, the same in all lanes; neighbours in time are far apart in hue."""
+    from colorsys import hls_to_rgb
 
-    songs = sorted({s.kind for s in spans if s.kind})
-    palette = colormaps["twilight_shifted"]
-    return {song: palette(0.12 + 0.76 * i / max(1, len(songs) - 1)) for i, song in enumerate(songs)}
+    songs = list(dict.fromkeys(s.kind for s in spans if s.kind and s.kind != "waiting"))
+    return {song: hls_to_rgb((0.47 + 0.382 * i) % 1.0, 0.40, 0.38) for i, song in enumerate(songs)}

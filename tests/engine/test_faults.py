@@ -37,7 +37,7 @@ def assert_no_decoded_window_spans_a_jump(watch):
 
 
 def run_kills(kills, outlet, live_engine, until):
-    stream = outlet(rate=RATE, channels=125, labels=",".join(labels()))
+    stream = outlet(rate=RATE, channels=125, noise=15, labels=",".join(labels()))
     engine = live_engine(stream.name)
     watch = Watch(engine)
     engine.start()
@@ -88,7 +88,7 @@ def test_an_outlet_that_hangs_for_six_seconds(mode, outlet, live_engine, until):
 
 
 def run_hang(mode, seconds, outlet, live_engine, until):
-    stream = outlet(rate=RATE, channels=125, labels=",".join(labels()), mode=mode)
+    stream = outlet(rate=RATE, channels=125, noise=15, labels=",".join(labels()), mode=mode)
     engine = live_engine(stream.name)
     watch = Watch(engine)
     engine.start()

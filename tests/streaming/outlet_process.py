@@ -1,6 +1,6 @@
 """An LSL outlet in a process of its own, with a sample counter in every channel: to be stopped, killed, started anew.
 
-Row n has the value n in the first channel (n modulo 4096 in the others) and truly belongs to time t0 + n / rate.
+Row n has the value n in the first channel (n modulo 4096, or noise, in the others) and truly belongs to time t0 + n / rate.
 What happens after the process was stopped and goes on (SIGSTOP, SIGCONT) is the `--mode`:
 
 * skip: the samples of the pause are never sent, later ones carry true stamps;
@@ -30,6 +30,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--chunk", type=int, default=10)
     parser.add_argument("--mode", choices=["skip", "true", "catchup"], default="true")
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--noise", type=float, default=0.0, help="SD of noise in all channels but the first")
     parser.add_argument("--silent", action="store_true", help="never send a sample")
     return parser.parse_args()
 
@@ -56,7 +57,7 @@ def main() -> None:
     dtype = {"double64": "float64"}.get(args.format, args.format)
     start_s = pylsl.local_clock()
     print(f"{start_s:.9f}", flush=True)
-    sent = 0
+    sent, rng = 0, np.random.default_rng(0)
     while pylsl.local_clock() < start_s + args.seconds:
         time.sleep(0.004)
         now = pylsl.local_clock()
@@ -69,6 +70,8 @@ def main() -> None:
         while due - sent >= args.chunk:
             count = np.arange(sent, sent + args.chunk)
             rows = np.repeat((count % 4096)[:, None], args.channels, axis=1).astype(dtype)
+            if args.noise:
+                rows[:] = rng.normal(0.0, args.noise, rows.shape)
             rows[:, 0] = count
             sent += args.chunk
             behind = now - (start_s + sent / args.rate)

@@ -1,0 +1,116 @@
+"""What is recorded during a run: raw EEG with its holes, every embedding, every event, on one clock, and it replays."""
+
+import time
+
+import numpy as np
+import pytest
+import pyxdf
+
+from bci_music.data.formats import open_session
+from bci_music.eeg.montage import NMED_CHANNELS
+from bci_music.engine.offline import run_session
+from bci_music.engine.recording import Recording, require_consent
+from bci_music.messages import StreamState, UserError
+
+RATE = 250.0
+
+
+def test_without_consent_nothing_is_recorded(tmp_path):
+    with pytest.raises(UserError, match="consent"):
+        require_consent(tmp_path, "  ")
+    with pytest.raises(UserError, match="--record"):
+        require_consent(None, "form 7")
+    require_consent(None, None)
+
+
+def stream_named(streams, name):
+    found = [s for s in streams if s["info"]["name"][0] == name]
+    assert len(found) == 1, f"{name}: {[s['info']['name'][0] for s in streams]}"
+    return found[0]
+
+
+def test_a_run_with_a_kill_is_recorded_whole_and_replays(outlet, live_engine, until, tmp_path, config):
+    stream = outlet(rate=RATE, channels=125, noise=15, labels=",".join(NMED_CHANNELS))
+    engine = live_engine(stream.name)
+    recording = Recording(engine, tmp_path, "form 12")
+    engine.start()
+    until(lambda: engine.recording, 20, "the recording")
+    began = engine.now()
+    until(lambda: len(engine.history.embeddings()) >= 8, 30, "eight embeddings")
+    stream.kill()
+    time.sleep(1.0)
+    stream.start()
+    until(lambda: engine.state == StreamState.LIVE and engine.epoch == 1, what="the rejoin")
+    until(lambda: engine.history.embeddings()[-1].epoch == 1, 30, "decoding after the rejoin")
+    engine.note("the listener smiled")
+    embeddings = engine.history.embeddings()
+    engine.stop()
+    streams, _ = pyxdf.load_xdf(str(recording.path))
+
+    raw = stream_named(streams, stream.name)
+    assert raw["time_series"].shape[1] == 125
+    assert np.diff(raw["time_stamps"]).max() > 0.5  # the hole
+
+    recorded = stream_named(streams, f"{stream.name} embedding")
+    after = [e for e in embeddings if e.made_s > began]
+    assert len(after) >= 4
+    for embedding in after:
+        at = int(np.argmin(np.abs(recorded["time_stamps"] - embedding.end_s)))
+        assert abs(recorded["time_stamps"][at] - embedding.end_s) < 2e-3
+        assert np.array_equal(recorded["time_series"][at], embedding.vector)
+
+    events = [row[0] for row in stream_named(streams, f"{stream.name} events")["time_series"]]
+    assert events[-1] == "run ended"
+    assert "the listener smiled" in events
+    assert any("form 12" in e for e in events)
+    assert any('"lost"' in e for e in events)
+
+    again = run_session(open_session(recording.path), config)
+    assert again.status(again.now()).samples == len(raw["time_stamps"])
+    assert len(again.history.embeddings()) >= 3
+
+
+@pytest.mark.timeout(300)
+def test_a_recording_decoded_offline_agrees_with_its_own_embeddings(config, live_engine, until, tmp_path):
+    """After 30 s, on the windows of the live run's own hop grid."""
+    from bci_music.cli.sample import SampleStream, find_sample
+    from bci_music.engine.build import make_chain
+    from bci_music.messages import Window
+    from bci_music.models.decoder import Decoder
+    from bci_music.streaming.offline import offline_rows
+
+    with SampleStream(find_sample()) as sample:
+        engine = live_engine(sample.query(config.stream).name)
+        recording = Recording(engine, tmp_path, "form 13")
+        engine.start()
+        until(lambda: engine.recording, 30, "the recording")
+        began = engine.now()
+        until(lambda: engine.now() > began + 42, 60, "42 s of recording")
+        delay_s = engine.decode.chain.delay_s
+        engine.stop()
+    streams, _ = pyxdf.load_xdf(str(recording.path))
+    name = engine.info.name
+    recorded = stream_named(streams, f"{name} embedding")
+    provenance = stream_named(streams, f"{name} decoding")
+    session = open_session(recording.path)
+    fields = [c["label"][0] for c in provenance["info"]["desc"][0]["channels"][0]["channel"]]
+    last = provenance["time_series"][:, fields.index("last_sample")].astype(int)
+    end_s = recorded["time_stamps"]
+
+    # The live run counted its hops from its first sample: begin offline at a whole second of that count.
+    row = int(np.argmin(np.abs(session.times_s - (end_s[-1] + delay_s))))
+    skip = -(int(last[-1]) - row) % round(session.sfreq_hz)
+    decoder = Decoder.from_pack(config.pack)
+    chain = make_chain(decoder, engine.info)
+    offline = []
+    for piece in offline_rows(session, start_s=float(session.times_s[skip] - session.times_s[0]) - 1e-4):
+        for message in chain.process(piece.samples, piece.times, piece.marks, piece.first_index):
+            if isinstance(message, Window) and message.decodable:
+                offline.append(decoder.decode(message, 0.0))
+    agreed = []
+    for vector, end in zip(recorded["time_series"], end_s, strict=True):
+        near = min(offline, key=lambda e: abs(e.end_s - end))
+        if end > session.times_s[0] + 30 + 4 and abs(near.end_s - end) < 2e-3:
+            agreed.append(float(vector @ near.vector))
+    assert len(agreed) >= 8
+    assert min(agreed) >= 0.999
