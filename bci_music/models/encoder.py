@@ -68,25 +68,27 @@ class ChannelEncoder(nn.Module):
         if keep is None:  # rows with unequal numbers of channels
             assert used is not None
             return self._by_count(x, used, return_attention)
-        tokens = self._tokens(x, keep)
-        for block in self.blocks[:-1]:
-            tokens, _ = block(tokens)
-        tokens, weights = self.blocks[-1](tokens, cls_attention=return_attention)
-        tokens = self.norm(tokens)
-        n_kept = keep.shape[1]
-        times = tokens[:, 1:].unflatten(1, (n_kept, -1)).mean(1)
-        attention = None if weights is None else self._per_channel(weights, keep)
-        return Encoded(tokens[:, 0], times, attention)
+        encoded, weights = self.attend(self.tokens(x, keep), return_attention)
+        return encoded if weights is None else encoded._replace(attention=self._per_channel(weights, keep))
 
-    def _tokens(self, x: Tensor, keep: Tensor) -> Tensor:
-        """Cut, embed and place the kept channels: (B, 1 + K * slots, D), channel-major, CLS in front."""
+    def tokens(self, x: Tensor, keep: Tensor) -> Tensor:
+        """Cut, embed and place the kept channels: (B, K, slots, D)."""
         size = self.config.patch
         n_slots = x.shape[2] // size
         kept = torch.take_along_dim(x, keep[:, :, None], dim=1)[:, :, : n_slots * size]
         tokens = self.patch(kept.unflatten(2, (n_slots, size)))
-        tokens = tokens * self.gain[keep][:, :, None] + self.position[:, :n_slots][keep]
-        cls = self.cls.expand(len(x), 1, -1)
-        return torch.cat([cls, tokens.flatten(1, 2)], dim=1)
+        return tokens * self.gain[keep][:, :, None] + self.position[:, :n_slots][keep]
+
+    def attend(self, tokens: Tensor, return_attention: bool = False) -> tuple[Encoded, Tensor | None]:
+        """Run the blocks over tokens (B, K, slots, D); also the CLS query's weights (B, heads, 1 + K * slots)."""
+        n_kept = tokens.shape[1]
+        cls = self.cls.expand(len(tokens), 1, -1)
+        tokens = torch.cat([cls, tokens.flatten(1, 2)], dim=1)  # channel-major, CLS in front
+        for block in self.blocks[:-1]:
+            tokens, _ = block(tokens)
+        tokens, weights = self.blocks[-1](tokens, cls_attention=return_attention)
+        tokens = self.norm(tokens)
+        return Encoded(tokens[:, 0], tokens[:, 1:].unflatten(1, (n_kept, -1)).mean(1), None), weights
 
     def _indices(self, x: Tensor, used: Tensor | None) -> Tensor | None:
         n_channels = self.config.n_channels

@@ -86,10 +86,13 @@ class Corpus:
 
     def draw(self, rng: np.random.Generator, size: int, jitter_s: float = 0.0) -> Batch:
         """Draw windows at random; `jitter_s` shifts the EEG against the music a little."""
+        places = self.places(rng, size)
+        return self.gather(places, np.rint(rng.uniform(-jitter_s, jitter_s, size) * self.sfreq_hz).astype(int))
+
+    def places(self, rng: np.random.Generator, size: int) -> list[tuple[int, float]]:
+        """Draw (take, song second of the window's start)."""
         which = rng.choice(len(self.takes), size, p=self._share)
-        places = [(int(i), float(rng.choice(self._places[i]))) for i in which]
-        shift = np.rint(rng.uniform(-jitter_s, jitter_s, size) * self.sfreq_hz).astype(int)
-        return self.gather(places, shift)
+        return [(int(i), float(rng.choice(self._places[i]))) for i in which]
 
     def windows(self, hop_s: float) -> Iterator[tuple[int, float]]:
         """All windows as (take, song second of the start), `hop_s` apart within each take."""
@@ -104,14 +107,21 @@ class Corpus:
         """Cut the windows at these places."""
         x = np.empty((len(places), self.takes[0].eeg.shape[0], self.n_times), np.float32)
         for row, (i, start) in enumerate(places):
-            take = self.takes[i]
-            first = round((start - take.song_start_s) * self.sfreq_hz) + (0 if shift is None else int(shift[row]))
-            first = min(max(first, 0), take.eeg.shape[1] - self.n_times)
-            x[row] = take.eeg[:, first : first + self.n_times]
+            first = self.first_sample(i, start, 0 if shift is None else int(shift[row]))
+            x[row] = self.takes[i].eeg[:, first : first + self.n_times]
+        return self.heard(places, x, np.stack([self.takes[i].used for i, _ in places]))
+
+    def first_sample(self, take: int, start: float, shift: int = 0) -> int:
+        """Where in a take the window that starts at song second `start` begins."""
+        first = round((start - self.takes[take].song_start_s) * self.sfreq_hz) + shift
+        return min(max(first, 0), self.takes[take].eeg.shape[1] - self.n_times)
+
+    def heard(self, places: list[tuple[int, float]], x: NDArray[np.float32], used: NDArray[np.bool_]) -> Batch:
+        """Join inputs made for these places with what was heard there."""
         music = [(self.music[self.takes[i].song], start) for i, start in places]
         return Batch(
             x=x,
-            used=np.stack([self.takes[i].used for i, _ in places]),
+            used=used,
             target=np.stack([m.targets[round(start / m.grid_s)] for m, start in music]),
             bands=np.stack([self._bands(m, start) for m, start in music]),
             song=np.array([self.songs.index(self.takes[i].song) for i, _ in places]),

@@ -32,11 +32,10 @@ class FrontendConfig(Config):
 def read_linearly(encoder: ChannelEncoder, x: Tensor, used: Tensor) -> Tensor:
     """Mean over the used channels of the embedded, weighted patches: (B, slots, dim)."""
     size = encoder.config.patch
-    patches = x.unflatten(2, (-1, size)) * used[:, :, None, None]
-    share = used / used.sum(1, keepdim=True)
-    # pattern first, time course second: the order that needs no (B, C, slots, dim) array
-    spread = torch.einsum("bcst,cd,bc->bsdt", patches, encoder.gain, share)
-    return (spread * encoder.patch.weight).sum(3)
+    weighted = x * (used / used.sum(1, keepdim=True))[:, :, None]
+    # head pattern first, time course second: never a (B, C, slots, dim) array
+    courses = (weighted.transpose(1, 2) @ encoder.gain).unflatten(1, (-1, size))
+    return (courses * encoder.patch.weight.T).sum(2)
 
 
 def warm_up_frontend(

@@ -1,0 +1,81 @@
+"""Put a demo pack together: networks, library, manifest."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bci_music.eeg.chain import SignalConfig
+from bci_music.messages import EMBEDDING_DIM
+from bci_music.models.adapter import RidgeAdapter
+from bci_music.models.decoder import ADAPTER_FILE, ENCODER_FILE
+from bci_music.models.network import Network
+from bci_music.models.pack import Calibration, DecoderConfig, Metric, Pack, PackManifest, Provenance, Spaces
+
+MONTAGE = "nmed"
+VERSION = "0.1.0"
+LICENCE = "MIT (weights, music and simulated EEG are made by this program)"
+
+
+def write_demo_pack(
+    directory: str | Path, network: Network, adapter: RidgeAdapter, *, decoder: DecoderConfig, signal: SignalConfig,
+    provenance: Provenance, embedder_sha: str, metrics: tuple[Metric, ...] = (),
+    calibration: Calibration | None = None, name: str = "demo",
+) -> Pack:
+    """Write weights and manifest beside what already lies in `directory` (library, embedder), and open the result."""
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    network.save(directory / ENCODER_FILE)
+    adapter.save(directory / ADAPTER_FILE)
+    manifest = PackManifest(
+        name=name, version=VERSION, licence=LICENCE, provenance=provenance, montage=MONTAGE,
+        reference=signal.preprocess.reference, signal=signal, decoder=decoder, metrics=metrics,
+        calibration=calibration or Calibration(), spaces=Spaces(targets=embedder_sha, generator=embedder_sha),
+    )
+    return Pack.write(directory, manifest)
+
+
+def write_untrained(directory: str | Path, *, seed: int = 0, decoder: DecoderConfig | None = None) -> Pack:
+    """Write a valid pack whose weights are random: for wiring and tests, never for a claim.
+
+    Music that should come with it (`library/`, `embedder/`) must lie in `directory` before.
+    """
+    import torch
+
+    from bci_music.eeg.montage import Montage
+
+    decoder = decoder or DecoderConfig()
+    positions = Montage.load(MONTAGE).positions_m
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = Network(decoder, positions if len(positions) == decoder.encoder.n_channels else None)
+    rng = np.random.default_rng(seed)
+    weights = rng.standard_normal((decoder.head.shared, EMBEDDING_DIM)).astype(np.float32)
+    adapter = RidgeAdapter(weights / np.float32(EMBEDDING_DIM**0.5), np.zeros(EMBEDDING_DIM, np.float32))
+    provenance = Provenance(
+        kind="simulated", data="none: the weights are random and untrained", seeds={"weights": seed}, git_sha=git_sha()
+    )
+    return write_demo_pack(
+        directory, network, adapter, decoder=decoder, signal=SignalConfig(), provenance=provenance, embedder_sha="",
+        name="untrained",
+    )
+
+
+def git_sha() -> str:
+    """Commit of the program's source, with "+changes" where the tree differs; empty outside a repository."""
+    here = Path(__file__).resolve().parent
+
+    def git(*words: str) -> Any:
+        return subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=False)
+
+    try:
+        head = git("rev-parse", "HEAD")
+    except OSError:
+        return ""
+    if head.returncode:
+        return ""
+    changed = git("status", "--porcelain", "--untracked-files=no").stdout.strip()
+    return head.stdout.strip()[:12] + ("+changes" if changed else "")
