@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bci_music.cli import bench, data, doctor, live, simulate
 from bci_music.messages import UserError
 
 HELP = (
@@ -41,31 +42,18 @@ def root(
     """Root of all verbs; see `HELP`."""
 
 
-def _verb(module: str, function: str, panel: str) -> None:
-    if group := _group(module):
-        app.command(function, rich_help_panel=panel)(getattr(group, function))
-
-
-def _verbs(module: str, name: str, panel: str) -> None:
-    if group := _group(module):
-        app.add_typer(group.app, name=name, rich_help_panel=panel)
-
-
-def _group(module: str):
-    name = f"bci_music.cli.{module}"
-    return importlib.import_module(name) if importlib.util.find_spec(name) else None
-
-
-_verb("live", "demo", HEAR)
-_verb("live", "live", HEAR)
-_verb("live", "replay", HEAR)
-_verb("live", "monitor", LOOK)
-_verb("doctor", "doctor", LOOK)
-_verbs("data", "data", LOOK)
-_verb("data", "stream", MAKE)
-_verbs("simulate", "simulate", MAKE)
-_verbs("models", "pack", MAKE)
-_verbs("bench", "bench", LOOK)
+app.command("demo", rich_help_panel=HEAR)(live.demo)
+app.command("live", rich_help_panel=HEAR)(live.live)
+app.command("replay", rich_help_panel=HEAR)(live.replay)
+app.command("monitor", rich_help_panel=LOOK)(live.monitor)
+app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)
+app.add_typer(data.app, name="data", rich_help_panel=LOOK)
+app.add_typer(bench.app, name="bench", rich_help_panel=LOOK)
+app.command("stream", rich_help_panel=MAKE)(data.stream)
+app.add_typer(simulate.app, name="simulate", rich_help_panel=MAKE)
+if importlib.util.find_spec("bci_music.cli.models"):
+    models = importlib.import_module("bci_music.cli.models")
+    app.add_typer(models.app, name="pack", rich_help_panel=MAKE)
 
 
 def main() -> None:
