@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from bci_music.cli import bench, data, doctor, live, simulate
-from bci_music.messages import UserError
 
 HELP = (
     "Live EEG becomes music: a decoder listens to the brain of somebody who listens, and steers the sound.\n\n"
@@ -60,11 +59,15 @@ def main() -> None:
     """Entry point of the console script: 0 done, 1 a check failed, 2 a wrong input, 130 interrupted."""
     try:
         app()
-    except UserError as error:
-        print(f"bci-music: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except Exception as error:
+        from bci_music.messages import UserError  # not needed for --help, which has to be quick
+
+        if not isinstance(error, UserError):
+            raise
+        print(f"bci-music: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 if __name__ == "__main__":
