@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-CARRIED = {"configs": "*.yaml", "recordings": "*.xdf"}
+CARRIED = {"configs": "*.yaml", "recordings": "sample.*"}
 
 
 class BuildWithFolders(build_py):

@@ -31,10 +31,9 @@ def test_packages_re_export_nothing():
     assert full == []
 
 
-def test_tests_have_no_packages_and_unique_names():
-    names = [f.name for f in (REPO / "tests").rglob("*.py") if f.name != "conftest.py"]
-    assert "__init__.py" not in names
-    assert len(names) == len(set(names)), sorted(n for n in names if names.count(n) > 1)
+def test_tests_are_no_packages():
+    """Pytest's importlib mode names them by their path, so that rooms may have files of one name."""
+    assert list((REPO / "tests").rglob("__init__.py")) == []
 
 
 def test_torch_free_rooms_load_without_torch():

@@ -55,7 +55,7 @@ def test_wheel_holds_every_module_and_data_file(wheel):
     modules = {str(p.relative_to(REPO)) for top in ("bci_music", "gui") for p in (REPO / top).rglob("*.py")}
     data = {str(p.relative_to(REPO)) for p in (REPO / "bci_music" / "packs").rglob("*") if p.is_file()}
     data = {name for name in data if "__pycache__" not in name}
-    carried = [*REPO.glob("configs/*.yaml"), *REPO.glob("recordings/*.xdf")]
+    carried = [*REPO.glob("configs/*.yaml"), *REPO.glob("recordings/sample.*")]
     carried = {f"bci_music/{p.relative_to(REPO)}" for p in carried}
     assert modules | data | carried <= names
     assert not {n for n in names if n.startswith(("tests", "configs", "recordings", "tools"))}
