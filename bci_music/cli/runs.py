@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bci_music.streaming.lsl import LslSource, StreamQuery
 
 console = Console(stderr=True)
+WARM_UP_S = 30.0  # of a session before --start: filters and running statistics settle
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ def run_replay(options: Options, file: Path, speed: float, loop: bool, start_s: 
         session = open_session(file)
         for note in session.notes:
             console.print(f"[yellow]{note}[/yellow]")
-        source = SessionSource(session, speed=speed, loop=loop, start_s=start_s, clock=lsl_clock)
+        source = SessionSource(
+            session, speed=speed, loop=loop, start_s=start_s, clock=lsl_clock, warm_up_s=WARM_UP_S
+        )
         _run(config, options, stack, source, lambda info, on_mark: FileMarkers(source, on_mark), lambda: False)
 
 

@@ -44,6 +44,7 @@ def build_engine(
     from bci_music.models.decoder import Decoder
     from bci_music.models.pack import Pack
     from bci_music.streaming.acquire import Acquirer
+    from bci_music.streaming.replay import SessionSource
 
     pack = Pack.open(config.pack)
     decoder = Decoder.from_pack(pack, device=device)
@@ -68,6 +69,8 @@ def build_engine(
         on_quality=lambda q: wired[0].note_quality(q),
     )
     stages.append(decode)
+    if isinstance(source, SessionSource):
+        decode.not_before = lambda: source.begins_s
     sound = SoundStage(
         _generator(config, library),
         library,

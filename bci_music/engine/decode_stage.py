@@ -116,6 +116,7 @@ class DecodeStage:
         self._cursor: Cursor | None = None
         self._ring: RingBuffer | None = None
         self.chain: Chain | None = None
+        self.not_before: Callable[[], float] = lambda: float("-inf")  # windows that end earlier only warm up
         self.counters = DecodeCounters()
         self.embedding: Latest[Embedding] = Latest()
         self.quality: Latest[Quality] = Latest()
@@ -184,6 +185,8 @@ class DecodeStage:
 
     def _decode_due(self, due: list[Window], now: float) -> None:
         """Decode the newest window that can be; count the rest."""
+        begin_s = self.not_before()
+        due = [w for w in due if w.end_s >= begin_s]
         usable = [w for w in due if w.decodable and int(w.used.sum()) >= MIN_CHANNELS]
         self.counters.masked += sum(not w.decodable or int(w.used.sum()) < MIN_CHANNELS for w in due if w.settled)
         if self._decoder is None or not usable:

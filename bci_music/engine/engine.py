@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from bci_music.streaming.acquire import Acquirer
     from bci_music.streaming.ring import Cursor, RingBuffer
 
+MARKERS_FIRST_S = 1.0  # the marker stream is joined before anything slow (a recorder) is started
+
+
 class Sink(Protocol):
     """Where derived messages also go: LSL outlets, a recording."""
 
@@ -271,18 +274,21 @@ class _Watch:
     def __init__(self, engine: Engine):
         self._engine = engine
         self._markers: Stage | None = None
+        self._found_s: float | None = None
 
     def step(self, now: float) -> None:
         engine = self._engine
         info = engine.info
         if info is None:
             return
-        while engine.on_stream:
-            engine.on_stream.pop(0)(info)
         engine.note_first_sample()
         if self._markers is None and engine._make_markers is not None:
             self._markers = engine._make_markers(info, engine.note_mark)
         if self._markers is not None:
             self._markers.step(now)
+        self._found_s = self._found_s if self._found_s is not None else now
+        if now - self._found_s > MARKERS_FIRST_S:
+            while engine.on_stream:
+                engine.on_stream.pop(0)(info)
         if engine.history is not None:
             engine.identification = engine.history.identification()

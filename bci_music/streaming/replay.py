@@ -48,14 +48,16 @@ class SessionSource:
     loop : bool
         Start over at the end; the seam shows as a gap of 0.3 s, which the stamp grid marks as BREAK.
     start_s : float
-        Seconds into the session to begin at (the caller begins earlier to warm filters up).
+        Seconds into the session to begin at.
+    warm_up_s : float
+        That much before `start_s` is delivered at once, stamped with the past, so that filters have settled.
     """
 
     live = False
 
     def __init__(
         self, session: Session, speed: float = 1.0, loop: bool = False, start_s: float = 0.0,
-        clock: Clock | Callable[[], float] = lsl_time,
+        clock: Clock | Callable[[], float] = lsl_time, warm_up_s: float = 0.0,
     ):
         if not speed >= 0.5:
             raise UserError(f"A replay speed of {speed:g} is too slow: give 0.5 or more (inf: as fast as it goes).")
@@ -65,9 +67,10 @@ class SessionSource:
         self.loops = 0
         self._now = clock.now if isinstance(clock, Clock) else clock
         self._first = check_start(session, start_s)
+        warm = check_start(session, max(0.0, start_s - warm_up_s))
         self._times = on_lattice(session.times_s)
         self._pace = np.maximum.accumulate(self._times)  # stamps may jump back, the clock does not
-        self._row = self._first
+        self._row = warm
         self._offset_s: float | None = None
         self._opened_s = 0.0
         self._played_s = 0.0  # recording time of the passes before this one
@@ -100,6 +103,11 @@ class SessionSource:
 
     def close(self) -> None:
         """Let go of nothing: the session belongs to the caller."""
+
+    @property
+    def begins_s(self) -> float:
+        """Clock time of `start_s`; rows before it only warm up."""
+        return self._opened_s
 
     @property
     def position_s(self) -> float:

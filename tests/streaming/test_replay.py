@@ -187,3 +187,15 @@ def test_wrong_wishes_are_told():
         SessionSource(make(100), speed=0.1)
     with pytest.raises(UserError, match=r"lasts 0\.4 s: a start at 5 s is outside"):
         SessionSource(make(100), start_s=5.0)
+
+
+def test_warm_up_rows_come_at_once_and_are_stamped_with_the_past():
+    session = make(n=2000)
+    clock = ManualClock(100.0)
+    source = SessionSource(session, start_s=5.0, warm_up_s=4.0, clock=clock)
+    source.open(0.0)
+    rows = [chunk for _ in range(200) if (chunk := source.pull()) is not None]
+    times = np.concatenate([c.times_s for c in rows])
+    assert source.begins_s == pytest.approx(100.0, abs=1e-5)
+    assert times[0] == pytest.approx(96.0, abs=0.01)
+    assert times[-1] == pytest.approx(100.0, abs=0.02)
