@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from bci_music.messages import UserError
 from bci_music.models.embedder import StatisticsEmbedder, to_mono_16k
 from bci_music.models.music_features import group_sizes, window_features

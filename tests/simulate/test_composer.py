@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from bci_music.messages import UserError
 from bci_music.simulate.composer import HELD_OUT_SECONDS, TRAIN_SECONDS, compose, song_spec
 from bci_music.simulate.instruments import INSTRUMENTS

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
+
 from bci_music.models.embedder import StatisticsEmbedder
 from bci_music.simulate import library
 from bci_music.simulate.composer import SONG_SECONDS, SONGS, TRAIN_SECONDS, Song, song_spec

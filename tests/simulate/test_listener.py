@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
+
 from bci_music.simulate.background import Background, BackgroundConfig, shaped_noise
 from bci_music.simulate.hearing import heard_features
 from bci_music.simulate.listener import ListenerConfig, SimulatedListener, band_power, measured_snr_db
-from scipy.signal import lfilter
 
 RATE = 16_000
 
@@ -32,7 +33,8 @@ def hearing():
 def test_measured_ratio_equals_the_knob(snr_db):
     heard = SimulatedListener(3, snr_db).listen(music(30), RATE, seed=8)
     good = np.setdiff1d(np.arange(125), list(heard.bad))
-    assert measured_snr_db(heard.response_uv[:, good], heard.background_uv[:, good], 125) == pytest.approx(snr_db, abs=0.1)
+    measured = measured_snr_db(heard.response_uv[:, good], heard.background_uv[:, good], 125)
+    assert measured == pytest.approx(snr_db, abs=0.1)
 
 
 def test_amplitudes_are_those_of_eeg(hearing):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from bci_music.data.formats import open_session
 from bci_music.data.session import Event, Session, song_marker
 from bci_music.eeg.montage import NMED_CHANNELS

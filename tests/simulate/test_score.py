@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from bci_music.simulate.composer import SONGS
 from bci_music.simulate.harmony import nearest, parse_chord, pitch_class, scale_notes, voicing
 from bci_music.simulate.score import lay_out, write_score

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from bci_music.messages import UserError
 from bci_music.simulate import session as sessions
 from bci_music.simulate.composer import HELD_OUT_SECONDS, SONG_SECONDS, SONGS

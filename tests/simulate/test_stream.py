@@ -6,6 +6,7 @@ import uuid
 import numpy as np
 import pylsl
 import pytest
+
 from bci_music.data.session import parse_song_marker
 from bci_music.messages import UserError
 from bci_music.simulate import stream as streams
@@ -41,7 +42,9 @@ def test_blocks_join_without_a_seam():
 
 def test_blocks_are_reproducible_and_marked():
     first, again = take(3), take(3)
-    assert all(np.array_equal(a.samples_uv, b.samples_uv) and a.marker == b.marker for a, b in zip(first, again, strict=True))
+    for one, other in zip(first, again, strict=True):
+        assert np.array_equal(one.samples_uv, other.samples_uv)
+        assert one.marker == other.marker
     songs = [parse_song_marker(b.marker) for b in take(14, song_s=2.5)]
     assert len({song for song, _, _ in songs}) == 14
     assert all(HELD_OUT_SECONDS[0] <= start < HELD_OUT_SECONDS[1] for _, _, start in songs)
@@ -56,7 +59,7 @@ def test_outlet_counts_every_sample():
     try:
         infos = {i.name(): i for i in pylsl.resolve_bypred(f"starts-with(name,'{name}')", 2, 5.0)}
         assert set(infos) == {name, f"{name} music"}
-        eeg, music = pylsl.StreamInlet(infos[name], recover=False), pylsl.StreamInlet(infos[f"{name} music"], recover=False)
+        eeg, music = (pylsl.StreamInlet(infos[n], recover=False) for n in (name, f"{name} music"))
         eeg.open_stream(5.0)
         music.open_stream(5.0)
         described = eeg.info(5.0)
