@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 LINE_HZ = (50.0, 60.0)
 _NEIGHBOUR_HZ = 7.0  # where the line's background is measured, on either side
+MIN_OTHERS = 6  # fewer channels than this are no crowd to compare one with
 _STUCK_S = 0.05  # equal samples in a row for so long count as stuck
 
 
@@ -20,7 +21,7 @@ class Features:
     ----------
     nan : share of samples that are no number
     span_uv : largest minus smallest value
-    spread_uv : robust standard deviation after removing a linear trend
+    spread_uv : robust standard deviation against the median of all channels, without its linear trend
     stuck : share of samples in runs of equal values
     edge : share of samples that sit exactly on the largest or smallest value, if that is not zero
     peak_uv : largest absolute value
@@ -87,6 +88,8 @@ class FeatureMeter:
 
     def _spread(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         thin = x[:, :: self._step]
+        if len(thin) >= MIN_OTHERS:  # what the recording reference does is in all channels and says nothing of one
+            thin = thin - np.median(thin, axis=0).astype(np.float32)
         thin = thin - thin.mean(axis=1, keepdims=True)
         thin = thin - (thin * self._trend).sum(axis=1, keepdims=True) * self._trend
         low, high = self._quartiles

@@ -36,7 +36,7 @@ class MontageFile(Config):
     positions_mm: dict[str, tuple[float, float, float]] = Field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Montage:
     """Electrode names in order, each with its place on a sphere of 95 mm.
 
@@ -133,7 +133,7 @@ class Montage:
         return tuple(found)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ChannelMap:
     """Which channel of a stream stands for which electrode of a montage.
 

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bci_music.config import Config
-from bci_music.eeg.channel_features import NAMES
+from bci_music.eeg.channel_features import MIN_OTHERS, NAMES
 
 GOOD, DOUBTFUL, BAD = range(3)
-_MIN_LIVE = 6  # below so many live channels there is no "others" to compare with
 _LOG_SPREAD_FLOOR = 0.25  # of log amplitude across channels: a neighbourly crowd is not judged by hairs
 
 
@@ -20,10 +19,10 @@ class Limits(Config):
     """Where doubt begins and where trust ends: pairs are (doubtful, bad)."""
 
     flat_uv: float = Field(0.1, gt=0)  # smaller range than this over a second: a flat line
-    weak_uv: float = Field(0.5, ge=0)  # robust standard deviation below which a signal is too weak to be EEG
+    weak_uv: float = Field(3.0, ge=0)  # smaller range than this over half a second: too weak to be EEG
     strong_uv: tuple[float, float] = (100.0, 150.0)
     strong_z: tuple[float, float] = (3.5, 5.0)  # robust z of log amplitude across channels ...
-    strong_times: tuple[float, float] = (2.5, 4.0)  # ... and so many times the median
+    strong_times: tuple[float, float] = (3.0, 5.0)  # ... and so many times the median
     sway_uv: tuple[float, float] = (400.0, 600.0)  # range of half-second means, without the extremes
     mains_db: tuple[float, float] = (9.0, 12.0)  # line amplitude above the channels' median ...
     mains_uv: tuple[float, float] = (3.0, 5.0)  # ... and at least so many µV RMS
@@ -69,7 +68,7 @@ _WORDS = {
     "mains_everywhere": lambda m: f"mains of {m['mains_uv']:.0f} µV: check ground and reference",
     "strong": lambda m: f"amplitude {m['spread_uv']:.0f} µV, {m['times_median']:.1f} × median: settle electrode, relax",
     "sway": lambda m: f"drifts or jumps by {m['sway_uv']:.0f} µV: settle the electrode, hold the head still",
-    "weak": lambda m: f"amplitude only {m['spread_uv']:.2g} µV: check the contact, or the stream's unit",
+    "weak": lambda m: f"range of only {m['span_uv']:.2g} µV: check the contact, or the stream's unit",
 }
 
 
@@ -89,8 +88,11 @@ def judge(history: NDArray[np.float64], limits: Limits, exempt: NDArray[np.bool_
     recent = {name: values[known] for name, values in f.items()}
     flat = (recent["span_uv"][-2:] < limits.flat_uv).all(axis=0)
     live = ~flat & ~exempt & (recent["nan"][-1] == 0)
-    metrics = {name: np.median(recent[name], axis=0) for name in ("spread_uv", "line_uv", "line_ratio_db")}
-    levels = np.sort(recent["level_uv"], axis=0)
+    metrics = {name: np.median(recent[name], axis=0) for name in ("span_uv", "spread_uv", "line_uv", "line_ratio_db")}
+    levels = recent["level_uv"] - recent["level_uv"][0]
+    if live.sum() >= MIN_OTHERS:
+        levels = levels - np.median(levels[:, live], axis=1, keepdims=True)
+    levels = np.sort(levels, axis=0)
     metrics["sway_uv"] = np.ptp(levels[1:-1] if len(levels) > 2 else levels, axis=0)  # one blink moves one of them
     metrics["nan"] = recent["nan"][-1]
     metrics["stuck"] = recent["stuck"].mean(axis=0)
@@ -114,7 +116,7 @@ def judge(history: NDArray[np.float64], limits: Limits, exempt: NDArray[np.bool_
         (np.where(metrics["mains_uv"] >= limits.mains_everywhere_uv, DOUBTFUL, GOOD), "mains_everywhere"),
         (np.maximum(_step(spread, limits.strong_uv), by_others), "strong"),
         (_step(metrics["sway_uv"], limits.sway_uv), "sway"),
-        (np.where((spread < limits.weak_uv) & ~flat, BAD, GOOD), "weak"),
+        (np.where((metrics["span_uv"] < limits.weak_uv) & ~flat, BAD, GOOD), "weak"),
     )
     causes = tuple((np.where(exempt, GOOD, level), kind) for level, kind in found)
     level = np.max([level for level, _ in causes], axis=0)
@@ -138,7 +140,7 @@ def _mains(metrics: dict[str, NDArray[np.float64]], limits: Limits) -> NDArray[n
 
 def _against_others(values: NDArray[np.float64], live: NDArray[np.bool_]) -> tuple[NDArray, NDArray]:
     """Each value as a multiple of the live channels' median, and its robust z in the logarithm."""
-    if live.sum() < _MIN_LIVE or not np.isfinite(values).all():
+    if live.sum() < MIN_OTHERS or not np.isfinite(values).all():
         return np.ones(len(values)), np.zeros(len(values))
     logs = np.log(np.maximum(values, 1e-6))
     median = np.median(logs[live])

@@ -50,7 +50,7 @@ def plant(kind: str, x: np.ndarray, sfreq_hz: float, rng: np.random.Generator) -
 
 WORDS = {
     "nan": "no numbers", "flat": "flat line", "zero": "flat line", "railed": "limit", "mains50": "mains",
-    "mains60": "mains", "noise": "amplitude", "loud": "amplitude", "weak": "amplitude only", "dropout": "drops out",
+    "mains60": "mains", "noise": "amplitude", "loud": "amplitude", "weak": "range of only", "dropout": "drops out",
     "held": "drops out",
 }
 
@@ -105,6 +105,13 @@ def test_the_reference_may_be_zero_but_not_die():
     monitor = QualityMonitor(QualityConfig(), [f"C{i}" for i in range(24)], RATE, reference=7)
     last = monitor.process(samples, np.arange(len(samples)) / RATE, np.zeros(len(samples), np.uint8), 0)[-1]
     assert last.channels[7].state == ChannelState.BAD
+
+
+def test_a_reference_that_moves_speaks_against_no_channel():
+    samples = simulated(10)
+    t = np.arange(len(samples)) / RATE
+    samples += (1500 * np.sin(2 * np.pi * 0.3 * t) + 300 * np.sin(2 * np.pi * 3 * t))[:, None].astype(np.float32)
+    assert {c.state for c in watch(samples)[-1].channels} == {ChannelState.GOOD}
 
 
 def test_known_full_scale_tells_saturation_from_a_flat_line():
