@@ -47,6 +47,7 @@ class MainWindow(QWidget):
         self._bridge = bridge
         self._frame = 0
         self._silent_frames = 0
+        self._watching = False  # neither decoder nor sound
         self._stream: tuple | None = None
         self._montage: Montage | None = None
         self._placement = Placement((), (), ())
@@ -168,7 +169,9 @@ class MainWindow(QWidget):
             self.traces.set_states(self._stream_states(snapshot.quality, snapshot.stream.info.labels))
         came = self.warning.show_sentence(snapshot.warning)
         failed = self.failure.show_sentence(failure_sentence(snapshot.failures, snapshot.now_s))
-        if came or failed:
+        watching = not snapshot.pack_name and not snapshot.sound.generator
+        if came or failed or watching != self._watching:
+            self._watching = watching
             self._lay_out()
 
     def _stream_states(self, quality: Quality, labels: tuple[str, ...]) -> tuple[ChannelState, ...]:
@@ -191,7 +194,10 @@ class MainWindow(QWidget):
         parts = dict(self._parts)
         parts.update({f"strip{i}": notice for i, notice in enumerate(strips)})
         scale = scale_for(self.width(), self.height())
-        for name, box in arrange(self.width(), self.height(), len(strips)).items():
+        boxes = arrange(self.width(), self.height(), len(strips), self._watching)
+        for name, part in parts.items():
+            part.setVisible(name in boxes)
+        for name, box in boxes.items():
             if parts[name].scale != scale:
                 parts[name].set_scale(scale)
             parts[name].setGeometry(box.x, box.y, box.w, box.h)

@@ -45,19 +45,23 @@ class QualityMap(Panel):
         return [Run(f"{self.title}  ·  {in_use(self._quality)}", theme.MUTED, TITLE_PX)]
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:
-        """Paint head and words."""
-        self._draw_head(painter, h)
-        beside = INSET + HEAD_ROOM
-        self._draw_words(painter, beside, w - beside - INSET, h)
+        """Paint head and words: side by side, in a tall panel one above the other."""
+        if h > w:
+            radius = (w - 4 * INSET) / 2
+            self._draw_head(painter, w / 2, 48 + radius, radius)
+            self._draw_words(painter, INSET, 2 * radius + 96, w - 2 * INSET, h)
+        else:
+            radius = min((h - 56) / 2, HEAD_ROOM / 2 - 8)
+            self._draw_head(painter, INSET + radius, 42 + radius, radius)
+            self._draw_words(painter, INSET + HEAD_ROOM, 58, w - HEAD_ROOM - 2 * INSET, h)
 
-    def _draw_head(self, painter: QPainter, h: float) -> None:
+    def _draw_head(self, painter: QPainter, x: float, y: float, radius: float) -> None:
         positions = self._positions if self._positions is not None else np.zeros((0, 2))
         reach = max(1.13, float(np.abs(positions).max(initial=0.0)) + 0.04)
-        half = min((h - 56) / 2, HEAD_ROOM / 2 - 8)
-        scalp = Scalp(INSET + half, 42 + half, half / reach)
+        scalp = Scalp(x, y, radius / reach)
         scalp.draw(painter, theme.MUTED, 1.2)
         channels = self._quality.channels if self._quality is not None else ()
-        size = float(np.clip(36.0 / np.sqrt(len(positions) + 1), 2.6, 5.0))
+        size = radius / 84 * float(np.clip(36.0 / np.sqrt(len(positions) + 1), 2.6, 5.0))
         trouble = []
         for i, (right, front) in enumerate(positions):
             state = channels[i].state if i < len(channels) else ChannelState.UNKNOWN
@@ -69,16 +73,15 @@ class QualityMap(Panel):
         for state, place in trouble:  # above the others
             draw_channel(painter, state, place.x(), place.y(), 1.25 * size)
 
-    def _draw_words(self, painter: QPainter, x: float, room: float, h: float) -> None:
+    def _draw_words(self, painter: QPainter, x: float, y: float, room: float, h: float) -> None:
         if self._quality is None:
             for row, line in enumerate(wrapped("judged on the first seconds of data", 15, room)):
-                draw(painter, x, 66 + 21 * row, [Run(line, theme.MUTED, 15)], room)
+                draw(painter, x, y + 8 + 21 * row, [Run(line, theme.MUTED, 15)], room)
             return
-        said = worst(self._quality)
+        said = worst(self._quality, 3 if h < 400 else 8)
         if not said:
-            draw(painter, x, 66, [Run("all electrodes are good", theme.TEXT, 15)], room)
+            draw(painter, x, y + 8, [Run("all electrodes are good", theme.TEXT, 15)], room)
             return
-        y = 58.0
         for channel, what, advice in said:
             lines = wrapped(f"{channel.name} {what}", 14, room - 20)
             if y + 19 * len(lines) > h - 10:

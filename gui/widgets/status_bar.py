@@ -93,7 +93,9 @@ class StatusBar(Panel):
         device = [Run(snapshot.device, theme.MUTED, 15)]
         right -= width(device)
         draw(painter, right, base, device)
-        pack = [Run("pack ", theme.MUTED, 15), Run(snapshot.pack_name or "none", px=15, bold=bool(snapshot.pack_name))]
+        if not snapshot.pack_name:
+            return right - 24
+        pack = [Run("pack ", theme.MUTED, 15), Run(snapshot.pack_name, px=15, bold=True)]
         right -= width(pack) + GAP
         draw(painter, right, base, pack)
         return right - 24

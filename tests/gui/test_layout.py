@@ -9,8 +9,9 @@ def overlap(a, b):
 
 @pytest.mark.parametrize("size", [(1600, 900), (960, 540), (1280, 1024), (1920, 1080), (3840, 1600)])
 @pytest.mark.parametrize("strips", [0, 1, 2])
-def test_parts_lie_inside_and_apart(size, strips):
-    boxes = arrange(*size, strips)
+@pytest.mark.parametrize("watching", [False, True])
+def test_parts_lie_inside_and_apart(size, strips, watching):
+    boxes = arrange(*size, strips, watching)
     assert sum(name.startswith("strip") for name in boxes) == strips
     for name, box in boxes.items():
         assert box.x >= 0
