@@ -40,6 +40,10 @@ class SoundServer:
                 raise RuntimeError("PulseAudio did not start")
             time.sleep(0.05)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait(10)

@@ -97,7 +97,7 @@ class LibraryConfig(Config):
     margin: float = Field(0.15, ge=0, description="lead a song needs over the playing one, in spreads of the scores")
     least_s: float = Field(1.0, ge=0, description="a clip stays at least this long")
     level_db: float = Field(-20.0, le=-6, description="RMS level clips are brought to")
-    clips_in_memory: int = Field(16, ge=2)
+    clips_in_memory: int = Field(32, ge=2, description="3.8 MB each for 10 s")
 
 
 @dataclass(frozen=True)
@@ -191,6 +191,15 @@ class LibraryGenerator:
     def chosen(self, state: LibraryState | None) -> int:
         """The clip that plays, or fades in, at the end of `state`."""
         return state.voice.clip if state else WAITING
+
+    def prepare(self) -> bool:
+        """Read one more clip ahead of its first use, as far as memory allows; False when there is nothing to do."""
+        if len(self._loops) >= self.config.clips_in_memory:
+            return False
+        number = next((n for n in range(len(self.library.clips)) if n not in self._loops), None)
+        if number is not None:
+            self._loop(number)
+        return number is not None
 
     def _turn(self, style: Style, state: LibraryState | None) -> LibraryState:
         """Begin a fade if another clip is wanted."""

@@ -25,6 +25,7 @@ from bci_music.generation.steering import Steering
 from bci_music.generation.stretch import BAR_S, Stretch
 from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, Failure, SoundSpan, SoundStatus, Style
 
+PREPARE_S = 0.25
 log = logging.getLogger(__name__)
 
 
@@ -56,7 +57,8 @@ class SoundStage:
     ----------
     generator : Generator
     fallback : Generator
-        A quick one, for the time before the first clip of a slow one and for when the generator fails.
+        A quick one, for the time before the first clip of a slow one and for when the generator fails;
+        may be the same object, since a generator's state is held here.
     steering : Steering
     player : Player
     clock : Clock
@@ -84,7 +86,9 @@ class SoundStage:
         self._stretch: Stretch | None = None
         self._points: deque[_Point] = deque()
         self._splicer = Splicer(player, self.ledger, round(self.config.joint_s * AUDIO_RATE_HZ))
-        self._rest_until = float("-inf")
+        makers = [generator] if fallback is generator else [generator, fallback]
+        self._unprepared: list[Any] = [maker for maker in makers if hasattr(maker, "prepare")]
+        self._prepared_s = self._rest_until = float("-inf")
         self._revised_for = float("nan")
         self._stretched = self._fallbacks = 0
         self._wall_s = self._made_s = 0.0
@@ -101,6 +105,7 @@ class SoundStage:
         mark = self.config.late_s if slow else self.config.low_water_s
         while self.player.queued_s < mark + self.config.block_s:
             self._next(now, style)
+        self._prepare(now)
 
     def close(self) -> bool:
         """End the generator's thread; returns whether it ended."""
@@ -235,26 +240,37 @@ class SoundStage:
             self._points.clear()
         return self._splicer.append(block, source, soon)
 
+    def _prepare(self, now: float) -> None:
+        """Let generators get ready, now and then, what they will need: a revision has no time to read files."""
+        if now - self._prepared_s >= PREPARE_S and self._unprepared:
+            self._prepared_s = now
+            if not self._unprepared[0].prepare():
+                self._unprepared.pop(0)
+
     def _revise(self, style: Style) -> None:
         """Make queued blocks anew when the newest style leads elsewhere than they do."""
         while self._points and self._points[0].start < self.player.changeable:
             self._points.popleft()
         if style.made_s == self._revised_for or not style.from_eeg or not isinstance(self._generator, Choosing):
             return
-        self._revised_for = style.made_s
         after = [*[point.state for point in self._points][1:], self._state]
         for number, (point, state) in enumerate(zip(self._points, after, strict=False)):
             if self._generator.choice(style, point.state) != self._generator.chosen(state):
-                self._remake(number, style)
-                return
+                if not self._remake(number, style):
+                    return  # too late for this block; the next step tries the one after it
+                break
+        self._revised_for = style.made_s
 
-    def _remake(self, number: int, style: Style) -> None:
+    def _remake(self, number: int, style: Style) -> bool:
+        """Make queued blocks anew from point `number` on; False when it is too late to replace them."""
         points = list(self._points)[number:]
         state, blocks, anew = points[0].state, [], []
         for point in points:
             anew.append(replace(point, state=state))
             block, state = self._timed(style, state, self._clock.now())
             blocks.append(block)
-        if self._splicer.replace(points[0].start, blocks):
-            self._state = state
-            self._points = deque([*list(self._points)[:number], *anew])
+        if not self._splicer.replace(points[0].start, blocks):
+            return False
+        self._state = state
+        self._points = deque([*list(self._points)[:number], *anew])
+        return True

@@ -16,7 +16,7 @@ from bci_music.workers import Latest
 class SteeringConfig(Config):
     """How quickly the style follows the EEG."""
 
-    time_constant_s: float = Field(1.5, gt=0, description="EEG seconds after which an embedding weighs 1/e")
+    time_constant_s: float = Field(1.0, gt=0, description="EEG seconds after which an embedding weighs 1/e")
     floor: float = Field(0.05, ge=0, le=1, description="least weight of an embedding that has any confidence")
     max_age_s: float = Field(3.0, gt=0, description="without an embedding for this long the style is held")
 

@@ -1,8 +1,6 @@
 """A small music library of synthesised tones."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,25 +50,3 @@ def library_dir(tmp_path_factory):
 @pytest.fixture(scope="session")
 def prototypes(library_dir):
     return np.load(library_dir / "prototypes.npy")
-
-
-@pytest.fixture(scope="session")
-def server_module():
-    """Load tests/sound_server.py, which other rooms load the same way."""
-    spec = importlib.util.spec_from_file_location("sound_server", Path(__file__).parents[1] / "sound_server.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def sound_server(server_module):
-    """Start a private PulseAudio server whose null sink is the default device."""
-    try:
-        import sounddevice  # noqa: F401
-    except OSError as error:
-        pytest.skip(f"PortAudio is not here ({error})")
-    if missing := server_module.SoundServer.missing():
-        pytest.skip(f"not installed: {missing}")
-    with server_module.sound_server() as server:
-        yield server

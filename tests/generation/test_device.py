@@ -163,6 +163,27 @@ def test_heard_time_is_close_to_what_the_driver_says(sound_server):
     assert player.latency_s >= 0.2
 
 
+def test_a_device_that_takes_no_more_sound_is_reported(sound_server, monkeypatch):
+    import os
+    import signal
+
+    monkeypatch.setattr("bci_music.generation.device.STUCK_S", 0.6)
+    player, clock = DevicePlayer(Clock(), prime_s=0.5), Clock()
+    player.start()
+    player.write(noise(4.0, 7))
+    with sound_server.capture():
+        while player.queued_s > 3.0:
+            player.poll(clock.now())
+            time.sleep(0.02)
+        os.kill(sound_server.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(RuntimeError, match="takes no more sound"):
+                play(player, noise(0.0, 0))
+        finally:
+            os.kill(sound_server.pid, signal.SIGCONT)
+    player.stop()
+
+
 def test_a_named_device_that_is_not_there_is_one_sentence(sound_server):
     with pytest.raises(UserError, match="cannot be used"):
         open_player(Clock(), device="no such device")

@@ -20,12 +20,12 @@ def noise(seconds, seed=0):
 
 
 def test_the_file_is_what_was_written_beside_a_real_clock(tmp_path):
-    samples = noise(3.0)
+    samples = noise(1.5)
     player = ClockPlayer(Clock(), tmp_path / "a.wav", subtype="FLOAT", prime_s=0.5)
     player.start()
     for at in range(0, len(samples), 5000):
         player.write(samples[at : at + 5000])
-        time.sleep(0.05)
+        time.sleep(0.02)
     while player.queued_s > 0.1:
         time.sleep(0.01)
     assert player.counters.underruns == 0
