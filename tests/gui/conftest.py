@@ -12,6 +12,7 @@ import pytest
 from scipy.signal import lfilter
 
 from bci_music.eeg.montage import Montage
+from bci_music.eeg.topomap import TopoMap
 from bci_music.messages import (
     BREAK,
     HOLE,
@@ -180,3 +181,19 @@ def engine():
 def make_engine():
     """The class, for other shapes."""
     return FakeEngine
+
+
+@pytest.fixture(autouse=True)
+def each_map_is_worked_out_once(monkeypatch):
+    """Tests that open a window share the matrices of the scalp map: one costs a third of a second."""
+    monkeypatch.setattr("gui.widgets.headmap.TopoMap", _shared_map)
+
+
+_maps = {}
+
+
+def _shared_map(montage, known):
+    key = (montage.name, known.tobytes())
+    if key not in _maps:
+        _maps[key] = TopoMap(montage, known)
+    return _maps[key]
