@@ -89,7 +89,7 @@ class FeatureMeter:
     def _spread(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         thin = x[:, :: self._step]
         if len(thin) >= MIN_OTHERS:  # what the recording reference does is in all channels and says nothing of one
-            thin = thin - np.median(thin, axis=0).astype(np.float32)
+            thin = thin - np.median(np.ascontiguousarray(thin.T), axis=1).astype(np.float32)
         thin = thin - thin.mean(axis=1, keepdims=True)
         thin = thin - (thin * self._trend).sum(axis=1, keepdims=True) * self._trend
         low, high = self._quartiles

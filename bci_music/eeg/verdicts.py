@@ -88,7 +88,8 @@ def judge(history: NDArray[np.float64], limits: Limits, exempt: NDArray[np.bool_
     recent = {name: values[known] for name, values in f.items()}
     flat = (recent["span_uv"][-2:] < limits.flat_uv).all(axis=0)
     live = ~flat & ~exempt & (recent["nan"][-1] == 0)
-    metrics = {name: np.median(recent[name], axis=0) for name in ("span_uv", "spread_uv", "line_uv", "line_ratio_db")}
+    typical = ("span_uv", "spread_uv", "line_uv", "line_ratio_db")
+    metrics = dict(zip(typical, np.median([recent[name] for name in typical], axis=1), strict=True))
     levels = recent["level_uv"] - recent["level_uv"][0]
     if live.sum() >= MIN_OTHERS:
         levels = levels - np.median(levels[:, live], axis=1, keepdims=True)
