@@ -4,6 +4,7 @@ Tests stay on this machine: LSL is told to look no further, and to see only the 
 """
 
 import atexit
+import importlib.util
 import os
 import shutil
 import sys
@@ -63,3 +64,25 @@ def no_thread_left():
         if time.monotonic() > deadline:
             pytest.fail(f"threads left alive: {left}")
         time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def server_module():
+    """Load tests/sound_server.py."""
+    spec = importlib.util.spec_from_file_location("sound_server", REPO / "tests" / "sound_server.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def sound_server(server_module):
+    """Start a private PulseAudio server whose null sink is the default device."""
+    try:
+        import sounddevice  # noqa: F401
+    except OSError as error:
+        pytest.skip(f"PortAudio is not here ({error})")
+    if missing := server_module.SoundServer.missing():
+        pytest.skip(f"not installed: {missing}")
+    with server_module.sound_server() as server:
+        yield server

@@ -107,7 +107,7 @@ class DecodeStage:
         on_quality: Callable[[Quality], None] | None = None,
     ):
         self._acquirer = acquirer
-        self._decoder = decoder
+        self.decoder = decoder
         self._make_chain = make_chain
         self._live = live
         self._on_window: Callable[[Window], None] | None = None
@@ -189,12 +189,12 @@ class DecodeStage:
         due = [w for w in due if w.end_s >= begin_s]
         usable = [w for w in due if w.decodable and int(w.used.sum()) >= MIN_CHANNELS]
         self.counters.masked += sum(not w.decodable or int(w.used.sum()) < MIN_CHANNELS for w in due if w.settled)
-        if self._decoder is None or not usable:
+        if self.decoder is None or not usable:
             return
         chosen = usable[-1:] if self._live else usable
         self.counters.skipped += len(usable) - len(chosen)
         for window in chosen:
-            embedding = self._decoder.decode(window, now)
+            embedding = self.decoder.decode(window, now)
             self.counters.note(embedding.decode_ms, max(0.0, (now - window.end_s) * 1e3))
             self.embedding.put(embedding, embedding.end_s)
             if self._on_embedding:

@@ -71,12 +71,13 @@ def live_engine(config):
     """Make a threaded engine on the LSL stream of a name, playing on a clock; stopped after the test."""
     made = []
 
-    def make(name, wav=None, markers=None):
-        from bci_music.generation.player import ClockPlayer
+    def make(name, wav=None, markers=None, device=False):
+        from bci_music.generation.player import ClockPlayer, open_player
         from bci_music.streaming.lsl import LslSource, StreamQuery, lsl_clock
 
         clock = Clock(lsl_clock)
-        engine = build_engine(config, LslSource(StreamQuery(name=name)), ClockPlayer(clock, wav), clock, markers)
+        player = open_player(clock, wav_path=wav, subtype="FLOAT") if device else ClockPlayer(clock, wav)
+        engine = build_engine(config, LslSource(StreamQuery(name=name)), player, clock, markers)
         made.append(engine)
         return engine
 
@@ -110,6 +111,7 @@ def noise_session():
     def make(seconds=20.0, sfreq_hz=125.0, seed=0, events=()):
         n = round(seconds * sfreq_hz)
         samples = np.random.default_rng(seed).normal(0, 15, (n, 125)).astype(np.float32)
-        return Session(f"noise {seed}", NMED_CHANNELS, sfreq_hz, samples, np.arange(n) / sfreq_hz, events, simulated=True)
+        times = np.arange(n) / sfreq_hz
+        return Session(f"noise {seed}", NMED_CHANNELS, sfreq_hz, samples, times, events, simulated=True)
 
     return make

@@ -104,9 +104,8 @@ def test_a_recording_decoded_offline_agrees_with_its_own_embeddings(config, live
     chain = make_chain(decoder, engine.info)
     offline = []
     for piece in offline_rows(session, start_s=float(session.times_s[skip] - session.times_s[0]) - 1e-4):
-        for message in chain.process(piece.samples, piece.times, piece.marks, piece.first_index):
-            if isinstance(message, Window) and message.decodable:
-                offline.append(decoder.decode(message, 0.0))
+        windows = chain.process(piece.samples, piece.times, piece.marks, piece.first_index)
+        offline += [decoder.decode(w, 0.0) for w in windows if isinstance(w, Window) and w.decodable]
     agreed = []
     for vector, end in zip(recorded["time_series"], end_s, strict=True):
         near = min(offline, key=lambda e: abs(e.end_s - end))

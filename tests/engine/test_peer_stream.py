@@ -1,0 +1,60 @@
+"""A stream made by another program: mne-lsl's PlayerLSL plays a real recording."""
+
+import subprocess
+import sys
+import uuid
+
+import pytest
+
+PLAYER = """
+import sys, time, warnings
+warnings.simplefilter("ignore")
+from mne_lsl.player import PlayerLSL
+player = PlayerLSL(sys.argv[1], chunk_size=16, name=sys.argv[2], source_id=sys.argv[2])
+player.start()
+print("ready", flush=True)
+time.sleep(float(sys.argv[3]))
+"""
+
+
+def play_and_decode(path, seconds, live_engine, until):
+    pytest.importorskip("mne_lsl")
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", PLAYER, str(path), name, str(seconds + 60)], stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        process.stdout.readline()
+        engine = live_engine(name)
+        engine.start()
+        until(lambda: engine.first_sample_s is not None, 30, "the first sample")
+        until(lambda: engine.now() - engine.first_sample_s > seconds, seconds + 30, "the end")
+        return engine, engine.snapshot()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def assert_well(engine, snapshot, seconds):
+    channels = engine.decode.chain.channels
+    assert channels.n_mapped >= 60
+    assert (channels.source_index < 0).sum() == 125 - channels.n_mapped  # absent, not zero
+    assert snapshot.stream.missing_samples == 0
+    assert snapshot.stream.gaps == 0
+    assert snapshot.health.windows_decoded >= 1.5 * (seconds - 8)
+    assert snapshot.sound.underruns == 0
+    assert snapshot.warning  # a pack trained on simulated EEG, a stream that is not
+    engine.stop()
+
+
+def test_a_real_recording_from_mne_lsl(shared_data, live_engine, until):
+    path = shared_data / "eeg" / "physionet" / "S001R03.edf"
+    assert_well(*play_and_decode(path, 15, live_engine, until), 15)
+
+
+@pytest.mark.soak
+def test_a_real_recording_from_mne_lsl_for_a_minute(shared_data, live_engine, until):
+    path = shared_data / "eeg" / "physionet" / "S001R03.edf"
+    assert_well(*play_and_decode(path, 60, live_engine, until), 60)

@@ -1,0 +1,120 @@
+"""Wrong inputs on the command line: one sentence, exit code 2, no traceback."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+START = "import sys; from bci_music.cli.main import main; main()"
+
+
+def bci_music(*words, timeout=90):
+    """Run the program as a user would."""
+    environment = {**os.environ, "COLUMNS": "300", "QT_QPA_PLATFORM": "offscreen"}
+    words = [sys.executable, "-c", START, *map(str, words)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=timeout, env=environment)
+
+
+def assert_one_sentence(done, *parts):
+    said = [line for line in done.stderr.splitlines() if line.startswith("bci-music: ")]
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert len(said) == 1
+    for part in parts:
+        assert part in said[0]
+
+
+def shipped_pack():
+    from bci_music.models.pack import Pack
+
+    return Pack.open("demo").directory
+
+
+def test_no_such_stream():
+    done = bci_music("live", "--headless", "--wait", "1", "--stream", f"none-{uuid.uuid4().hex}")
+    assert_one_sentence(done, "No LSL stream matches", "can be seen")
+
+
+def test_empty_file(tmp_path):
+    path = tmp_path / "empty.xdf"
+    path.touch()
+    assert_one_sentence(bci_music("replay", path, "--headless"), "empty.xdf")
+    assert_one_sentence(bci_music("data", "info", path), "empty.xdf")
+
+
+def test_markers_only(shared_data):
+    path = shared_data / "xdf" / "MagicBlinkEMG" / "handFive.xdf"
+    assert_one_sentence(bci_music("replay", path, "--headless"), "no EEG stream")
+
+
+def test_config_typo(tmp_path):
+    path = tmp_path / "live.yaml"
+    path.write_text("sound: {genrator: library}\n")
+    assert_one_sentence(bci_music("live", "--headless", "--config", path), "genrator", "did you mean 'generator'")
+
+
+def test_pack_that_misses_a_file(tmp_path):
+    pack = tmp_path / "pack"
+    shutil.copytree(shipped_pack(), pack)
+    (pack / "adapter.safetensors").unlink()
+    assert_one_sentence(bci_music("live", "--headless", "--pack", pack), "adapter.safetensors")
+
+
+def test_recording_without_consent(tmp_path):
+    assert_one_sentence(bci_music("live", "--headless", "--record", tmp_path), "consent")
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    assert_one_sentence(bci_music("demo", "--headless", "--out", file / "out"), str(file))
+
+
+def test_too_few_electrodes(tmp_path):
+    mne = pytest.importorskip("mne")
+    info = mne.create_info(["Fz", "Cz", "Pz", "Oz"], 250.0, "eeg", verbose=False)
+    path = tmp_path / "four_raw.fif"
+    mne.io.RawArray(np.zeros((4, 5000)), info, verbose=False).save(path, verbose=False)
+    assert_one_sentence(bci_music("replay", path, "--headless"), "8")
+
+
+def test_a_nan_channel_is_bad_and_the_rest_is_decoded(tmp_path, noise_session):
+    """NaN in one channel is no reason to stop: that electrode is bad, in words, and the rest is used."""
+    mne = pytest.importorskip("mne")
+    session = noise_session(12.0, 250.0)
+    data = session.samples_uv.T.astype(float) * 1e-6
+    data[36] = np.nan
+    path = tmp_path / "nan_raw.fif"
+    info = mne.create_info(list(session.labels), 250.0, "eeg", verbose=False)
+    mne.io.RawArray(data, info, verbose=False).save(path, verbose=False)
+    done = bci_music("replay", path, "--headless", "--out", tmp_path / "out", "--sound-device", "none")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["windows_decoded"] > 5
+    attention = np.load(tmp_path / "out" / "embeddings.npz")["attention"]
+    assert np.isnan(attention[:, 36]).all()
+    assert np.isfinite(attention[-1]).sum() >= 120
+
+
+def test_the_demo_runs_from_anywhere(tmp_path):
+    words = ("demo", "--headless", "--seconds", "12", "--out", tmp_path / "out", "--sound-device", "none")
+    done = subprocess.run(
+        [sys.executable, "-c", START, *map(str, words)], capture_output=True, text=True, timeout=120, cwd=tmp_path,
+        env=os.environ,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    keys = (Path(__file__).parent / "report_keys.txt").read_text().split()
+    assert set(keys) <= report.keys()
+    assert report["underruns"] == 0
+    assert report["silent_seconds"] < 0.5
+    assert report["stream"]["simulated"]
+    assert report["first_eeg_chosen_sound_s"] <= 4 + 8
+    for name in ("music.wav", "overview.png", "run.yaml", "embeddings.npz"):
+        assert (tmp_path / "out" / name).stat().st_size > 100
