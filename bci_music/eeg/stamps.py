@@ -8,60 +8,21 @@ Every decision counts rows and never looks at how they were chunked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bci_music.eeg.stamp_pieces import HOLE_S, Piece, append, filler_mark
 from bci_music.eeg.stamp_shapes import calibrate, end_of_burst, is_burst, leading_repeats
-from bci_music.messages import BREAK, BURST, FILLED, HOLE
+from bci_music.messages import BREAK, BURST
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FILL_S = 0.05  # gaps up to here are interpolated and may be decoded
-HOLE_S = 0.25  # gaps up to here are filled so that the grid goes on, and are not decoded
 JUDGE_S = 0.1  # rows looked at before an unclear stamp is judged
 CALIBRATE_S = 0.5  # rows at the very start from which rate and jitter are learnt
 BLOCK_S = 0.25  # the line is corrected this often
 MEMORY_BLOCKS = 40  # jitter older than one to two of these spans is forgotten
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A run of consecutive rows and what is to be known about its first one.
-
-    Attributes
-    ----------
-    n : int
-        Rows, in the order they were accepted; a piece may begin with rows held back earlier.
-    kind : str
-        "" nothing to report, else what was found at the first row: "gap", "burst" (a burst begins),
-        "resume" (true stamps again), "backwards" or "duplicate".
-    missing : int
-        Samples that never came, just before the first row.
-    count : int
-        Samples concerned by what `kind` says.
-    first, every : int
-        Marks of the first row and of all rows.
-    dropped : bool
-        The rows repeat others and do not belong on the time grid.
-    """
-
-    n: int
-    kind: str = ""
-    missing: int = 0
-    count: int = 0
-    first: int = 0
-    every: int = 0
-    dropped: bool = False
-
-
-def filler_mark(missing: int, sfreq_hz: float) -> int:
-    """Mark of the rows that stand for `missing` samples: FILLED, HOLE, or 0 where nothing is filled in."""
-    if missing <= FILL_S * sfreq_hz + 1e-9:
-        return FILLED
-    return HOLE if missing <= HOLE_S * sfreq_hz + 1e-9 else 0
 
 
 class StampGrid:
@@ -85,6 +46,8 @@ class StampGrid:
         self._n_fill = int(HOLE_S * sfreq_hz + 1e-9)
         self._block = np.zeros(max(8, round(BLOCK_S * sfreq_hz)))
         self._ramp = np.arange(float(len(self._block)))
+        self._expected = np.zeros(len(self._block))  # stamps that the line predicts for the rows of the block
+        self._smooth = False  # whether they are still right
         self._n_block = 0
         self._blocks = 0
         self._held: NDArray[np.float64] = np.empty(0)
@@ -121,6 +84,14 @@ class StampGrid:
 
     def accept(self, times_s: NDArray[np.float64]) -> list[Piece]:
         """Take the stamps of new rows; return what is decided, for held-back rows too, in order."""
+        n, at = len(times_s), self._n_block
+        if self._smooth and 0 < n < len(self._block) - at and not len(self._held):
+            off = np.subtract(times_s, self._expected[at : at + n], out=self._block[at : at + n])
+            if np.maximum.reduce(off) <= self._tolerance and np.minimum.reduce(off) >= -self._tolerance:
+                self._n_block += n
+                self._k += n
+                self._last = float(times_s[-1])
+                return [Piece(n)]
         rows = np.concatenate((self._held, times_s)) if len(self._held) else times_s
         return self._walk(rows, final=False)
 
@@ -131,7 +102,7 @@ class StampGrid:
 
     def restart(self) -> None:
         """Begin a new line at the next row (the stream was rejoined); rate and jitter are kept."""
-        self._anchored = False
+        self._anchored = self._smooth = False
         self._burst = None
         self._n_block = 0
 
@@ -149,7 +120,7 @@ class StampGrid:
                 break
             at += piece.n
             if piece.n:
-                _append(pieces, piece)
+                append(pieces, piece)
         self._held = rows[at:].copy() if at < len(rows) else _NONE
         return pieces
 
@@ -169,9 +140,13 @@ class StampGrid:
         if self._burst is not None:
             return self._in_burst(rows)
         if not self._anchored:
-            self._anchor, self._k, self._anchored = float(rows[0]), 0, True
+            self._anchor, self._k, self._anchored, self._smooth = float(rows[0]), 0, True, False
         m = min(len(rows), len(self._block) - self._n_block)
-        off = rows[:m] - (self._anchor + (self._ramp[:m] + self._k) * self._period)
+        if not self._smooth:
+            left = len(self._block) - self._n_block
+            self._expected[self._n_block :] = self._anchor + (self._ramp[:left] + self._k) * self._period
+            self._smooth = True
+        off = rows[:m] - self._expected[self._n_block : self._n_block + m]
         if not (off.min() >= -self._tolerance and off.max() <= self._tolerance):
             m = int(np.argmax(~(np.abs(off) <= self._tolerance)))
             if m == 0:
@@ -197,6 +172,7 @@ class StampGrid:
         self._anchor += self._k * (self._period - kept)  # turn the line about its newest point
         self._period = kept
         self._n_block = 0
+        self._smooth = False
         self._blocks += 1
         if self._blocks % MEMORY_BLOCKS == 0:
             self._old_jitter, self._jitter = self._jitter, 0.0
@@ -204,6 +180,7 @@ class StampGrid:
 
     def _judge(self, rows: NDArray[np.float64], off: float, final: bool) -> Piece | None:
         """Decide what the first row is, which lies `off` seconds from the line."""
+        self._smooth = False
         if not np.isfinite(off):
             return self._keep_line(1, "backwards", 1)
         if off > 0:
@@ -281,14 +258,3 @@ class StampGrid:
 
 
 _NONE: NDArray[np.float64] = np.empty(0)
-
-
-def _append(pieces: list[Piece], piece: Piece) -> None:
-    """Add a piece, joined to the one before where nothing happened between them."""
-    before = pieces[-1] if pieces else None
-    if before is None or piece.kind or piece.dropped or before.dropped or piece.every != before.every:
-        pieces.append(piece)
-        return
-    pieces[-1] = Piece(
-        before.n + piece.n, before.kind, before.missing, before.count, before.first, before.every, before.dropped
-    )

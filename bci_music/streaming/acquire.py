@@ -190,7 +190,7 @@ class Acquirer:
                 self._rejoin(now)
             self._tell(self._link.arrived(now, self._name), now)
             self._take(chunk, late_s)
-            if not self.source.live and self._hold():
+            if getattr(self.source, "drained", False) or (not self.source.live and self._hold()):
                 return
 
     def _take(self, chunk: Chunk, late_s: float) -> None:

@@ -58,7 +58,7 @@ class Connector:
         self._ready: Connection | None = None
         self._error: UserError | None = None
         self._inlet: Any = None  # the one in use, asked for its clock offset
-        self._old: list[Any] = []  # inlets to be closed here, since closing may block
+        self._old: list[tuple[float, Any]] = []  # inlets to be closed here, since closing may block, and when dropped
         self.correction_s: float | None = None
         self._thread: threading.Thread | None = None
 
@@ -78,7 +78,7 @@ class Connector:
             self._seen_again_s = None
             self._grace_s = GRACE_S
             if self._ready is not None:
-                self._old.append(self._ready.inlet)
+                self._put_away(self._ready.inlet)
             self._ready = self._error = None
 
     @property
@@ -104,7 +104,7 @@ class Connector:
     def drop(self) -> None:
         """Let go of the inlet in use."""
         if self._inlet is not None:
-            self._old.append(self._inlet)
+            self._put_away(self._inlet)
             self._inlet = None
             self._wake.set()
 
@@ -120,7 +120,7 @@ class Connector:
     def _run(self) -> None:
         asked_s = float("-inf")
         while not self._stop:
-            self._old.clear()
+            self._clear_old()
             if self._seeking and self._ready is None:
                 try:
                     self._look()
@@ -137,6 +137,15 @@ class Connector:
                 self._ask_correction(self._inlet, 1.0)
             self._rest(PAUSE_S if self._seeking else 1.0)
         self._old.clear()
+
+    def _put_away(self, inlet: Any) -> None:
+        self._old.append((time.monotonic(), inlet))
+
+    def _clear_old(self) -> None:
+        """Close inlets dropped a second ago: by now nobody else holds them, so that it happens in this thread."""
+        before = time.monotonic() - 1.0
+        while self._old and self._old[0][0] < before:
+            self._old.pop(0)
 
     def _rest(self, seconds: float) -> None:
         self._wake.wait(seconds)
@@ -170,7 +179,7 @@ class Connector:
             if self._seeking and not self._stop:
                 self._ready = Connection(inlet, stream, layout)
             else:
-                self._old.append(inlet)
+                self._put_away(inlet)
 
     def _ask_correction(self, inlet: Any, timeout_s: float) -> None:
         try:

@@ -11,6 +11,7 @@ import numpy as np
 from bci_music.messages import Chunk, StreamInfo, UserError
 from bci_music.streaming.connector import Connection, Connector
 from bci_music.streaming.discovery import FoundStream, StreamQuery, find_streams, liblsl, nothing_found
+from bci_music.streaming.inlet import Puller
 from bci_music.streaming.layout import ChannelLayout, read_layout, rejoined
 from bci_music.streaming.source import SourceLost
 
@@ -61,17 +62,16 @@ class LslSource:
         self._unit = unit or self.query.unit
         self._montage_labels = montage_labels
         self._connector = Connector(self.query, self._read, buffer_s)
-        self._inlet: Any = None
-        self._pull: Callable[..., Any] | None = None
+        self._inlet: Puller | None = None
         self._layout: ChannelLayout | None = None  # as first opened
         self._current: ChannelLayout | None = None
         self._sfreq_hz = 0.0
-        self._buffer: np.ndarray = np.empty((0, 0))
         self._scale: np.ndarray | None = None
         self._columns: slice | None = None
         self._offset_s: float | None = None
         self._offset_at = 0.0
         self._lost_error: type[Exception] = RuntimeError
+        self.drained = False
 
     def open(self, timeout_s: float) -> StreamInfo:
         """See `Source.open`; the search itself runs in a helper thread, so 0 returns at once."""
@@ -88,13 +88,12 @@ class LslSource:
         if self._inlet is None:
             raise SourceLost("the stream is not open")
         try:
-            raw, stamps = self._inlet.pull_chunk(
-                timeout=0.0, max_samples=len(self._buffer), dest_obj=self._buffer, as_numpy=True
-            )
+            raw, stamps = self._inlet.pull()
         except self._lost_error as error:
             self._inlet = None
             self._connector.drop()
             raise SourceLost("the outlet closed its connection") from error
+        self.drained = len(stamps) < self._inlet.n_rows
         if len(stamps) == 0:
             return None
         if self._connector.seeking:
@@ -128,10 +127,8 @@ class LslSource:
         else:
             self._layout = layout
             self._sfreq_hz = stream.sfreq_hz
-        self._inlet = connection.inlet
+        self._inlet = Puller(connection.inlet, max(64, int(PULL_S * stream.sfreq_hz)))
         self._lost_error = liblsl().util.LostError
-        n_rows = max(64, int(PULL_S * stream.sfreq_hz))
-        self._buffer = np.zeros((n_rows, stream.n_channels), connection.inlet.np_dtype)
         self._columns = layout.contiguous
         self._scale = None if (layout.to_uv == 1).all() else layout.to_uv
         self._current = layout

@@ -18,7 +18,8 @@ class SourceEnded(Exception):
 class Source(Protocol):
     """Something that delivers EEG chunks.
 
-    A *live* source is never held back; a file (``live = False``) may be.
+    A *live* source is never held back; a file (``live = False``) may be. A source may have an
+    attribute `drained`, True when its last pull took everything there was: this saves asking again.
     """
 
     live: bool

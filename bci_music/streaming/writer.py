@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bci_music.eeg.stamps import Piece, StampGrid, filler_mark
+from bci_music.eeg.stamp_pieces import Piece, filler_mark
+from bci_music.eeg.stamps import StampGrid
 from bci_music.messages import BREAK
 from bci_music.streaming.ring import RingBuffer
 
