@@ -14,6 +14,12 @@ TITLE_BASELINE = 25.0
 TITLE_PX = 13
 
 
+def fill_ground(painter: QPainter, widget: QWidget, name: str) -> None:
+    """Cover the whole widget, also where its edge falls between device pixels, then switch to smooth edges."""
+    painter.fillRect(widget.rect().adjusted(-1, -1, 1, 1), theme.colour(name))
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+
+
 class Panel(QWidget):
     """Base of the painted panels.
 
@@ -50,9 +56,8 @@ class Panel(QWidget):
     def paintEvent(self, event) -> None:  # noqa: N802 (Qt's name)
         """Paint ground, panel, title and content."""
         painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        fill_ground(painter, self, theme.PANEL if self._within else theme.GROUND)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        painter.fillRect(self.rect(), theme.colour(theme.PANEL if self._within else theme.GROUND))
         painter.scale(self.scale, self.scale)
         w, h = self.width() / self.scale, self.height() / self.scale
         if not self._within:

@@ -9,7 +9,7 @@ from bci_music.messages import Snapshot, StreamState
 from gui import theme
 from gui.readings import BrainToEar, data_age, stream_detail
 from gui.widgets.marks import draw_stream
-from gui.widgets.panel import Panel
+from gui.widgets.panel import Panel, fill_ground
 from gui.widgets.text import Run, draw, width
 
 OLD_S = 1.0  # data older than this are shown in warm
@@ -36,8 +36,7 @@ class StatusBar(Panel):
     def paintEvent(self, event) -> None:  # noqa: N802 (Qt's name)
         """Paint on the bare ground: this is no panel."""
         painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.rect(), theme.colour(theme.GROUND))
+        fill_ground(painter, self, theme.GROUND)
         painter.scale(self.scale, self.scale)
         self.draw(painter, self.width() / self.scale, self.height() / self.scale)
         painter.end()

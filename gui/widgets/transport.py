@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QAbstractButton, QSlider
 
 from gui import theme
 from gui.bridge import VOLUME_DB
+from gui.widgets.panel import fill_ground
 from gui.widgets.text import Run, draw, width
 
 STEP_DB = 2.0
@@ -38,8 +39,7 @@ class PillButton(QAbstractButton):
     def paintEvent(self, event) -> None:  # noqa: N802 (Qt's name)
         """Paint the pill."""
         painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.rect(), theme.colour(theme.PANEL))
+        fill_ground(painter, self, theme.PANEL)
         painter.scale(self.scale, self.scale)
         w, h = self.width() / self.scale, self.height() / self.scale
         edge = theme.ACCENT if self.hasFocus() else theme.LINE
@@ -103,8 +103,7 @@ class VolumeSlider(QSlider):
     def paintEvent(self, event) -> None:  # noqa: N802 (Qt's name)
         """Paint track and knob."""
         painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.rect(), theme.colour(theme.PANEL))
+        fill_ground(painter, self, theme.PANEL)
         painter.scale(self.scale, self.scale)
         w, h = self.width() / self.scale, self.height() / self.scale
         share = (self.value() - self.minimum()) / (self.maximum() - self.minimum())

@@ -7,6 +7,7 @@ def test_sweep_is_measured_per_frame(qapp):
     found = measure_sweep(n_channels=32, sfreq_hz=500.0, seconds=1.0, realtime=False)
     assert found["frames"] == pytest.approx(60, abs=2)
     assert 0 < found["p50_ms"] <= found["p95_ms"] <= found["max_ms"]
+    assert 0 < found["cpu_p95_ms"] < found["max_ms"] + 1
 
 
 def test_scalp_map_is_far_cheaper_than_mnes():
