@@ -39,10 +39,10 @@ def test_onsets_fall_on_the_beat(loop):
 
 
 def test_ends_in_silence_and_has_no_click():
-    samples = compose("paper-birds", 6.0).samples
+    samples = compose("low-tide", 6.0).samples
     assert np.abs(samples[:4]).max() < 1e-3
     assert np.abs(samples[-20:]).max() < 1e-3
-    assert np.abs(np.diff(samples, axis=0)).max() < 0.35
+    assert np.abs(np.diff(samples, axis=0)).max() < 0.1  # pads alone: any jump is a click
 
 
 def test_other_rates(loop):

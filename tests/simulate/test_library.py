@@ -28,7 +28,7 @@ def few_songs(monkeypatch):
         mono = soxr.resample(toy(song_id), 16_000, 48_000)
         return Song(np.stack([mono, mono], 1), 48_000, song_spec(song_id), np.zeros(1), np.zeros(1))
 
-    monkeypatch.setattr(library, "SONGS", SONGS[:3])
+    monkeypatch.setattr(library, "SONGS", SONGS[:2])
     monkeypatch.setattr(library, "compose", compose)
     monkeypatch.setattr(library, "mono_16k", toy)
 
@@ -50,12 +50,12 @@ def test_excerpts_are_whole_bars_of_training_seconds(spec):
 def test_library_is_complete(tmp_path):
     from bci_music.generation.library import MusicLibrary
 
-    embedder = StatisticsEmbedder.fit([toy(s.id)[: 40 * 16_000] for s in SONGS[:3]], n_axes=16)
+    embedder = StatisticsEmbedder.fit([toy(s.id)[: 20 * 16_000] for s in SONGS[:2]], n_axes=12)
     write_library(tmp_path, embedder)
     index = json.loads((tmp_path / "index.json").read_text())
     rows, prototypes = np.load(tmp_path / "embeddings.npy"), np.load(tmp_path / "prototypes.npy")
     assert index["embedder"] == embedder.sha
-    assert [s["id"] for s in index["songs"]] == [s.id for s in SONGS[:3]]
+    assert [s["id"] for s in index["songs"]] == [s.id for s in SONGS[:2]]
     assert np.linalg.norm(prototypes, axis=1) == pytest.approx(1.0, abs=1e-5)
     last = 0
     for clip in index["clips"]:
@@ -66,10 +66,11 @@ def test_library_is_complete(tmp_path):
         last = clip["rows"][1]
         assert last - clip["rows"][0] == len(clip["row_times_s"]) == int(clip["seconds"] - 4) + 1
     assert last == len(rows)
-    assert len(MusicLibrary.load(tmp_path).clips) == 6
+    assert len(MusicLibrary.load(tmp_path).clips) == 4
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 def test_the_real_library_fits_its_budget_and_finds_its_songs(tmp_path):
     from bci_music.simulate.composer import HELD_OUT_SECONDS, mono_16k
 
