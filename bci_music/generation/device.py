@@ -13,7 +13,7 @@ from bci_music.clock import Clock
 from bci_music.generation.player import BLOCK, PRIME_S, PlayerCounters, QueuePlayer
 from bci_music.messages import AUDIO_RATE_HZ
 
-LATENCY_S = 0.25
+LATENCY_S = 0.4  # at 0.25 s ALSA underran once beside work for four times the cores
 AGAIN_S = 0.1  # after starvation the device goes on once this much is queued
 LOOKS_S = 1.0
 STUCK_S = 4.0  # a null sink may hold its first request for 2 s

@@ -178,8 +178,9 @@ def test_in_the_stage_the_next_clip_is_there_in_time(model, library_dir, tmp_pat
     fallback = LibraryGenerator(MusicLibrary.load(library_dir))
     stage = SoundStage(generator, fallback, Steering(latest), player, clock, config=SoundConfig(clip_s=2.0))
     player.start()
-    began, number = clock.now(), 0
-    while (now := clock.now()) - began < 5.0:
+    number = 0
+    while player.counters.played_frames < 5.0 * AUDIO_RATE_HZ:
+        now = clock.now()
         vector = unit(number // 40)
         latest.put(Embedding(vector, np.ones(1, np.float32), 0.5, number, 0, 1, now, now, 1.0), now)
         number += 1

@@ -51,7 +51,7 @@ def exact_run(server, server_module, tmp_path, seconds):
             player.start()
             play(player, samples)
             counters = player.counters
-            time.sleep(0.4)  # what is still on its way through the device
+            time.sleep(player.latency_s + 0.4)  # what is still on its way through the device
     finally:
         stop.set()
         for thread in busy:
@@ -99,7 +99,7 @@ def test_starvation_is_counted_and_the_device_goes_on(sound_server, server_modul
             player.poll(clock.now())
             time.sleep(0.02)
         counters = player.counters
-        time.sleep(0.4)
+        time.sleep(player.latency_s + 0.4)
     player.stop()
     assert counters.starved_frames / AUDIO_RATE_HZ == pytest.approx(2.0, abs=0.2)
     assert counters.underruns == pytest.approx(2.0 * AUDIO_RATE_HZ / BLOCK, abs=10)
@@ -116,13 +116,13 @@ def test_starvation_is_counted_and_the_device_goes_on(sound_server, server_modul
 
 
 def test_queued_sound_changes_before_it_is_heard(sound_server, server_module, tmp_path):
-    samples, other = noise(3.6, 4), noise(3.6, 5)
-    player = DevicePlayer(Clock())
+    samples, other = noise(3.0, 4), noise(3.0, 5)
+    player = DevicePlayer(Clock(), prime_s=0.5)
     clock = Clock()
     with sound_server.capture() as captured:
         player.start()
         player.write(samples)
-        while player.queued_s > 2.8:
+        while player.queued_s > 2.4:
             player.poll(clock.now())
             time.sleep(0.02)
         start = player.changeable
@@ -136,7 +136,7 @@ def test_queued_sound_changes_before_it_is_heard(sound_server, server_module, tm
         while player.queued_s > 0:
             player.poll(clock.now())
             time.sleep(0.02)
-        time.sleep(0.4)
+        time.sleep(player.latency_s + 0.4)
     late = player.counters.late_changes
     player.stop()
     expected = np.concatenate([samples[:start], other[start:turned]])
@@ -159,7 +159,7 @@ def test_heard_time_is_close_to_what_the_driver_says(sound_server):
         player.poll(clock.now())
         time.sleep(0.005)
     player.stop()
-    assert -0.1 < player.heard.origin_s - began < 1.0
+    assert -0.3 < player.heard.origin_s - began < 1.0
     assert player.latency_s >= 0.2
 
 
@@ -170,9 +170,9 @@ def test_a_device_that_takes_no_more_sound_is_reported(sound_server, monkeypatch
     monkeypatch.setattr("bci_music.generation.device.STUCK_S", 0.6)
     player, clock = DevicePlayer(Clock(), prime_s=0.5), Clock()
     player.start()
-    player.write(noise(4.0, 7))
+    player.write(noise(2.0, 7))
     with sound_server.capture():
-        while player.queued_s > 3.0:
+        while player.queued_s > 1.2:
             player.poll(clock.now())
             time.sleep(0.02)
         os.kill(sound_server.pid, signal.SIGSTOP)
