@@ -268,6 +268,42 @@ def test_a_lost_source_leaves_its_last_rows_in_the_ring():
     assert [e.state.value for e in events if e.kind == "state"][:3] == ["live", "lost", "reconnecting"]
 
 
+def test_a_wrong_rate_is_told_once():
+    events = []
+    clock = ManualClock(100.0)
+    source = Script([])
+    acquirer = Acquirer(source, clock, on_event=events.append)
+    for n in range(150):
+        source.steps = [chunk(n * 20, 20, rate=104.0)]
+        acquirer.step(clock.advance(0.2))
+    drifts = [e for e in events if e.kind == "drift"]
+    assert len(drifts) == 1
+    assert "104.0 Hz" in drifts[0].text
+    assert acquirer.status(clock.now()).gaps == 0
+
+
+def test_backwards_stamps_and_duplicates_are_counted_told_and_marked():
+    back = chunk(200, 100, start_s=80.0)
+    repeated = Chunk(back.samples_uv[-1:], back.times_s[-1:], back.arrived_s)
+    acquirer, events = drive([chunk(0, 200), back, repeated, chunk(300, 100, start_s=80.0)])
+    status = acquirer.status(100.0)
+    assert (status.backwards, status.duplicates, status.gaps) == (1, 1, 0)
+    assert [(e.kind, e.sample_index) for e in events if e.kind != "state"] == [("backwards", 200), ("duplicate", 300)]
+    piece = acquirer.ring.read(0)
+    assert np.flatnonzero(piece.marks).tolist() == [200]
+    np.testing.assert_array_equal(piece.samples[:, 0], np.arange(400))
+
+
+def test_many_gaps_of_one_step_are_one_event():
+    count = np.flatnonzero(np.arange(400) % 10 != 5)
+    whole = chunk(0, 400)
+    acquirer, events = drive([Chunk(whole.samples_uv[count], whole.times_s[count], whole.arrived_s)])
+    gaps = [e for e in events if e.kind == "gap"]
+    assert [(e.count, e.sample_index) for e in gaps] == [(40, 6)]
+    assert acquirer.status(100.0).gaps == acquirer.status(100.0).missing_samples == 40
+    np.testing.assert_array_equal(acquirer.ring.read(0).samples[:, 0], np.arange(400))
+
+
 def test_stamps_ahead_of_now_are_counted_and_age_stays_at_zero():
     ahead = chunk(0, 100)
     ahead = Chunk(ahead.samples_uv, ahead.times_s, ahead.arrived_s - 0.082)

@@ -50,7 +50,11 @@ def test_a_stream_is_found_by_name_source_id_predicate_or_one_word(outlet, sourc
         StreamQuery(predicate=f"starts-with(name,'{sender.name[:-2]}')"),
         StreamQuery.from_text(sender.name),
     ]
-    for found in [source(query) for query in queries]:
+    sources = [source(query) for query in queries]
+    for found in sources:  # all look at the same time
+        with pytest.raises(TimeoutError):
+            found.open(0.0)
+    for found in sources:
         info = found.open(10.0)
         assert (info.name, info.source_id, info.sfreq_hz, info.kind) == (sender.name, sender.name, 500.0, "lsl")
         assert info.labels == tuple(f"E{i + 1}" for i in range(9))
@@ -85,10 +89,10 @@ def test_opening_and_losing_never_block(outlet, source):
 def test_no_match_names_what_can_be_seen(outlet, source):
     sender = outlet()
     missing = f"test-{uuid.uuid4().hex}"
-    sentence = source(StreamQuery(name=missing)).why_not_found()
+    sentence = source(StreamQuery(name=missing)).why_not_found(1.5)
     assert missing in sentence
     assert sender.name in sentence
-    assert sender.name in {s.name for s in find_streams(0.5)}
+    assert sender.name in {s.name for s in find_streams(1.5)}
 
 
 def test_several_matches_are_listed_with_a_way_to_choose(outlet, source):
@@ -126,6 +130,38 @@ def test_a_stream_that_cannot_be_used_is_named_with_the_reason(options, says, ou
         assert len(events) == 1
     finally:
         acquirer.close()
+
+
+class Described:
+    """What `LslSource` asks of pylsl's StreamInfo."""
+
+    def __init__(self, rate):
+        self.rate = rate
+
+    def nominal_srate(self):
+        return self.rate
+
+    def name(self):
+        return "amp"
+
+
+def test_a_stream_that_comes_back_at_another_rate_is_refused(source):
+    found = source(StreamQuery(name="amp"))
+    found._sfreq_hz = 500.0
+    with pytest.raises(UserError, match="250 Hz instead of 500 Hz"):
+        found._read(Described(250.0))
+
+
+def test_a_new_clock_offset_is_approached_slowly_unless_it_is_a_step(source):
+    found = source(StreamQuery(name="amp"))
+    found._connector.correction_s = 1.0
+    assert found._offset(100.0) == 1.0
+    found._connector.correction_s = 1.005
+    assert found._offset(101.0) == pytest.approx(1.0002)
+    assert found._offset(111.0) == pytest.approx(1.0022)
+    assert found._offset(1000.0) == pytest.approx(1.005)
+    found._connector.correction_s = -3.0
+    assert found._offset(1001.0) == -3.0
 
 
 def test_markers_are_not_eeg():
