@@ -49,7 +49,7 @@ def run_demo(options: Options, session: Path | None) -> None:
         looped = not options.headless and options.seconds is None
         sample = stack.enter_context(SampleStream(session or find_sample(), looped))
         config = config.model_copy(update={"stream": sample.query(config.stream)})
-        _lsl_run(config, options, stack, ended=sample.ended)
+        _lsl_run(config, options, stack, sample.ended, "demo, simulated EEG")
 
 
 def run_live(options: Options, stream: dict[str, str | None], wait_s: float | None) -> None:
@@ -59,7 +59,7 @@ def run_live(options: Options, stream: dict[str, str | None], wait_s: float | No
         config = resolve(options, stream, stack)
         if wait_s is not None:
             config = config.model_copy(update={"wait_s": wait_s})
-        _lsl_run(config, options, stack, ended=lambda: False)
+        _lsl_run(config, options, stack, lambda: False, "live")
 
 
 def run_replay(options: Options, file: Path, speed: float, loop: bool, start_s: float) -> None:
@@ -77,7 +77,9 @@ def run_replay(options: Options, file: Path, speed: float, loop: bool, start_s: 
         source = SessionSource(
             session, speed=speed, loop=loop, start_s=start_s, clock=lsl_clock, warm_up_s=WARM_UP_S
         )
-        _run(config, options, stack, source, lambda info, on_mark: FileMarkers(source, on_mark), lambda: False)
+        _run(
+            config, options, stack, source, lambda info, on_mark: FileMarkers(source, on_mark), lambda: False, file.name
+        )
 
 
 def resolve(options: Options, stream: dict[str, str | None], stack: ExitStack) -> LiveConfig:
@@ -90,7 +92,7 @@ def resolve(options: Options, stream: dict[str, str | None], stack: ExitStack) -
         values["pack"] = options.pack
     config = LiveConfig.parse(values, "the command line")
     if config.sound.generator == "audioldm" and config.sound.audioldm is None:
-        from bci_music.generation.audioldm import write_random_audioldm
+        from bci_music.generation.random_model import write_random_audioldm
 
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bci-music-")))
         write_random_audioldm(folder, seed=0)
@@ -122,7 +124,9 @@ def lsl_source(query: StreamQuery) -> LslSource:
     return LslSource(query, montage_labels=names)
 
 
-def _lsl_run(config: LiveConfig, options: Options, stack: ExitStack, ended: Callable[[], bool]) -> None:
+def _lsl_run(
+    config: LiveConfig, options: Options, stack: ExitStack, ended: Callable[[], bool], title: str
+) -> None:
     from bci_music.streaming.markers import LslMarkers
 
     def markers(info: Any, on_mark: Any) -> LslMarkers:
@@ -130,11 +134,12 @@ def _lsl_run(config: LiveConfig, options: Options, stack: ExitStack, ended: Call
         stack.callback(followed.close)
         return followed
 
-    _run(config, options, stack, lsl_source(config.stream), markers, ended)
+    _run(config, options, stack, lsl_source(config.stream), markers, ended, title)
 
 
 def _run(
-    config: LiveConfig, options: Options, stack: ExitStack, source: Any, markers: Any, ended: Callable[[], bool]
+    config: LiveConfig, options: Options, stack: ExitStack, source: Any, markers: Any, ended: Callable[[], bool],
+    title: str,
 ) -> None:
     from bci_music.clock import Clock
     from bci_music.engine.build import build_engine
@@ -159,7 +164,7 @@ def _run(
     if options.headless:
         _headless(engine, config, options, ended, run_headless)
     else:
-        _window(engine, options)
+        _window(engine, options, title)
     engine.stop()
     if recording is not None and recording.path is not None:
         console.print(f"recorded to {recording.path}")
@@ -176,11 +181,11 @@ def _headless(engine: Engine, config: LiveConfig, options: Options, ended: Calla
         run(engine, options.seconds, ended, config.wait_s, say, config.stream)
 
 
-def _window(engine: Engine, options: Options) -> None:
+def _window(engine: Engine, options: Options, title: str) -> None:
     from gui.app import run as run_window
 
     picture = options.out / "window.png" if options.out else None
-    run_window(engine, screenshot=picture, seconds=options.seconds)
+    run_window(engine, title=title, screenshot=picture, seconds=options.seconds)
 
 
 def _raise_fatal(engine: Engine) -> None:

@@ -41,8 +41,8 @@ class SampleStream:
     def __enter__(self) -> Self:
         start = "import sys; from bci_music.cli.main import main; main()"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", start, "stream", str(self._file), "--name", self._name, "--source-id", self._source_id,
-             "--wait-consumer", *(["--loop"] if self._loop else [])],
+            [sys.executable, "-c", start, "stream", str(self._file), "--name", self._name,
+             "--source-id", self._source_id, "--wait-consumer", *(["--loop"] if self._loop else [])],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
         return self

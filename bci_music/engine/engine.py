@@ -126,8 +126,8 @@ class Engine:
             worker.stop()
         self.ended_s = self._clock.now()
         if self._sound is not None:
-            self._sound.close()
             self._sound.player.stop()
+            self._sound.close()
         for finish in self.on_stop:
             finish()
         self._sinks.clear()

@@ -132,7 +132,7 @@ def _sound(engine: Engine, wav: Path | None) -> dict[str, Any]:
     first = sound.first_eeg_sound_s
     began = engine.first_sample_s
     return {
-        "generator": {"class": sound.generator, "trained": sound.trained},
+        "generator": {"class": engine.sound.generator_class, "name": sound.generator, "trained": sound.trained},
         "clips_generated": sound.clips_generated,
         "clips_retrieved": sound.clips_retrieved,
         "generation_rtf": sound.generation_s / sound.generated_s if sound.generated_s else None,

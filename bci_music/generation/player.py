@@ -291,5 +291,4 @@ def open_player(
             text = f"The sound device {device!r} cannot be used ({reason}): `bci-music doctor` lists them."
             raise UserError(text) from None
         note = f"no sound device ({reason}): the sound runs on a clock" + (f" and into {wav_path}" if wav_path else "")
-        log.warning(note)
         return ClockPlayer(clock, wav_path, subtype=subtype, note=note)

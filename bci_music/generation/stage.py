@@ -107,6 +107,11 @@ class SoundStage:
             self._next(now, style)
         self._prepare(now)
 
+    @property
+    def generator_class(self) -> str:
+        """Name of the generator's class, for reports."""
+        return type(self._generator).__name__
+
     def close(self) -> bool:
         """End the generator's thread; returns whether it ended."""
         return self._producer.close() if self._producer else True
