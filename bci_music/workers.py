@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from bci_music.clock import Clock
-from bci_music.messages import Failure, UserError
+from bci_music.messages import UserError
+from bci_music.status import Failure
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from bci_music.eeg.montage import Montage
-from bci_music.messages import Command, Snapshot
+from bci_music.status import Command, Snapshot
 from bci_music.streaming.ring import Cursor
 
 VOLUME_DB = (-40.0, 0.0)  # range of the slider

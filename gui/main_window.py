@@ -7,7 +7,8 @@ from PySide6.QtGui import QColor, QKeySequence, QPalette, QShortcut
 from PySide6.QtWidgets import QWidget
 
 from bci_music.eeg.montage import Montage
-from bci_music.messages import ChannelState, Quality, Snapshot, StreamState
+from bci_music.messages import ChannelState, Quality, StreamState
+from bci_music.status import Snapshot
 from gui import theme
 from gui.bridge import Bridge
 from gui.frame_times import FrameStats

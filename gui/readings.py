@@ -6,16 +6,8 @@ import math
 from dataclasses import dataclass
 
 from bci_music.judge.live import ENOUGH
-from bci_music.messages import (
-    ChannelState,
-    ChannelVerdict,
-    Failure,
-    Quality,
-    Snapshot,
-    SoundSpan,
-    StreamState,
-    StreamStatus,
-)
+from bci_music.messages import ChannelState, ChannelVerdict, Quality, SoundSpan, StreamState
+from bci_music.status import Failure, Snapshot, StreamStatus
 
 EAR_KINDS = ("retrieved", "generated")
 KIND_WORDS = {

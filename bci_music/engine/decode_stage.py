@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from bci_music.messages import BREAK, Embedding, Health, Quality, StreamInfo, Window
+from bci_music.messages import BREAK, Embedding, Quality, StreamInfo, Window
+from bci_music.status import Health
 from bci_music.workers import Latest
 
 if TYPE_CHECKING:

@@ -9,20 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from bci_music.engine.decode_stage import DecodeStage
 from bci_music.engine.history import History
-from bci_music.messages import (
-    Command,
-    Embedding,
-    Failure,
-    Identification,
-    MusicMark,
-    Quality,
-    Snapshot,
-    StreamEvent,
-    StreamInfo,
-    StreamState,
-    StreamStatus,
-    UserError,
-)
+from bci_music.messages import Embedding, MusicMark, Quality, StreamEvent, StreamInfo, StreamState, UserError
+from bci_music.status import Command, Failure, Identification, Snapshot, StreamStatus
 from bci_music.workers import Stage, Worker
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bci_music.judge.live import LiveGauge
-from bci_music.messages import Embedding, Identification, MusicMark, TimelineSpan
+from bci_music.messages import Embedding, MusicMark
+from bci_music.status import Identification, TimelineSpan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from bci_music.engine.view import timeline, warning
 
 if TYPE_CHECKING:
     from bci_music.engine.engine import Engine
-    from bci_music.messages import TimelineSpan
+    from bci_music.status import TimelineSpan
 
 GROUND, PANEL, LINE, TEXT, MUTED = "#0e1116", "#151a21", "#27303a", "#e8ecf1", "#8a95a3"
 ACCENT, WARM, BAD, SECOND = "#4cc9b0", "#f2b260", "#ef6a5b", "#a394f5"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bci_music.messages import Snapshot, SoundSpan, SoundStatus, TimelineSpan
+from bci_music.messages import SoundSpan
+from bci_music.status import Snapshot, SoundStatus, TimelineSpan
 
 if TYPE_CHECKING:
     from bci_music.engine.engine import Engine

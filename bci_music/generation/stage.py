@@ -23,7 +23,8 @@ from bci_music.generation.spans import SpanLedger
 from bci_music.generation.splice import Splicer
 from bci_music.generation.steering import Steering
 from bci_music.generation.stretch import BAR_S, Stretch
-from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, Failure, SoundSpan, SoundStatus, Style
+from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, SoundSpan, Style
+from bci_music.status import Failure, SoundStatus
 
 PREPARE_S = 0.25
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from bci_music.judge.controls import shift_test
 from bci_music.judge.intervals import wilson
 from bci_music.judge.metrics import cosine
-from bci_music.messages import Identification
+from bci_music.status import Identification
 
 ENOUGH = 8  # windows below which nothing is claimed
 

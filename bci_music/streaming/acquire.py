@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from bci_music.clock import Clock
 from bci_music.eeg.stamps import StampGrid
-from bci_music.messages import Chunk, StreamEvent, StreamInfo, StreamState, StreamStatus, UserError
+from bci_music.messages import Chunk, StreamEvent, StreamInfo, StreamState, UserError
+from bci_music.status import StreamStatus
 from bci_music.streaming.link import Link
 from bci_music.streaming.ring import RingBuffer
 from bci_music.streaming.source import Source, SourceEnded, SourceLost

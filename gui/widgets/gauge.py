@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter
 
-from bci_music.messages import Identification, Snapshot
+from bci_music.status import Identification, Snapshot
 from gui import theme
 from gui.readings import Verdict, verdict
 from gui.widgets.panel import INSET, Panel

@@ -12,7 +12,8 @@ from PySide6.QtGui import QImage, QPainter, QPainterPath, QPen
 
 from bci_music.eeg.montage import Montage
 from bci_music.eeg.topomap import MIN_CHANNELS, TopoMap
-from bci_music.messages import Embedding, Snapshot
+from bci_music.messages import Embedding
+from bci_music.status import Snapshot
 from gui import theme
 from gui.widgets.panel import INSET, TITLE_PX, Panel
 from gui.widgets.scalp import Scalp

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QRect
 from PySide6.QtGui import QPainter
 
-from bci_music.messages import Snapshot
+from bci_music.status import Snapshot
 from gui import theme
 from gui.readings import now_playing
 from gui.widgets.meters import LevelMeters

@@ -5,7 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter, QPen
 
-from bci_music.messages import Snapshot, StreamState
+from bci_music.messages import StreamState
+from bci_music.status import Snapshot
 from gui import theme
 from gui.readings import BrainToEar, data_age, stream_detail
 from gui.widgets.marks import draw_stream

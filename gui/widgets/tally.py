@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter
 
-from bci_music.messages import Snapshot
+from bci_music.status import Snapshot
 from gui import theme
 from gui.readings import decoded_shares, heard_now
 from gui.widgets.panel import INSET, TITLE_PX, Panel

@@ -6,7 +6,7 @@ import numpy as np
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter, QPen
 
-from bci_music.messages import Snapshot, TimelineSpan
+from bci_music.status import Snapshot, TimelineSpan
 from gui import theme
 from gui.readings import KIND_WORDS
 from gui.widgets.panel import Panel

@@ -87,7 +87,7 @@ class Broken:
 
 
 def test_volume_and_stop_reach_the_sound(outlet, live_engine, until):
-    from bci_music.messages import Command
+    from bci_music.status import Command
 
     stream = outlet(rate=250.0, channels=125, noise=15, labels=",".join(NMED_CHANNELS))
     engine = live_engine(stream.name)

@@ -19,17 +19,12 @@ from bci_music.messages import (
     ChannelState,
     ChannelVerdict,
     Embedding,
-    Health,
-    Identification,
     Quality,
-    Snapshot,
     SoundSpan,
-    SoundStatus,
     StreamInfo,
     StreamState,
-    StreamStatus,
-    TimelineSpan,
 )
+from bci_music.status import Health, Identification, Snapshot, SoundStatus, StreamStatus, TimelineSpan
 from bci_music.streaming.ring import Cursor, RingBuffer
 
 SONGS = ("Night Bus", "Paper Birds", "Low Tide", "Lantern", "Cinder Blues")

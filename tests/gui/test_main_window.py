@@ -4,14 +4,8 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
-from bci_music.messages import (
-    ChannelState,
-    Command,
-    Failure,
-    SoundStatus,
-    StreamState,
-    StreamStatus,
-)
+from bci_music.messages import ChannelState, StreamState
+from bci_music.status import Command, Failure, SoundStatus, StreamStatus
 from gui.bridge import Bridge
 from gui.main_window import MainWindow
 

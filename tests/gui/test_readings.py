@@ -2,15 +2,8 @@ import dataclasses
 
 import pytest
 
-from bci_music.messages import (
-    ChannelState,
-    ChannelVerdict,
-    Failure,
-    Identification,
-    Quality,
-    StreamState,
-    TimelineSpan,
-)
+from bci_music.messages import ChannelState, ChannelVerdict, Quality, StreamState
+from bci_music.status import Failure, Identification, TimelineSpan
 from gui import readings
 
 

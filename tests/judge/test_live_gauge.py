@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bci_music.judge.live import LiveGauge, chance_words
-from bci_music.messages import Identification
+from bci_music.status import Identification
 
 SONGS = [f"song-{i}" for i in range(14)]
 

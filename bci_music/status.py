@@ -1,0 +1,144 @@
+"""Published state: what the stages say of themselves, for window, terminal and report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bci_music.messages import Embedding, Quality, SoundSpan, StreamInfo, StreamState
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """The stream in one glance. `data_age_s` is None until the first sample."""
+
+    state: StreamState = StreamState.SEARCHING
+    info: StreamInfo | None = None
+    epoch: int = 0
+    since_s: float = 0.0
+    data_age_s: float | None = None
+    clock_offset_s: float = 0.0  # by how much stamps run ahead of now (> 0: ahead)
+    measured_hz: float | None = None
+    text: str = "looking for a stream"
+    samples: int = 0
+    gaps: int = 0
+    missing_samples: int = 0
+    bursts: int = 0
+    backwards: int = 0
+    duplicates: int = 0
+    future_stamps: int = 0
+    lost_count: int = 0  # times the stream was lost
+
+
+@dataclass(frozen=True, slots=True)
+class SoundStatus:
+    """The sound in one glance: counters are totals since the start."""
+
+    queued_s: float = 0.0
+    played_s: float = 0.0
+    underruns: int = 0  # blocks the device asked for that were not (fully) there
+    starved_s: float = 0.0  # zeros played for want of sound
+    device_underflows: int = 0  # reported by the driver
+    crossfades: int = 0
+    clips_generated: int = 0
+    clips_retrieved: int = 0
+    stretched: int = 0
+    fallbacks: int = 0
+    generation_s: float = 0.0  # wall time spent generating
+    generated_s: float = 0.0  # seconds of sound made by it
+    peak_dbfs: tuple[float, float] = (-120.0, -120.0)
+    volume_db: float = 0.0
+    muted: bool = False
+    first_eeg_sound_s: float | None = None  # LSL time at which the first EEG-chosen sound is heard
+    generator: str = ""
+    trained: bool = False
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineSpan:
+    """One bar of the timeline: lane is "heard" | "decoded" | "played"."""
+
+    lane: str
+    start_s: float
+    stop_s: float
+    label: str
+    strength: float = 1.0  # 0..1: confidence or similarity
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """How far the decoder is above chance: `hits` of `n` independent windows found the song."""
+
+    protocol: str
+    k: int
+    hits: int
+    n: int
+    chance: float
+    ci95: tuple[float, float]
+    shuffled_top1: float
+    p: float
+
+    @property
+    def top1(self) -> float:
+        """Share of windows that found the song."""
+        return self.hits / self.n if self.n else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A background failure, in words an operator can use."""
+
+    time_s: float
+    stage: str
+    text: str
+    fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Decoder-side counters."""
+
+    windows_decoded: int = 0
+    windows_skipped: int = 0
+    windows_masked: int = 0
+    ring_overwritten: int = 0
+    decode_ms: tuple[float, float, float] = (float("nan"),) * 3  # p50, p95, p99
+    data_age_ms: tuple[float, float, float] = (float("nan"),) * 3
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that the window shows, taken at once; cheap to make 60 times a second."""
+
+    now_s: float
+    started_s: float
+    stream: StreamStatus
+    health: Health
+    sound: SoundStatus
+    quality: Quality | None = None
+    embedding: Embedding | None = None
+    playing: SoundSpan | None = None
+    timeline: tuple[TimelineSpan, ...] = ()
+    waveform: NDArray[np.float32] | None = None  # (n, 2) min/max of the played sound, 20 per second, newest last
+    identification: Identification | None = None
+    channel_names: tuple[str, ...] = ()  # montage order of quality and attention
+    pack_name: str = ""
+    warning: str = ""  # e.g. the pack was trained on simulated EEG
+    device: str = "cpu"
+    recording: str = ""
+    failures: tuple[Failure, ...] = ()
+    running: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """From the operator to the engine, handled in order: name is "volume" | "mute" | "stop" | "start"."""
+
+    name: str
+    value: float = 0.0
