@@ -111,6 +111,7 @@ class RidgeAdapter:
 
         tensors = {"weights": self.weights, "intercept": self.intercept, "alpha": np.array([self.alpha], np.float32)}
         save_file({name: np.ascontiguousarray(t) for name, t in tensors.items()}, str(path))
+        Path(path).chmod(0o644)
 
     @classmethod
     def load(cls, path: str | Path) -> RidgeAdapter:

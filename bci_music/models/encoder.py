@@ -17,6 +17,10 @@ from torch.nn import functional
 from bci_music.models.sizes import EncoderConfig
 
 
+# How training starts: size of the slot codes, sharpness of the attention to them, amplification of what it gathers.
+SLOT_CODE, SHARPNESS, LOUDNESS = 8.0, 0.6, 60.0
+
+
 class Encoded(NamedTuple):
     """What comes out: `cls` (B, D), `times` (B, n_slots, D) averaged over channels, `attention` (B, C) or None."""
 
@@ -87,8 +91,9 @@ class ChannelEncoder(nn.Module):
         for block in self.blocks[:-1]:
             tokens, _ = block(tokens)
         tokens, weights = self.blocks[-1](tokens, cls_attention=return_attention)
-        tokens = self.norm(tokens)
-        return Encoded(tokens[:, 0], tokens[:, 1:].unflatten(1, (n_kept, -1)).mean(1), None), weights
+        # mean over channels first: what all share is small beside one channel's noise, and the norm brings it up
+        times = self.norm(tokens[:, 1:].unflatten(1, (n_kept, -1)).mean(1))
+        return Encoded(self.norm(tokens[:, 0]), times, None), weights
 
     def _indices(self, x: Tensor, used: Tensor | None) -> Tensor | None:
         n_channels = self.config.n_channels
@@ -122,8 +127,10 @@ class ChannelEncoder(nn.Module):
                     nn.init.zeros_(module.bias)
         nn.init.trunc_normal_(self.position, std=0.02)
         nn.init.trunc_normal_(self.cls, std=0.02)
+        codes = nn.init.orthogonal_(torch.empty(self.config.n_slots, self.config.dim))
         with torch.no_grad():
-            self.position += 0.3 * _slot_codes(self.config.n_slots, self.config.dim)
+            self.position += SLOT_CODE * codes
+            self.blocks[0].gather_slots(codes)
             if positions_m is not None:
                 self.gain.copy_(_smooth_patterns(positions_m, self.config.dim))
 
@@ -154,12 +161,23 @@ class Block(nn.Module):
         scores = (q[:, :, :1] @ k.transpose(2, 3)).float() * q.shape[-1] ** -0.5
         return tokens, scores.softmax(-1)[:, :, 0]
 
+    def gather_slots(self, codes: Tensor) -> None:
+        """Start as a mean over the channels of a time slot, made louder than one channel's noise.
 
-def _slot_codes(n_slots: int, dim: int) -> Tensor:
-    """Sinusoids that tell the time slots apart from the start: (n_slots, dim)."""
-    rate = torch.exp(-torch.arange(0, dim, 2) / dim * np.log(4.0 * n_slots))
-    angle = torch.arange(n_slots)[:, None] * rate
-    return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)[:, :dim]
+        Queries and keys begin as the slot codes (n_slots, dim), so that a token attends to its own slot all over the
+        head. From random weights this takes training most of its time to find.
+        """
+        dim = self.out.in_features
+        size = dim // self.heads
+        codes = codes[:size]
+        with torch.no_grad():
+            for part in range(2 * self.heads):
+                rows = self.qkv.weight[part * size : (part + 1) * size]
+                rows.zero_()
+                rows[: len(codes)] = SHARPNESS * codes
+            values = self.qkv.weight[2 * dim :]
+            values -= values @ codes.T @ codes  # what is gathered is the signal, not the codes
+            self.out.weight *= LOUDNESS
 
 
 def _smooth_patterns(positions_m: NDArray[np.float64], dim: int) -> Tensor:

@@ -31,10 +31,12 @@ class Network(nn.Module):
         return functional.normalize(self.head(encoded).float(), dim=1), encoded.attention
 
     def save(self, path: str | Path) -> None:
-        """Write the weights in half precision."""
+        """Write the matrices in half precision, vectors and statistics as they are."""
         from safetensors.torch import save_file
 
-        save_file({name: t.detach().half().contiguous() for name, t in self.state_dict().items()}, str(path))
+        state = {name: t.detach().cpu().contiguous() for name, t in self.state_dict().items()}
+        save_file({name: t.half() if t.ndim > 1 else t for name, t in state.items()}, str(path))
+        Path(path).chmod(0o644)
 
     @classmethod
     def load(cls, path: str | Path, config: DecoderConfig) -> Network:
@@ -47,5 +49,5 @@ class Network(nn.Module):
         wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
         if wanted != {name: tuple(t.shape) for name, t in weights.items()}:
             raise UserError(f"The weights in {Path(path).name} do not fit the sizes in pack.yaml: rebuild the pack.")
-        network.load_state_dict({name: t.float() for name, t in weights.items()})
+        network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in weights.items()})
         return network

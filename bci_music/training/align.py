@@ -19,17 +19,17 @@ from bci_music.models.network import Network
 from bci_music.training.corpus import Batch, Corpus
 from bci_music.training.loop import Loop, LoopConfig
 from bci_music.training.losses import info_nce, same_music, top1
-from bci_music.training.virtual import MeanTokens, virtual_tokens
+from bci_music.training.virtual import MeanTokens, anchored_tokens, virtual_tokens
 
 
 class AlignConfig(Config):
     """What is learned and how views are made. `keep` is the range of channels that stay in a view."""
 
     loop: LoopConfig = LoopConfig()
-    views: Literal["channels", "virtual"] = "channels"
+    views: Literal["virtual", "anchored", "channels"] = "channels"
     batch: int = Field(64, ge=2)
     keep: tuple[int, int] = (16, 40)
-    virtual: tuple[int, int] = (4, 8)  # virtual electrodes in a view of that kind
+    virtual: tuple[int, int] = (2, 4)  # virtual electrodes in a view of that kind
     noise: float = Field(0.1, ge=0)
     jitter_s: float = Field(0.04, ge=0)
     temperature: float = Field(0.07, gt=0)
@@ -86,21 +86,29 @@ def align(
         Ends the run early when true, e.g. when the time is used up.
     """
     torch.manual_seed(config.seed)
-    means = MeanTokens(module.network.encoder, corpus, config.seed) if config.views == "virtual" else None
+    means = MeanTokens(module.network.encoder, corpus, config.seed) if config.views != "channels" else None
 
     def step(module: nn.Module, at: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng((config.seed, at))
         if means is None:
             batch = corpus.draw(rng, config.batch, config.jitter_s)
             return align_step(module, batch, _channel_view(module, batch, config, rng, device), config, device)
+        if config.views == "anchored":
+            batch, mean = means.draw_both(rng, config.batch, config.jitter_s)
+            keep = _to(channels_kept(batch.used, config.keep, rng), device)
+            tokens = anchored_tokens(module.network.encoder, _to(batch.x, device), keep, _to(mean, device))
+            return align_step(module, batch, module.network.encoder.attend(tokens)[0], config, device)
         batch = means.draw(rng, config.batch, config.jitter_s)
-        tokens = virtual_tokens(
-            module.network.encoder, _to(batch.x, device), means.spread, int(rng.integers(*config.virtual)), rng
-        )
+        grown = min(1.0, 0.1 + 2.0 * at / config.loop.steps)  # deviations grow to their true size by half time
+        n = int(rng.integers(config.virtual[0], config.virtual[1] + 1))
+        tokens = virtual_tokens(module.network.encoder, _to(batch.x, device), grown * means.spread, n, rng)
         return align_step(module, batch, module.network.encoder.attend(tokens)[0], config, device)
 
     def follow(module: nn.Module) -> dict[str, float]:
-        return {} if watch is None else {"watch_top1": found_share(module, watch, config, device)}
+        if watch is None:
+            return {}
+        settle_norm(module.network, corpus, windows=96)
+        return {"watch_top1": found_share(module, watch, config, device)}
 
     loop = Loop(module, step, config.loop, directory, device=device, watch=follow, report=report)
     if resume:
@@ -137,6 +145,22 @@ def channels_kept(used: NDArray[np.bool_], keep: tuple[int, int], rng: np.random
     n = min(int(rng.integers(keep[0], keep[1] + 1)), int(used.sum(1).min()))
     order = np.where(used, rng.random(used.shape), 2.0)
     return np.sort(np.argsort(order, axis=1)[:, :n], axis=1)
+
+
+@torch.no_grad()
+def settle_norm(network: Network, corpus: Corpus, *, windows: int = 160, bf16: bool = True, seed: int = 0) -> None:
+    """Measure the head's batch norm anew, on all usable channels and with the weights as they are now."""
+    norm = network.head.norm
+    norm.reset_running_stats()
+    momentum, norm.momentum = norm.momentum, None  # plain average over what follows
+    network.eval()
+    norm.train()
+    for at in range(windows // 16):
+        batch = corpus.draw(np.random.default_rng((seed, 5, at)), 16)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            network.head(network.encoder(torch.from_numpy(batch.x), torch.from_numpy(batch.used)))
+    norm.momentum = momentum
+    network.eval()
 
 
 @torch.inference_mode()

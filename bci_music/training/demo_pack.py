@@ -66,7 +66,7 @@ def write_untrained(directory: str | Path, *, seed: int = 0, decoder: DecoderCon
 
 def git_sha() -> str:
     """Commit of the program's source, with "+changes" where the tree differs; empty outside a repository."""
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[1]  # what decides the outcome lies below it
 
     def git(*words: str) -> Any:
         return subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=False)
@@ -77,5 +77,5 @@ def git_sha() -> str:
         return ""
     if head.returncode:
         return ""
-    changed = git("status", "--porcelain", "--untracked-files=no").stdout.strip()
+    changed = git("status", "--porcelain", "--", "models", "training", "simulate", "eeg").stdout.strip()
     return head.stdout.strip()[:12] + ("+changes" if changed else "")

@@ -60,7 +60,7 @@ class Loop:
         self.directory = directory
         self.at = 0
         self._step, self._watch, self._report, self._device = step, watch, report, device
-        self._optimizer = torch.optim.AdamW(_groups(self.module, config.weight_decay), lr=config.lr, betas=(0.9, 0.98))
+        self._optimizer = torch.optim.AdamW(_groups(self.module, config.weight_decay), lr=config.lr, betas=(0.9, 0.98), fused=True)
         directory.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -122,6 +122,8 @@ class Loop:
         with torch.no_grad():
             for mean, new in zip(self.averaged.parameters(), self.module.parameters(), strict=True):
                 mean.lerp_(new, 1.0 - keep)
+            for mean, new in zip(self.averaged.buffers(), self.module.buffers(), strict=True):
+                mean.copy_(new)
 
     def _log(self, figures: dict[str, float]) -> None:
         with (self.directory / "log.jsonl").open("a", encoding="utf-8") as handle:

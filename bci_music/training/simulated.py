@@ -56,7 +56,7 @@ def training_session(listener: int, recording: int, config: SimulatedDataConfig)
     return make_session(SimulatedListener(listener, config.snr_db), program, 1000 + recording)
 
 
-def test_session(listener: int, recording: int, snr_db: float) -> Session:
+def held_out_session(listener: int, recording: int, snr_db: float) -> Session:
     """One recording of the held-out seconds of all songs, with a noise seed training never uses."""
     start, stop = HELD_OUT_SECONDS
     order = np.random.default_rng((listener, recording, 9)).permutation(len(SONGS))
@@ -76,7 +76,8 @@ def training_takes(
     takes: list[Take] = []
     hashes: dict[str, str] = {}
     cache.mkdir(parents=True, exist_ok=True)
-    key = hashlib.sha256(f"{config.model_dump_json()}{signal.model_dump_json()}".encode()).hexdigest()[:12]
+    made = f"{config.stretch_s} {config.snr_db} {signal.model_dump_json()}"
+    key = hashlib.sha256(made.encode()).hexdigest()[:12]
     for recording in range(config.recordings):
         for listener in config.listeners:
             name = f"listener {listener} recording {1000 + recording}"
@@ -90,7 +91,7 @@ def training_takes(
     return takes, hashes
 
 
-def test_windows(
+def held_out_windows(
     listeners: tuple[int, ...], recordings: int, snr_db: float, signal: SignalConfig, montage: Montage,
     report: Report = lambda _: None,
 ) -> list[Heard]:
@@ -99,7 +100,7 @@ def test_windows(
     for listener in listeners:
         for recording in range(recordings):
             name = f"listener {listener} recording {500_000 + recording} at {snr_db:g} dB"
-            found.append(heard_windows(test_session(listener, recording, snr_db), signal, montage, name))
+            found.append(heard_windows(held_out_session(listener, recording, snr_db), signal, montage, name))
             report(name)
     return found
 

@@ -31,21 +31,38 @@ class MeanTokens:
 
     def __init__(self, encoder: ChannelEncoder, corpus: Corpus, seed: int = 0):
         self._corpus = corpus
-        self._slots = torch.arange(encoder.config.n_slots) * (encoder.config.patch // STRIDE)
+        self._slots = np.arange(encoder.config.n_slots) * (encoder.config.patch // STRIDE)
         with torch.inference_mode():
-            self.tokens = [_mean_tokens(encoder, take) for take in corpus.takes]
+            self.tokens = [_mean_tokens(encoder, take).numpy() for take in corpus.takes]
             self.spread = _spread(encoder, corpus.draw(np.random.default_rng((seed, 3)), 16))
 
     def draw(self, rng: np.random.Generator, size: int, jitter_s: float) -> Batch:
         """Draw windows; `x` of the batch is their mean tokens (B, slots, dim), `used` is empty."""
+        return self._draw(rng, size, jitter_s)[0]
+
+    def draw_both(self, rng: np.random.Generator, size: int, jitter_s: float) -> tuple[Batch, NDArray[np.float32]]:
+        """Draw windows with their EEG, and beside it their mean tokens (B, slots, dim)."""
+        means, places, firsts = self._draw(rng, size, jitter_s)
+        corpus = self._corpus
+        eeg = [
+            corpus.takes[take].eeg[:, first : first + corpus.n_times]
+            for (take, _), first in zip(places, firsts, strict=True)
+        ]
+        used = np.stack([corpus.takes[take].used for take, _ in places])
+        return corpus.heard(places, np.stack(eeg).astype(np.float32), used), means.x
+
+    def _draw(
+        self, rng: np.random.Generator, size: int, jitter_s: float
+    ) -> tuple[Batch, list[tuple[int, float]], list[int]]:
         corpus = self._corpus
         places = corpus.places(rng, size)
         shift = np.rint(rng.uniform(-jitter_s, jitter_s, size) * corpus.sfreq_hz).astype(int)
-        rows = []
+        rows, firsts = [], []
         for (take, start), moved in zip(places, shift, strict=True):
-            first = corpus.first_sample(take, start, int(moved)) // STRIDE
-            rows.append(self.tokens[take][first + self._slots])
-        return corpus.heard(places, torch.stack(rows).float().numpy(), np.ones((size, 0), bool))
+            at = corpus.first_sample(take, start, int(moved)) // STRIDE
+            rows.append(self.tokens[take][at + self._slots])
+            firsts.append(at * STRIDE)
+        return corpus.heard(places, np.stack(rows).astype(np.float32), np.ones((size, 0), bool)), places, firsts
 
 
 def virtual_tokens(
@@ -55,6 +72,17 @@ def virtual_tokens(
     noise = rng.standard_normal((len(mean), n, *mean.shape[1:]), dtype=np.float32) * spread
     deviation = torch.from_numpy(noise - noise.mean(1, keepdims=True)).to(mean.device)
     return mean[:, None] + deviation + encoder.position.mean(0)[: mean.shape[1]]
+
+
+def anchored_tokens(encoder: ChannelEncoder, x: Tensor, keep: Tensor, mean: Tensor) -> Tensor:
+    """Tokens of the kept channels (B, K, slots, D), all moved alike so that their mean is that of all channels.
+
+    A few channels then carry what all together know, with the deviations single channels really have.
+    """
+    with torch.no_grad():
+        tokens = encoder.tokens(x, keep).float()
+    place = encoder.position[:, : mean.shape[1]].mean(0)
+    return tokens - tokens.mean(1, keepdim=True) + mean[:, None] + place
 
 
 def _mean_tokens(encoder: ChannelEncoder, take: Take) -> Tensor:

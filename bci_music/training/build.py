@@ -1,0 +1,193 @@
+"""`pack build --demo`: from composed songs and simulated listeners to a verified pack with its figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from bci_music.config import Config
+from bci_music.eeg.chain import SignalConfig
+from bci_music.eeg.montage import Montage
+from bci_music.models.adapter import RidgeAdapter
+from bci_music.models.calibration import Confidence
+from bci_music.models.decoder import Decoder
+from bci_music.models.device import choose_device
+from bci_music.models.embedder import StatisticsEmbedder
+from bci_music.models.network import Network
+from bci_music.models.pack import Calibration, DecoderConfig, Metric, Pack, Provenance
+from bci_music.simulate.composer import HELD_OUT_SECONDS, SONGS, TRAIN_SECONDS, mono_16k
+from bci_music.simulate.library import song_prototypes, write_library
+from bci_music.training.adapt import fit_adapter
+from bci_music.training.align import AlignConfig, Aligner, align, settle_norm
+from bci_music.training.backward import BackwardConfig, warm_start
+from bci_music.training.corpus import Corpus, Music
+from bci_music.training.demo_pack import MONTAGE, git_sha, write_demo_pack
+from bci_music.training.evaluate import Decoded, calibrate, decode_heard, identification, song_identification
+from bci_music.training.loop import LoopConfig
+from bci_music.training.sessions import Heard
+from bci_music.training.simulated import (
+    AUDIO_HZ, SimulatedDataConfig, demo_music, held_out_windows, training_takes,
+)
+
+Say = Callable[[str], None]
+_VIRTUAL_SHARE = 0.3  # of the training time at most
+
+
+class DemoBuildConfig(Config):
+    """All of a demo build: data, network, and the two stages of training."""
+
+    data: SimulatedDataConfig = SimulatedDataConfig()
+    signal: SignalConfig = SignalConfig()
+    decoder: DecoderConfig = DecoderConfig()
+    backward: BackwardConfig = BackwardConfig()
+    virtual: AlignConfig = AlignConfig(
+        views="virtual", batch=128, virtual=(1, 1), noise=0.0,
+        loop=LoopConfig(steps=1000, lr=1e-3, final_share=0.1, watch_every=10_000),
+    )
+    anchored: AlignConfig = AlignConfig(
+        views="anchored", batch=64, keep=(8, 14), noise=0.0, seed=1,
+        loop=LoopConfig(steps=800, lr=6e-4, warmup=20, watch_every=10_000),
+    )
+    seed: int = Field(0, ge=0)
+
+
+def build_demo_pack(out: Path, work: Path, config: DemoBuildConfig, *, minutes: float, resume: bool = False) -> Pack:
+    """Compose, listen, train, judge and write.
+
+    Parameters
+    ----------
+    minutes : float
+        Upper limit of the training time; the steps of the configuration end it earlier.
+    resume : bool
+        Continue from the checkpoints in `work`.
+    """
+    choose_device("cpu")
+    montage = Montage.load(MONTAGE)
+    with _progress() as say:
+        embedder = fit_embedder()
+        music = demo_music(embedder)
+        takes, hashes = training_takes(config.data, config.signal, montage, work / "recordings", say)
+        encoder = config.decoder.encoder
+        rate = config.signal.preprocess.sfreq_hz
+        corpus = Corpus(takes, music, sfreq_hz=rate, n_times=encoder.n_times, patch=encoder.patch)
+        aligner = train_demo(corpus, config, montage, work, minutes=minutes, resume=resume, say=say)
+        say("fitting the adapter")
+        adapter = fit_adapter(aligner.network, corpus, hop_s=4.0)
+    return judge_and_write(out, aligner.network, adapter, config, embedder, music, hashes)
+
+
+def fit_embedder() -> StatisticsEmbedder:
+    """Fit the statistics embedder on the training seconds of all songs."""
+    start, stop = (int(second * AUDIO_HZ) for second in TRAIN_SECONDS)
+    return StatisticsEmbedder.fit([mono_16k(spec.id)[start:stop] for spec in SONGS], AUDIO_HZ)
+
+
+def train_demo(
+    corpus: Corpus, config: DemoBuildConfig, montage: Montage, work: Path, *, minutes: float, resume: bool, say: Say
+) -> Aligner:
+    """Warm start, then virtual electrodes, then channels with their true deviations, within the time."""
+    torch.manual_seed(config.seed)
+    network = Network(config.decoder, montage.positions_m)
+    read = warm_start(network.encoder, corpus, config.backward)
+    say(f"the linear front end reads {read:.1%} of the bands' variance")
+    aligner = Aligner(network, corpus)
+    began = time.monotonic()
+    for name, stage, share in (("virtual", config.virtual, _VIRTUAL_SHARE), ("anchored", config.anchored, 1.0)):
+
+        def late(share: float = share) -> bool:
+            return time.monotonic() - began > 60.0 * minutes * share
+
+        def report(step: int, figures: dict[str, float], name: str = name, stage: AlignConfig = stage) -> None:
+            say(f"{name} {step}/{stage.loop.steps}: InfoNCE {figures['nce']:.2f}, found {figures['top1']:.0%}")
+
+        aligner = align(aligner, corpus, stage, work / name, resume=resume, report=report, until=late)
+        aligner.requires_grad_(True)
+    say("measuring the batch norm on all channels")
+    settle_norm(aligner.network, corpus)
+    return aligner
+
+
+def judge_and_write(
+    out: Path, network: Network, adapter: RidgeAdapter, config: DemoBuildConfig, embedder: StatisticsEmbedder,
+    music: dict[str, Music], hashes: dict[str, str],
+) -> Pack:
+    """Figures on held-out recordings, then the pack with library and embedder."""
+    if out.exists() and any(out.iterdir()):
+        from bci_music.messages import UserError
+
+        raise UserError(f"{out} is not empty: remove it or choose another --out.")
+    write_library(out / "library", embedder)
+    embedder.save(out / "embedder")
+    prototypes = song_prototypes(embedder)
+    with _progress() as say:
+        metrics, calibration, bf16 = judge(network, adapter, config, music, prototypes, say)
+    provenance = Provenance(
+        kind="simulated",
+        data="composed music heard by simulated listeners (bci_music.simulate); no real EEG, no real music",
+        seeds={"training": config.seed, "listeners": list(config.data.listeners),
+               "training_recordings": [1000 + r for r in range(config.data.recordings)],
+               "held_out_listeners": list(config.data.held_out_listeners),
+               "test_recordings": [500_000 + r for r in range(config.data.test_recordings)]},
+        git_sha=git_sha(), config=config.model_dump(mode="json", exclude={"signal", "decoder"}),
+        trained_seconds={spec.id: [TRAIN_SECONDS] for spec in SONGS}, recordings=hashes,
+    )  # fmt: skip
+    return write_demo_pack(
+        out, network, adapter, decoder=config.decoder.model_copy(update={"bf16": bf16}), signal=config.signal,
+        provenance=provenance, embedder_sha=embedder.sha, metrics=metrics, calibration=calibration,
+    )
+
+
+def judge(
+    network: Network, adapter: RidgeAdapter, config: DemoBuildConfig, music: dict[str, Music], prototypes: np.ndarray,
+    say: Say,
+) -> tuple[tuple[Metric, ...], Calibration, bool]:
+    """All rows of the pack's figures, the calibrated confidence, and whether bfloat16 keeps them."""
+    data, montage = config.data, Montage.load(MONTAGE)
+    songs = [spec.id for spec in SONGS]
+
+    def decoded(heard: list[Heard], bf16: bool = False) -> Decoded:
+        device = choose_device("cpu", bf16=bf16)
+        decoder = Decoder(network, adapter, Confidence(Calibration(), None), config.decoder, device)
+        say("decoding")
+        return decode_heard(decoder, heard, music, songs)
+
+    def listen(listeners: tuple[int, ...], recordings: int, snr_db: float) -> list[Heard]:
+        return held_out_windows(listeners, recordings, snr_db, config.signal, montage, say)
+
+    where = f"song seconds {HELD_OUT_SECONDS[0]:g}-{HELD_OUT_SECONDS[1]:g} and noise seeds that training never uses, " \
+            "4 s windows without overlap, simulated EEG"
+    known = f"listeners of the training, {where}, {data.snr_db:g} dB per channel"
+    recordings = listen(data.listeners, data.test_recordings, data.snr_db)
+    full = decoded(recordings)
+    few = decoded(recordings[:3], bf16=True)
+    weak = decoded(listen(data.listeners, 1, data.snr_db - 10.0))
+    new = decoded(listen(data.held_out_listeners, data.test_recordings, data.snr_db))
+    rows = (
+        identification(full, "50-way identification", known),
+        song_identification(full, prototypes, "14-way song identification", known),
+        identification(weak, "50-way identification at -20 dB", f"{known}, made 10 dB weaker"),
+        song_identification(weak, prototypes, "14-way song identification at -20 dB", f"{known}, made 10 dB weaker"),
+        identification(new, "50-way identification, held-out listeners", f"listeners never in training, {where}"),
+        song_identification(
+            new, prototypes, "14-way song identification, held-out listeners", f"listeners never in training, {where}"
+        ),
+    )
+    same = full.of(full.recording < 3)
+    keeps = abs(identification(few, "", "").value - identification(same, "", "").value) < 0.01
+    return rows, calibrate(full, prototypes), bool(keeps)
+
+
+@contextmanager
+def _progress() -> Iterator[Say]:
+    """One line that tells what is done and for how long."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True) as progress:
+        task = progress.add_task("composing")
+        yield lambda text: progress.update(task, description=text)

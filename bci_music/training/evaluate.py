@@ -1,0 +1,102 @@
+"""Figures of a decoder on held-out simulated recordings, each with its interval and its control."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bci_music.judge.controls import derangement
+from bci_music.judge.intervals import by_recording
+from bci_music.judge.metrics import auroc, k_way, top1_hits
+from bci_music.models.calibration import Confidence, features, fit_calibration
+from bci_music.models.decoder import Decoder
+from bci_music.models.pack import Calibration, Metric
+from bci_music.training.corpus import Music
+from bci_music.training.sessions import Heard
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Decoded windows of several recordings, row by row."""
+
+    raw: NDArray[np.float32]
+    vector: NDArray[np.float32]
+    attention: NDArray[np.float32]
+    target: NDArray[np.float32]
+    song: NDArray[np.int64]
+    recording: NDArray[np.int64]
+
+    def of(self, rows: NDArray[np.bool_]) -> Decoded:
+        """Some of the rows."""
+        return Decoded(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+
+def decode_heard(decoder: Decoder, recordings: list[Heard], music: dict[str, Music], songs: list[str]) -> Decoded:
+    """Decode the windows of all recordings; `songs` gives the order in which songs are numbered."""
+    parts: dict[str, list[NDArray]] = {name: [] for name in Decoded.__dataclass_fields__}
+    for number, heard in enumerate(recordings):
+        for first in range(0, len(heard.windows), 16):
+            some = heard.windows[first : first + 16]
+            made = decoder.decode_many(np.stack([w.samples for w in some]), np.stack([w.used for w in some]))
+            for name in ("raw", "vector", "attention"):
+                parts[name].append(made[name])
+        rows = zip(heard.songs, heard.second, strict=True)
+        parts["target"].append(np.stack([music[s].targets[round(at / music[s].grid_s)] for s, at in rows]))
+        parts["song"].append(np.array([songs.index(song) for song in heard.songs]))
+        parts["recording"].append(np.full(len(heard.songs), number))
+    return Decoded(**{name: np.concatenate(rows) for name, rows in parts.items()})
+
+
+def identification(decoded: Decoded, name: str, protocol: str, k: int = 50, seed: int = 0) -> Metric:
+    """k-way identification of the music's second within each recording.
+
+    The control pairs every window with the music of another one.
+    """
+    rates, control = np.empty(len(decoded.song)), np.empty(len(decoded.song))
+    for number in np.unique(decoded.recording):
+        rows = decoded.recording == number
+        vector, target = decoded.vector[rows], decoded.target[rows]
+        rates[rows] = k_way(vector, target, k)
+        control[rows] = k_way(vector, target[derangement(len(target), seed + int(number))], k)
+    return _metric(decoded, name, protocol, rates, 1.0 / k, control)
+
+
+def song_identification(
+    decoded: Decoded, prototypes: NDArray[np.float32], name: str, protocol: str, seed: int = 0
+) -> Metric:
+    """Which of the library's songs is the nearest; the control pairs every window with another one's song."""
+    hits = top1_hits(decoded.vector, prototypes, decoded.song)
+    control = np.empty(len(hits))
+    for number in np.unique(decoded.recording):
+        rows = decoded.recording == number
+        shuffled = decoded.song[rows][derangement(int(rows.sum()), seed + int(number))]
+        control[rows] = top1_hits(decoded.vector[rows], prototypes, shuffled)
+    return _metric(decoded, name, protocol, hits.astype(float), 1.0 / len(prototypes), control)
+
+
+def calibrate(decoded: Decoded, prototypes: NDArray[np.float32]) -> Calibration:
+    """Fit the confidence on the even recordings, and its AUROC on the odd ones."""
+    right = top1_hits(decoded.vector, prototypes, decoded.song)
+    even = decoded.recording % 2 == 0
+    part = decoded.of(even)
+    fitted = fit_calibration(features(part.raw, part.attention, prototypes), right[even])
+    rest = decoded.of(~even)
+    score = Confidence(fitted, prototypes)(rest.raw, rest.attention)
+    protocol = (
+        "probability that the nearest of the library's songs is the one heard; fitted on half of the held-out "
+        "recordings, AUROC on the other half"
+    )
+    return fitted.model_copy(update={"auroc": float(auroc(score, right[~even])), "protocol": protocol})
+
+
+def _metric(
+    decoded: Decoded, name: str, protocol: str, values: NDArray[np.float64], chance: float, control: NDArray[np.float64]
+) -> Metric:
+    return Metric(
+        name=name, protocol=protocol, value=round(float(values.mean()), 4), chance=round(chance, 4), n=len(values),
+        n_recordings=len(np.unique(decoded.recording)),
+        ci95=tuple(round(v, 4) for v in by_recording(values, decoded.recording)),
+        control="deranged pairing of windows and music", control_value=round(float(control.mean()), 4),
+    )

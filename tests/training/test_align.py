@@ -1,0 +1,97 @@
+"""Training finds a planted truth, finds nothing where there is none, and resumes where it was."""
+
+import numpy as np
+import pytest
+import torch
+
+from bci_music.models.network import Network
+from bci_music.training.align import AlignConfig, Aligner, align, channels_kept, found_share, settle_norm
+from bci_music.training.loop import LoopConfig
+from bci_music.training.losses import info_nce, same_music, top1
+
+
+def config(views="channels", steps=140, **more):
+    loop = LoopConfig(steps=steps, lr=4e-3, warmup=10, ema=0.95, bf16=False, watch_every=10_000, checkpoint_every=20)
+    return AlignConfig(**{"views": views, "loop": loop, "batch": 48, "keep": (8, 14), "noise": 0.05, "window_s": 2.0} | more)
+
+
+def learn(corpus, small, directory, **more):
+    torch.manual_seed(0)
+    settings = config(**more)
+    aligner = align(Aligner(Network(small), corpus), corpus, settings, directory)
+    settle_norm(aligner.network, corpus, bf16=False)
+    return aligner, settings
+
+
+def test_recovers_the_planted_truth_on_held_out_time(world, small, tmp_path):
+    corpus, held_out = world
+    aligner, settings = learn(corpus, small, tmp_path)
+    assert found_share(aligner, held_out, settings, "cpu") > 5 / 50
+
+
+def test_falls_to_chance_with_shuffled_labels(world, shuffled_world, small, tmp_path):
+    _, held_out = world
+    aligner, settings = learn(shuffled_world, small, tmp_path)
+    assert found_share(aligner, held_out, settings, "cpu", batches=10) < 2.5 / 50
+
+
+@pytest.mark.parametrize("views", ["virtual", "anchored", "channels"])
+def test_every_kind_of_view_lowers_the_loss(world, small, tmp_path, views):
+    corpus, _ = world
+    seen = []
+    torch.manual_seed(0)
+    settings = config(views, steps=40)
+    align(Aligner(Network(small), corpus), corpus, settings, tmp_path, report=lambda at, f: seen.append(f["nce"]))
+    assert np.mean(seen[-8:]) < np.mean(seen[:4]) - 0.1
+
+
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(world, small, tmp_path):
+    corpus, _ = world
+
+    def run(directory, **more):
+        torch.manual_seed(0)
+        return align(Aligner(Network(small), corpus), corpus, config(steps=40), directory, **more)
+
+    whole = run(tmp_path / "whole")
+    steps = []
+    run(tmp_path / "parts", until=lambda: len(steps) >= 25, report=lambda at, f: steps.append(at))
+    resumed = []
+    again = run(tmp_path / "parts", resume=True, report=lambda at, f: resumed.append(at))
+    assert resumed[0] == 21  # from the checkpoint at 20
+    for a, b in zip(whole.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
+    lines = (tmp_path / "parts" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == len(steps) + len(resumed)
+
+
+def test_the_same_music_is_no_negative():
+    eeg = torch.nn.functional.normalize(torch.randn(3, 8), dim=1)
+    music = eeg.clone()
+    music[1] = music[0]  # two listeners, the same seconds
+    eeg[1] = eeg[0]
+    same = same_music(torch.tensor([0, 0, 0]), torch.tensor([1.0, 1.0, 30.0]), 4.0)
+    scale = torch.tensor(50.0)
+    assert info_nce(eeg, music, scale, same) < 0.05
+    assert info_nce(eeg, music, scale, torch.eye(3, dtype=torch.bool)) > 0.3
+    assert top1(eeg, music, same) == 1.0
+
+
+def test_other_listeners_and_overlapping_windows_count_as_the_same():
+    song, second = torch.tensor([0, 0, 0, 1]), torch.tensor([10.0, 13.5, 14.0, 10.0])
+    same = same_music(song, second, 4.0)
+    assert same[0, 1]
+    assert not same[0, 2]
+    assert not same[0, 3]
+
+
+def test_dropped_channels_are_drawn_from_the_usable_ones():
+    used = np.ones((5, 16), bool)
+    used[:, 3] = False
+    used[2, :6] = False
+    keep = channels_kept(used, (4, 9), np.random.default_rng(0))
+    assert keep.shape[0] == 5
+    assert 4 <= keep.shape[1] <= 9
+    assert used[np.arange(5)[:, None], keep].all()
+    assert all(len(set(row)) == len(row) for row in keep)
+    everything = channels_kept(used, (99, 99), np.random.default_rng(0))
+    assert everything.shape[1] == used.sum(1).min()
