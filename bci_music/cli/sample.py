@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import sysconfig
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -14,18 +13,12 @@ from bci_music.messages import UserError
 if TYPE_CHECKING:
     from bci_music.streaming.lsl import StreamQuery
 
-SAMPLE = Path("recordings") / "sample.xdf"
-
 
 def find_sample() -> Path:
     """Path of the sample session: in the source tree, or where the wheel put it."""
-    places = [Path(__file__).resolve().parents[2], Path(sysconfig.get_path("data")) / "share" / "bci-music"]
-    for place in places:
-        if (place / SAMPLE).is_file():
-            return place / SAMPLE
-    raise UserError(
-        f"The sample session {SAMPLE} is missing: install bci-music anew, or give a recording with --session."
-    )
+    from bci_music.config import shipped
+
+    return shipped("recordings/sample.xdf")
 
 
 class SampleStream:

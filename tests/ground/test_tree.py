@@ -41,12 +41,8 @@ def test_sample_recording_has_its_own_budget(tree):
 
 def test_no_file_is_too_long(tree):
     lengths = {str(p.relative_to(REPO)): len(p.read_text().splitlines()) for p in tree if p.suffix == ".py"}
-    assert {name: n for name, n in lengths.items() if n > LIMIT.get(name, 300)} == {}
+    assert {name: n for name, n in lengths.items() if n > 300} == {}
     assert statistics.median(n for n in lengths.values() if n) <= 150
-
-
-# The vocabulary stays in one file: it is read as a whole and holds almost no code.
-LIMIT = {"bci_music/messages.py": 400}
 
 
 def test_no_room_for_leftovers(tree):
