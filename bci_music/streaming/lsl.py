@@ -17,7 +17,9 @@ from bci_music.streaming.source import SourceLost
 
 __all__ = ["FoundStream", "LslSource", "StreamQuery", "find_streams", "lsl_clock"]
 
-BUFFER_S = 3  # what waits longer than this is old data; liblsl then drops the oldest
+# Longer than a stall should last: an overflow drops samples at the sender too, where stamps are not yet filled in,
+# so that the hole then shows up to one of its chunks too late. Old data are no harm, since a step takes everything.
+BUFFER_S = 30
 PULL_S = 0.5  # room for one pull
 MAX_SLEW = 200e-6  # a new clock offset is approached at this rate, so that stamps keep their spacing
 STEP_S = 0.02  # an offset that is off by more is taken at once

@@ -32,6 +32,12 @@ class OutletProcess:
         self.process.wait()
         self.process.stdout.close()
 
+    def held_up_s(self, pause_s=0.0):
+        """Kill the outlet; for how long the machine did not let it run, one pause of at least `pause_s` apart."""
+        self.process.kill()
+        gaps = sorted(float(line) for line in self.process.stdout)
+        return sum(gaps[:-1]) if gaps and gaps[-1] >= 0.9 * pause_s > 0 else sum(gaps)
+
     def pause(self):
         os.kill(self.process.pid, signal.SIGSTOP)
 

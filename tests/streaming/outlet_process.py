@@ -1,11 +1,13 @@
 """An LSL outlet in a process of its own, with a sample counter in every channel: to be stopped, killed, started anew.
 
-Row n has the value n in the first channel (n modulo 4096, or noise, in the others) and truly belongs to time t0 + n / rate.
+Row n has the value n in the first channel (n modulo 4096, or noise, in the others); its true time is t0 + n / rate.
 What happens after the process was stopped and goes on (SIGSTOP, SIGCONT) is the `--mode`:
 
 * skip: the samples of the pause are never sent, later ones carry true stamps;
 * true: they are sent at once with true stamps;
 * catchup: they are sent at once, each stamped with the time of sending.
+
+The first line printed is t0, each further one tells for how long the process did not run.
 """
 
 import argparse
@@ -58,9 +60,12 @@ def main() -> None:
     start_s = pylsl.local_clock()
     print(f"{start_s:.9f}", flush=True)
     sent, rng = 0, np.random.default_rng(0)
-    while pylsl.local_clock() < start_s + args.seconds:
+    now = start_s
+    while now < start_s + args.seconds:
         time.sleep(0.004)
-        now = pylsl.local_clock()
+        before, now = now, pylsl.local_clock()
+        if now - before > 0.05:
+            print(f"{now - before:.6f}", flush=True)  # a pause, or no processor to run on
         due = int((now - start_s) * args.rate)
         if args.silent or due - sent < args.chunk:
             continue

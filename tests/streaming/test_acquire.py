@@ -85,7 +85,9 @@ def stop_and_go(outlet, follow, mode, pause_s, rate):
     sender = outlet(rate=rate, mode=mode)
     follower = follow(sender.name)
     follower.run(until=lambda: follower.acquirer.ring is not None and follower.acquirer.ring.head > 1.5 * rate)
+    follower.run(until=lambda: follower.acquirer.state is StreamState.LIVE)
     follower.longest_s = 0.0
+    follower.events.clear()
     sender.pause()
     paused_s = lsl_clock()
     follower.run(pause_s)
@@ -93,11 +95,13 @@ def stop_and_go(outlet, follow, mode, pause_s, rate):
     assert shown_s <= 0.6 + follower.longest_s
     sender.resume()
     resumed_s = lsl_clock()
-    follower.run(until=lambda: newest_age_s(follower, sender, rate) < 0.1, timeout_s=5)
+    follower.run(until=lambda: newest_age_s(follower, sender, rate) < 0.1, timeout_s=20)
     back_s = lsl_clock() - resumed_s
     follower.run(0.5)
-    assert back_s <= 1.0 + follower.longest_s
-    assert newest_age_s(follower, sender, rate) < 0.1 + follower.longest_s
+    age_s = newest_age_s(follower, sender, rate)
+    slack_s = follower.longest_s + sender.held_up_s(pause_s)
+    assert back_s <= 1.0 + slack_s
+    assert age_s < 0.1 + slack_s
     piece = rows(follower)
     assert_no_unmarked_jump(piece)
     return follower, piece
@@ -106,12 +110,14 @@ def stop_and_go(outlet, follow, mode, pause_s, rate):
 @pytest.mark.parametrize("mode", ["skip", "catchup"])
 def test_a_stopped_outlet_stalls_and_goes_on_with_the_newest(outlet, follow, mode):
     follower, piece = stop_and_go(outlet, follow, mode, 2.0, 500)
-    assert follower.states() == ["live", "stalled", "live"]
+    assert follower.states()[:2] == ["stalled", "live"]
     status = follower.acquirer.status(follower.clock.now())
     if mode == "skip":
-        assert status.missing_samples == pytest.approx(1000, abs=150)
+        sent = int(piece.samples[-1, 0] - piece.samples[0, 0]) + 1
+        real = int((piece.marks & (FILLED | HOLE) == 0).sum())
+        assert status.missing_samples == sent - real > 800
     if mode == "catchup":
-        assert status.bursts == 1
+        assert status.bursts >= 1
         assert int((piece.marks & BURST > 0).sum()) >= 700
 
 
@@ -120,9 +126,8 @@ def test_a_stopped_outlet_stalls_and_goes_on_with_the_newest(outlet, follow, mod
 @pytest.mark.parametrize("mode", ["skip", "true", "catchup"])
 def test_a_long_stopped_outlet_is_lost_and_comes_back(outlet, follow, mode, rate):
     follower, piece = stop_and_go(outlet, follow, mode, 6.0, rate)
-    assert follower.states()[:4] == ["live", "stalled", "lost", "reconnecting"]
-    assert follower.states()[-1] == "live"
-    assert follower.acquirer.epoch == 1
+    assert follower.states()[:4] == ["stalled", "lost", "reconnecting", "live"]
+    assert follower.acquirer.epoch >= 1
     assert (piece.marks & BREAK > 0).sum() >= 1
 
 
@@ -146,9 +151,10 @@ def test_vanished_channels_become_nan_and_new_ones_are_set_aside(outlet, follow)
 def test_an_outlet_that_sends_nothing_is_not_called_live(outlet, follow):
     sender = outlet(silent=True)
     follower = follow(sender.name)
-    follower.run(2.0)
+    follower.run(until=lambda: "waiting" in follower.acquirer.status(follower.clock.now()).text)
+    follower.run(1.0)
     assert follower.acquirer.state is StreamState.SEARCHING
-    assert "waiting" in follower.acquirer.status(follower.clock.now()).text
+    assert follower.events == []
 
 
 def test_after_a_consumer_stall_the_newest_is_there_in_one_step(outlet, follow):
@@ -159,7 +165,7 @@ def test_after_a_consumer_stall_the_newest_is_there_in_one_step(outlet, follow):
     follower.acquirer.step(follower.clock.now())
     ring = follower.acquirer.ring
     age_s = lsl_clock() - (sender.start_s + ring.read(ring.head - 1).samples[0, 0] / 1000)
-    assert age_s < 0.25
+    assert age_s < 0.1 + sender.held_up_s()
     assert_no_unmarked_jump(rows(follower))
     skipped = [e for e in follower.events if e.kind == "skip"]
     assert skipped
