@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(name="pack", no_args_is_help=True, help="Model packs: everything one decoder needs, as one directory.")
+app = typer.Typer(name="pack", no_args_is_help=True, help="Model packs: all one decoder needs, as one directory.")
 
 
 @app.command()
 def build(
     demo: Annotated[bool, typer.Option("--demo", help="Train on composed music and simulated listeners.")] = False,
-    minutes: Annotated[float, typer.Option(min=0.05, help="Time for training; the rest takes some minutes more.")] = 30.0,
+    minutes: Annotated[float, typer.Option(min=0.05, help="Time for training; the rest takes longer.")] = 30.0,
     out: Annotated[Path, typer.Option(help="Directory of the pack.")] = Path("out/packs/demo"),
     work: Annotated[Path, typer.Option(help="Prepared recordings, checkpoints and logs.")] = Path("runs/demo-pack"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --work.")] = False,

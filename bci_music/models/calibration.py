@@ -50,7 +50,8 @@ def features(
     second = ranked[:, -2] if anchors.shape[0] > 1 else ranked[:, -1]
     share = np.nan_to_num(np.asarray(attention, np.float64))
     evenness = -(share * np.log(np.maximum(share, 1e-12))).sum(1)
-    return np.stack([np.log(np.maximum(norm, 1e-12)), ranked[:, -1], ranked[:, -1] - second, likeness.std(1), evenness], 1)
+    size = np.log(np.maximum(norm, 1e-12))
+    return np.stack([size, ranked[:, -1], ranked[:, -1] - second, likeness.std(1), evenness], axis=1)
 
 
 def fit_calibration(

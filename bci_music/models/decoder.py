@@ -122,7 +122,8 @@ class Decoder:
             used = np.isfinite(samples).all(1) & (samples.std(1) > 0)
         vector, attention, confidence, ms = self._run(samples, used)
         seconds = samples.shape[1] / self.manifest.signal.preprocess.sfreq_hz if self._pack else 0.0
-        return Embedding(vector, attention, confidence, 0, 0, samples.shape[1] - 1, seconds, made_s=seconds, decode_ms=ms)
+        last = samples.shape[1] - 1
+        return Embedding(vector, attention, confidence, 0, 0, last, seconds, made_s=seconds, decode_ms=ms)
 
     def decode_many(self, samples: NDArray[np.float32], used: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
         """Decode a batch (B, C, T) with masks (B, C): raw outputs, unit vectors, attention and confidence."""

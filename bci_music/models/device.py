@@ -40,9 +40,8 @@ def choose_device(wanted: str | None = None, *, bf16: bool = False) -> Device:
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     kind = (wanted or next(name for name, present in there.items() if present)).split(":")[0]
     if not there.get(kind, False):
-        raise UserError(
-            f"There is no device {wanted!r} here: choose one of {', '.join(n for n, present in there.items() if present)}."
-        )
+        choice = ", ".join(name for name, present in there.items() if present)
+        raise UserError(f"There is no device {wanted!r} here: choose one of {choice}.")
     device = torch.device(wanted or kind)
     if kind == "cpu":
         _limit_threads()

@@ -16,7 +16,6 @@ from torch.nn import functional
 
 from bci_music.models.sizes import EncoderConfig
 
-
 # How training starts: size of the slot codes, sharpness of the attention to them, amplification of what it gathers.
 SLOT_CODE, SHARPNESS, LOUDNESS = 8.0, 0.6, 60.0
 

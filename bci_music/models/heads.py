@@ -19,7 +19,8 @@ class PooledHead(nn.Module):
         super().__init__()
         self.config = config
         self.norm = nn.BatchNorm1d(2 * dim, affine=False, momentum=0.05)
-        self.layers = nn.Sequential(nn.Linear(2 * dim, config.hidden), nn.GELU(), nn.Linear(config.hidden, config.shared))
+        hidden = config.hidden
+        self.layers = nn.Sequential(nn.Linear(2 * dim, hidden), nn.GELU(), nn.Linear(hidden, config.shared))
 
     def forward(self, encoded: Encoded) -> Tensor:
         """Pool and map."""

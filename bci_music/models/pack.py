@@ -197,7 +197,7 @@ def _verify_contents(directory: Path, listed: Mapping[str, FileEntry]) -> None:
     for name, entry in listed.items():
         size = (directory / name).stat().st_size
         if size != entry.bytes:
-            raise UserError(f"{name} in pack {directory} has {size} bytes, expected {entry.bytes}: copy the pack again.")
+            raise UserError(f"{name} in pack {directory} has {size} bytes, expected {entry.bytes}: copy it again.")
     for name, entry in listed.items():
         if file_sha256(directory / name) != entry.sha256:
             raise UserError(f"{name} in pack {directory} was changed (its hash is another): copy the pack again.")
@@ -212,7 +212,9 @@ def _open_base(directory: Path, base: str | None) -> Pack | None:
     pack = Pack.open(beside if (beside / MANIFEST).is_file() else name)
     found = file_sha256(pack.directory / MANIFEST)
     if not wanted or not found.startswith(wanted):
-        raise UserError(f"Pack {directory} stands on {base}, but {name} here is {found[:12]}: get the pack it was made on.")
+        raise UserError(
+            f"Pack {directory} stands on {base}, but {name} here is {found[:12]}: get the pack it was made on."
+        )
     return pack
 
 

@@ -24,7 +24,8 @@ def describe(pack: Pack) -> str:
     ]
     if m.calibration.auroc is not None:
         lines.append(f"confidence   AUROC {m.calibration.auroc:.2f}: {m.calibration.protocol}")
-    return "\n".join(lines + ["", *map(_metric, m.metrics)]) if m.metrics else "\n".join([*lines, "", "no figures: untrained"])
+    figures = [_metric(metric) for metric in m.metrics] or ["no figures: untrained"]
+    return "\n".join([*lines, "", *figures])
 
 
 def _metric(metric: Metric) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +21,7 @@ def band_features(audio: NDArray[np.float32], sfreq_hz: float) -> NDArray[np.flo
     edges = np.geomspace(LOWEST_HZ, min(HIGHEST_HZ, 0.45 * sfreq_hz), N_BANDS + 1)
     hz = np.fft.rfftfreq(step, 1.0 / sfreq_hz)
     level = np.stack(
-        [power[:, (hz >= a) & (hz < b)].mean(1) for a, b in zip(edges, edges[1:], strict=False)], axis=1
+        [power[:, (hz >= a) & (hz < b)].mean(1) for a, b in pairwise(edges)], axis=1
     )
     level = np.log10(level + 1e-4 * level.mean(0) + 1e-12)
     rise = np.diff(level, axis=0, prepend=level[:1]).clip(0.0)

@@ -32,7 +32,11 @@ from bci_music.training.evaluate import Decoded, calibrate, decode_heard, identi
 from bci_music.training.loop import LoopConfig
 from bci_music.training.sessions import Heard
 from bci_music.training.simulated import (
-    AUDIO_HZ, SimulatedDataConfig, demo_music, held_out_windows, training_takes,
+    AUDIO_HZ,
+    SimulatedDataConfig,
+    demo_music,
+    held_out_windows,
+    training_takes,
 )
 
 Say = Callable[[str], None]

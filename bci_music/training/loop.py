@@ -60,7 +60,8 @@ class Loop:
         self.directory = directory
         self.at = 0
         self._step, self._watch, self._report, self._device = step, watch, report, device
-        self._optimizer = torch.optim.AdamW(_groups(self.module, config.weight_decay), lr=config.lr, betas=(0.9, 0.98), fused=True)
+        groups = _groups(self.module, config.weight_decay)
+        self._optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98), fused=True)
         directory.mkdir(parents=True, exist_ok=True)
 
     @property

@@ -1,5 +1,7 @@
 """The ridge adapter: recovers what was planted, however the rows come."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -31,7 +33,7 @@ def test_streaming_equals_batch(cuts, alpha):
     group = np.arange(len(x)) % 3
     whole = RidgeAdapter.fit([(x, y, group)], alpha=alpha)
     edges = [0, *sorted(set(cuts)), len(x)]
-    parts = [(x[a:b], y[a:b], group[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [(x[a:b], y[a:b], group[a:b]) for a, b in pairwise(edges)]
     streamed = RidgeAdapter.fit(iter(parts), alpha=alpha)
     np.testing.assert_allclose(streamed.weights, whole.weights, rtol=0, atol=1e-6)
 

@@ -1,0 +1,60 @@
+"""Batches hold the EEG of the moment they say, with that moment's music."""
+
+import numpy as np
+
+from bci_music.training.bands import band_features
+from bci_music.training.corpus import Corpus, Music, Take
+
+RATE = 50.0
+
+
+def counting_corpus():
+    """EEG that counts its song seconds, targets that name their grid place."""
+    seconds = 10.0 + np.arange(1000) / RATE
+    eeg = np.repeat(seconds[None], 3, axis=0).astype(np.float16)
+    take = Take(eeg, np.ones(3, bool), "a", 10.0, "1", "r")
+    targets = np.arange(100, dtype=np.float32)[:, None] * 0.5
+    bands = np.arange(600, dtype=np.float32)[:, None] * 0.1
+    return Corpus([take], {"a": Music(targets, bands, 0.5)}, sfreq_hz=RATE, n_times=100, patch=20)
+
+
+def test_a_window_begins_at_its_song_second_and_has_the_target_of_it():
+    batch = counting_corpus().draw(np.random.default_rng(0), 40)
+    np.testing.assert_allclose(batch.x[:, 0, 0], batch.second, atol=0.02)
+    np.testing.assert_allclose(batch.target[:, 0], batch.second)
+    assert (batch.second >= 10.0).all()
+    assert (batch.second <= 28.0).all()
+
+
+def test_bands_of_a_slot_are_a_little_earlier_than_its_eeg():
+    corpus = counting_corpus()
+    batch = corpus.gather([(0, 15.0)])
+    assert batch.bands.shape == (1, 5, 4)
+    np.testing.assert_allclose(batch.bands[0, :, 0], 15.0 - 0.15 + 0.4 * np.arange(5), atol=0.06)
+
+
+def test_the_same_seed_gives_the_same_batch_and_another_another():
+    corpus = counting_corpus()
+    a, b, c = (corpus.draw(np.random.default_rng((0, step)), 8, 0.04) for step in (1, 1, 2))
+    np.testing.assert_array_equal(a.x, b.x)
+    assert not np.array_equal(a.x, c.x)
+
+
+def test_windows_keep_their_distance():
+    places = list(counting_corpus().windows(2.0))
+    assert np.all(np.diff([start for _, start in places]) >= 2.0)
+    assert len(places) == 10
+
+
+def test_bands_tell_low_from_high_and_rise_from_fall():
+    rate = 16_000
+    t = np.arange(4 * rate) / rate
+    low = np.sin(2 * np.pi * 100 * t) * (np.floor(t) % 2 == 0)
+    high = np.sin(2 * np.pi * 5000 * t) * (np.floor(t) % 2 == 1)
+    bands = band_features((low + high).astype(np.float32), rate)
+    assert bands.shape == (40, 16)
+    np.testing.assert_allclose(bands.mean(0), 0.0, atol=1e-4)
+    on, off = bands[2:8], bands[12:18]
+    assert (on[:, 0] > off[:, 0]).all()
+    assert (on[:, 6] < off[:, 6]).all()
+    assert bands[:, 8].argmax() in (20, 0)  # the low tone comes back at 2 s
