@@ -126,10 +126,12 @@ class ChannelEncoder(nn.Module):
                     nn.init.zeros_(module.bias)
         nn.init.trunc_normal_(self.position, std=0.02)
         nn.init.trunc_normal_(self.cls, std=0.02)
+        first = self.blocks[0]
+        assert isinstance(first, Block)
         codes = nn.init.orthogonal_(torch.empty(self.config.n_slots, self.config.dim))
         with torch.no_grad():
-            self.position += SLOT_CODE * codes
-            self.blocks[0].gather_slots(codes)
+            self.position.add_(SLOT_CODE * codes)
+            first.gather_slots(codes)
             if positions_m is not None:
                 self.gain.copy_(_smooth_patterns(positions_m, self.config.dim))
 

@@ -53,6 +53,7 @@ class Aligner(nn.Module):
         self.music = nn.Linear(targets.shape[1], shared, bias=False)
         self.bands = nn.Linear(dim, n_bands)
         self.scale = nn.Parameter(torch.tensor(float(np.log(1.0 / temperature))))
+        self.mean: Tensor
         self.register_buffer("mean", torch.from_numpy(targets.mean(0)))
         with torch.no_grad():
             self.music.weight.copy_(_principal(targets, shared))
@@ -88,7 +89,7 @@ def align(
     torch.manual_seed(config.seed)
     means = MeanTokens(module.network.encoder, corpus, config.seed) if config.views != "channels" else None
 
-    def step(module: nn.Module, at: int) -> tuple[Tensor, dict[str, float]]:
+    def step(module: Aligner, at: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng((config.seed, at))
         if means is None:
             batch = corpus.draw(rng, config.batch, config.jitter_s)
@@ -104,7 +105,7 @@ def align(
         tokens = virtual_tokens(module.network.encoder, _to(batch.x, device), grown * means.spread, n, rng)
         return align_step(module, batch, module.network.encoder.attend(tokens)[0], config, device)
 
-    def follow(module: nn.Module) -> dict[str, float]:
+    def follow(module: Aligner) -> dict[str, float]:
         if watch is None:
             return {}
         settle_norm(module.network, corpus, windows=96)
@@ -114,11 +115,11 @@ def align(
     if resume:
         loop.resume()
     loop.run(until)
-    return loop.averaged  # type: ignore[return-value]
+    return loop.averaged
 
 
 def align_step(
-    module: nn.Module, batch: Batch, encoded: Encoded, config: AlignConfig, device: str
+    module: Aligner, batch: Batch, encoded: Encoded, config: AlignConfig, device: str
 ) -> tuple[Tensor, dict[str, float]]:
     """Loss of one batch: InfoNCE and, beside it, reading the music's bands from every time slot."""
     eeg, music, bands = module(encoded, _to(batch.target, device))
@@ -130,7 +131,7 @@ def align_step(
 
 
 def _channel_view(
-    module: nn.Module, batch: Batch, config: AlignConfig, rng: np.random.Generator, device: str
+    module: Aligner, batch: Batch, config: AlignConfig, rng: np.random.Generator, device: str
 ) -> Encoded:
     """Encode the windows with noise added and channels dropped."""
     keep = channels_kept(batch.used, config.keep, rng)
@@ -164,7 +165,7 @@ def settle_norm(network: Network, corpus: Corpus, *, windows: int = 160, bf16: b
 
 
 @torch.inference_mode()
-def found_share(module: nn.Module, corpus: Corpus, config: AlignConfig, device: str, batches: int = 4) -> float:
+def found_share(module: Aligner, corpus: Corpus, config: AlignConfig, device: str, batches: int = 4) -> float:
     """Share of windows found among 50 in fixed batches of a corpus, with all usable channels."""
     shares = []
     for at in range(batches):

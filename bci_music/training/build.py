@@ -164,23 +164,26 @@ def judge(
     def listen(listeners: tuple[int, ...], recordings: int, snr_db: float) -> list[Heard]:
         return held_out_windows(listeners, recordings, snr_db, config.signal, montage, say)
 
-    where = f"song seconds {HELD_OUT_SECONDS[0]:g}-{HELD_OUT_SECONDS[1]:g} and noise seeds that training never uses, " \
-            "4 s windows without overlap, simulated EEG"
+    where = (
+        f"song seconds {HELD_OUT_SECONDS[0]:g}-{HELD_OUT_SECONDS[1]:g} and noise seeds that training never uses, "
+        "4 s windows without overlap, simulated EEG"
+    )
     known = f"listeners of the training, {where}, {data.snr_db:g} dB per channel"
+    harder = f"listeners of the training, {where}, {data.snr_db - 10:g} dB per channel"
+    strangers = f"listeners never in training, {where}, {data.snr_db:g} dB per channel"
     recordings = listen(data.listeners, data.test_recordings, data.snr_db)
     full = decoded(recordings)
     few = decoded(recordings[:3], bf16=True)
     weak = decoded(listen(data.listeners, 1, data.snr_db - 10.0))
     new = decoded(listen(data.held_out_listeners, data.test_recordings, data.snr_db))
+    weaker = f"at {data.snr_db - 10:g} dB"
     rows = (
         identification(full, "50-way identification", known),
         song_identification(full, prototypes, "14-way song identification", known),
-        identification(weak, "50-way identification at -20 dB", f"{known}, made 10 dB weaker"),
-        song_identification(weak, prototypes, "14-way song identification at -20 dB", f"{known}, made 10 dB weaker"),
-        identification(new, "50-way identification, held-out listeners", f"listeners never in training, {where}"),
-        song_identification(
-            new, prototypes, "14-way song identification, held-out listeners", f"listeners never in training, {where}"
-        ),
+        identification(weak, f"50-way identification {weaker}", harder),
+        song_identification(weak, prototypes, f"14-way song identification {weaker}", harder),
+        identification(new, "50-way identification, held-out listeners", strangers),
+        song_identification(new, prototypes, "14-way song identification, held-out listeners", strangers),
     )
     same = full.of(full.recording < 3)
     keeps = abs(identification(few, "", "").value - identification(same, "", "").value) < 0.01

@@ -142,4 +142,4 @@ class Corpus:
         first = int(np.ceil(take.song_start_s / self.grid_s - 1e-6))
         last = int(np.floor((take.song_start_s + length) / self.grid_s + 1e-6))
         last = min(last, len(self.music[take.song].targets) - 1)
-        return np.arange(first, last + 1) * self.grid_s
+        return self.grid_s * np.arange(first, last + 1, dtype=np.float64)

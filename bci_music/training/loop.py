@@ -8,12 +8,15 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from bci_music.config import Config
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class LoopConfig(Config):
@@ -31,7 +34,7 @@ class LoopConfig(Config):
     watch_every: int = Field(200, ge=1)
 
 
-class Loop:
+class Loop(Generic[M]):
     """Run steps that can be stopped and resumed.
 
     Parameters
@@ -50,12 +53,13 @@ class Loop:
     """
 
     def __init__(
-        self, module: nn.Module, step: Callable[[nn.Module, int], tuple[Tensor, dict[str, float]]], config: LoopConfig,
-        directory: Path, *, device: str = "cpu", watch: Callable[[nn.Module], dict[str, float]] | None = None,
+        self, module: M, step: Callable[[M, int], tuple[Tensor, dict[str, float]]], config: LoopConfig,
+        directory: Path, *, device: str = "cpu", watch: Callable[[M], dict[str, float]] | None = None,
         report: Callable[[int, dict[str, float]], None] | None = None,
     ):
-        self.module = module.to(device)
-        self.averaged = copy.deepcopy(self.module).eval().requires_grad_(False)
+        self.module: M = module.to(device)
+        self.averaged: M = copy.deepcopy(self.module)
+        self.averaged.eval().requires_grad_(False)
         self.config = config
         self.directory = directory
         self.at = 0
@@ -78,7 +82,7 @@ class Loop:
             self.at = int(saved["step"])
         return self.at
 
-    def run(self, until: Callable[[], bool] = lambda: False) -> nn.Module:
+    def run(self, until: Callable[[], bool] = lambda: False) -> M:
         """Step until the end, or until `until()`; returns the averaged module."""
         c = self.config
         while self.at < c.steps and not until():
@@ -123,8 +127,8 @@ class Loop:
         with torch.no_grad():
             for mean, new in zip(self.averaged.parameters(), self.module.parameters(), strict=True):
                 mean.lerp_(new, 1.0 - keep)
-            for mean, new in zip(self.averaged.buffers(), self.module.buffers(), strict=True):
-                mean.copy_(new)
+            for kept, newest in zip(self.averaged.buffers(), self.module.buffers(), strict=True):
+                kept.copy_(newest)
 
     def _log(self, figures: dict[str, float]) -> None:
         with (self.directory / "log.jsonl").open("a", encoding="utf-8") as handle:

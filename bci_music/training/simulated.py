@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -106,10 +107,12 @@ def held_out_windows(
 
 
 def _store(path: Path, takes: list[Take], digest: str) -> None:
-    arrays = {f"eeg{i}": take.eeg for i, take in enumerate(takes)} | {f"used{i}": t.used for i, t in enumerate(takes)}
+    eeg: dict[str, Any] = {f"eeg{i}": take.eeg for i, take in enumerate(takes)}
+    used = {f"used{i}": take.used for i, take in enumerate(takes)}
     part = path.with_suffix(".part.npz")
     songs, starts = np.array([t.song for t in takes]), np.array([t.song_start_s for t in takes])
-    np.savez(part, songs=songs, starts=starts, digest=np.array(digest), **arrays)
+    named = eeg | used | {"songs": songs, "starts": starts, "digest": np.array(digest)}
+    np.savez(part, **named)
     part.replace(path)
 
 

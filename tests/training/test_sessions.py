@@ -13,14 +13,13 @@ PROGRAM = [("night-bus", 20.0, 13.0), ("rain-temple", 3.0, 11.0)]
 
 
 @pytest.fixture(scope="module")
-def session(request):
+def session():
     import bci_music.simulate.session as module
 
     tone = np.random.default_rng(0).standard_normal(120 * 16_000).astype(np.float32) * 0.1
-    patch = pytest.MonkeyPatch()
-    patch.setattr(module, "mono_16k", lambda song: tone)  # composing takes seconds and does not matter here
-    request.addfinalizer(patch.undo)
-    return make_session(SimulatedListener(1), PROGRAM, seed=5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "mono_16k", lambda song: tone)  # composing takes seconds and does not matter here
+        return make_session(SimulatedListener(1), PROGRAM, seed=5)
 
 
 @pytest.fixture(scope="module")

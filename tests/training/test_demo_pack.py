@@ -1,0 +1,97 @@
+"""The pack that ships: what it claims, and that what it is shown on was never in its training."""
+
+import numpy as np
+import pytest
+
+from bci_music.judge.metrics import best, cosine
+from bci_music.models.decoder import Decoder
+from bci_music.models.pack import Pack
+from bci_music.simulate.composer import SONGS
+from bci_music.simulate.session import SAMPLE_PROGRAM, SAMPLE_SEED, sample_session
+from bci_music.training.sessions import heard_windows
+from bci_music.training.simulated import session_hash
+
+
+@pytest.fixture(scope="module")
+def pack():
+    return Pack.open("demo")
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return sample_session()
+
+
+def row(pack, name):
+    return next(m for m in pack.manifest.metrics if m.name == name)
+
+
+def test_it_is_called_simulated_and_says_how_it_was_made(pack):
+    provenance = pack.manifest.provenance
+    assert provenance.kind == "simulated"
+    assert "simulated" in provenance.data
+    assert provenance.seeds["listeners"]
+    assert provenance.git_sha
+    assert provenance.config["anchored"]["loop"]["steps"] > 0
+    assert pack.manifest.spaces.generator == pack.manifest.spaces.targets != ""
+    assert all("simulated" in m.protocol for m in pack.manifest.metrics)
+
+
+def test_identification_is_above_chance_by_more_than_its_interval_and_its_control_is_not(pack):
+    main = row(pack, "50-way identification")
+    assert main.n >= 300
+    assert main.n_recordings >= 10
+    assert main.ci95[0] > 3 * main.chance
+    assert abs(main.control_value - main.chance) < 0.015
+    songs = row(pack, "14-way song identification")
+    assert songs.ci95[0] > 3 * songs.chance
+    assert abs(songs.control_value - songs.chance) < 0.03
+    for name in ("50-way identification, held-out listeners", "50-way identification at -20 dB"):
+        other = row(pack, name)
+        assert other.n >= 100
+        assert other.ci95[0] <= other.value <= other.ci95[1]
+
+
+def test_confidence_tells_right_from_wrong(pack):
+    assert pack.manifest.calibration.auroc >= 0.65
+    assert pack.manifest.calibration.n >= 100
+
+
+def test_it_is_small(pack):
+    assert sum(entry.bytes for entry in pack.manifest.files.values()) <= 28e6
+    assert sum(entry.bytes for name, entry in pack.manifest.files.items() if name.startswith("library/")) <= 2e6
+
+
+def test_the_sample_was_never_in_training(pack, sample):
+    """Neither its recording (by hash and seed) nor its seconds of any song."""
+    provenance = pack.manifest.provenance
+    assert len(provenance.recordings) >= 10
+    assert session_hash(sample) not in provenance.recordings.values()
+    assert SAMPLE_SEED not in provenance.seeds["training_recordings"]
+    assert set(provenance.trained_seconds) == {spec.id for spec in SONGS}
+    for song, start_s, seconds in SAMPLE_PROGRAM:
+        for first, last in provenance.trained_seconds[song]:
+            assert start_s >= last or start_s + seconds <= first, song
+
+
+def test_listed_hashes_are_those_of_the_training_recordings(pack):
+    """The hash is of the samples themselves, so a listed recording can be made again and recognised."""
+    from bci_music.training.simulated import SimulatedDataConfig, training_session
+
+    data = SimulatedDataConfig.model_validate(pack.manifest.provenance.config["data"])
+    listener = data.listeners[0]
+    made = training_session(listener, 0, data)
+    names = [n for n, digest in pack.manifest.provenance.recordings.items() if digest == session_hash(made)]
+    assert names == [f"listener {listener} recording 1000"]
+
+
+def test_it_finds_the_songs_of_the_sample(pack, sample):
+    """28 windows without overlap, chance 2: at 10 right, p is far below .001."""
+    decoder = Decoder.from_pack(pack, device="cpu")
+    heard = heard_windows(sample, pack.manifest.signal, decoder.montage, "sample")
+    vectors = np.stack([decoder.decode(window, 0.0).vector for window in heard.windows])
+    prototypes = np.load(pack.file("library/prototypes.npy"))
+    truth = [[spec.id for spec in SONGS].index(song) for song in heard.songs]
+    hits = int((best(cosine(vectors, prototypes)) == np.array(truth)).sum())
+    assert len(truth) >= 26
+    assert hits >= 10
