@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 FIRST_LOOK_S = 0.7  # the first search waits this long, so that a second match is seen
 AGAIN_S = 0.2  # one wave of a search for a known stream
+WAVES_BY_ID = 8  # so many for its source id; then every other one for its name alone
 GRACE_S = 0.5  # an outlet that answers again gets this long to send on its old connection, then twice as long ...
 MAX_GRACE_S = 8.0
 CORRECTION_EVERY_S = 5.0
@@ -60,6 +62,8 @@ class Connector:
         self._inlet: Any = None  # the one in use, asked for its clock offset
         self._old: list[tuple[float, Any]] = []  # inlets to be closed here, since closing may block, and when dropped
         self.correction_s: float | None = None
+        self._asked_s = float("-inf")
+        self._waves = 0  # searches for the known stream since it was lost
         self._thread: threading.Thread | None = None
 
     def seek(self) -> None:
@@ -77,6 +81,7 @@ class Connector:
             self._seeking = False
             self._seen_again_s = None
             self._grace_s = GRACE_S
+            self._waves = 0
             if self._ready is not None:
                 self._put_away(self._ready.inlet)
             self._ready = self._error = None
@@ -98,6 +103,8 @@ class Connector:
                 self._seen_again_s = None
                 self.drop()
                 self._inlet = ready.inlet
+                self._asked_s = float("-inf")
+                self._waves = 0
                 self._known = ready.stream
             return ready
 
@@ -118,7 +125,6 @@ class Connector:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        asked_s = float("-inf")
         while not self._stop:
             self._clear_old()
             if self._seeking and self._ready is None:
@@ -132,9 +138,11 @@ class Connector:
                     log.info("connecting failed, trying again: %s", error)
                     self._rest(PAUSE_S)
                 continue
-            if self._inlet is not None and time.monotonic() - asked_s > CORRECTION_EVERY_S:
-                asked_s = time.monotonic()
-                self._ask_correction(self._inlet, 1.0)
+            inlet = self._inlet
+            due = inlet is not None and time.monotonic() - self._asked_s > CORRECTION_EVERY_S
+            # The first answer takes 0.5 s; it is fetched later rather than waited for, since a search may come.
+            if due and self._ask_correction(inlet, 0.01):
+                self._asked_s = time.monotonic()
             self._rest(PAUSE_S if self._seeking else 1.0)
         self._old.clear()
 
@@ -155,8 +163,12 @@ class Connector:
         known = self._known
         if known is None:
             streams = search(self._query.xpath(), 2, FIRST_LOOK_S)
-        else:
+        elif self._waves < WAVES_BY_ID or self._waves % 2:
             streams = search(known.again(), 1, AGAIN_S)
+        else:  # some programs make up a new source id at each start
+            streams = search(known.alike(), 2, FIRST_LOOK_S)
+            streams = streams if len(streams) == 1 else []
+        self._waves += 1
         if not streams or not self._seeking:
             return
         stream = the_one(streams) if known is None else _newest(streams, known)
@@ -172,20 +184,23 @@ class Connector:
     def _connect(self, stream: FoundStream) -> None:
         lsl = liblsl()
         inlet = lsl.StreamInlet(stream.handle, max_buflen=self._buffer_s, recover=False, processing_flags=0)
-        layout = self._read(inlet.info(timeout=2.0))
-        self._ask_correction(inlet, 0.5)
-        inlet.open_stream(timeout=2.0)
+        layout = self._read(inlet.info(timeout=1.0))
+        if stream.hostname != socket.gethostname():  # here the clocks are the same, to begin with
+            self._ask_correction(inlet, 0.7)
+        inlet.open_stream(timeout=1.0)
         with self._lock:
             if self._seeking and not self._stop:
                 self._ready = Connection(inlet, stream, layout)
             else:
                 self._put_away(inlet)
 
-    def _ask_correction(self, inlet: Any, timeout_s: float) -> None:
+    def _ask_correction(self, inlet: Any, timeout_s: float) -> bool:
         try:
             self.correction_s = inlet.time_correction(timeout=timeout_s)
         except RuntimeError as error:  # pylsl's TimeoutError and LostError; the last known offset stays in use
             log.info("no clock offset this time: %s", error)
+            return False
+        return True
 
 
 def _newest(streams: list[FoundStream], known: FoundStream) -> FoundStream:

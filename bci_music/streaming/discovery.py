@@ -62,10 +62,11 @@ class FoundStream:
 
     def again(self) -> str:
         """Predicate that finds this stream when it comes back, also from another process."""
-        parts = [f"name={_quoted(self.name)}", f"type={_quoted(self.type)}"]
-        if self.source_id:
-            parts.append(f"source_id={_quoted(self.source_id)}")
-        return " and ".join(parts)
+        return f"{self.alike()} and source_id={_quoted(self.source_id)}" if self.source_id else self.alike()
+
+    def alike(self) -> str:
+        """Predicate for streams of the same name and type."""
+        return f"name={_quoted(self.name)} and type={_quoted(self.type)}"
 
 
 def liblsl() -> Any:
