@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from typing import Annotated
 
 import typer
 
-from bci_music.cli import bench, data, doctor, live, simulate
+from bci_music.cli import bench, data, doctor, live, models, simulate
 
 HELP = (
     "Live EEG becomes music: a decoder listens to the brain of somebody who listens, and steers the sound.\n\n"
@@ -50,9 +49,7 @@ app.add_typer(data.app, name="data", rich_help_panel=LOOK)
 app.add_typer(bench.app, name="bench", rich_help_panel=LOOK)
 app.command("stream", rich_help_panel=MAKE)(data.stream)
 app.add_typer(simulate.app, name="simulate", rich_help_panel=MAKE)
-if importlib.util.find_spec("bci_music.cli.models"):
-    models = importlib.import_module("bci_music.cli.models")
-    app.add_typer(models.app, name="pack", rich_help_panel=MAKE)
+app.add_typer(models.app, name="pack", rich_help_panel=MAKE)
 
 
 def main() -> None:

@@ -165,7 +165,7 @@ def _words(report: dict[str, Any]) -> list[tuple[str, str, int]]:
         ]
     if follow is not None:
         share, shifted = 100 * follow["share"], 100 * follow["shifted_share"]
-        lines.append((f"what is heard also plays {share:.0f} % of the time, shifted {shifted:.0f} %", TEXT, 12))
+        lines.append((f"what is heard plays {share:.0f} % of the time, shifted {shifted:.0f} %", TEXT, 12))
     if report.get("audio_seconds") is not None:
         seconds, gone = report["audio_seconds"], report["underruns"]
         lines.append((f"{seconds:.0f} s of sound, {gone} underruns, {report['crossfades']} crossfades", TEXT, 12))
@@ -191,7 +191,7 @@ def _timeline(axes: Any, engine: Engine, now: float) -> None:
             edgecolor=GROUND,
             linewidth=1.0,
         )
-        if width > 0.035 * (now - began):
+        if width > 0.0075 * (now - began) * len(span.label):  # else the words would run into the next bar
             axes.text(span.start_s - began + 0.3, lane, span.label, color=TEXT, fontsize=8, va="center", clip_on=True)
     axes.set_yticks(range(3), LANES)
     axes.set_ylim(2.6, -0.6)

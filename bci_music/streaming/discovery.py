@@ -87,7 +87,7 @@ _quiet = False
 
 
 def _quieten(pylsl: Any) -> None:
-    """Let liblsl print errors only, unless somebody configured it (its settings would be replaced)."""
+    """Keep liblsl quiet, unless somebody configured it: what it would print (a stream broke off) we say ourselves."""
     global _quiet
     if _quiet:
         return
@@ -96,7 +96,7 @@ def _quieten(pylsl: Any) -> None:
     if "LSLAPICFG" in os.environ or any(f.exists() for f in files):
         return
     if hasattr(pylsl.util.lib, "lsl_set_config_content"):
-        pylsl.util.set_config_content("[log]\nlevel = -2\n")
+        pylsl.util.set_config_content("[log]\nlevel = -3\n")
 
 
 def find_streams(timeout_s: float = 1.0) -> list[FoundStream]:
