@@ -10,9 +10,9 @@ from bci_music.training.loop import LoopConfig
 from bci_music.training.losses import info_nce, same_music, top1
 
 
-def config(views="channels", steps=140, **more):
+def config(views="channels", steps=110, **more):
     loop = LoopConfig(steps=steps, lr=4e-3, warmup=10, ema=0.95, bf16=False, watch_every=10_000, checkpoint_every=20)
-    return AlignConfig(views=views, loop=loop, batch=48, keep=(8, 14), noise=0.05, window_s=2.0, **more)
+    return AlignConfig(views=views, loop=loop, batch=32, keep=(6, 10), noise=0.05, window_s=2.0, **more)
 
 
 def learn(corpus, small, directory, **more):
