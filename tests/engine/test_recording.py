@@ -36,16 +36,16 @@ def test_a_run_with_a_kill_is_recorded_whole_and_replays(outlet, live_engine, un
     engine.start()
     until(lambda: engine.recording, 20, "the recording")
     began = engine.now()
-    until(lambda: len(engine.history.embeddings()) >= 8, 30, "eight embeddings")
+    until(lambda: engine.now() > began + 7 and len(engine.history.embeddings()) >= 4, 30, "seven seconds")
     stream.kill()
     time.sleep(1.0)
     stream.start()
     until(lambda: engine.state == StreamState.LIVE and engine.epoch == 1, what="the rejoin")
-    until(lambda: engine.history.embeddings()[-1].epoch == 1, 30, "decoding after the rejoin")
+    until(lambda: sum(e.epoch == 1 for e in engine.history.embeddings()) >= 3, 30, "decoding after the rejoin")
     engine.note("the listener smiled")
     embeddings = engine.history.embeddings()
     engine.stop()
-    streams, _ = pyxdf.load_xdf(str(recording.path))
+    streams, _ = pyxdf.load_xdf(str(recording.path), dejitter_timestamps=False)  # which would smooth the hole away
 
     raw = stream_named(streams, stream.name)
     assert raw["time_series"].shape[1] == 125
@@ -72,7 +72,7 @@ def test_a_run_with_a_kill_is_recorded_whole_and_replays(outlet, live_engine, un
 
 @pytest.mark.timeout(300)
 def test_a_recording_decoded_offline_agrees_with_its_own_embeddings(config, live_engine, until, tmp_path):
-    """After 30 s, on the windows of the live run's own hop grid."""
+    """On windows that begin 30 s or later in the file, on the live run's hop grid: the statistics look back 30 s."""
     from bci_music.cli.sample import SampleStream, find_sample
     from bci_music.engine.build import make_chain
     from bci_music.messages import Window
@@ -86,30 +86,27 @@ def test_a_recording_decoded_offline_agrees_with_its_own_embeddings(config, live
         until(lambda: engine.recording, 30, "the recording")
         began = engine.now()
         until(lambda: engine.now() > began + 42, 60, "42 s of recording")
-        delay_s = engine.decode.chain.delay_s
+        rate = round(engine.info.sfreq_hz)
+        second = engine.ring.read((engine.ring.head - 40 * rate) // rate * rate, 1)
         engine.stop()
     streams, _ = pyxdf.load_xdf(str(recording.path))
     name = engine.info.name
     recorded = stream_named(streams, f"{name} embedding")
-    provenance = stream_named(streams, f"{name} decoding")
     session = open_session(recording.path)
-    fields = [c["label"][0] for c in provenance["info"]["desc"][0]["channels"][0]["channel"]]
-    last = provenance["time_series"][:, fields.index("last_sample")].astype(int)
     end_s = recorded["time_stamps"]
 
     # The live run counted its hops from its first sample: begin offline at a whole second of that count.
-    row = int(np.argmin(np.abs(session.times_s - (end_s[-1] + delay_s))))
-    skip = -(int(last[-1]) - row) % round(session.sfreq_hz)
+    begin = int(np.argmin(np.abs(session.times_s - second.times[0])))
     decoder = Decoder.from_pack(config.pack)
     chain = make_chain(decoder, engine.info)
     offline = []
-    for piece in offline_rows(session, start_s=float(session.times_s[skip] - session.times_s[0]) - 1e-4):
+    for piece in offline_rows(session, start_s=float(session.times_s[begin] - session.times_s[0]) - 1e-4):
         windows = chain.process(piece.samples, piece.times, piece.marks, piece.first_index)
         offline += [decoder.decode(w, 0.0) for w in windows if isinstance(w, Window) and w.decodable]
     agreed = []
     for vector, end in zip(recorded["time_series"], end_s, strict=True):
         near = min(offline, key=lambda e: abs(e.end_s - end))
-        if end > session.times_s[0] + 30 + 4 and abs(near.end_s - end) < 2e-3:
+        if end - 4.0 > session.times_s[begin] + 30 and abs(near.end_s - end) < 2e-3:
             agreed.append(float(vector @ near.vector))
     assert len(agreed) >= 8
     assert min(agreed) >= 0.999
