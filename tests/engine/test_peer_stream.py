@@ -58,3 +58,41 @@ def test_a_real_recording_from_mne_lsl(shared_data, live_engine, until):
 def test_a_real_recording_from_mne_lsl_for_a_minute(shared_data, live_engine, until):
     path = shared_data / "eeg" / "physionet" / "S001R03.edf"
     assert_well(*play_and_decode(path, 60, live_engine, until), 60)
+
+
+def nmed_layout(path):
+    """64 real channels interpolated to the 125 of the pack: the NMED order, but no more information than the 64."""
+    import mne
+    from mne.datasets import eegbci
+
+    raw = mne.io.read_raw_edf(path, preload=True, verbose=False)
+    eegbci.standardize(raw)
+    raw.set_montage("colin27_1005", verbose=False)
+    raw.set_eeg_reference("average", verbose=False)
+    net = mne.channels.make_standard_montage("GSN-HydroCel-129")
+    raw = raw.interpolate_to(net, method="spline")
+    return raw.pick([f"E{i}" for i in range(1, 125)] + ["Cz"]).resample(125, verbose=False)
+
+
+def replayed(session, config):
+    from dataclasses import replace
+
+    from bci_music.engine.offline import run_session
+
+    n = round(20 * session.sfreq_hz)
+    return run_session(replace(session, samples_uv=session.samples_uv[:n], times_s=session.times_s[:n]), config)
+
+
+def test_the_same_recording_replayed_as_it_is_and_interpolated(shared_data, config, tmp_path):
+    from bci_music.data.formats import open_session
+
+    path = shared_data / "eeg" / "physionet" / "S001R03.edf"
+    engine = replayed(open_session(path), config)
+    assert engine.decode.chain.channels.n_mapped >= 60
+    assert engine.snapshot().health.windows_decoded > 25
+    dense = tmp_path / "interpolated_raw.fif"
+    nmed_layout(path).save(dense, verbose=False)
+    engine = replayed(open_session(dense), config)
+    assert engine.decode.chain.channels.n_mapped == 125
+    assert engine.snapshot().health.windows_decoded > 25
+    assert engine.snapshot().stream.missing_samples == 0
