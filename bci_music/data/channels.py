@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _UNITS = {
-    "µv": 1.0, "μv": 1.0, "uv": 1.0, "microvolt": 1.0, "microvolts": 1.0, "-6": 1.0,
+    "µv": 1.0, "μv": 1.0, "uv": 1.0, "muv": 1.0, "microvolt": 1.0, "microvolts": 1.0, "-6": 1.0,
     "mv": 1e3, "millivolt": 1e3, "millivolts": 1e3, "-3": 1e3,
     "v": 1e6, "volt": 1e6, "volts": 1e6, "0": 1e6,
     "nv": 1e-3, "nanovolt": 1e-3, "nanovolts": 1e-3, "-9": 1e-3,

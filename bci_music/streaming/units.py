@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
+from bci_music.data.channels import uv_per_unit
 from bci_music.messages import UserError
-
-_SPELLINGS: dict[str, float] = {
-    **dict.fromkeys(("v", "volt", "volts", "0"), 1e6),
-    **dict.fromkeys(("mv", "millivolt", "millivolts", "-3"), 1e3),
-    **dict.fromkeys(("µv", "μv", "uv", "muv", "microvolt", "microvolts", "-6"), 1.0),
-    **dict.fromkeys(("nv", "nanovolt", "nanovolts", "-9"), 1e-3),
-}
 
 
 def microvolts_per(unit: str, where: str = "the stream") -> float:
@@ -19,8 +13,8 @@ def microvolts_per(unit: str, where: str = "the stream") -> float:
     writes (``0`` is V, ``-3`` mV, ``-6`` µV); anything else raises `UserError`.
     """
     # MV would be megavolt by the letter, but case is not kept by all amplifiers' software and no EEG has megavolts.
-    spelled = unit.strip().lower()
-    if spelled in _SPELLINGS:
-        return _SPELLINGS[spelled]
-    given = f"gives its unit as {unit.strip()!r}" if spelled else "does not say in which unit it is"
+    factor = uv_per_unit(unit)
+    if factor is not None:
+        return factor
+    given = f"gives its unit as {unit.strip()!r}" if unit.strip() else "does not say in which unit it is"
     raise UserError(f"{where} {given}; say which it is with `unit:` (or --unit), one of µV, mV, V or nV.")
