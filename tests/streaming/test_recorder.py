@@ -18,7 +18,7 @@ from bci_music.data.session import song_marker
 from bci_music.data.xdf import read_xdf
 from bci_music.messages import Embedding, UserError
 from bci_music.streaming.outlets import DerivedOutlets, text_outlet
-from bci_music.streaming.recorder import LabRecorder, free_name
+from bci_music.streaming.recorder import COLLECTING, LabRecorder, free_name, whole_lines
 
 FS = 200
 
@@ -166,3 +166,11 @@ def test_a_recorder_that_dies_or_hangs_is_told_and_its_file_kept(sender, tmp_pat
     assert time.monotonic() - begun < 5
     assert recorder.path.name == "rec-2.xdf"
     assert json.loads((tmp_path / "rec-2.json").read_text())["recording"] == "rec-2.xdf"
+
+
+def test_announcements_that_ran_into_each_other_are_all_counted():
+    seen = [f"{COLLECTING}a 0.{COLLECTING}\n", f"a 4{COLLECTING}a 1.\n", ".\n", "Found x@host matching 'y'\n", "\n"]
+    lines = [whole for line in seen for whole in whole_lines(line)]
+    assert sum(line.startswith(COLLECTING) for line in lines) == 3
+    assert "Found x@host matching 'y'" in lines
+    assert lines[-1] == ""
