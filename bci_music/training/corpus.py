@@ -21,6 +21,10 @@ class Take:
         Present and good channels.
     song_start_s : float
         Second of the song at the first sample.
+    start_s : float
+        Second of the recording at the first sample.
+    repeat : str
+        Which hearing of the same music by this listener; empty where there is only one.
     """
 
     eeg: NDArray[np.float16]
@@ -29,6 +33,8 @@ class Take:
     song_start_s: float
     listener: str
     recording: str
+    start_s: float = 0.0
+    repeat: str = ""
 
 
 @dataclass(frozen=True)
