@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bci_music.models.places import N_BUMPS, head_basis, smooth_patterns
 from bci_music.models.sizes import EncoderConfig
 
 # How training starts: size of the slot codes, sharpness of the attention to them, amplification of what it gathers.
@@ -21,11 +22,16 @@ SLOT_CODE, SHARPNESS, LOUDNESS = 8.0, 0.6, 60.0
 
 
 class Encoded(NamedTuple):
-    """What comes out: `cls` (B, D), `times` (B, n_slots, D) averaged over channels, `attention` (B, C) or None."""
+    """What comes out.
+
+    `cls` (B, D), `times` (B, n_slots, D) averaged over channels, `attention` (B, C) or None, `tokens`
+    (B, K, n_slots, D) of the kept channels.
+    """
 
     cls: Tensor
     times: Tensor
     attention: Tensor | None
+    tokens: Tensor
 
 
 class ChannelEncoder(nn.Module):
@@ -42,13 +48,51 @@ class ChannelEncoder(nn.Module):
     def __init__(self, config: EncoderConfig, positions_m: NDArray[np.float64] | None = None):
         super().__init__()
         self.config = config
-        self.patch = nn.Linear(config.patch, config.dim)
-        self.gain = nn.Parameter(torch.ones(config.n_channels, config.dim))
-        self.position = nn.Parameter(torch.zeros(config.n_channels, config.n_slots, config.dim))
+        block = config.tokens == "block"
+        self.patch = nn.Linear(config.patch * (config.n_channels if block else 1), config.dim)
+        if config.places == "coordinates" and not block:
+            self.basis: Tensor
+            self.register_buffer("basis", torch.zeros(config.n_channels, N_BUMPS))
+            self.gain_map = nn.Parameter(torch.zeros(N_BUMPS, config.dim))
+            self.place_map = nn.Parameter(torch.zeros(N_BUMPS, config.dim))
+            self.slot = nn.Parameter(torch.zeros(config.n_slots, config.dim))
+        else:
+            rows = 1 if block else config.n_channels
+            self.gain = nn.Parameter(torch.ones(rows, config.dim), requires_grad=config.gains and not block)
+            self.position = nn.Parameter(torch.zeros(rows, config.n_slots, config.dim))
         self.cls = nn.Parameter(torch.zeros(config.dim))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.dim)
         self._start(positions_m)
+
+    def gains(self) -> Tensor:
+        """How each channel weighs the dimensions of its tokens: (n_channels, D)."""
+        return self.basis @ self.gain_map if self.config.places == "coordinates" else self.gain
+
+    def places(self) -> Tensor:
+        """Code of each channel and time slot: (n_channels, n_slots, D)."""
+        if self.config.places == "coordinates":
+            return (self.basis @ self.place_map)[:, None] + self.slot
+        return self.position
+
+    def set_gains(self, gains: Tensor) -> None:
+        """Set the gains (n_channels, D); from coordinates as closely as they can be."""
+        with torch.no_grad():
+            if self.config.places == "coordinates":
+                self.gain_map.copy_(torch.linalg.lstsq(self.basis, gains).solution)
+            else:
+                self.gain.copy_(gains)
+
+    def on(self, positions_m: NDArray[np.float64]) -> ChannelEncoder:
+        """Return the same encoder for electrodes at other places (n, 3); shares its weights."""
+        if self.config.places != "coordinates":
+            raise ValueError("this encoder learned a table of its own electrodes: train one with places: coordinates")
+        other = ChannelEncoder(self.config.model_copy(update={"n_channels": len(positions_m)}))
+        for name, child in self.named_children():
+            setattr(other, name, child)
+        other.gain_map, other.place_map, other.slot, other.cls = self.gain_map, self.place_map, self.slot, self.cls
+        other.basis = head_basis(positions_m).to(self.cls.device)
+        return other.train(self.training)
 
     def forward(
         self, x: Tensor, used: Tensor | None = None, keep: Tensor | None = None, return_attention: bool = False
@@ -75,12 +119,18 @@ class ChannelEncoder(nn.Module):
         return encoded if weights is None else encoded._replace(attention=self._per_channel(weights, keep))
 
     def tokens(self, x: Tensor, keep: Tensor) -> Tensor:
-        """Cut, embed and place the kept channels: (B, K, slots, D)."""
+        """Cut, embed and place the kept channels: (B, K, slots, D); K is 1 for block tokens."""
         size = self.config.patch
         n_slots = x.shape[2] // size
+        if self.config.tokens == "block":
+            mask = torch.zeros(x.shape[:2], device=x.device, dtype=x.dtype).scatter(1, keep, 1.0)
+            parts = (x * mask[:, :, None])[:, :, : n_slots * size].unflatten(2, (n_slots, size))
+            return (self.patch(parts.transpose(1, 2).flatten(2)) + self.position[0, :n_slots])[:, None]
         kept = torch.take_along_dim(x, keep[:, :, None], dim=1)[:, :, : n_slots * size]
         tokens = self.patch(kept.unflatten(2, (n_slots, size)))
-        return tokens * self.gain[keep][:, :, None] + self.position[:, :n_slots][keep]
+        if self.config.gains:
+            tokens = tokens * self.gains()[keep][:, :, None]
+        return tokens + self.places()[:, :n_slots][keep]
 
     def attend(self, tokens: Tensor, return_attention: bool = False) -> tuple[Encoded, Tensor | None]:
         """Run the blocks over tokens (B, K, slots, D); also the CLS query's weights (B, heads, 1 + K * slots)."""
@@ -91,8 +141,9 @@ class ChannelEncoder(nn.Module):
             tokens, _ = block(tokens)
         tokens, weights = self.blocks[-1](tokens, cls_attention=return_attention)
         # mean over channels first: what all share is small beside one channel's noise, and the norm brings it up
-        times = self.norm(tokens[:, 1:].unflatten(1, (n_kept, -1)).mean(1))
-        return Encoded(self.norm(tokens[:, 0]), times, None), weights
+        per_channel = tokens[:, 1:].unflatten(1, (n_kept, -1))
+        times = self.norm(per_channel.mean(1))
+        return Encoded(self.norm(tokens[:, 0]), times, None, per_channel), weights
 
     def _indices(self, x: Tensor, used: Tensor | None) -> Tensor | None:
         n_channels = self.config.n_channels
@@ -109,10 +160,20 @@ class ChannelEncoder(nn.Module):
         parts = [self(x[r], used[r], return_attention=return_attention) for r in rows]
         back = torch.argsort(torch.cat(rows))
         attention = torch.cat([p.attention for p in parts])[back] if return_attention else None
-        return Encoded(torch.cat([p.cls for p in parts])[back], torch.cat([p.times for p in parts])[back], attention)
+        # rows with fewer channels repeat their tokens' mean, which leaves any pooling over channels as it is
+        most = int(counts.max())
+        tokens = [functional.pad(p.tokens, (0, 0, 0, 0, 0, most - p.tokens.shape[1])) for p in parts]
+        for part, padded in zip(parts, tokens, strict=True):
+            padded[:, part.tokens.shape[1] :] = part.tokens.mean(1, keepdim=True)
+        return Encoded(
+            torch.cat([p.cls for p in parts])[back], torch.cat([p.times for p in parts])[back], attention,
+            torch.cat(tokens)[back],
+        )  # fmt: skip
 
     def _per_channel(self, weights: Tensor, keep: Tensor) -> Tensor:
         """Sum the CLS query's weights over time, average over heads, give shares of the whole."""
+        if self.config.tokens == "block":  # a block of all channels says nothing about single ones
+            return torch.full((len(keep), self.config.n_channels), float("nan"), device=keep.device)
         share = weights[:, :, 1:].unflatten(2, (keep.shape[1], -1)).float().sum(3).mean(1)
         share = share / share.sum(1, keepdim=True)
         empty = torch.full((len(keep), self.config.n_channels), float("nan"), device=share.device)
@@ -124,16 +185,23 @@ class ChannelEncoder(nn.Module):
                 nn.init.xavier_uniform_(module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        nn.init.trunc_normal_(self.position, std=0.02)
+        c = self.config
+        coordinates = c.places == "coordinates"
+        for name in ("place_map", "slot") if coordinates else ("position",):
+            nn.init.trunc_normal_(getattr(self, name), std=0.02)
         nn.init.trunc_normal_(self.cls, std=0.02)
-        first = self.blocks[0]
-        assert isinstance(first, Block)
-        codes = nn.init.orthogonal_(torch.empty(self.config.n_slots, self.config.dim))
-        with torch.no_grad():
-            self.position.add_(SLOT_CODE * codes)
-            first.gather_slots(codes)
-            if positions_m is not None:
-                self.gain.copy_(_smooth_patterns(positions_m, self.config.dim))
+        if coordinates and positions_m is not None:
+            self.basis.copy_(head_basis(positions_m))
+            nn.init.normal_(self.gain_map)
+        elif c.gains and c.tokens == "channel" and positions_m is not None:
+            self.set_gains(smooth_patterns(positions_m, c.dim))
+        if c.start == "slots":
+            codes = nn.init.orthogonal_(torch.empty(c.n_slots, c.dim))
+            first = self.blocks[0]
+            assert isinstance(first, Block)
+            with torch.no_grad():
+                (self.slot if coordinates else self.position).add_(SLOT_CODE * codes)
+                first.gather_slots(codes)
 
 
 class Block(nn.Module):
@@ -179,13 +247,3 @@ class Block(nn.Module):
             values = self.qkv.weight[2 * dim :]
             values -= values @ codes.T @ codes  # what is gathered is the signal, not the codes
             self.out.weight *= LOUDNESS
-
-
-def _smooth_patterns(positions_m: NDArray[np.float64], dim: int) -> Tensor:
-    """Random smooth patterns over the head of unit variance: (n_channels, dim)."""
-    unit = torch.as_tensor(positions_m, dtype=torch.float32)
-    unit = unit / unit.norm(dim=1, keepdim=True)
-    kernel = torch.exp(6.0 * (unit @ unit.T - 1.0))  # neighbours within some 45 degrees alike
-    values, vectors = torch.linalg.eigh(kernel)
-    patterns = vectors * values.clamp_min(0).sqrt() @ torch.randn(len(unit), dim)
-    return patterns / patterns.std(0, keepdim=True)

@@ -1,12 +1,21 @@
-"""Alignment head: pooled features to the space EEG and music share."""
+"""Alignment heads: what the encoder gives, to the space EEG and music share."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from bci_music.models import parallel
 from bci_music.models.encoder import Encoded
 from bci_music.models.sizes import HeadConfig
+
+
+def make_head(dim: int, config: HeadConfig) -> PooledHead | TemporalHead | LinearHead:
+    """Build the head of this kind."""
+    if config.kind == "temporal":
+        return TemporalHead(dim, config)
+    return PooledHead(dim, config) if config.kind == "pooled" else LinearHead(dim, config)
 
 
 class PooledHead(nn.Module):
@@ -18,10 +27,70 @@ class PooledHead(nn.Module):
     def __init__(self, dim: int, config: HeadConfig):
         super().__init__()
         self.config = config
-        self.norm = nn.BatchNorm1d(2 * dim, affine=False, momentum=0.05)
+        self.norm = GatheredNorm(2 * dim, affine=False, momentum=0.05)
         hidden = config.hidden
         self.layers = nn.Sequential(nn.Linear(2 * dim, hidden), nn.GELU(), nn.Linear(hidden, config.shared))
 
     def forward(self, encoded: Encoded) -> Tensor:
         """Pool and map."""
         return self.layers(self.norm(torch.cat([encoded.cls, encoded.times.mean(1)], dim=1)))
+
+
+class TemporalHead(nn.Module):
+    """The paper's temporal head: a convolution along the token sequence, pooled, two layers, LayerNorm."""
+
+    def __init__(self, dim: int, config: HeadConfig):
+        super().__init__()
+        self.config = config
+        self.along = nn.Conv1d(dim, dim, 3, padding=1)
+        self.layers = nn.Sequential(
+            nn.Linear(dim, config.hidden), nn.GELU(), nn.Linear(config.hidden, config.shared),
+            nn.LayerNorm(config.shared),
+        )  # fmt: skip
+
+    def forward(self, encoded: Encoded) -> Tensor:
+        """CLS in front of the tokens, channel-major."""
+        tokens = torch.cat([encoded.cls[:, None], encoded.tokens.flatten(1, 2)], dim=1)
+        return self.layers(self.along(tokens.transpose(1, 2)).mean(2))
+
+
+class LinearHead(nn.Module):
+    """One linear map of CLS beside the mean of all tokens; features are normalised, for a fixed encoder's scale."""
+
+    def __init__(self, dim: int, config: HeadConfig):
+        super().__init__()
+        self.config = config
+        self.norm = GatheredNorm(2 * dim, affine=False, momentum=0.05)
+        self.layers = nn.Linear(2 * dim, config.shared)
+
+    def forward(self, encoded: Encoded) -> Tensor:
+        """Pool and map."""
+        return self.layers(self.norm(torch.cat([encoded.cls, encoded.times.mean(1)], dim=1)))
+
+
+class GatheredNorm(nn.BatchNorm1d):
+    """Batch norm over the whole batch, whichever process holds its rows (torch's own needs a GPU for that)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise rows (n, d)."""
+        if not self.training or parallel.world() == 1:
+            return super().forward(input)
+        rows = parallel.gather(input.float())
+        mean, variance = rows.mean(0), rows.var(0, correction=0)
+        self._remember(mean, rows.var(0))
+        return ((input - mean) * torch.rsqrt(variance + self.eps)).to(input.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+        assert isinstance(self.num_batches_tracked, Tensor)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        self.num_batches_tracked.add_(1)
+        share = self.momentum if self.momentum is not None else 1.0 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean.detach(), share)
+        self.running_var.lerp_(variance.detach(), share)
+
+
+def normalised(x: Tensor) -> Tensor:
+    """Unit rows in float32."""
+    return functional.normalize(x.float(), dim=1)

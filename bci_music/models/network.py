@@ -8,27 +8,32 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from bci_music.messages import UserError
 from bci_music.models.encoder import ChannelEncoder
-from bci_music.models.heads import PooledHead
+from bci_music.models.heads import make_head, normalised
 from bci_music.models.pack import DecoderConfig
 
 
 class Network(nn.Module):
     """EEG windows to the shared space."""
 
+    removes_channels = True
+
     def __init__(self, config: DecoderConfig, positions_m: NDArray[np.float64] | None = None):
         super().__init__()
         self.encoder = ChannelEncoder(config.encoder, positions_m)
-        self.head = PooledHead(config.encoder.dim, config.head)
+        self.head = make_head(config.encoder.dim, config.head)
+
+    def shared(self, x: Tensor, used: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
+        """Vectors (B, shared), not normalised; see `ChannelEncoder.forward`."""
+        return self.head(self.encoder(x, used, keep))
 
     def infer(self, x: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
         """Unit shared vectors (B, shared) and channel attention (B, C) of windows (B, C, T) with masks (B, C)."""
         encoded = self.encoder(x, used, return_attention=True)
         assert encoded.attention is not None
-        return functional.normalize(self.head(encoded).float(), dim=1), encoded.attention
+        return normalised(self.head(encoded)), encoded.attention
 
     def save(self, path: str | Path) -> None:
         """Write the matrices in half precision, vectors and statistics as they are."""

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from bci_music.config import Config
 
 
 class EncoderConfig(Config):
-    """Size of the encoder. A window of `n_times` samples gives ``n_times // patch`` tokens per channel."""
+    """Size and kind of the encoder. A window of `n_times` samples gives ``n_times // patch`` tokens per channel.
+
+    `tokens`: one per channel and time slot (ours and the paper's), or one block of all channels per slot (ablation).
+    `places`: where a token comes from is a learned table (paper), or follows from the electrode's position, so that
+    another headset can be read. `gains`: channels weigh the shared patch embedding (ours; the paper has none).
+    `start`: from the slots of time (ours, see `Block.gather_slots`), or small random numbers (paper).
+    """
 
     n_channels: int = Field(125, ge=1)
     n_times: int = Field(500, ge=1)
@@ -18,6 +26,10 @@ class EncoderConfig(Config):
     heads: int = Field(4, ge=1)
     widen: int = Field(4, ge=1)
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    tokens: Literal["channel", "block"] = "channel"
+    places: Literal["table", "coordinates"] = "table"
+    gains: bool = True
+    start: Literal["slots", "paper"] = "slots"
 
     @property
     def n_slots(self) -> int:
@@ -26,7 +38,8 @@ class EncoderConfig(Config):
 
 
 class HeadConfig(Config):
-    """Size of the pooled head."""
+    """Kind and size of the head: `pooled` (ours), `temporal` or `linear` (the paper's and its ablation)."""
 
+    kind: Literal["pooled", "temporal", "linear"] = "pooled"
     hidden: int = Field(256, ge=1)
     shared: int = Field(256, ge=1)

@@ -36,18 +36,21 @@ class BackwardConfig(Config):
 def warm_start(
     encoder: ChannelEncoder, corpus: Corpus, config: BackwardConfig, report: Callable[[int], None] | None = None
 ) -> float:
-    """Set `encoder.patch` and `encoder.gain` in place; returns the share of variance read (in sample)."""
+    """Set `encoder.patch` and the encoder's gains in place; returns the share of variance read (in sample)."""
     sums = _normal_equations(corpus, config, report)
     patterns, read = _patterns(sums, encoder.config.n_channels, config)
     which, courses, strength = _courses(sums, patterns, config)
     dim = min(encoder.config.dim, len(which))
     which, courses, strength = which[:dim], courses[:dim], strength[:dim]
     with torch.no_grad():
-        encoder.gain[:, :dim] = torch.from_numpy(patterns[:, which]).float()
+        gains = encoder.gains().clone()
+        gains[:, :dim] = torch.from_numpy(patterns[:, which]).float()
+        encoder.set_gains(gains)
         encoder.patch.weight[:dim] = torch.from_numpy(np.repeat(courses, config.lag_samples, axis=1)).float()
         size = MEAN_TOKEN * torch.from_numpy(np.sqrt(strength / strength[: dim // 4].mean())).float()
-        encoder.gain[:, :dim] *= size / _spread_of_mean(encoder, corpus, config)[:dim]
-        encoder.gain[:, dim:] *= 0.1 * MEAN_TOKEN
+        gains[:, :dim] *= size / _spread_of_mean(encoder, corpus, config)[:dim]
+        gains[:, dim:] *= 0.1 * MEAN_TOKEN
+        encoder.set_gains(gains)
     return read
 
 
@@ -111,6 +114,6 @@ def _spread_of_mean(encoder: ChannelEncoder, corpus: Corpus, config: BackwardCon
     """Standard deviation of the mean token over the channels, per dimension."""
     batch = corpus.draw(np.random.default_rng((config.seed, 4)), 100)
     x, used = torch.from_numpy(batch.x), torch.from_numpy(batch.used).float()
-    weighted = (x * (used / used.sum(1, keepdim=True))[:, :, None]).transpose(1, 2) @ encoder.gain
+    weighted = (x * (used / used.sum(1, keepdim=True))[:, :, None]).transpose(1, 2) @ encoder.gains()
     tokens = (weighted.unflatten(1, (-1, encoder.config.patch)) * encoder.patch.weight.T).sum(2)
     return tokens.flatten(0, 1).std(0).clamp_min(1e-9)

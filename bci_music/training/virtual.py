@@ -71,7 +71,7 @@ def virtual_tokens(
     """Mean tokens (B, slots, dim) as `n` virtual electrodes (B, n, slots, dim), with the mean position of a slot."""
     noise = rng.standard_normal((len(mean), n, *mean.shape[1:]), dtype=np.float32) * spread
     deviation = torch.from_numpy(noise - noise.mean(1, keepdims=True)).to(mean.device)
-    return mean[:, None] + deviation + encoder.position.mean(0)[: mean.shape[1]]
+    return mean[:, None] + deviation + encoder.places().mean(0)[: mean.shape[1]]
 
 
 def anchored_tokens(encoder: ChannelEncoder, x: Tensor, keep: Tensor, mean: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ def anchored_tokens(encoder: ChannelEncoder, x: Tensor, keep: Tensor, mean: Tens
     """
     with torch.no_grad():
         tokens = encoder.tokens(x, keep).float()
-    place = encoder.position[:, : mean.shape[1]].mean(0)
+    place = encoder.places()[:, : mean.shape[1]].mean(0)
     return tokens - tokens.mean(1, keepdim=True) + mean[:, None] + place
 
 
@@ -89,16 +89,16 @@ def _mean_tokens(encoder: ChannelEncoder, take: Take) -> Tensor:
     """Head pattern first, time course second: (n, dim) float16."""
     used = torch.from_numpy(take.used)
     eeg = torch.from_numpy(take.eeg)[used].float()
-    courses = encoder.gain[used].T @ eeg / len(eeg)
+    courses = encoder.gains()[used].T @ eeg / len(eeg)
     kernel = encoder.patch.weight[:, None]
     tokens = functional.conv1d(courses[None], kernel, stride=STRIDE, groups=len(kernel))[0].T
-    return (tokens + encoder.patch.bias * encoder.gain[used].mean(0)).half()
+    return (tokens + encoder.patch.bias * encoder.gains()[used].mean(0)).half()
 
 
 def _spread(encoder: ChannelEncoder, batch: Batch) -> NDArray[np.float32]:
     """Standard deviation of single channels' tokens around the mean of the channels, per dimension."""
     x, used = torch.from_numpy(batch.x), torch.from_numpy(batch.used)
-    tokens = encoder.patch(x.unflatten(2, (-1, encoder.config.patch))) * encoder.gain[:, None]
+    tokens = encoder.patch(x.unflatten(2, (-1, encoder.config.patch))) * encoder.gains()[:, None]
     share = (used / used.sum(1, keepdim=True))[:, :, None, None]
     mean = (tokens * share).sum(1, keepdim=True)
     return ((tokens - mean).square() * share).sum(1).mean((0, 1)).sqrt().numpy()
