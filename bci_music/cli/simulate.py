@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -60,3 +62,57 @@ def sample(
     from bci_music.simulate.sample import record_sample
 
     typer.echo(record_sample(out))
+
+
+@app.command()
+def nmed(
+    out: Annotated[Path, typer.Option("--out", help="Directory for nmed-t/ and nmed-h/; kept files are not remade.")],
+    preset: Annotated[str, typer.Option(help="tiny, small (2 h of EEG) or full (68 listeners, 30 h).")] = "small",
+    config: Annotated[Path | None, typer.Option(help="YAML with any of the settings, over the preset.")] = None,
+    snr_db: Annotated[float | None, typer.Option(help="Music response over background, per channel, in dB.")] = None,
+    fingerprint: Annotated[
+        float | None, typer.Option(min=0, help="Strength of each trial's own rhythms; 0: none.")
+    ] = None,
+    listeners_t: Annotated[int | None, typer.Option(help="Listeners of NMED-T, at most 20.")] = None,
+    listeners_h: Annotated[int | None, typer.Option(help="Listeners of each stimulus of NMED-H, at most 12.")] = None,
+    song_seconds: Annotated[float | None, typer.Option(help="Length of every song.")] = None,
+    before_s: Annotated[float | None, typer.Option(help="EEG from before each song, in s.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another seed, other listeners.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Listeners simulated at once.")] = 1,
+) -> None:
+    """Write a simulated study in the files of NMED-T and NMED-H, with composed music. Nobody was recorded."""
+    from bci_music.config import read_yaml
+    from bci_music.simulate.nmed import simulate_nmed
+    from bci_music.simulate.study_plan import NmedSimConfig
+    from bci_music.simulate.study_plan import preset as preset_of
+
+    options = {
+        "snr_db": snr_db, "fingerprint": fingerprint, "listeners_t": listeners_t, "listeners_h": listeners_h,
+        "song_seconds": song_seconds, "before_s": before_s, "seed": seed,
+    }  # fmt: skip
+    values = preset_of(preset).model_dump() | (read_yaml(config) if config else {})
+    values |= {name: value for name, value in options.items() if value is not None}
+    where = str(config) if config else "the options"
+    with _eeg_progress() as report:
+        said = simulate_nmed(out, NmedSimConfig.parse(values, where), report, workers)
+    typer.echo(said)
+
+
+@contextmanager
+def _eeg_progress() -> Iterator[Callable[[float, float, str], None]]:
+    """A bar over minutes of EEG, with the time left and how many times faster than real time it goes."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("simulating", total=None, said="")
+
+        def report(done_s: float, of_s: float, what: str) -> None:
+            speed = progress.tasks[task].speed
+            said = f"{done_s / 60:.0f} of {of_s / 60:.0f} min EEG" + (f", {speed:.0f} x real time" if speed else "")
+            progress.update(task, completed=done_s, total=of_s, description=what, said=said)
+
+        yield report

@@ -1,0 +1,121 @@
+"""A simulated study in the files of NMED-T and NMED-H: same names, variables and layout; nobody was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from bci_music.config import read_yaml
+from bci_music.messages import UserError
+from bci_music.simulate.study_audio import stimulus_audio, write_audio_map
+from bci_music.simulate.study_plan import SFREQ_HZ, NmedSimConfig, StudyFile, files
+from bci_music.simulate.trial import simulate_trial
+
+MARK = "SIMULATED.yaml"
+_HEADER = b"MATLAB 5.0 MAT-file, simulated EEG (no person was recorded) written by bci-music".ljust(116)
+Report = Callable[[float, float, str], None]
+
+
+def simulate_nmed(
+    out: Path, config: NmedSimConfig, report: Report = lambda done_s, of_s, what: None, workers: int = 1
+) -> str:
+    """Write a simulated study below `out`: ``nmed-t/``, ``nmed-h/``, each with its music and ``SIMULATED.yaml``.
+
+    Parameters
+    ----------
+    out : Path
+        Files that are there already are kept, if they were made with the same configuration.
+    report : callable
+        Told the seconds of EEG done, of how many, and what is being made.
+    workers : int
+        Listeners simulated at once, each in a thread (most of the work is in NumPy).
+
+    Returns
+    -------
+    str
+        What was made, in words. The same configuration gives the same bytes on one machine.
+    """
+    plan = files(config)
+    studies = sorted({file.study for file in plan}, reverse=True)
+    for study in studies:
+        _mark(out / study, study, config)
+        own = {file.stimulus.id: file.stimulus for file in plan if file.study == study}
+        write_audio_map(out / study / "audio.yaml", own.values())
+    total, done = sum(file.seconds for file in plan), 0.0
+    for file in plan:
+        directory, what = out / file.study, f"{file.study} {file.name}"
+        if not (directory / file.name).is_file():
+            report(done, total, f"composing {file.stimulus.song.title}")
+            audio = stimulus_audio(directory, file.stimulus)
+            for made_s in _write_file(directory, file, audio, config, workers):
+                report(done + made_s, total, what)
+        done += file.seconds
+        report(done, total, what)
+    listeners = {(file.study, trial.listener) for file in plan for trial in file.trials}
+    return (
+        f"{out}: simulated {' and '.join(studies)}, {len(listeners)} simulated listeners, "
+        f"{len({f.stimulus.id for f in plan})} stimuli, {total / 3600:.2f} h of EEG while music plays"
+    )
+
+
+def _write_file(
+    directory: Path, file: StudyFile, audio: NDArray[np.float32], config: NmedSimConfig, workers: int
+) -> Iterator[float]:
+    """Write one file, and before it the EEG from before its music; yields how many seconds are made."""
+    n_before, n_trials = round(config.before_s * SFREQ_HZ), len(file.trials)
+    data = np.empty((125, file.stimulus.n_samples, n_trials), np.float32, order="F")
+    before = np.empty((125, n_before, n_trials), np.float32, order="F")
+
+    def make(i: int) -> None:
+        samples = simulate_trial(file.trials[i], audio, config).samples_uv.T
+        before[:, :, i], data[:, :, i] = samples[:, :n_before], samples[:, n_before:]
+
+    with ThreadPoolExecutor(workers) as pool:
+        for made, _ in enumerate(pool.map(make, range(n_trials)), 1):
+            yield made * file.seconds / n_trials
+    name = f"{file.stimulus.number}{file.suffix}"
+    subs = {f"subs{name}": _cells([trial.listener for trial in file.trials]), "fs": float(SFREQ_HZ)}
+    if n_before:
+        _save(directory / f"before_{file.name}", {f"before{name}": before, **subs})
+    _save(directory / file.name, {f"data{name}": data, **subs})
+
+
+def _cells(texts: Sequence[str]) -> NDArray[np.object_]:
+    """A MATLAB row of cells, 1 x n."""
+    cells = np.empty((1, len(texts)), object)
+    cells[0] = list(texts)
+    return cells
+
+
+def _save(path: Path, variables: dict[str, object]) -> None:
+    """Write MATLAB v5 whose header tells no time, so that the same EEG gives the same bytes."""
+    from scipy.io import savemat
+
+    part = path.with_suffix(".part")
+    savemat(part, variables, appendmat=False)
+    with part.open("r+b") as file:
+        file.write(_HEADER)
+    part.replace(path)
+
+
+def _mark(directory: Path, study: str, config: NmedSimConfig) -> None:
+    """Say that this directory is simulated, with everything needed to make it again."""
+    made = {"simulated": True, "study": study, "seed": config.seed, "config": config.model_dump(mode="json")}
+    path = directory / MARK
+    if path.is_file():
+        if read_yaml(path) != made:
+            raise UserError(
+                f"{directory} holds EEG simulated with other settings (see {MARK} there): "
+                "give another directory, or remove this one."
+            )
+        return
+    if directory.exists() and any(directory.glob("*.mat")):
+        raise UserError(f"{directory} holds .mat files that were not simulated here: give an empty directory.")
+    directory.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(made, sort_keys=False), encoding="utf-8")
+

@@ -1,0 +1,94 @@
+"""The EEG of one trial: a listener sits still, then hears one stimulus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bci_music.simulate.fingerprint import Fingerprint
+from bci_music.simulate.head import Array
+from bci_music.simulate.listener import ListenerConfig, SimulatedListener, band_power, response_gain
+from bci_music.simulate.study_plan import SFREQ_HZ, NmedSimConfig, Trial
+
+AUDIO_HZ = 16_000
+
+
+@dataclass(frozen=True)
+class TrialParts:
+    """What a trial is made of, all (n_before + n, 125) in µV and referenced to the mean of the good electrodes.
+
+    `samples_uv` is the sum, with the bad electrodes spoiled. The music starts at row `n_before`; `bad` names the
+    bad electrodes' kind by channel.
+    """
+
+    samples_uv: NDArray[np.float32]
+    response_uv: Array
+    fingerprint_uv: Array
+    background_uv: Array
+    bad: dict[int, str]
+    n_before: int
+
+
+def simulate_trial(trial: Trial, audio: NDArray[np.float32], config: NmedSimConfig) -> TrialParts:
+    """Simulate one trial.
+
+    Parameters
+    ----------
+    trial : Trial
+    audio : (n,) float32 at 16 kHz
+        What is heard, as long as the stimulus; forwards also for a reversed stimulus.
+
+    Returns
+    -------
+    TrialParts
+        The same for the same arguments. Response over background, and fingerprint over background, are what the
+        configuration says, measured on the good electrodes between 0.5 and 45 Hz.
+    """
+    listener = SimulatedListener(trial.listener_seed, config=_listener_config(config))
+    n_before = round(config.before_s * SFREQ_HZ)
+    n = n_before + trial.stimulus.n_samples
+    sitting = listener.background(trial.sitting_seed)
+    rng = np.random.default_rng([trial.seed, 22])
+    good = np.setdiff1d(np.arange(len(listener.montage.names)), list(sitting.bad))
+    background = _referenced(sitting.noise(n, SFREQ_HZ, rng) + sitting.mains(0, n, SFREQ_HZ), good)
+
+    response = np.zeros_like(background)
+    if np.any(audio):
+        heard = audio[::-1] if trial.stimulus.reversed else audio
+        response[n_before:] = _referenced(listener.respond(heard, AUDIO_HZ)[:n - n_before], good)
+        music = slice(n_before, None)
+        response *= response_gain(response[music, good], background[music, good], SFREQ_HZ, config.snr_db)
+        response *= _group_gains(listener, config)
+
+    fingerprint = np.zeros_like(background)
+    if config.fingerprint:
+        fingerprint = _referenced(Fingerprint(listener.montage.positions_m, trial.seed).samples(n, SFREQ_HZ), good)
+        spread = np.sqrt(band_power(background[:, good], SFREQ_HZ).mean())
+        fingerprint *= config.fingerprint * spread / np.sqrt(band_power(fingerprint[:, good], SFREQ_HZ).mean())
+
+    samples = response + fingerprint + background
+    sitting.spoil(samples, rng)
+    return TrialParts(samples.astype(np.float32), response, fingerprint, background, sitting.bad, n_before)
+
+
+def _listener_config(config: NmedSimConfig) -> ListenerConfig:
+    background = config.background.model_copy(
+        update={"drift_uv": config.drift_uv, "min_bad": config.min_bad, "max_bad": config.max_bad}
+    )
+    return ListenerConfig(
+        snr_db=config.snr_db, latency_spread_s=config.latency_spread_s, gain_spread=config.gain_spread,
+        place_spread_m=config.place_spread_m, direction_spread=config.direction_spread, background=background,
+    )  # fmt: skip
+
+
+def _referenced(samples: Array, good: NDArray[np.int64]) -> Array:
+    """Subtract the mean of the good electrodes, as the published files have it."""
+    return samples - samples[:, good].mean(1, keepdims=True)
+
+
+def _group_gains(listener: SimulatedListener, config: NmedSimConfig) -> Array:
+    """Factor (n_channels,) on the response of each electrode."""
+    offsets: dict[str, float] = {**config.snr_db_by_group}
+    return np.array([10 ** (offsets.get(region, 0.0) / 20) for region in listener.montage.regions()])
