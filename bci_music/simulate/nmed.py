@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -46,7 +47,7 @@ def simulate_nmed(
         _mark(out / study, study, config)
         own = {file.stimulus.id: file.stimulus for file in plan if file.study == study}
         write_audio_map(out / study / "audio.yaml", own.values())
-    total, done = sum(file.seconds for file in plan), 0.0
+    total, done, new_s, begin = sum(file.seconds for file in plan), 0.0, 0.0, time.monotonic()
     for file in plan:
         directory, what = out / file.study, f"{file.study} {file.name}"
         if not (directory / file.name).is_file():
@@ -54,12 +55,18 @@ def simulate_nmed(
             audio = stimulus_audio(directory, file.stimulus)
             for made_s in _write_file(directory, file, audio, config, workers):
                 report(done + made_s, total, what)
+            new_s += file.seconds
         done += file.seconds
         report(done, total, what)
     listeners = {(file.study, trial.listener) for file in plan for trial in file.trials}
+    now = "all of it there before"
+    if new_s:
+        speed = new_s / (time.monotonic() - begin)
+        now = f"{new_s / 3600:.2f} h of it made now, {speed:.0f} x real time with the composing"
     return (
         f"{out}: simulated {' and '.join(studies)}, {len(listeners)} simulated listeners, "
-        f"{len({f.stimulus.id for f in plan})} stimuli, {total / 3600:.2f} h of EEG while music plays"
+        f"{len({f.stimulus.id for f in plan})} stimuli, {total / 3600:.2f} h of EEG while music plays "
+        f"({now})"
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len
 
 from bci_music.simulate.fingerprint import Fingerprint
 from bci_music.simulate.head import Array
@@ -49,24 +50,28 @@ def simulate_trial(trial: Trial, audio: NDArray[np.float32], config: NmedSimConf
     listener = SimulatedListener(trial.listener_seed, config=_listener_config(config))
     n_before = round(config.before_s * SFREQ_HZ)
     n = n_before + trial.stimulus.n_samples
+    enough = next_fast_len(n)  # noise is made in the frequency domain, which is slow at the published, odd lengths
     sitting = listener.background(trial.sitting_seed)
     rng = np.random.default_rng([trial.seed, 22])
     good = np.setdiff1d(np.arange(len(listener.montage.names)), list(sitting.bad))
-    background = _referenced(sitting.noise(n, SFREQ_HZ, rng) + sitting.mains(0, n, SFREQ_HZ), good)
+    noise = sitting.noise(enough, SFREQ_HZ, rng)[:n] + sitting.mains(0, n, SFREQ_HZ)
+    background = _referenced(noise, good)
 
     response = np.zeros_like(background)
     if np.any(audio):
         heard = audio[::-1] if trial.stimulus.reversed else audio
         response[n_before:] = _referenced(listener.respond(heard, AUDIO_HZ)[:n - n_before], good)
-        music = slice(n_before, None)
+        music = slice(n_before, n_before + _fast_len_below(n - n_before))
         response *= response_gain(response[music, good], background[music, good], SFREQ_HZ, config.snr_db)
         response *= _group_gains(listener, config)
 
     fingerprint = np.zeros_like(background)
     if config.fingerprint:
-        fingerprint = _referenced(Fingerprint(listener.montage.positions_m, trial.seed).samples(n, SFREQ_HZ), good)
-        spread = np.sqrt(band_power(background[:, good], SFREQ_HZ).mean())
-        fingerprint *= config.fingerprint * spread / np.sqrt(band_power(fingerprint[:, good], SFREQ_HZ).mean())
+        own = Fingerprint(listener.montage.positions_m, trial.seed)
+        fingerprint = _referenced(own.samples(enough, SFREQ_HZ)[:n], good)
+        rows = slice(_fast_len_below(n))
+        power = [band_power(part[rows][:, good], SFREQ_HZ).mean() for part in (background, fingerprint)]
+        fingerprint *= config.fingerprint * np.sqrt(power[0] / power[1])
 
     samples = response + fingerprint + background
     sitting.spoil(samples, rng)
@@ -88,7 +93,12 @@ def _referenced(samples: Array, good: NDArray[np.int64]) -> Array:
     return samples - samples[:, good].mean(1, keepdims=True)
 
 
+def _fast_len_below(n: int) -> int:
+    """Largest length up to `n` at which a spectrum is quickly measured."""
+    return next(size for size in range(n, 0, -1) if next_fast_len(size) == size)
+
+
 def _group_gains(listener: SimulatedListener, config: NmedSimConfig) -> Array:
     """Factor (n_channels,) on the response of each electrode."""
-    offsets: dict[str, float] = {**config.snr_db_by_group}
+    offsets = {str(region): db for region, db in config.snr_db_by_group.items()}
     return np.array([10 ** (offsets.get(region, 0.0) / 20) for region in listener.montage.regions()])
