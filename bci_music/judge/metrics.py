@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import lgamma
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -43,7 +41,8 @@ def top1_hits(queries: ArrayLike, candidates: ArrayLike, true: ArrayLike) -> NDA
 
 
 def k_way(
-    queries: ArrayLike, targets: ArrayLike, k: int, seed: int = 0, repeats: int | None = None
+    queries: ArrayLike, targets: ArrayLike, k: int, seed: int = 0, repeats: int | None = None,
+    group: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """(n,) rate at which each query finds its own target among `k`: its own and k - 1 drawn from the others.
 
@@ -55,27 +54,40 @@ def k_way(
         Size of the choice, 2 .. n; chance is 1 / k.
     repeats : int, optional
         Draws per query. Without it the exact expectation over all draws is returned, and `seed` has no effect.
+    group : (n,), optional
+        The music of each target, e.g. song and second. Rivals are then other groups, each counted once (by its
+        first target): the same music heard by somebody else is no rival, and does not stand twice in a choice.
     """
-    scores = cosine(queries, targets)
-    n = len(scores)
-    if scores.shape != (n, n) or not 2 <= k <= n:
+    if group is not None:
+        _, first, of = np.unique(np.asarray(group), return_index=True, return_inverse=True)
+        scores, own = cosine(queries, np.asarray(targets)[first]), _rowwise_cosine(queries, targets)
+    else:
+        scores = cosine(queries, targets)
+        of, own = np.arange(len(scores)), scores.diagonal()
+    n, m = scores.shape
+    if len(np.asarray(targets)) != n or not 2 <= k <= m:
         raise ValueError(f"a {k}-way choice needs one target per query and at least {k} of them, got {scores.shape}")
-    own = scores.diagonal()
     beaten_by = np.isnan(scores) | (scores >= own[:, None])
-    np.fill_diagonal(beaten_by, False)
+    beaten_by[np.arange(n), of] = False
     if repeats is None:
-        rivals = beaten_by.sum(axis=1)
-        rates = np.array([_none_drawn(n - 1, int(r), k - 1) for r in rivals])
+        rates = none_drawn(m - 1, k - 1)[beaten_by.sum(axis=1)]
     else:
         rng = np.random.default_rng(seed)
         rates = np.zeros(n)
-        others = ~np.eye(n, dtype=bool)
+        others = of[:, None] != np.arange(m)
         for _ in range(repeats):
-            keys = np.where(others, rng.random((n, n)), 2.0)
+            keys = np.where(others, rng.random((n, m)), 2.0)
             drawn = np.argpartition(keys, k - 2, axis=1)[:, : k - 1]
             rates += ~np.take_along_axis(beaten_by, drawn, axis=1).any(axis=1)
         rates /= repeats
     return np.where(np.isnan(own), 0.0, rates)
+
+
+def _rowwise_cosine(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """(n,) cosine of each row of (n, d) with the same row of another; NaN for a zero vector."""
+    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (x * y).sum(1) / (np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1))
 
 
 def auroc(score: ArrayLike, label: ArrayLike) -> float:
@@ -89,9 +101,13 @@ def auroc(score: ArrayLike, label: ArrayLike) -> float:
     return float((middle_rank[inverse][positive].sum() - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg))
 
 
-def _none_drawn(pool: int, marked: int, drawn: int) -> float:
-    """Probability that none of `marked` items is among `drawn` from `pool`, without replacement."""
-    if marked > pool - drawn:
-        return 0.0
-    log_p = lgamma(pool - marked + 1) + lgamma(pool - drawn + 1) - lgamma(pool - marked - drawn + 1) - lgamma(pool + 1)
-    return float(np.exp(log_p))
+def none_drawn(pool: int, drawn: int) -> NDArray[np.float64]:
+    """(pool + 1,) probability that none of 0 .. `pool` marked items is among `drawn`, without replacement."""
+    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, pool + 1)))])
+    left = pool - np.arange(pool + 1)
+    possible = left[left >= drawn]
+    p = np.zeros(pool + 1)
+    log_p = log_factorial[possible] - log_factorial[possible - drawn]
+    log_p += log_factorial[pool - drawn] - log_factorial[pool]
+    p[: len(possible)] = np.exp(log_p)
+    return p

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
@@ -11,22 +11,53 @@ from numpy.typing import NDArray
 from bci_music.messages import UserError
 
 
+def _empty() -> NDArray:
+    return np.zeros(0)
+
+
 @dataclass(frozen=True)
 class WindowTable:
-    """Where each window comes from: all arrays are (n,)."""
+    """Where each window comes from: all arrays are (n,).
+
+    Attributes
+    ----------
+    start_s, stop_s : float
+        Seconds of the recording.
+    song : str
+        The stimulus heard.
+    song_start_s : float
+        Second of the song at the window's start; NaN where not given.
+    repeat : str
+        Which hearing of the same music, or which session, e.g. ``"a"``; empty where not given.
+    name : str
+        Name of the song: what versions of one song (played backwards, say) share; `song` where not given.
+    """
 
     start_s: NDArray[np.float64]
     stop_s: NDArray[np.float64]
     recording: NDArray[np.str_]
     listener: NDArray[np.str_]
     song: NDArray[np.str_]
+    song_start_s: NDArray[np.float64] = field(default_factory=_empty)
+    repeat: NDArray[np.str_] = field(default_factory=_empty)
+    name: NDArray[np.str_] = field(default_factory=_empty)
 
     def __post_init__(self):
+        n = len(self.start_s)
+        absent = {"song_start_s": np.full(n, np.nan), "repeat": np.full(n, ""), "name": np.asarray(self.song)}
+        for key, values in absent.items():
+            if n and not len(getattr(self, key)):
+                object.__setattr__(self, key, values)
         if len({len(v) for v in vars(self).values()}) != 1:
             raise ValueError("a WindowTable has one start, stop, recording, listener and song per window")
 
     def __len__(self) -> int:
         return len(self.start_s)
+
+    @property
+    def song_stop_s(self) -> NDArray[np.float64]:
+        """(n,) second of the song at each window's end."""
+        return self.song_start_s + (self.stop_s - self.start_s)
 
 
 @dataclass(frozen=True)
@@ -58,13 +89,41 @@ class Split:
         """Songs on both sides: fine for telling known songs apart, not for a claim about unknown music."""
         return tuple(np.intersect1d(self.table.song[self.train], self.table.song[self.test]).tolist())
 
+    @property
+    def keeps_apart(self) -> str:
+        """What is on one side only, in words."""
+        return "single windows"
+
     def describe(self) -> str:
         """Say what was kept apart, for a report."""
         held = len(np.unique(self.table.recording[self.test]))
-        return f"{self.kind} split: {len(self.train)} windows to train, {len(self.test)} to test from {held} recordings"
+        return (
+            f"{self.kind} split: {len(self.train)} windows to train, {len(self.test)} to test from {held} recordings; "
+            f"kept apart: {self.keeps_apart}"
+        )
 
 
-def _by_name(names: NDArray[np.str_], held_out: set[str], kind: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def shared_counts(split: Split) -> dict[str, int]:
+    """How many recordings, listeners, songs, song names and whole seconds of songs are on both sides."""
+    table = split.table
+    columns = {
+        "recordings": table.recording, "listeners": table.listener, "songs": table.song, "song names": table.name,
+    }  # fmt: skip
+    counts = {key: len(np.intersect1d(v[split.train], v[split.test])) for key, v in columns.items()}
+    if not np.isnan(table.song_start_s).any():
+        counts["song seconds"] = len(_seconds(table, split.train) & _seconds(table, split.test))
+    return counts
+
+
+def _seconds(table: WindowTable, rows: NDArray[np.int64]) -> set[tuple[str, int]]:
+    """Every (song, whole second) that a window covers at least in part."""
+    first = np.floor(table.song_start_s[rows] + 1e-6).astype(int)
+    last = np.ceil(table.song_stop_s[rows] - 1e-6).astype(int)
+    places = zip(table.song[rows].tolist(), first.tolist(), last.tolist(), strict=True)
+    return {(song, second) for song, a, b in set(places) for second in range(a, b)}
+
+
+def by_name(names: NDArray[np.str_], held_out: set[str], kind: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows whose name is not, and is, in `held_out`; every name must exist."""
     unknown = held_out - set(names.tolist())
     if unknown:
@@ -74,10 +133,11 @@ def _by_name(names: NDArray[np.str_], held_out: set[str], kind: str) -> tuple[ND
     return np.flatnonzero(~test), np.flatnonzero(test)
 
 
-def _none_shared(names: NDArray[np.str_], split: Split) -> None:
+def none_shared(names: NDArray[np.str_], split: Split, what: str) -> None:
+    """Raise if a name is on both sides of a split."""
     shared = np.intersect1d(names[split.train], names[split.test])
     if len(shared):
-        raise UserError(f"The {split.kind} split leaks: {split.kind} {shared[0]!r} is in training and in test.")
+        raise UserError(f"The {split.kind} split leaks: {what} {str(shared[0])!r} is in training and in test.")
 
 
 @dataclass(frozen=True)
@@ -89,11 +149,16 @@ class RecordingSplit(Split):
     @classmethod
     def make(cls, table: WindowTable, held_out: set[str]) -> Self:
         """Hold out the recordings named."""
-        return cls(table, *_by_name(table.recording, held_out, cls.kind))
+        return cls(table, *by_name(table.recording, held_out, cls.kind))
 
     def check(self) -> None:
         """No recording on both sides."""
-        _none_shared(self.table.recording, self)
+        none_shared(self.table.recording, self, "recording")
+
+    @property
+    def keeps_apart(self) -> str:
+        """What is on one side only, in words."""
+        return "whole recordings (their music was heard in training by others)"
 
 
 @dataclass(frozen=True)
@@ -105,59 +170,71 @@ class ListenerSplit(Split):
     @classmethod
     def make(cls, table: WindowTable, held_out: set[str]) -> Self:
         """Hold out the listeners named."""
-        return cls(table, *_by_name(table.listener, held_out, cls.kind))
+        return cls(table, *by_name(table.listener, held_out, cls.kind))
 
     def check(self) -> None:
         """No listener on both sides."""
-        _none_shared(self.table.listener, self)
+        none_shared(self.table.listener, self, "listener")
+
+    @property
+    def keeps_apart(self) -> str:
+        """What is on one side only, in words."""
+        return "whole listeners (their music was heard in training by others)"
 
 
 @dataclass(frozen=True)
-class TimeBlockSplit(Split):
-    """Blocks of time are held out within recordings, with `guard_s` of nothing on either side of them.
+class SongSplit(Split):
+    """Whole songs are held out, with every version of them."""
+
+    kind: ClassVar[str] = "song"
+
+    @classmethod
+    def make(cls, table: WindowTable, held_out: set[str]) -> Self:
+        """Hold out the songs named, by their names (`WindowTable.name`)."""
+        return cls(table, *by_name(table.name, held_out, cls.kind))
+
+    def check(self) -> None:
+        """No song on both sides, in whatever version."""
+        none_shared(self.table.name, self, "song")
+        none_shared(self.table.song, self, "stimulus")
+
+    @property
+    def keeps_apart(self) -> str:
+        """What is on one side only, in words."""
+        return "whole songs with all their versions (their listeners are known)"
+
+
+@dataclass(frozen=True)
+class RepeatSplit(Split):
+    """One hearing of the music, or one session, trains; another is tested.
 
     Attributes
     ----------
-    guard_s : float
-        At least this much time lies between any training and any test window of one recording: longer than
-        the memory of the filters and of the running z-score that still matters.
+    listeners_apart : bool
+        Whether listeners are on one side only, too.
     """
 
-    guard_s: float = 0.0
+    listeners_apart: bool = False
 
-    kind: ClassVar[str] = "time-block"
+    kind: ClassVar[str] = "repeat"
 
     @classmethod
-    def make(cls, table: WindowTable, *, block_s: float, share: float, guard_s: float, seed: int) -> Self:
-        """Hold out about `share` of the blocks of `block_s` seconds, drawn by `seed`, in every recording."""
-        rng = np.random.default_rng(seed)
-        train: list[int] = []
-        test: list[int] = []
-        for name in np.unique(table.recording):
-            rows = np.flatnonzero(table.recording == name)
-            starts, stops = table.start_s[rows][:, None], table.stop_s[rows][:, None]
-            blocks = np.unique((starts - starts.min()) // block_s)
-            n_held = max(1, round(share * len(blocks))) if len(blocks) > 1 else 0
-            begin = starts.min() + block_s * rng.choice(blocks, n_held, replace=False)
-            inside = (starts >= begin) & (stops <= begin + block_s)
-            near = (stops > begin - guard_s) & (starts < begin + block_s + guard_s)
-            test.extend(rows[inside.any(axis=1)].tolist())
-            train.extend(rows[~near.any(axis=1)].tolist())
-        return cls(table, np.array(train, np.int64), np.array(test, np.int64), guard_s)
+    def make(cls, table: WindowTable, held_out: set[str], listeners: set[str] | None = None) -> Self:
+        """Hold out the repeats named; with `listeners`, test on these and train on all others."""
+        train, test = by_name(table.repeat, held_out, cls.kind)
+        if not listeners:
+            return cls(table, train, test)
+        others, theirs = by_name(table.listener, listeners, "listener")
+        return cls(table, np.intersect1d(train, others), np.intersect1d(test, theirs), True)
 
     def check(self) -> None:
-        """No training window within `guard_s` of a test window of the same recording."""
-        table = self.table
-        for name in np.unique(table.recording[self.test]):
-            test = self.test[table.recording[self.test] == name]
-            train = self.train[table.recording[self.train] == name]
-            order = test[np.argsort(table.start_s[test], kind="stable")]
-            starts, stops = table.start_s[order], np.maximum.accumulate(table.stop_s[order])
-            # the last test window that starts before a training window (with guard) ends must have stopped before it
-            last = np.searchsorted(starts, table.stop_s[train] + self.guard_s - 1e-9, side="left") - 1
-            leaks = (last >= 0) & (stops[np.maximum(last, 0)] > table.start_s[train] - self.guard_s + 1e-9)
-            if leaks.any():
-                raise UserError(
-                    f"The time-block split leaks: {int(leaks.sum())} training windows of recording {name!r} lie within "
-                    f"{self.guard_s} s of a test window; widen the gap between the blocks."
-                )
+        """No repeat and no recording on both sides, and no listener where that is promised."""
+        none_shared(self.table.repeat, self, "repeat")
+        none_shared(self.table.recording, self, "recording")
+        if self.listeners_apart:
+            none_shared(self.table.listener, self, "listener")
+
+    @property
+    def keeps_apart(self) -> str:
+        """What is on one side only, in words."""
+        return "repeats of the music" + (" and listeners" if self.listeners_apart else "")

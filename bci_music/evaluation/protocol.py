@@ -1,0 +1,142 @@
+"""One protocol for everything that decodes: the same windows, measures, intervals and controls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bci_music.evaluation.measure import Measure, Trial, figure
+from bci_music.evaluation.outputs import Outputs
+from bci_music.evaluation.results import Figure, SplitSummary
+from bci_music.judge.metrics import cosine
+from bci_music.judge.rates import Musics, distinct_music, largest_k, name_rates, pick_rates
+from bci_music.judge.splits import Split, shared_counts
+from bci_music.messages import UserError
+
+WITHIN_K = 10
+
+
+def judge_outputs(
+    outputs: Outputs, *, before: Outputs | None, mean_embedding: NDArray | None, split: Split, seed: int = 0,
+    window_s: float = 4.0, k: int = 50,
+) -> tuple[Figure, ...]:
+    """Judge the decoded windows of a test set.
+
+    Parameters
+    ----------
+    outputs : Outputs
+        Windows of the split's test side that do not overlap within a recording.
+    before : Outputs, optional
+        The same decoder on EEG from before the music of the same recordings; only its vectors and recordings count.
+    mean_embedding : (512,), optional
+        Mean of the training music's embeddings.
+    split : Split
+        What was kept apart; a judged window that overlaps a training window is an error.
+    k : int
+        Size of the choice; where the test set has too little music, the largest possible one is taken and named.
+
+    Returns
+    -------
+    tuple of Figure
+        ``"50-way"``, ``"50-way-within-song"`` (with the k that is possible) and ``"14-way-song-name"`` in the shared
+        space, the same with ``-clap`` in the embedder's space, and ``"cosine"`` in the embedder's space.
+
+    Raises
+    ------
+    UserError
+        If windows overlap each other or the training side, or nothing can be judged.
+    """
+    _check(outputs, split, window_s)
+    where = f"{split.describe()}; interval by recording"
+    figures = []
+    for trial, space, suffix in _trials(outputs, before, mean_embedding, window_s):
+        measures = list(identification_measures(trial.musics, k, space, suffix, where))
+        if suffix or outputs.eeg is None:
+            measures.append(_cosine_measure(trial.musics, where))
+        figures += [figure(measure, trial, seed=seed) for measure in measures]
+    return tuple(figures)
+
+
+def split_summary(split: Split, seed: int) -> SplitSummary:
+    """How training and test were kept apart, for a result."""
+    return SplitSummary(
+        kind=split.kind, describe=split.describe(), n_train=len(split.train), n_test=len(split.test),
+        n_recordings=len(np.unique(split.table.recording[split.test])), seed=seed, shared=shared_counts(split),
+    )  # fmt: skip
+
+
+def identification_measures(musics: Musics, k: int, space: str, suffix: str, where: str) -> Iterator[Measure]:
+    """k-way among all music, k-way within the song, and the song's name; as far as there is music enough."""
+    length = f"{musics.window_s:g} s"
+    if found := largest_k(musics, k):
+        fewer = "" if found == k else f" (the test set has not music enough for {k})"
+        yield Measure(
+            f"{found}-way{suffix}", f"{found}-way identification, {space}",
+            lambda q: pick_rates(q, musics, found),
+            f"which of {found} pieces of {length} was heard{fewer}; rivals are distinct and never overlap what was "
+            f"heard, exact expectation over their draw; {where}", 1.0 / found,
+        )  # fmt: skip
+    if inside := largest_k(musics, WITHIN_K, within_song=True):
+        yield Measure(
+            f"{inside}-way-within-song{suffix}", f"{inside}-way identification within the song, {space}",
+            lambda q: pick_rates(q, musics, inside, within_song=True),
+            f"which of {inside} pieces of {length} of the same song was heard: knowing the song, or the recording, "
+            f"does not help; {where}", 1.0 / inside,
+        )  # fmt: skip
+    names = len(np.unique(musics.name))
+    if names >= 2:
+        yield Measure(
+            f"{names}-way-song-name{suffix}", f"{names}-way song name, {space}", lambda q: name_rates(q, musics),
+            f"which of {names} pieces of {length}, one of each song name, was heard; exact expectation over which "
+            f"piece stands for a name; {where}", 1.0 / names,
+        )  # fmt: skip
+
+
+def _cosine_measure(musics: Musics, where: str) -> Measure:
+    return Measure(
+        "cosine", "cosine of decoded and true embedding", lambda q: cosine(q, musics.vector),
+        f"cosine of the decoded vector with the embedding of what was heard, in the embedder's space; {where}",
+    )
+
+
+def _trials(
+    outputs: Outputs, before: Outputs | None, mean: NDArray | None, window_s: float
+) -> Iterator[tuple[Trial, str, str]]:
+    """The shared space, if there is one, and the embedder's."""
+    places = (outputs.song, outputs.name, outputs.second, window_s)
+    earlier = None if before is None else before.recording
+    if outputs.eeg is not None and outputs.music is not None:
+        musics = distinct_music(outputs.music, *places)
+        mean_music = np.asarray(outputs.music, np.float64).mean(0)
+        theirs = None if before is None else before.eeg
+        yield Trial(outputs.eeg, outputs.recording, musics, theirs, earlier, mean_music,
+                    "the mean of the music tested"), "shared space", ""
+    musics = distinct_music(outputs.target, *places)
+    theirs = None if before is None else before.clap
+    constant = None if mean is None else np.asarray(mean, np.float64)
+    yield Trial(outputs.clap, outputs.recording, musics, theirs, earlier, constant), "embedder's space", "-clap"
+
+
+def _check(outputs: Outputs, split: Split, window_s: float) -> None:
+    """Raise unless windows are apart from each other and from the training side."""
+    if not len(outputs):
+        raise UserError("There is no window to judge: the split's test side has none that can be decoded.")
+    table = split.table
+    for name in np.unique(outputs.recording):
+        ours = outputs.recording == name
+        trained = split.train[table.recording[split.train] == name]
+        for song in np.unique(outputs.song[ours]):
+            at = np.sort(outputs.second[ours & (outputs.song == song)])
+            if (np.diff(at) < window_s - 1e-6).any():
+                raise UserError(
+                    f"Windows of recording {name!r} overlap: the judge needs independent ones, {window_s:g} s apart."
+                )
+            rows = trained[table.song[trained] == song]
+            starts, stops = table.song_start_s[rows], table.song_stop_s[rows]
+            if ((at[:, None] < stops - 1e-6) & (at[:, None] + window_s > starts + 1e-6)).any():
+                raise UserError(
+                    f"Windows of recording {name!r} that are judged overlap windows it was trained on: judge only the "
+                    f"test side of the {split.kind} split."
+                )

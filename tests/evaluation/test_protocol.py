@@ -1,0 +1,112 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bci_music.evaluation.outputs import Outputs, joined
+from bci_music.evaluation.protocol import judge_outputs, split_summary
+from bci_music.evaluation.results import Figure
+from bci_music.messages import UserError
+
+
+def figures(planted, **more):
+    outputs, before, mean, split = planted
+    return {f.name: f for f in judge_outputs(outputs, before=before, mean_embedding=mean, split=split, **more)}
+
+
+@pytest.fixture(scope="module")
+def music(plant):
+    return figures(plant("time-block", signal=0.4))
+
+
+@pytest.fixture(scope="module")
+def fingerprint(plant):
+    return figures(plant("random", fingerprint=0.5))
+
+
+def test_every_figure_has_its_interval_controls_and_protocol(music):
+    assert {"50-way", "4-way-within-song", "14-way-song-name", "50-way-clap", "cosine"} <= set(music)
+    for found in music.values():
+        assert set(found.controls) == {"deranged", "before_song", "mean_embedding"}
+        assert found.ci95[0] <= found.value <= found.ci95[1]
+        assert all(c.ci95[0] <= c.value <= c.ci95[1] and c.protocol for c in found.controls.values())
+        assert (found.n, found.n_recordings) == (music["50-way"].n, 70)
+        assert "time-block split" in found.protocol
+        assert not found.missing
+        assert Figure.model_validate_json(found.model_dump_json()) == found
+
+
+def test_planted_music_is_found_beyond_all_controls(music):
+    for found in music.values():
+        assert found.p == 0.001
+        assert all(found.ci95[0] > control.ci95[1] for control in found.controls.values()), found.name
+    assert abs(music["50-way"].controls["before_song"].value - 0.02) < 0.02
+
+
+def test_nothing_planted_is_at_chance(plant):
+    found = figures(plant("time-block", seed=3))
+    for name in ("50-way", "4-way-within-song", "14-way-song-name", "50-way-clap"):
+        figure = found[name]
+        assert figure.ci95[0] < figure.chance
+        assert figure.value < 1.5 * figure.chance
+        assert figure.p > 0.01
+        for control in figure.controls.values():
+            assert abs(control.value - figure.chance) < 0.25 * figure.chance + 0.01
+
+
+def test_a_fingerprint_shows_in_the_random_split_and_before_the_song(fingerprint):
+    for name in ("50-way", "14-way-song-name"):
+        figure = fingerprint[name]
+        assert figure.ci95[0] > figure.controls["deranged"].ci95[1]  # looks like decoding of music
+        assert figure.controls["before_song"].ci95[0] > 2 * figure.chance  # but the music had not begun
+    within = next(f for name, f in fingerprint.items() if name.endswith("within-song"))
+    assert within.ci95[0] < within.chance < within.ci95[1]
+
+
+def test_what_cannot_be_had_is_named_missing(plant):
+    outputs, _, _, split = plant("time-block", signal=0.4)
+    alone = dataclasses.replace(outputs, eeg=None, music=None)
+    found = judge_outputs(alone.of(alone.recording == "L0 s00"), before=None, mean_embedding=None, split=split)
+    assert {f.name for f in found} == {"6-way-clap", "6-way-within-song-clap", "cosine"}
+    for figure in found:
+        assert not figure.controls
+        assert figure.ci95 is None
+        assert figure.p is None
+        assert {"deranged", "before_song", "mean_embedding", "ci95", "p"} == set(figure.missing)
+    assert "not music enough for 50" in found[0].protocol
+
+
+def test_overlapping_or_trained_windows_are_not_judged(plant):
+    outputs, _, _, split = plant("time-block")
+    closer = dataclasses.replace(outputs, second=outputs.second * 0.9)
+    with pytest.raises(UserError, match="overlap: the judge needs independent"):
+        judge_outputs(closer, before=None, mean_embedding=None, split=split)
+    _, everything, _, _ = plant("time-block")
+    with pytest.raises(UserError, match="overlap windows it was trained on"):
+        judge_outputs(everything, before=None, mean_embedding=None, split=split)
+
+
+def test_a_split_tells_what_both_sides_share(plant):
+    summary = split_summary(plant("time-block")[3], seed=1)
+    assert summary.kind == "time-block"
+    assert summary.shared["recordings"] == 70
+    assert summary.shared["song seconds"] == 0
+    summary = split_summary(plant("random")[3], seed=1)
+    assert summary.shared["song seconds"] > 200
+
+
+def test_outputs_come_back_from_a_file_and_bad_ones_are_refused(plant, tmp_path):
+    outputs, before, _, _ = plant("random")
+    outputs.save(tmp_path / "outputs.npz")
+    back = Outputs.load(tmp_path / "outputs.npz")
+    both = joined([back.of(np.arange(5)), dataclasses.replace(before, attention=None)])
+    assert len(both) == 5 + len(before)
+    assert both.attention is None
+    assert np.array_equal(both.clap[:5], outputs.clap[:5])
+    assert both.song[0] == outputs.song[0]
+    clap = outputs.clap.copy()
+    clap[3, 7] = np.nan
+    with pytest.raises(UserError, match="clap vectors that are no numbers in 1 of"):
+        dataclasses.replace(outputs, clap=clap)
+    with pytest.raises(ValueError, match="one row per window"):
+        dataclasses.replace(outputs, clap=clap[:4])
