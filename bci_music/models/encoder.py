@@ -129,8 +129,10 @@ class ChannelEncoder(nn.Module):
         kept = torch.take_along_dim(x, keep[:, :, None], dim=1)[:, :, : n_slots * size]
         tokens = self.patch(kept.unflatten(2, (n_slots, size)))
         if self.config.gains:
-            tokens = tokens * self.gains()[keep][:, :, None]
-        return tokens + self.places()[:, :n_slots][keep]
+            tokens = tokens * functional.embedding(keep, self.gains())[:, :, None]
+        # looked up as an embedding: the gradient of plain indexing is summed in no fixed order
+        places = functional.embedding(keep, self.places()[:, :n_slots].flatten(1))
+        return tokens + places.unflatten(2, (n_slots, -1))
 
     def attend(self, tokens: Tensor, return_attention: bool = False) -> tuple[Encoded, Tensor | None]:
         """Run the blocks over tokens (B, K, slots, D); also the CLS query's weights (B, heads, 1 + K * slots)."""

@@ -30,7 +30,7 @@ def gather(x: Tensor) -> Tensor:
 def mean(x: Tensor) -> Tensor:
     """Average over the processes, without gradient."""
     if world() == 1:
-        return x
+        return x.detach()
     total = x.detach().clone()
     distributed.all_reduce(total)
     return total / world()

@@ -24,7 +24,8 @@ from bci_music.models.pack import Calibration, DecoderConfig, Metric, Pack, Prov
 from bci_music.simulate.composer import HELD_OUT_SECONDS, SONGS, TRAIN_SECONDS, mono_16k
 from bci_music.simulate.library import song_prototypes, write_library
 from bci_music.training.adapt import fit_adapter
-from bci_music.training.align import AlignConfig, Aligner, align, settle_norm
+from bci_music.training.align import AlignConfig, align, settle_norm
+from bci_music.training.aligner import Aligner
 from bci_music.training.backward import BackwardConfig, warm_start
 from bci_music.training.corpus import Corpus, Music
 from bci_music.training.demo_pack import MONTAGE, git_sha, write_demo_pack

@@ -8,13 +8,15 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from bci_music.config import Config
+from bci_music.messages import UserError
+from bci_music.models import parallel
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -29,13 +31,17 @@ class LoopConfig(Config):
     weight_decay: float = Field(0.05, ge=0)
     clip: float = Field(1.0, gt=0)
     ema: float = Field(0.995, ge=0, lt=1)
+    beta2: float = Field(0.98, gt=0, lt=1)
     bf16: bool = True
     checkpoint_every: int = Field(100, ge=1)
     watch_every: int = Field(200, ge=1)
 
 
 class Loop(Generic[M]):
-    """Run steps that can be stopped and resumed.
+    """Run steps that can be stopped and resumed, in one process or in several that share each batch.
+
+    Every process makes the same start and draws its rows by their number in the global batch; gradients are averaged
+    over the processes, so that all keep the same weights. Only the first one writes.
 
     Parameters
     ----------
@@ -50,12 +56,17 @@ class Loop(Generic[M]):
         ``(averaged_module) -> figures``, called now and then.
     report : callable, optional
         Gets ``(step, figures)`` after every step, e.g. to move a progress bar.
+    after : callable, optional
+        ``(module, step)`` after the weights have moved, e.g. to let a teacher follow.
+    tensorboard : bool
+        Write the figures for TensorBoard, too.
     """
 
     def __init__(
         self, module: M, step: Callable[[M, int], tuple[Tensor, dict[str, float]]], config: LoopConfig,
         directory: Path, *, device: str = "cpu", watch: Callable[[M], dict[str, float]] | None = None,
         report: Callable[[int, dict[str, float]], None] | None = None,
+        after: Callable[[M, int], None] = lambda module, step: None, tensorboard: bool = False,
     ):
         self.module: M = module.to(device)
         self.averaged: M = copy.deepcopy(self.module)
@@ -63,10 +74,12 @@ class Loop(Generic[M]):
         self.config = config
         self.directory = directory
         self.at = 0
-        self._step, self._watch, self._report, self._device = step, watch, report, device
+        self._step, self._watch, self._report, self._device, self._after = step, watch, report, device, after
         groups = _groups(self.module, config.weight_decay)
-        self._optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98), fused=True)
+        self._optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, config.beta2), fused=True)
         directory.mkdir(parents=True, exist_ok=True)
+        self._writes = parallel.rank() == 0
+        self._board = _board(directory) if tensorboard and self._writes else None
 
     @property
     def _checkpoint(self) -> Path:
@@ -80,7 +93,13 @@ class Loop(Generic[M]):
             self.averaged.load_state_dict(saved["averaged"])
             self._optimizer.load_state_dict(saved["optimizer"])
             self.at = int(saved["step"])
+            if self._writes:
+                _forget_after(self._log_file, self.at)
         return self.at
+
+    @property
+    def _log_file(self) -> Path:
+        return self.directory / "log.jsonl"
 
     def run(self, until: Callable[[], bool] = lambda: False) -> M:
         """Step until the end, or until `until()`; returns the averaged module."""
@@ -99,6 +118,8 @@ class Loop(Generic[M]):
 
     def save(self) -> None:
         """Write a checkpoint in one move, so that an interrupted write leaves the last one whole."""
+        if not self._writes:
+            return
         part = self._checkpoint.with_suffix(".part")
         state = {
             "module": self.module.state_dict(), "averaged": self.averaged.state_dict(),
@@ -117,10 +138,21 @@ class Loop(Generic[M]):
             loss, figures = self._step(self.module, self.at)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self._share_gradients()
         nn.utils.clip_grad_norm_(self.module.parameters(), c.clip)
         self._optimizer.step()
+        self._after(self.module, self.at)
         self._average()
         return {"loss": float(loss.detach()), "lr": rate} | figures
+
+    def _share_gradients(self) -> None:
+        """Average the gradients over the processes, all in one message."""
+        if parallel.world() == 1:
+            return
+        learning = [p for p in self.module.parameters() if p.requires_grad]
+        flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in learning])
+        for p, part in zip(learning, parallel.mean(flat).split([p.numel() for p in learning]), strict=True):
+            p.grad = part.view_as(p)
 
     def _average(self) -> None:
         keep = min(self.config.ema, (1 + self.at) / (10 + self.at))
@@ -131,8 +163,12 @@ class Loop(Generic[M]):
                 kept.copy_(newest)
 
     def _log(self, figures: dict[str, float]) -> None:
-        with (self.directory / "log.jsonl").open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps({"step": self.at} | figures) + "\n")
+        if self._writes:
+            with self._log_file.open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps({"step": self.at} | figures) + "\n")
+            if self._board is not None:
+                for name, value in figures.items():
+                    self._board.add_scalar(name, value, self.at)
         if self._report:
             self._report(self.at, figures)
 
@@ -143,6 +179,24 @@ def learning_share(step: int, config: LoopConfig) -> float:
         return (step + 1) / config.warmup
     done = (step - config.warmup) / max(1, config.steps - config.warmup)
     return config.final_share + (1 - config.final_share) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def _board(directory: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise UserError(
+            "TensorBoard is not installed: pip install 'bci-music[lab]', or say --no-tensorboard (log.jsonl is written "
+            "in any case)."
+        ) from None
+    return SummaryWriter(str(directory / "tensorboard"))
+
+
+def _forget_after(log: Path, step: int) -> None:
+    """Drop the lines of steps that will be done again."""
+    if log.is_file():
+        kept = [line for line in log.read_text(encoding="utf-8").splitlines() if json.loads(line)["step"] <= step]
+        log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
 
 def _groups(module: nn.Module, weight_decay: float) -> list[dict]:
