@@ -8,6 +8,8 @@ from pathlib import Path
 
 from bci_music.data.session import Session
 
+KINDS = ("nmed-t", "nmed-h", "musin-g", "sessions")
+
 
 @dataclass(frozen=True)
 class Stimulus:
@@ -50,6 +52,8 @@ class Recording:
         Unique over studies, e.g. ``"nmed-t S02"``.
     repeat : str
         Which hearing of the same music, e.g. ``"a"``, ``"b"``; empty where there is only one.
+    songs : tuple of str
+        Stimulus ids heard in it.
     open : callable
         Gives the session; its song markers carry stimulus ids.
     open_before : callable or None
@@ -63,6 +67,7 @@ class Recording:
     open_before: Callable[[], Session] | None = None
     repeat: str = ""
     duration_s: float = 0.0
+    songs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
