@@ -1,0 +1,170 @@
+"""The tables of the report as plain values: what stands in each cell, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bci_music.evaluation.report import wording
+from bci_music.evaluation.report.published import PRINTED, SLOTS, Expected, expected, published, slot
+from bci_music.evaluation.report.verdict import stands
+from bci_music.evaluation.results import Figure, ResultRow
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value, what is written small beneath it, and whether it stands (None: nothing is claimed)."""
+
+    text: str
+    small: tuple[str, ...] = ()
+    stands: bool | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table; without cells it was not run."""
+
+    title: str
+    note: str
+    cells: tuple[Cell, ...]
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns in groups, lines, and the protocol in words.
+
+    `groups` are (title, number of columns) from left to right, after the column of titles.
+    """
+
+    groups: tuple[tuple[str, int], ...]
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+    caption: str
+
+
+def figure_cell(figure: Figure | None) -> Cell:
+    """Value, interval, controls in the order of `wording.CONTROLS`, n and p of one figure."""
+    if figure is None:
+        return Cell("–")
+    controls = (figure.controls.get(name) for name in wording.CONTROLS)
+    counts = f"{wording.count(figure.n)} / {figure.n_recordings}"
+    return Cell(wording.number(figure.value), (
+        wording.interval(figure.ci95),
+        " · ".join("–" if control is None else wording.number(control.value) for control in controls),
+        counts if figure.p is None else f"{counts}, {wording.p_value(figure.p)}",
+    ), stands(figure))  # fmt: skip
+
+
+def figure_names(rows: Sequence[ResultRow], *, main: bool) -> list[str]:
+    """Names of the figures that belong in the main table, in its order, or of the further ones, as they come."""
+    names = dict.fromkeys(f.name for row in rows for f in row.figures)
+    if not main:
+        return [name for name in names if slot(name) is None]
+    return sorted((name for name in names if slot(name)), key=lambda name: SLOTS.index(str(slot(name))))
+
+
+def labels(rows: Sequence[ResultRow], names: Sequence[str]) -> tuple[str, ...]:
+    """Labels of figures, with an arrow where lower is better."""
+    by_name = {f.name: f for row in reversed(rows) for f in row.figures}
+    return tuple(by_name[n].label + (" (lower is better)" if by_name[n].better == "lower" else "") for n in names)
+
+
+def figures_table(
+    rows: Sequence[ResultRow], names: Sequence[str], ours: ResultRow, *,
+    lines: Sequence[Expected] = (), beside: bool = False, caption: str = "",
+) -> Table:
+    """Rows against figures, what was published beside them under a heading of its own.
+
+    Parameters
+    ----------
+    rows : sequence of ResultRow
+    names : sequence of str
+        Keys of the figures that become columns.
+    ours : ResultRow
+        The row to set off.
+    lines : sequence of Expected
+        What a complete table has; those that no row fills are named as not run.
+    beside : bool
+        Add the article's figures.
+    """  # fmt: skip
+    printed = [key for key in PRINTED if any(key in line.figures for line in lines)] if beside else []
+    groups = [(_setting(rows), len(names))]
+    if printed:
+        groups.append(("published: real EEG, random split, another generator", len(printed)))
+    made = [_line(row, names, printed, row is ours, mixed=len({r.split.kind for r in rows}) > 1) for row in rows]
+    filled = {line.title for row in rows if (line := expected(row))}
+    made += [
+        Line(line.title, "not run", tuple(Cell("not run") for _ in names)
+             + tuple(_printed(line.figures.get(key)) for key in printed))
+        for line in lines if line.title not in filled
+    ]  # fmt: skip
+    columns = (*labels(rows, names), *(PRINTED[key] for key in printed))
+    return Table(tuple(groups), columns, tuple(made), caption)
+
+
+def _line(row: ResultRow, names: Sequence[str], printed: Sequence[str], chosen: bool, *, mixed: bool) -> Line:
+    by_name = {f.name: f for f in row.figures}
+    cells = [figure_cell(by_name.get(name)) for name in names] + [_printed(published(row, key)) for key in printed]
+    notes = [row.model.initialised] + ([f"{row.split.kind} split"] if mixed else [])
+    return Line(row.model.title, ", ".join(notes), tuple(cells), chosen)
+
+
+def _printed(value: float | None) -> Cell:
+    return Cell("–" if value is None else wording.number(value))
+
+
+def _setting(rows: Sequence[ResultRow]) -> str:
+    kinds = sorted({row.split.kind for row in rows})
+    eeg = {True: "simulated EEG", False: "recorded EEG"}
+    return f"here: {wording.listed(sorted({eeg[row.simulated] for row in rows}))}, {wording.listed(kinds)} split"
+
+
+def cost_table(rows: Sequence[ResultRow], ours: ResultRow) -> Table:
+    """Size, speed and length of training of every row, beside the recipe."""
+    columns = ("parameters", "tokens a window", "windows/s", "pretrain steps", "min", "align steps", "min", "batch",
+               "whole row, min")  # fmt: skip
+    groups = (("model", 3), ("self-distillation", 2), ("alignment", 3), ("", 1))
+    lines = [Line(row.model.title, row.model.initialised, _cost(row), row is ours) for row in rows]
+    return Table(groups, columns, tuple(lines), (
+        "Steps and minutes beside the recipe's (small figures: share of the recipe's steps), so that nobody mistakes a "
+        "short run for a weak model. windows/s: encoder forward on the machine of this run."
+    ))  # fmt: skip
+
+
+def _cost(row: ResultRow) -> tuple[Cell, ...]:
+    model, training = row.model, row.training
+
+    def steps(name: str) -> Cell:
+        done, recipe = getattr(training, name), training.recipe.get(name, 0)
+        small = (f"{wording.share(done, recipe)} of {wording.count(recipe)}",) if recipe and done else ()
+        return Cell(f"{done:,}" if done else "none", small)
+
+    recipe_batch = training.recipe.get("batch")
+    return (
+        Cell(wording.count(model.parameters)),
+        Cell("–" if model.tokens_per_window is None else f"{model.tokens_per_window:,}"),
+        Cell("–" if model.windows_per_s is None else wording.number(model.windows_per_s)),
+        steps("pretrain_steps"), Cell(f"{training.pretrain_minutes:.1f}"),
+        steps("align_steps"), Cell(f"{training.align_minutes:.1f}"),
+        Cell(f"{training.batch}" if training.batch else "–", (f"of {recipe_batch}",) if recipe_batch else ()),
+        Cell(f"{row.minutes:.1f}"),
+    )  # fmt: skip
+
+
+def split_table(rows: Sequence[ResultRow]) -> Table:
+    """How each split kept training and test apart, and what both sides still share."""
+    names = list(dict.fromkeys(name for row in rows for name in row.split.shared))
+    lines = [
+        Line(row.split.kind, row.split.describe, (
+            Cell(f"{row.split.n_train:,}"), Cell(f"{row.split.n_test:,}"), Cell(f"{row.split.n_recordings}"),
+            *(Cell(f"{row.split.shared[name]:,}" if name in row.split.shared else "–") for name in names),
+            Cell(f"{row.split.seed}"),
+        )) for row in rows
+    ]  # fmt: skip
+    groups = (("windows", 2), ("", 1), ("on both sides", len(names)), ("", 1)) if names else (("windows", 2), ("", 2))
+    columns = ("training", "test", "test recordings", *(n.replace("_", " ") for n in names), "seed")
+    return Table(groups, columns, tuple(lines), (
+        "What lies on both sides of a split may be remembered instead of decoded: the same song-seconds heard by other "
+        "listeners, or the same recording with its own fingerprint."
+    ))  # fmt: skip

@@ -1,0 +1,241 @@
+"""The report's promises: words that follow from the numbers, a page that needs nothing else, nothing left unsaid."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bci_music.evaluation.report import maps, wording
+from bci_music.evaluation.report.markdown import markdown_table
+from bci_music.evaluation.report.published import ABLATIONS, SYSTEMS, missing, slot
+from bci_music.evaluation.report.verdict import SIMULATED, fingerprint, main_row, stands, verdict
+from bci_music.evaluation.report.write import Report, write_report
+from bci_music.evaluation.results import Control
+from bci_music.messages import UserError
+
+
+@pytest.fixture(scope="module")
+def page(rows, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    write_report(rows, out)
+    return out
+
+
+class Reader(HTMLParser):
+    """Collects tags, attributes, ids and the words of a page; an unclosed or crossed tag is an error."""
+
+    VOID = {"meta", "br", "path", "use", "image"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.attributes, self.ids, self.words = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def read(page):
+    reader = Reader()
+    reader.feed((page / "report.html").read_text())
+    assert reader.open == []
+    return reader
+
+
+def test_the_page_asks_nothing_of_anyone(page, read):
+    text = (page / "report.html").read_text()
+    assert len(text.encode()) < 3_000_000
+    assert "<script" not in text
+    assert not re.search(r"https?:|//[a-z]|@import", re.sub(r"base64,[^\"]*", "", text))
+    for _, name, value in read.attributes:
+        if name in ("src", "href", "xlink:href"):
+            assert value.startswith(("#", "data:image/png;base64,"))
+        assert not name.startswith("on")
+
+
+def test_every_name_in_the_page_is_its_own_and_is_found(read):
+    assert len(read.ids) == len(set(read.ids))
+    pointed = {v[1:] for _, name, v in read.attributes if name in ("href", "xlink:href") and v.startswith("#")}
+    pointed |= {found for _, _, v in read.attributes for found in re.findall(r"url\(#([^)]*)\)", v)}
+    assert pointed
+    assert pointed <= set(read.ids)
+
+
+def test_colours_of_drawings_follow_dark_and_light(page):
+    text = (page / "report.html").read_text()
+    assert "prefers-color-scheme: light" in text
+    drawings = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
+    assert len(drawings) >= 6
+    for drawing in drawings:
+        assert not re.search(r"(fill|stroke): #", drawing)
+        assert "var(--text)" in drawing
+
+
+def test_every_drawing_and_table_says_its_protocol(page):
+    text = (page / "report.html").read_text()
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", text, flags=re.DOTALL)
+    assert len(captions) == text.count("<svg")
+    assert all("imulated EEG" in caption and "split" in caption for caption in captions)
+    assert text.count("<caption>") == text.count("<table>")
+    assert "attention, not brain activity" in text
+
+
+def test_simulated_is_said_first_and_again(read):
+    words = " ".join(read.words)
+    assert SIMULATED in words
+    assert words.index("▲ simulated EEG") < words.index(SIMULATED) < words.index("Channel-oriented, time-block split")
+
+
+def test_what_was_published_stands_under_a_heading_of_its_own(read):
+    words = " ".join(read.words)
+    assert "published: real EEG, random split, another generator" in words
+    assert words.index("here: simulated EEG, time-block split") < words.index("published: real EEG")
+    assert ".487" in words
+
+
+def test_what_was_not_run_is_named(rows, read, row):
+    assert missing(rows, ABLATIONS, "ablation") == ["Encoder fixed"]
+    assert "Ablations that were not run: Encoder fixed." in " ".join(read.words)
+    few = [row()]
+    said = " ".join(s.text for s in verdict(few))
+    for line in (*SYSTEMS[1:], *ABLATIONS):
+        assert line.title in said
+        assert line.title in markdown_table([*few, row("block", "Block tokens", kind="ablation")])
+
+
+def test_json_holds_every_row_and_the_words(page, rows):
+    report = Report.model_validate_json((page / "report.json").read_text())
+    assert list(report.rows) == rows
+    assert report.simulated
+    assert report.missing["ablations"] == ("Encoder fixed",)
+    json.loads((page / "report.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_words_from_outside_cannot_become_markup(tmp_path, row):
+    evil = "<b onclick=alert(1)>"
+    attention = {evil: [1 / 125] * 125}
+    made = row(title=evil, data=evil, song_attention=attention, generator=evil, provenance={"note": evil})
+    write_report([made], tmp_path)
+    assert evil not in (tmp_path / "report.html").read_text()
+
+
+def test_a_bare_row_still_makes_a_page(tmp_path, row):
+    bare = row().model_copy(update={"figures": ()})
+    write_report([bare], tmp_path)
+    assert "Rows that were not run" in (tmp_path / "report.html").read_text()
+
+
+def test_no_rows_is_an_error_in_one_sentence(tmp_path):
+    with pytest.raises(UserError, match="bci-music evaluate"):
+        write_report([], tmp_path)
+
+
+def test_attention_must_fit_the_montage(tmp_path, row):
+    with pytest.raises(UserError, match="3 channels"):
+        write_report([row(song_attention={"Song 1": [0.2, 0.3, 0.5]})], tmp_path)
+
+
+def test_above_means_the_whole_interval(figure):
+    assert stands(figure(value=0.2, half=0.04))
+    assert not stands(figure(value=0.05, half=0.04))
+    assert not stands(figure(value=0.2, ci95=None))
+    assert not stands(figure(value=0.2, before=0.19))
+    assert stands(figure(value=0.2, controls={}))
+    assert not stands(figure(value=0.2, controls={}, chance=None))
+
+
+def test_lower_can_be_better(figure):
+    controls = {"deranged": Control(value=5.0, ci95=(4.5, 5.5))}
+    assert stands(figure(value=3.0, half=0.5, better="lower", controls=controls))
+    assert not stands(figure(value=7.0, half=0.5, better="lower", controls=controls))
+
+
+def test_a_fingerprint_speaks_against_a_split_however_high_it_scores(row, figure):
+    high = figure(value=0.6, before=0.37)
+    assert fingerprint(high)
+    assert not fingerprint(figure(value=0.6, before=0.021))
+    rows = [row(), row("random", "Channel-oriented", 0.61, "split", "random", before=0.37)]
+    said = next(s for s in verdict(rows) if "random split" in s.text)
+    assert said.mark == "against"
+    assert "the recording is recognised" in said.text
+
+
+@given(value=st.floats(0, 1), half=st.floats(0.001, 0.3), control=st.floats(0, 1))
+def test_the_verdict_never_says_more_than_the_intervals(value, half, control, row, figure):
+    made = row().model_copy(update={"figures": (figure(value=value, half=half, before=control, chance=0.02),)})
+    said = next(s for s in verdict([made]) if s.text.startswith("Channel-oriented, time-block"))
+    clear = value - half > max(0.02, control) + half / 4
+    assert (said.mark == "for") == clear
+    assert said.mark == "for" or "not above" in said.text
+
+
+def test_ours_leads_and_rows_without_shared_space_are_compared_in_the_embedders(rows):
+    assert main_row(rows[::-1]).name == "ours"
+    said = " ".join(s.text for s in verdict(rows))
+    assert "above CBraMod, LaBraM, EEGPT, EEG2Mel and Linear EEG" in said
+    assert "Audio oracle" not in said
+
+
+def test_a_weak_row_is_not_called_better(row):
+    rows = [row(value=0.1), row("cbramod", "CBraMod", 0.12), row("eegpt", "EEGPT", 0.3)]
+    said = next(s for s in verdict(rows) if "against the other decoders" in s.text)
+    assert said.mark == "against"
+    assert "not told apart from CBraMod" in said.text
+    assert "below EEGPT" in said.text
+
+
+def test_markdown_is_a_table_with_its_controls(rows):
+    text = markdown_table(rows)
+    tables = [block for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 3
+    for block in tables:
+        assert len({line.count("|") - line.count("\\|") for line in block.splitlines()}) == 1
+    ours = next(line for line in text.splitlines() if line.startswith("| Channel-oriented"))
+    assert "**.214** [.174, .254]; .020 / .020 / .020; 412 / 24; p < .001" in ours
+    assert ".487" in ours
+    assert "Simulated EEG" in text
+
+
+@pytest.mark.parametrize(("name", "expected"), [
+    ("50-way", "50-way"), ("38-way", "50-way"), ("50-way-clap", "50-way-clap"), ("14-way-song-name", "14-way"),
+    ("10-way-within-song", None), ("13-way-song-name-clap", "14-way-clap"), ("clap-score", "clap"), ("ssim", None),
+])
+def test_figures_find_their_column(name, expected):
+    assert slot(name) == expected
+
+
+@given(value=st.floats(-1e5, 1e5))
+def test_numbers_are_written_so_that_they_can_be_read_back(value):
+    back = float(wording.number(value).replace("−", "-").replace(",", ""))
+    assert back == pytest.approx(value, abs=0.0006 if abs(value) < 1 else 0.006 * abs(value))
+
+
+def test_mantel_finds_a_planted_likeness_and_only_that():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(14, 3))
+    music = np.linalg.norm(points[:, None] - points, axis=-1)
+    noisy = music + 0.3 * np.abs(rng.normal(size=music.shape))
+    rho, p = maps.agreement({"songs": list(range(14)), "eeg": (noisy + noisy.T).tolist(), "music": music.tolist()})
+    assert rho > 0.6
+    assert p < 0.01
+    other = rng.random((14, 14))
+    assert maps.agreement({"songs": list(range(14)), "eeg": other + other.T, "music": music})[1] > 0.05
