@@ -1,4 +1,4 @@
-"""`bci-music bench`: what the live path costs, beside its peers, as ratios and medians of alternating runs."""
+"""`bci-music bench`: what the live path and the lab cost, beside their peers, in medians of alternating runs."""
 
 from __future__ import annotations
 
@@ -39,14 +39,68 @@ def live(
         json_module.dump(found, sys.stdout, indent=2, default=float)
         sys.stdout.write("\n")
         return
-    _show(aims(found))
+    _show("bench live", aims(found))
 
 
-def _show(rows: list[dict[str, Any]]) -> None:
+@app.command()
+def lab(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    seconds: Annotated[float, typer.Option("--seconds", help="Length of a window, whole seconds.")] = 4.0,
+    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Windows at a time.")] = None,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Alternating runs; medians are shown.")] = 5,
+    device: Annotated[str | None, typer.Option("--device", help="cuda, mps or cpu; the fastest there is.")] = None,
+) -> None:
+    """Encoder forward and training beside braindecode's CBraMod and LaBraM, and beside the machine's matrix peak.
+
+    Takes some two minutes on two cores; let nothing else run meanwhile.
+    """
+    import sys
+
+    from rich.console import Console
+
+    from bci_music.evaluation.bench_lab import aims, bench_lab
+
+    with Console(stderr=True).status("measuring") as status:
+        found = bench_lab(seconds, batch=batch, runs=runs, device=device, say=status.update)
+    if json:
+        import json as json_module
+
+        json_module.dump(found, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return
+    _show_lab(found)
+    _show("bench lab", aims(found))
+
+
+def _show_lab(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="bench live", title_justify="left")
+    given, peak = found["input"], found["peak_tflops"]
+    title = f"windows/s: {given['channels']} channels, {given['seconds']:g} s, {given['batch']} at a time"
+    modes = list(next(iter(found["models"].values()))["windows_per_s"])
+    table = Table(title=title, title_justify="left")
+    for column in ("model", "parameters", "tokens", *modes):
+        table.add_column(column)
+    for name, model in found["models"].items():
+        shares = model.get("share_of_peak", {})
+        cells = [f"{model['windows_per_s'][m]:.3g}" + (f" ({shares[m]:.2f})" if m in shares else "") for m in modes]
+        table.add_row(name, f"{model['parameters'] / 1e6:.1f} M", str(model["tokens"]), *cells)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"In brackets the share of the matrix peak measured here: {peak['float32']:.3g} TFLOP/s in float32, "
+        f"{peak['bfloat16']:.3g} in bfloat16 ({found['machine']['device']}).", highlight=False,
+    )  # fmt: skip
+    for title, why in found["missing"].items():
+        console.print(f"{title}: {why}", highlight=False)
+
+
+def _show(title: str, rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
     for column in ("what", "here", "aim", ""):
         table.add_column(column)
     for row in rows:

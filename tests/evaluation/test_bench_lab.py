@@ -1,0 +1,112 @@
+"""The lab's benchmark: what it counts is right, all take their turn, and what is not installed is said."""
+
+import json
+
+import pytest
+import torch
+
+from bci_music.evaluation.bench_lab import MODES, PEERS, RELEASED, SIZES, _count, aims, bench_lab
+from bci_music.evaluation.matrix_peak import MatrixPeak, product_shapes
+from bci_music.messages import UserError
+from bci_music.models.encoder import ChannelEncoder
+from bci_music.models.sizes import EncoderConfig
+
+MINI = EncoderConfig(dim=32, depth=1, heads=2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_flop_of_the_released_size_are_the_published_count():
+    """A window of 250 tokens and CLS: 13.7 GFLOP; learning costs three times as much as reading."""
+    model = ChannelEncoder(SIZES[RELEASED].model_copy(update={"n_times": 100}))
+    assert _count(model, training=False) / 1e9 == pytest.approx(13.7, abs=0.05)
+    assert _count(model, training=True) == pytest.approx(3 * _count(model, training=False), rel=0.01)
+    assert sum(p.numel() for p in model.blocks.parameters()) / 1e6 == pytest.approx(25.2, abs=0.1)
+
+
+def test_flop_are_those_of_the_formula():
+    n, d = 1 + 125 * 10, 32
+    blocks = 2 * n * d * d * (3 + 1 + 4 + 4) + 2 * 2 * n * n * d
+    patches = 2 * 125 * 10 * 50 * d
+    assert _count(ChannelEncoder(MINI), training=False) == blocks + patches
+
+
+def test_a_peak_is_the_best_of_all_products():
+    peak = MatrixPeak([(64, 32, 64)], torch.device("cpu"), for_s=0.0, square=(256,))
+    peak.measure()
+    first = {name: dict(table) for name, table in peak.flops.items()}
+    peak.measure()
+    for name, table in peak.flops.items():
+        assert all(table[shape] >= first[name][shape] > 0 for shape in table)
+        assert peak.best(name) == max(table.values())
+    assert peak.best("float32") > peak.flops["float32"][64, 32, 64]  # tiny products do not fill a machine
+
+
+def test_products_of_a_block():
+    assert product_shapes(MINI, 2) == [(2502, 32, 96), (2502, 32, 32), (2502, 32, 128), (2502, 128, 32)]
+
+
+@pytest.fixture(scope="module")
+def found():
+    told = []
+    found = bench_lab(
+        1.0, batch=1, runs=2, device="cpu", sizes={"mini": MINI}, for_s=0.0, square=(512,), say=told.append
+    )
+    return found, told
+
+
+def test_all_take_their_turn_in_every_run(found):
+    found, told = found
+    assert told == [f"run {run} of 2: {title}" for run in (1, 2) for title in found["models"]]
+    for model in found["models"].values():
+        assert all(len(model["runs"][mode]) == 2 and min(model["runs"][mode]) > 0 for mode in MODES)
+        assert all(model["tokens_per_s"][m] == model["tokens"] * model["windows_per_s"][m] for m in MODES)
+    assert found["models"]["mini"]["windows_per_s"]["forward float32"] > 0
+    json.dumps(found)
+
+
+def test_shares_of_the_peak_are_shares(found):
+    model = found[0]["models"]["mini"]
+    for mode in MODES:
+        assert 0 < model["share_of_peak"][mode] <= model["share_of_peak_fastest"][mode] < 1
+
+
+def test_a_peer_is_measured_or_said_to_be_missing(found):
+    found = found[0]
+    assert set(found["models"]) | set(found["missing"]) == {"mini", *PEERS}
+    assert all("braindecode" in why for why in found["missing"].values())
+    for peer in set(PEERS) & set(found["models"]):
+        assert 3e6 < found["models"][peer]["parameters"] < 8e6
+        assert found["models"][peer]["tokens"] == 125
+        assert set(found["ratios"][f"mini / {peer}"]) == set(MODES)
+
+
+def test_without_braindecode_ours_is_measured_alone(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "braindecode", None)
+    monkeypatch.setitem(__import__("sys").modules, "braindecode.models", None)
+    found = bench_lab(1.0, batch=1, runs=1, device="cpu", sizes={"mini": MINI}, for_s=0.0, square=(256,))
+    assert set(found["models"]) == {"mini"}
+    assert set(found["missing"]) == set(PEERS)
+    assert found["ratios"] == {}
+
+
+def test_the_aim_is_judged_by_the_fastest_run():
+    def met(kind, share):
+        model = {"share_of_peak_fastest": dict.fromkeys(MODES, share)}
+        return [row["met"] for row in aims({"machine": {"kind": kind}, "models": {RELEASED: model}})]
+
+    assert met("cpu", 0.81) == met("cuda", 0.46) == [True]
+    assert met("cpu", 0.79) == met("cuda", 0.44) == [False]
+    assert met("mps", 0.9) == []
+
+
+@pytest.mark.parametrize("wrong", [{"seconds": 1.5}, {"seconds": 0.0}, {"runs": 0}])
+def test_windows_that_cannot_be_compared(wrong):
+    with pytest.raises(UserError, match="whole seconds"):
+        bench_lab(**wrong)
