@@ -30,7 +30,7 @@ class EEG2Mel(Baseline):
         second = round(sfreq_hz)
         if n_times < second:
             raise UserError(
-                f"EEG2Mel looks at whole seconds and a window has {n_times / sfreq_hz:.2f} s: use windows of 1 s at least."
+                f"EEG2Mel looks at whole seconds and a window has {n_times / sfreq_hz:.2f} s: use 1 s or more."
             )
         super().__init__(HIDDEN, shared, "EEG2Mel (CNN on periodograms)")
         self.second, self.n_seconds = second, n_times // second
