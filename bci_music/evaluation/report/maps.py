@@ -89,28 +89,6 @@ def _matrix(axes: Axes, matrix: np.ndarray, songs: list[str], name: str) -> None
     axes.spines[:].set_visible(False)
 
 
-def agreement(distances: dict[str, Any], seed: int = 0, n_orders: int = 9_999) -> tuple[float, float]:
-    """Spearman correlation of the two matrices over pairs of songs, and its p by permuting the songs.
-
-    Mantel's test (Cancer Research 27, 1967): pairs that share a song are not independent, so whole songs are permuted.
-    """
-    from scipy.stats import rankdata
-
-    upper = np.triu_indices(len(distances["songs"]), 1)
-    rank = np.zeros((len(distances["songs"]),) * 2)
-    rank[upper] = rankdata(np.asarray(distances["eeg"], float)[upper])
-    rank += rank.T
-    music = rankdata(np.asarray(distances["music"], float)[upper])
-    rng = np.random.default_rng(seed)
-    orders = np.array([np.arange(len(rank)), *(rng.permutation(len(rank)) for _ in range(n_orders))])
-    shuffled = rank[orders[:, upper[0]], orders[:, upper[1]]]
-    centred = shuffled - shuffled.mean(axis=1, keepdims=True)
-    music = music - music.mean()
-    scale = np.linalg.norm(centred, axis=1) * np.linalg.norm(music)
-    found = centred @ music / np.where(scale > 0, scale, np.inf)
-    return float(found[0]), float((found >= found[0] - 1e-12).mean())
-
-
 def _pixels(share: np.ndarray) -> np.ndarray:
     """(rows, columns, 4) uint8 from 0..1: one hue from see-through to solid; NaN is see-through."""
     hue = [int(IMAGE_HUE[i : i + 2], 16) for i in (1, 3, 5)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bci_music.evaluation.report import wording
 from bci_music.evaluation.report.published import ABLATIONS, SETTING, SOURCE, SYSTEMS, expected, published
-from bci_music.evaluation.report.tables import figure_names, labels
+from bci_music.evaluation.report.tables import figure_names, labels, not_to_be_had
 from bci_music.evaluation.report.verdict import headline
 from bci_music.evaluation.results import Figure, ResultRow
 
@@ -26,6 +26,8 @@ def markdown_table(rows: Sequence[ResultRow]) -> str:
         filled = {line.title for row in chosen if (line := expected(row))}
         absent = [line.title for line in lines if line.title not in filled]
         parts += [f"### {title}", _origin(chosen), _table(chosen), *_protocols(chosen)]
+        if lacking := not_to_be_had(chosen, [f.name for row in chosen for f in row.figures]).strip():
+            parts.append(lacking)
         if absent:
             parts.append(f"Not run: {wording.listed(absent)}.")
     return "\n\n".join(parts) + "\n"
@@ -72,6 +74,8 @@ def _cell(figure: Figure | None) -> str:
     controls = " / ".join(
         wording.number(figure.controls[name].value) if name in figure.controls else "–" for name in wording.CONTROLS
     )
+    for name in figure.controls.keys() - wording.CONTROLS.keys():
+        controls += f" / {wording.control(name)} {wording.number(figure.controls[name].value)}"
     p = "" if figure.p is None else f"; {wording.p_value(figure.p)}"
     return f"**{wording.number(figure.value)}** {between}; {controls}; {figure.n:,} / {figure.n_recordings}{p}"
 

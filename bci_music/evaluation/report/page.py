@@ -39,7 +39,7 @@ h1 { font-size: 26px; line-height: 1.25; margin: 0 0 8px; }
 h2 { font-size: 13px; font-weight: 500; color: var(--muted); margin: 0 0 16px; }
 section { background: var(--panel); border-radius: 10px; padding: 24px; margin: 0 0 16px; }
 p { margin: 0 0 8px; max-width: 92ch; }
-.muted, figcaption, caption, small { color: var(--muted); }
+.muted, figcaption, .caption, small { color: var(--muted); }
 .badge { display: inline-block; border: 1px solid var(--warm); color: var(--warm); border-radius: 99px;
   padding: 2px 12px; font-size: 13px; margin: 0 8px 8px 0; }
 .verdict { list-style: none; margin: 0; padding: 0; }
@@ -48,13 +48,14 @@ p { margin: 0 0 8px; max-width: 92ch; }
 .for::before { color: var(--accent); } .against::before { color: var(--warm); } .note::before { color: var(--muted); }
 .key { font-size: 13px; margin-top: 16px; }
 figure { margin: 16px 0 0; overflow-x: auto; }
-figure + figure, .table + figure, figure + .table { margin-top: 32px; }
+figure + figure, .table + figure { margin-top: 32px; }
 figcaption { font-size: 13px; max-width: 110ch; margin-top: 8px; }
 svg.drawing { display: block; width: 100%; min-width: 560px; height: auto; }
 svg.drawing * { stroke-linejoin: round; stroke-linecap: butt; }
 .table { overflow-x: auto; margin-top: 16px; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
-caption { caption-side: top; text-align: left; font-size: 13px; padding-bottom: 16px; }
+.caption { font-size: 13px; max-width: 110ch; margin: 16px 0 0; }
+.table + .caption, figure + .caption { margin-top: 32px; }
 th, td { text-align: left; vertical-align: top; padding: 8px 16px 8px 0; font-weight: 400; }
 thead th { color: var(--muted); font-size: 12px; vertical-align: bottom; line-height: 1.3; padding-bottom: 4px; }
 thead tr.groups th { padding-top: 0; color: var(--text); }
@@ -115,8 +116,8 @@ TEMPLATE = """<!doctype html>
 </html>
 """
 
-TABLE = """{% macro table(t) %}{% set starts = t.groups | starts %}<div class="table"><table>
-<caption>{{ t.caption }}</caption>
+TABLE = """{% macro table(t) %}{% set starts = t.groups | starts %}<p class="caption">{{ t.caption }}</p>
+<div class="table"><table>
 <thead>
 <tr class="groups"><th></th>{% for name, span in t.groups %}<th colspan="{{ span }}"
 {%- if not loop.first %} class="apart"{% endif %}>{{ name }}</th>{% endfor %}</tr>

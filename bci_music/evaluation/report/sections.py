@@ -17,7 +17,8 @@ CELLS = (
     "figure for deranged pairs · EEG from before the song · the mean embedding; n independent windows / recordings, "
     "and p by permutation over recordings. A dash: not to be had."
 )
-EASY_TO_HARD = {kind: place for place, kind in enumerate(("random", "time-block", "repeat", "song", "listener"))}
+ORDER = ("random", "recording-block", "time-block", "repeat", "recording", "song", "listener")
+EASY_TO_HARD = {kind: place for place, kind in enumerate(ORDER)}
 MARKS = (
     "Bar: value. Line across its end: 95 % interval by bootstrap over recordings. Circle, triangle, square: the same "
     "figure where there is nothing to find, with its interval."
@@ -114,7 +115,8 @@ def _further(rows: Sequence[ResultRow], ours: ResultRow) -> Section | None:
     names = tables.figure_names(chosen, main=False)
     if not names:
         return None
-    audio = f" Audio metrics judge what the {ours.generator} plays." if ours.generator else ""
+    played = f" The audio metrics compare what was heard with what this generator plays: {ours.generator}."
+    audio = played if ours.generator else ""
     printed = [(line.title, line.figures) for line in SYSTEMS if "ssim" in line.figures]
     said = [f"{t}: SSIM {wording.number(f['ssim'])}, PSNR {wording.number(f['psnr'])} dB" for t, f in printed]
     note = f"{CELLS}{audio} Published, on real EEG: {'; '.join(said)}."
@@ -149,12 +151,15 @@ def _robustness(rows: Sequence[ResultRow], ours: ResultRow) -> Section | None:
     chosen = _first(ours, [row for row in rows if row.robustness and row.kind != "split"])
     if not chosen:
         return None
-    main = headline(ours)
-    label = main.label if main else "value"
+    points = [point for row in chosen for curve in row.robustness.values() for point in curve]
+    ks, ns = (sorted({int(point[key]) for point in points if key in point}) for key in ("k", "n"))
+    label = f"{'/'.join(map(str, ks))}-way identification" if ks else "identification"
     drawing = curves.robustness(chosen, label, "robustness", "Accuracy against electrodes lost")
+    n = f", {wording.listed([str(n) for n in ns])} windows" if ns else ""
     caption = (
-        f"{label} when electrodes are lost at test time, chosen at random and nested. Band: 95 % interval by "
-        f"recording. Dashed: deranged pairs. {_protocol(chosen, main)}"
+        f"{label} in the embedder's space when electrodes are lost at test time, drawn at random in every recording; "
+        f"what is lost at one share is lost at all larger ones. Band: 95 % interval by recording. Dashed: deranged "
+        f"pairs. {_origin(chosen[0])}{n}."
     )
     return Section("When electrodes fail", (), [Drawing(drawing, caption)], "robustness")
 
@@ -180,13 +185,17 @@ def _distances(rows: Sequence[ResultRow], ours: ResultRow) -> Section | None:
     if not chosen:
         return None
     row = chosen[0]
-    rho, p = maps.agreement(row.song_distances)
-    n = len(row.song_distances["songs"])
+    found, n = row.song_distances, len(row.song_distances["songs"])
+    where = f" in the {found['space']} space" if "space" in found else ""
     caption = (
-        f"{row.model.title}: dissimilarity of the centroids of every two songs, from clear (alike) to solid; range in "
-        f"the title. {_origin(row)}. Rank correlation of the two over {n * (n - 1) // 2} pairs of {n} songs "
-        f"{wording.number(rho)}, {wording.p_value(p)} by permuting songs (Mantel)."
+        f"{row.model.title}: one minus the cosine of the centroids of every two songs{where}, from clear (alike) to "
+        f"solid; range in the title. {_origin(row)}."
     )
+    if "correlation" in found and "p" in found:
+        caption += (
+            f" Rank correlation of the two over {n * (n - 1) // 2} pairs of {n} songs "
+            f"{wording.number(found['correlation'])}, {wording.p_value(found['p'])} by permuting songs (Mantel's test)."
+        )
     drawing = maps.matrices(row.song_distances, "distances", "Dissimilarity of songs in EEG and in music")
     return Section("Are songs that sound alike decoded alike?", (), [Drawing(drawing, caption)], "distances")
 

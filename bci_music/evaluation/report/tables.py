@@ -47,11 +47,16 @@ def figure_cell(figure: Figure | None) -> Cell:
     """Value, interval, controls in the order of `wording.CONTROLS`, n and p of one figure."""
     if figure is None:
         return Cell("–")
-    controls = (figure.controls.get(name) for name in wording.CONTROLS)
+    controls = [figure.controls.get(name) for name in wording.CONTROLS]
+    written = ["–" if control is None else wording.number(control.value) for control in controls]
+    written += [
+        f"{wording.control(name)} {wording.number(control.value)}"
+        for name, control in figure.controls.items() if name not in wording.CONTROLS
+    ]  # fmt: skip
     counts = f"{wording.count(figure.n)} / {figure.n_recordings}"
     return Cell(wording.number(figure.value), (
         wording.interval(figure.ci95),
-        " · ".join("–" if control is None else wording.number(control.value) for control in controls),
+        " · ".join(written),
         counts if figure.p is None else f"{counts}, {wording.p_value(figure.p)}",
     ), stands(figure))  # fmt: skip
 
@@ -62,6 +67,20 @@ def figure_names(rows: Sequence[ResultRow], *, main: bool) -> list[str]:
     if not main:
         return [name for name in names if slot(name) is None]
     return sorted((name for name in names if slot(name)), key=lambda name: SLOTS.index(str(slot(name))))
+
+
+def not_to_be_had(rows: Sequence[ResultRow], names: Sequence[str]) -> str:
+    """Say what is missing beside the figures named, and why, each reason once; empty if nothing is."""
+    words = wording.CONTROLS | {"p": "p", "ci95": "an interval", "fad": "Fréchet audio distance"}
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        for figure in (f for f in row.figures if f.name in names):
+            for what, why in figure.missing.items():
+                whats = reasons.setdefault(why, [])
+                whats += [said] if (said := words.get(what, what)) not in whats else []
+    if not reasons:
+        return ""
+    return " Not to be had: " + "; ".join(f"{wording.listed(whats)} ({why})" for why, whats in reasons.items()) + "."
 
 
 def labels(rows: Sequence[ResultRow], names: Sequence[str]) -> tuple[str, ...]:
@@ -100,7 +119,7 @@ def figures_table(
         for line in lines if line.title not in filled
     ]  # fmt: skip
     columns = (*labels(rows, names), *(PRINTED[key] for key in printed))
-    return Table(tuple(groups), columns, tuple(made), caption)
+    return Table(tuple(groups), columns, tuple(made), caption + not_to_be_had(rows, names))
 
 
 def _line(row: ResultRow, names: Sequence[str], printed: Sequence[str], chosen: bool, *, mixed: bool) -> Line:

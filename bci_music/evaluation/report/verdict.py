@@ -185,14 +185,16 @@ def _compared(ours: ResultRow, others: list[ResultRow]) -> tuple[list[str], list
     mine = headline(ours)
     for row in others:
         theirs = comparable(row, mine)
-        if mine is None or theirs is None or mine.ci95 is None or theirs.ci95 is None:
+        same = next((f for f in ours.figures if theirs is not None and f.name == theirs.name), None)
+        if mine is None or same is None or theirs is None or same.ci95 is None or theirs.ci95 is None:
             continue
-        if beats(mine, Control(value=theirs.value, ci95=theirs.ci95)):
-            above.append(row.model.title)
-        elif beats(theirs, Control(value=mine.value, ci95=mine.ci95)):
-            below.append(row.model.title)
+        title = row.model.title + ("" if same is mine else " (both in the embedder's space)")
+        if beats(same, Control(value=theirs.value, ci95=theirs.ci95)):
+            above.append(title)
+        elif beats(theirs, Control(value=same.value, ci95=same.ci95)):
+            below.append(title)
         else:
-            level.append(row.model.title)
+            level.append(title)
     return above, level, below
 
 
@@ -216,5 +218,5 @@ def _bounds(figure: Figure) -> str:
 
 def _named(figure: Figure, names: list[str]) -> str:
     return wording.listed([
-        f"{wording.CONTROLS.get(name, name)} ({wording.number(figure.controls[name].value)})" for name in names
+        f"{wording.control(name)} ({wording.number(figure.controls[name].value)})" for name in names
     ])  # fmt: skip

@@ -11,7 +11,12 @@ CONTROLS = {
     "before_song": "EEG before the song",
     "mean_embedding": "mean embedding",
 }
-SHORT = {"deranged": "deranged", "before_song": "before", "mean_embedding": "mean"}
+MORE_CONTROLS = {"random_clips": "random clips"}
+
+
+def control(name: str) -> str:
+    """Write the name of a control."""
+    return (CONTROLS | MORE_CONTROLS).get(name, name.replace("_", " "))
 
 
 def number(value: float) -> str:

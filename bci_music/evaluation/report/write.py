@@ -75,8 +75,8 @@ def write_report(rows: Sequence[ResultRow], out_dir: Path, montage: Montage | No
 def _subtitle(rows: Sequence[ResultRow]) -> str:
     main = main_row(list(rows))
     parts = [wording.listed(sorted({row.data for row in rows})), main.split.describe]
-    parts += [f"audio metrics judge the {main.generator}"] if main.generator else []
-    parts += [f"embeddings by the {main.embedder}"] if main.embedder else []
+    parts += [f"generator: {main.generator}"] if main.generator else []
+    parts += [f"embedder: {main.embedder}"] if main.embedder else []
     return "; ".join(parts) + "."
 
 

@@ -1,5 +1,7 @@
 """The report's promises: words that follow from the numbers, a page that needs nothing else, nothing left unsaid."""
 
+import base64
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -8,7 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib import image
 
+from bci_music.eeg.montage import Montage
 from bci_music.evaluation.report import maps, wording
 from bci_music.evaluation.report.markdown import markdown_table
 from bci_music.evaluation.report.published import ABLATIONS, SYSTEMS, missing, slot
@@ -95,7 +99,7 @@ def test_every_drawing_and_table_says_its_protocol(page):
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", text, flags=re.DOTALL)
     assert len(captions) == text.count("<svg")
     assert all("imulated EEG" in caption and "split" in caption for caption in captions)
-    assert text.count("<caption>") == text.count("<table>")
+    assert text.count('<p class="caption">') == text.count("<table>")
     assert "attention, not brain activity" in text
 
 
@@ -191,7 +195,7 @@ def test_the_verdict_never_says_more_than_the_intervals(value, half, control, ro
 def test_ours_leads_and_rows_without_shared_space_are_compared_in_the_embedders(rows):
     assert main_row(rows[::-1]).name == "ours"
     said = " ".join(s.text for s in verdict(rows))
-    assert "above CBraMod, LaBraM, EEGPT, EEG2Mel and Linear EEG" in said
+    assert "above CBraMod, LaBraM, EEGPT, EEG2Mel and Linear EEG (both in the embedder's space)" in said
     assert "Audio oracle" not in said
 
 
@@ -201,6 +205,14 @@ def test_a_weak_row_is_not_called_better(row):
     assert said.mark == "against"
     assert "not told apart from CBraMod" in said.text
     assert "below EEGPT" in said.text
+
+
+def test_the_reason_why_something_is_missing_is_said(tmp_path, row, figure):
+    reason = "there is no EEG from before the music"
+    lacking = figure(controls={"deranged": Control(value=0.02, ci95=(0.01, 0.03))}, missing={"before_song": reason})
+    write_report([row().model_copy(update={"figures": (lacking,)})], tmp_path)
+    assert f"EEG before the song ({reason})" in (tmp_path / "report.html").read_text()
+    assert f"EEG before the song ({reason})" in markdown_table([row().model_copy(update={"figures": (lacking,)})])
 
 
 def test_markdown_is_a_table_with_its_controls(rows):
@@ -229,13 +241,22 @@ def test_numbers_are_written_so_that_they_can_be_read_back(value):
     assert back == pytest.approx(value, abs=0.0006 if abs(value) < 1 else 0.006 * abs(value))
 
 
-def test_mantel_finds_a_planted_likeness_and_only_that():
-    rng = np.random.default_rng(0)
-    points = rng.normal(size=(14, 3))
-    music = np.linalg.norm(points[:, None] - points, axis=-1)
-    noisy = music + 0.3 * np.abs(rng.normal(size=music.shape))
-    rho, p = maps.agreement({"songs": list(range(14)), "eeg": (noisy + noisy.T).tolist(), "music": music.tolist()})
-    assert rho > 0.6
-    assert p < 0.01
-    other = rng.random((14, 14))
-    assert maps.agreement({"songs": list(range(14)), "eeg": other + other.T, "music": music})[1] > 0.05
+def test_a_control_of_its_own_kind_is_shown(tmp_path, row, figure):
+    clips = {"random_clips": Control(value=9.0), "before_song": Control(value=8.0)}
+    fad = figure("fad", "Fréchet audio distance", 3.0, 0.5, controls=clips, better="lower", chance=None)
+    made = row().model_copy(update={"figures": (figure(), fad)})
+    write_report([made], tmp_path)
+    assert "– · 8.00 · – · random clips 9.00" in (tmp_path / "report.html").read_text()
+    assert "– / 8.00 / – / random clips 9.00" in markdown_table([made])
+
+
+def test_maps_show_where_the_attention_lies():
+    montage = Montage.nmed()
+    for name, side in (("E45", "left"), ("E108", "right")):
+        shares = np.full(125, 0.004)
+        shares[montage.names.index(name)] = 0.5
+        drawing = maps.scalp_maps({"Song": shares.tolist()}, montage, "map", "Map")
+        data = base64.b64decode(re.search(r"base64,([^\"]*)", drawing)[1])
+        alpha = image.imread(io.BytesIO(data), format="png")[..., 3]
+        half = alpha.shape[1] // 2
+        assert (alpha[:, :half].sum() > alpha[:, half:].sum()) == (side == "left")
