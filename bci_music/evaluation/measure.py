@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -47,6 +47,19 @@ class Trial:
     constant_is: str = "the mean embedding of the training music"
 
 
+    def of_pieces(self, pieces: NDArray[np.int64]) -> Trial:
+        """Only the windows in which these pieces of music were heard."""
+        rows = np.isin(self.musics.of, pieces)
+        numbers = np.full(len(self.musics), -1)
+        numbers[pieces] = np.arange(len(pieces))
+        m = self.musics
+        musics = replace(
+            m, vector=m.vector[pieces], song=m.song[pieces], name=m.name[pieces], second=m.second[pieces],
+            rival=m.rival[pieces], of=numbers[m.of[rows]],
+        )  # fmt: skip
+        return replace(self, queries=self.queries[rows], recording=self.recording[rows], musics=musics)
+
+
 @dataclass(frozen=True)
 class Measure:
     """One way to score. `table` gives the score (n, m) of queries (n, d) if each of the m pieces had been heard."""
@@ -65,46 +78,48 @@ def figure(measure: Measure, trial: Trial, *, seed: int = 0, permutations: int =
     table = measure.table(trial.queries)
     values = table[np.arange(len(table)), musics.of]
     known = ~np.isnan(values)
-    controls: dict[str, Control] = {}
-    missing: dict[str, str] = {}
-
-    wrong = control(wrong_song(table, musics.of, musics.name), trial.recording, seed,
-                    "mean over all pairings of the windows with music of another song in the test")
-    if wrong:
-        controls["deranged"] = wrong
-    else:
-        missing["deranged"] = "only one song is tested, so there is no music of another one"
-
-    if trial.before is None or trial.before_recording is None or not len(trial.before):
-        missing["before_song"] = NO_BEFORE
-    else:
-        there = heard_there(measure.table(trial.before), trial.before_recording, musics.of, trial.recording)
-        before = control(there, trial.before_recording, seed,
-                         "EEG from before the music, paired with all that was heard later in its recording; "
-                         "above chance it shows that recordings are recognised")
-        if before:
-            controls["before_song"] = before
-        else:
-            missing["before_song"] = NO_BEFORE + " of the recordings tested"
-
-    if trial.constant is None:
-        missing["mean_embedding"] = NO_MEAN
-    else:
-        constant = measure.table(trial.constant[None])[0][musics.of]
-        if mean := control(constant, trial.recording, seed, f"the answer is always {trial.constant_is}"):
-            controls["mean_embedding"] = mean
-
+    recordings = trial.recording[known]
+    controls, missing = _controls(measure, trial, table, seed)
     p = permutation_p(table, musics.of, trial.recording, n=permutations, seed=seed, lower=measure.better == "lower")
     if p is None:
         missing["p"] = "a permutation over recordings needs at least 4 of them"
-    if len(np.unique(trial.recording[known])) < 2:
+    if len(np.unique(recordings)) < 2:
         missing["ci95"] = ONE_RECORDING
     return Figure(
         name=measure.name, label=measure.label, value=float(values[known].mean()),
-        ci95=interval(values[known], trial.recording[known], seed), n=int(known.sum()),
-        n_recordings=len(np.unique(trial.recording[known])), chance=measure.chance, controls=controls,
-        missing=missing, p=p, protocol=measure.protocol, better=measure.better,
+        ci95=interval(values[known], recordings, seed), n=int(known.sum()), n_recordings=len(np.unique(recordings)),
+        chance=measure.chance, controls=controls, missing=missing, p=p, protocol=measure.protocol,
+        better=measure.better,
     )  # fmt: skip
+
+
+def _controls(
+    measure: Measure, trial: Trial, table: Floats, seed: int
+) -> tuple[dict[str, Control], dict[str, str]]:
+    """Controls that can be had, and why the others cannot."""
+    musics = trial.musics
+    found: dict[str, Control | None] = {}
+    missing: dict[str, str] = {}
+    found["deranged"] = control(
+        wrong_song(table, musics.of, musics.name), trial.recording, seed,
+        "mean over all pairings of the windows with music of another song in the test",
+    )
+    missing["deranged"] = "only one song is tested, so there is no music of another one"
+    missing["before_song"] = NO_BEFORE
+    if trial.before is not None and trial.before_recording is not None and len(trial.before):
+        there = heard_there(measure.table(trial.before), trial.before_recording, musics.of, trial.recording)
+        found["before_song"] = control(
+            there, trial.before_recording, seed,
+            "EEG from before the music, paired with all that was heard later in its recording; above chance it shows "
+            "that recordings are recognised",
+        )
+        missing["before_song"] = f"{NO_BEFORE} of the recordings tested"
+    missing["mean_embedding"] = NO_MEAN
+    if trial.constant is not None:
+        always = measure.table(trial.constant[None])[0][musics.of]
+        found["mean_embedding"] = control(always, trial.recording, seed, f"the answer is always {trial.constant_is}")
+    kept = {name: value for name, value in found.items() if value is not None}
+    return kept, {name: why for name, why in missing.items() if name not in kept}
 
 
 def control(values: Floats, recording: NDArray[np.str_], seed: int, protocol: str) -> Control | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from bci_music.evaluation.audio import AudioJudge
 from bci_music.evaluation.measure import Measure, Trial, figure
 from bci_music.evaluation.outputs import Outputs
 from bci_music.evaluation.results import Figure, SplitSummary
@@ -20,7 +21,7 @@ WITHIN_K = 10
 
 def judge_outputs(
     outputs: Outputs, *, before: Outputs | None, mean_embedding: NDArray | None, split: Split, seed: int = 0,
-    window_s: float = 4.0, k: int = 50,
+    audio: AudioJudge | None = None, window_s: float = 4.0, k: int = 50,
 ) -> tuple[Figure, ...]:
     """Judge the decoded windows of a test set.
 
@@ -34,6 +35,8 @@ def judge_outputs(
         Mean of the training music's embeddings.
     split : Split
         What was kept apart; a judged window that overlaps a training window is an error.
+    audio : AudioJudge, optional
+        The library that plays what was decoded; without it there are no figures about sound.
     k : int
         Size of the choice; where the test set has too little music, the largest possible one is taken and named.
 
@@ -41,7 +44,8 @@ def judge_outputs(
     -------
     tuple of Figure
         ``"50-way"``, ``"50-way-within-song"`` (with the k that is possible) and ``"14-way-song-name"`` in the shared
-        space, the same with ``-clap`` in the embedder's space, and ``"cosine"`` in the embedder's space.
+        space, the same with ``-clap`` in the embedder's space, and ``"cosine"`` in the embedder's space; with `audio`
+        ``"clap-score"``, ``"genre"``, ``"ssim"``, ``"psnr"`` and, of 1,024 windows or more, ``"fad"``.
 
     Raises
     ------
@@ -52,10 +56,11 @@ def judge_outputs(
     where = f"{split.describe()}; interval by recording"
     figures = []
     for trial, space, suffix in _trials(outputs, before, mean_embedding, window_s):
-        measures = list(identification_measures(trial.musics, k, space, suffix, where))
-        if suffix or outputs.eeg is None:
-            measures.append(_cosine_measure(trial.musics, where))
+        measures = identification_measures(trial.musics, k, space, suffix, where)
         figures += [figure(measure, trial, seed=seed) for measure in measures]
+    figures.append(figure(_cosine_measure(trial.musics, where), trial, seed=seed))  # the last is the embedder's space
+    if audio is not None:
+        figures += _sound_figures(audio, trial, where, seed)
     return tuple(figures)
 
 
@@ -92,6 +97,18 @@ def identification_measures(musics: Musics, k: int, space: str, suffix: str, whe
             f"which of {names} pieces of {length}, one of each song name, was heard; exact expectation over which "
             f"piece stands for a name; {where}", 1.0 / names,
         )  # fmt: skip
+
+
+def _sound_figures(audio: AudioJudge, trial: Trial, where: str, seed: int) -> list[Figure]:
+    """Figures about the sound; where there is no Fréchet distance, the CLAP score's `missing` says why."""
+    figures = [figure(measure, trial, seed=seed) for measure in audio.measures(trial.musics, where)]
+    some = audio.pictured(trial, seed)
+    figures += [figure(measure, some, seed=seed) for measure in audio.picture_measures(some.musics, where)]
+    distance = audio.frechet(trial, where, seed)
+    if isinstance(distance, Figure):
+        return [*figures, distance]
+    score = figures[0]
+    return [score.model_copy(update={"missing": score.missing | {"fad": distance}}), *figures[1:]]
 
 
 def _cosine_measure(musics: Musics, where: str) -> Measure:

@@ -65,26 +65,30 @@ def permutation_p(
     names, group = np.unique(recording, return_inverse=True)
     if len(names) < 4:
         return None
-    rows = [np.flatnonzero(group == g) for g in range(len(names))]
+    total, known = _paired_sums(table, of, [np.flatnonzero(group == g) for g in range(len(names))])
     sign = -1.0 if lower else 1.0
-    own = sign * _mean(table[np.arange(len(of)), of])
+    own = sign * np.trace(total) / max(np.trace(known), 1.0)
     rng = np.random.default_rng(seed)
-    order = np.concatenate(rows)
+    each = np.arange(len(names))
     as_good = 0
     for _ in range(n):
         drawn = rng.permutation(len(names))
-        paired = np.concatenate([_stretched(of[rows[b]], len(a)) for a, b in zip(rows, drawn, strict=True)])
-        as_good += bool(sign * _mean(table[order, paired]) >= own - 1e-12)
+        as_good += bool(sign * total[each, drawn].sum() / max(known[each, drawn].sum(), 1.0) >= own - 1e-12)
     return (1 + as_good) / (1 + n)
 
 
-def _mean(values: Floats) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
-def _stretched(values: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    return values[np.arange(n) * len(values) // n]
+def _paired_sums(table: Floats, of: NDArray[np.int64], rows: list[NDArray[np.int64]]) -> tuple[Floats, Floats]:
+    """(r, r) sum of the known scores of recording a's windows with recording b's music, and how many those are."""
+    total, known = np.zeros((len(rows), len(rows))), np.zeros((len(rows), len(rows)))
+    lengths = np.array([len(r) for r in rows])[:, None]
+    music = np.concatenate([of[r] for r in rows])
+    begin = np.concatenate([[0], np.cumsum(lengths)[:-1]])[:, None]
+    for a, own in enumerate(rows):
+        paired = music[begin + np.arange(len(own)) * lengths // len(own)]
+        scores = table[own, paired]
+        known[a] = (~np.isnan(scores)).sum(axis=1)
+        total[a] = np.nansum(scores, axis=1)
+    return total, known
 
 
 def _weighted(table: Floats, weight: Floats) -> Floats:

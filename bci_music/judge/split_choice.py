@@ -28,7 +28,7 @@ class SplitConfig(Config):
 
     share: float | None = Field(None, gt=0, lt=1)
     seed: int = 42
-    block_s: float = Field(12.0, gt=0)
+    block_s: float = Field(20.0, gt=0)
     guard_s: float = Field(4.0, ge=0)
     held_out: tuple[str, ...] = ()
     listeners: tuple[str, ...] = ()  # with "repeat": test on these listeners only and train on all others

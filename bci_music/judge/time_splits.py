@@ -125,16 +125,22 @@ def blocks_of(
     names: NDArray[np.str_], start_s: NDArray[np.float64], stop_s: NDArray[np.float64], block_s: float, share: float,
     seed: int,
 ) -> NDArray[np.bool_]:
-    """(n,) windows that lie wholly in the blocks drawn: about `share` of the blocks under each name, at least one."""
+    """(n,) windows that lie wholly in the blocks drawn: about `share` of those under each name, at least one.
+
+    Where there are not two whole blocks of time under a name, nothing is drawn.
+    """
     rng = np.random.default_rng(seed)
     test = np.zeros(len(names), bool)
     for name in np.unique(names):
         rows = np.flatnonzero(names == name)
         starts, stops = start_s[rows][:, None], stop_s[rows][:, None]
         first = starts.min()
-        blocks = np.unique((starts - first + _EPS_S) // block_s)
-        n_held = min(len(blocks) - 1, max(1, round(share * len(blocks))))
-        begin = first + block_s * rng.choice(blocks, n_held, replace=False)
+        length = (stops.max() - first) / block_s
+        n_whole = int(length + _EPS_S)
+        if n_whole < 2:
+            continue
+        n_held = min(n_whole - 1, max(1, round(share * length)))
+        begin = first + block_s * rng.choice(n_whole, n_held, replace=False)
         inside = (starts >= begin - _EPS_S) & (stops <= begin + block_s + _EPS_S)
         test[rows] = inside.any(axis=1)
     return test

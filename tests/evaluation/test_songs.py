@@ -1,0 +1,37 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bci_music.evaluation.songs import song_attention, song_distances
+
+
+def test_songs_that_are_alike_are_decoded_alike_only_if_there_is_signal(plant):
+    found = song_distances(plant("time-block", signal=0.5)[0])
+    assert len(found["songs"]) == 14
+    assert found["space"] == "shared"
+    eeg, music = np.array(found["eeg"]), np.array(found["music"])
+    assert np.allclose(eeg, eeg.T)
+    assert not eeg.diagonal().any()
+    assert music.max() > 0.5
+    assert found["correlation"] > 0.5
+    assert found["p"] == 0.001
+    assert song_distances(plant("time-block", seed=4)[0])["p"] > 0.01
+
+
+def test_distances_fall_back_to_the_embedders_space(plant):
+    outputs = dataclasses.replace(plant("time-block", signal=0.5)[0], eeg=None, music=None)
+    found = song_distances(outputs.of(np.isin(outputs.song, ["s00", "s01"])))
+    assert found["space"] == "embedder"
+    assert "correlation" not in found
+
+
+def test_attention_is_a_share_per_song_with_recordings_alike(plant):
+    outputs = plant("time-block")[0]
+    attention = np.zeros((len(outputs), 10), np.float32)
+    attention[:, 0] = 3.0
+    attention[outputs.recording == "L0 s02", :2] = [0.0, 7.0]
+    found = song_attention(dataclasses.replace(outputs, attention=attention))
+    assert found["s01"] == pytest.approx([1.0] + [0.0] * 9)
+    assert found["s02"][:2] == pytest.approx([0.8, 0.2])
+    assert song_attention(dataclasses.replace(outputs, attention=None)) == {}

@@ -1,0 +1,186 @@
+"""Audio of the judge: composed here from tones, so that what is near and what is far is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bci_music.evaluation.audio import AudioJudge, training_music
+from bci_music.evaluation.genre import EmbeddingGenres, HubGenres
+from bci_music.evaluation.measure import Trial
+from bci_music.evaluation.mel import N_FFT, mel_filters, power_mel
+from bci_music.evaluation.outputs import Outputs
+from bci_music.evaluation.protocol import judge_outputs
+from bci_music.judge.rates import distinct_music
+from bci_music.judge.split_choice import SplitConfig, make_split
+from bci_music.judge.splits import WindowTable
+from bci_music.messages import UserError
+from bci_music.training.corpus import Music
+
+SONGS, LISTENERS, SECONDS = 4, 12, 120
+
+
+class Tones:
+    """Embedder stand-in: coarse power spectrum of a piece in 512 bins."""
+
+    sha = "tones"
+
+    def embed(self, audio, sfreq_hz):
+        power = np.abs(np.fft.rfft(audio[:32_768], 32_768))[: 512 * 16].reshape(512, 16).sum(1)
+        power = np.sqrt(power) - np.sqrt(power).mean()
+        return (power / np.linalg.norm(power)).astype(np.float32)
+
+
+def song(number):
+    """Chords of two notes that change every 4 s, around a centre of the song's own."""
+    rng = np.random.default_rng(number)
+    at = np.arange(4 * 16_000) / 16_000
+    pieces = [
+        sum(np.sin(2 * np.pi * (300 + 900 * number + rng.uniform(0, 700)) * at) for _ in range(2))
+        for _ in range(SECONDS // 4)
+    ]
+    return (0.2 * np.concatenate(pieces) + 0.01 * rng.standard_normal(SECONDS * 16_000)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def world():
+    """``(split, music, audio, table)``: 12 listeners hear 4 songs of 120 s each."""
+    embed = Tones().embed
+    audio = {f"s{i}": song(i) for i in range(SONGS)}
+    music = {
+        name: Music(
+            np.stack([embed(a[t * 64_000 : (t + 1) * 64_000], 16_000) for t in range(SECONDS // 4)]),
+            np.zeros((1, 16), np.float32), 4.0,
+        )
+        for name, a in audio.items()
+    }  # fmt: skip
+    rows = [(f"L{x}", f"s{i}", 4.0 * t) for x in range(LISTENERS) for i in range(SONGS) for t in range(SECONDS // 4)]
+    listener, name, at = (np.array(v) for v in zip(*rows, strict=True))
+    recording = np.char.add(np.char.add(listener, " "), name)
+    table = WindowTable(at, at + 4, recording, listener, name, at)
+    return make_split("time-block", table, SplitConfig(block_s=40, guard_s=0, seed=2)), music, audio
+
+
+def outputs(split, music, signal, seed=0):
+    """Decoded windows of the test side with `signal` of the truth in them."""
+    rows = split.test
+    t = split.table
+    places = zip(t.song[rows].tolist(), t.song_start_s[rows].tolist(), strict=True)
+    target = np.stack([music[s].targets[round(at / 4)] for s, at in places])
+    noise = np.random.default_rng(seed).standard_normal(target.shape) / np.sqrt(512)
+    return Outputs(None, None, (signal * target + noise).astype(np.float32), target, t.song[rows], t.name[rows],
+                   t.song_start_s[rows], t.recording[rows], t.listener[rows])  # fmt: skip
+
+
+def test_the_mel_spectrogram_is_the_one_everybody_makes():
+    audio_utils = pytest.importorskip("transformers.audio_utils")
+    filters = audio_utils.mel_filter_bank(N_FFT // 2 + 1, 64, 0.0, 8000.0, 16_000, norm=None, mel_scale="htk")
+    assert np.allclose(mel_filters(), filters, atol=1e-9)
+    sound = song(1)[:64_000] * 3
+    centred = sound - sound.mean()
+    other = audio_utils.spectrogram(
+        0.5 * centred / np.abs(centred).max(), audio_utils.window_function(N_FFT, "hann"), N_FFT, 512,
+        power=2.0, mel_filters=filters, mel_floor=0.0,
+    )  # fmt: skip
+    assert power_mel(sound).shape == (64, 126)
+    assert np.allclose(power_mel(sound), other, rtol=1e-4, atol=1e-6)
+
+
+def test_sound_follows_the_decoder_and_is_judged_beside_its_controls(world):
+    split, music, audio = world
+    song_of, _, _, vectors = training_music(split, music)
+    genre = EmbeddingGenres.fit(vectors, ["low" if s in ("s0", "s1") else "high" for s in song_of], Tones())
+    judge = AudioJudge.of_training(split, music, audio, genre=genre)
+    assert not set(zip(judge.clips.song, judge.clips.second, strict=True)) & {
+        (s, t) for s, t in zip(split.table.song[split.test], split.table.song_start_s[split.test], strict=True)
+    }  # fmt: skip
+    found = {
+        f.name: f for f in judge_outputs(
+            outputs(split, music, 2.0), before=None, mean_embedding=vectors.mean(0), split=split, audio=judge
+        )
+    }  # fmt: skip
+    for name in ("clap-score", "genre", "ssim", "psnr"):
+        figure = found[name]
+        assert figure.p == 0.001
+        assert figure.ci95[0] > figure.controls["deranged"].ci95[1], name
+        assert "library: the nearest of" in figure.protocol
+    assert found["genre"].value > 0.95
+    assert found["genre"].label == "2-way genre agreement"
+    assert found["clap-score"].missing["fad"].startswith("a Fréchet distance needs at least 1024 windows")
+    noise = outputs(split, music, 0.0)
+    found = judge_outputs(noise, before=None, mean_embedding=None, split=split, audio=judge)
+    assert all(f.p > 0.01 for f in found if f.p is not None)
+
+
+def test_a_true_picture_is_the_best_one(world):
+    split, music, audio = world
+    judge = AudioJudge.of_training(split, music, audio)
+    own = judge.clips.vector[:6]
+    for measure in judge.picture_measures(judge.clips, ""):
+        table = measure.table(own)
+        assert (table.argmax(axis=1) == np.arange(6)).all()
+        assert table[0, 0] == pytest.approx(1.0 if measure.name == "ssim" else 100.0)
+
+
+def test_frechet_distance_tells_varied_music_from_always_the_same(world):
+    split, music, audio = world
+    judge = AudioJudge.of_training(split, music, audio)
+    many = outputs(split, music, 3.0)
+    trial_figures = judge_outputs(many, before=many, mean_embedding=many.target[0], split=split, audio=judge)
+    assert len(many) < 1024
+    assert "fad" not in {f.name for f in trial_figures}
+    often = np.tile(np.arange(len(many)), 3)
+    musics = distinct_music(many.target[often], many.song[often], many.name[often], many.second[often], 4.0)
+    trial = Trial(many.clap[often], many.recording[often], musics, many.clap, many.recording, many.target[0])
+    figure = judge.frechet(trial, "somewhere", seed=0)
+    assert figure.better == "lower"
+    assert figure.value < figure.controls["random_clips"].value < figure.controls["mean_embedding"].value
+    assert figure.ci95[0] < figure.ci95[1]
+    assert figure.controls["before_song"].value == pytest.approx(figure.value, rel=0.05)
+    assert "at least 1024" in judge.frechet(replace(trial, queries=trial.queries[:9]), "", seed=0)
+
+
+def test_only_some_pieces_are_pictured_when_there_are_many(world, monkeypatch):
+    split, music, audio = world
+    monkeypatch.setattr("bci_music.evaluation.audio._PAIRS", 800)
+    judge = AudioJudge.of_training(split, music, audio)
+    found = {
+        f.name: f for f in judge_outputs(
+            outputs(split, music, 2.0), before=None, mean_embedding=None, split=split, audio=judge
+        )
+    }  # fmt: skip
+    assert 0 < found["ssim"].n < found["clap-score"].n
+    assert found["ssim"].value > found["ssim"].controls["deranged"].value
+
+
+def test_genres_learned_on_some_music_hold_for_other():
+    rng = np.random.default_rng(0)
+    centre = rng.standard_normal((3, 512))
+    label = rng.integers(0, 3, 300)
+    x = centre[label] + 2.0 * rng.standard_normal((300, 512))
+    names = np.array(["blues", "folk", "rock"])[label]
+    found = EmbeddingGenres.fit(x[:200], names[:200], Tones())
+    assert found.genres == ("blues", "folk", "rock")
+    assert (found.predict_embeddings(x[200:]) == label[200:]).mean() > 0.9
+    shuffled = EmbeddingGenres.fit(x[:200], rng.permutation(names[:200]), Tones())
+    assert (shuffled.predict_embeddings(x[200:]) == label[200:]).mean() < 0.55
+    tone = song(2)[:64_000]
+    heard = EmbeddingGenres.fit(np.stack([Tones().embed(s, 16_000) for s in (tone, -tone[::-1], song(0)[:64_000])]),
+                                ["a", "a", "b"], Tones())  # fmt: skip
+    assert heard.predict([song(0)[:64_000], tone], 16_000).tolist() == [1, 0]
+    with pytest.raises(UserError, match="at least 2 genres"):
+        EmbeddingGenres.fit(x[:5], ["one"] * 5, Tones())
+
+
+def test_a_genre_model_out_of_reach_is_told(tmp_path):
+    with pytest.raises(UserError, match="could not be loaded"):
+        HubGenres(str(tmp_path / "no-model")).predict([song(0)[:16_000]], 16_000)
+
+
+def test_sound_that_is_missing_or_too_short_is_told(world):
+    split, music, audio = world
+    with pytest.raises(UserError, match="no sound of s0"):
+        AudioJudge.of_training(split, music, {k: v for k, v in audio.items() if k != "s0"})
+    judge = AudioJudge.of_training(split, music, {k: v[: 16_000 * 60] for k, v in audio.items()})
+    with pytest.raises(UserError, match=r"ends at 60\.0 s, but second 80 to 84"):
+        judge.sound("s1", 80.0)
