@@ -1,4 +1,4 @@
-"""`bci-music data info` and `bci-music stream`: recordings on disk, and as LSL streams."""
+"""`bci-music data` and `bci-music stream`: recordings on disk, and as LSL streams."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bci_music.cli import study
+
 if TYPE_CHECKING:
     from bci_music.data.info import FileInfo, StreamSummary
 
-app = typer.Typer(help="Look into recordings: XDF and everything MNE reads.", no_args_is_help=True)
+HELP = "Look into recordings and data sets, and prepare them for training."
+
+app = typer.Typer(help=HELP, no_args_is_help=True)
+app.command("check")(study.check)
+app.command("prepare")(study.prepare)
+app.command("before")(study.before)
 
 
-@app.callback()
+@app.callback(help=HELP)
 def root() -> None:
-    """Look into recordings: XDF and everything MNE reads."""
+    """Root of the verbs on data; see `HELP`."""
 
 
 @app.command()

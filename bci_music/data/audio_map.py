@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import Field
 
 from bci_music.config import Config, read_yaml
-from bci_music.data.study import Stimulus
+from bci_music.data.study import KINDS, Stimulus
 from bci_music.messages import UserError
 
 FILE_NAME = "audio.yaml"
@@ -76,8 +76,6 @@ def with_audio(
     if path is None:
         return stimuli
     entries = read_audio_map(path)
-    from bci_music.data.study import KINDS
-
     found = dict(stimuli)
     for key, entry in entries.items():
         if kind and not key.startswith(f"{kind}/") and key.partition("/")[0] in KINDS:
