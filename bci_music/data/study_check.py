@@ -96,6 +96,7 @@ def check_study(
             report(looked, len(study.recordings), recording.name)
         rows.append(_row(study, recordings, spreads, rates, max(channels)))
     matlab.forget()
+    pages = {key: data_set.page for key, data_set in DATA_SETS.items()} | {"musin-g": MUSING_PAGE}
     notes = list(study.notes)
     if odd := [row.file for row in rows if row.spread_uv < _QUIET_UV]:
         notes.append(f"{odd[0]} spreads by less than {_QUIET_UV} µV: it may be in another unit")
@@ -104,7 +105,7 @@ def check_study(
         without_audio=tuple(k for k, s in study.stimuli.items() if s.audio is None),
         listeners=len({r.listener for r in study.recordings}),
         hours=sum(r.duration_s for r in study.recordings) / 3600.0,
-        page=DATA_SETS[kind].page if kind in DATA_SETS else MUSING_PAGE if kind == "musin-g" else "", notes=tuple(notes),
+        page=pages.get(kind, ""), notes=tuple(notes),
     )  # fmt: skip
 
 

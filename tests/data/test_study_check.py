@@ -1,6 +1,8 @@
 """`bci-music data check` and `prepare`: what is there, what is missing, and bad data in one sentence with exit 2."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from scipy.io import savemat
 from typer.testing import CliRunner
 
 from bci_music.cli import main as entry
+from bci_music.data.audio_map import read_audio_map
 from bci_music.data.study_check import check_study
 from bci_music.messages import UserError
 from bci_music.training.prepared import Prepared
@@ -108,3 +111,11 @@ def test_prepare_says_what_it_made_and_takes_only_songs_asked_for(folder):
     code, _, sentence = run("prepare", "nmed-t", folder, "--out", folder / "out", "--song", "nmed-t/25")
     assert (code, "nmed-t/25" in sentence) == (2, True)
     assert run("prepare", "nmed-t", "--out", folder / "out")[0] == 2
+
+
+def test_the_documented_mapping_is_one(tmp_path):
+    page = Path(__file__).resolve().parents[2] / "docs" / "data.md"
+    (tmp_path / "audio.yaml").write_text(re.search(r"```yaml\n(.*?)```", page.read_text(), re.S)[1])
+    entries = read_audio_map(tmp_path / "audio.yaml")
+    assert entries["nmed-t/22"].offset_s == 0.35
+    assert entries["nmed-h/25"].reversed
