@@ -31,6 +31,9 @@ class WindowTable:
         Which hearing of the same music, or which session, e.g. ``"a"``; empty where not given.
     name : str
         Name of the song: what versions of one song (played backwards, say) share; `song` where not given.
+    origin_s : float
+        Second, in the song's original version, of the music in the window: for a version played backwards
+        ``duration - song_start_s - (stop_s - start_s)``. `song_start_s` where not given.
     """
 
     start_s: NDArray[np.float64]
@@ -41,6 +44,7 @@ class WindowTable:
     song_start_s: NDArray[np.float64] = field(default_factory=_empty)
     repeat: NDArray[np.str_] = field(default_factory=_empty)
     name: NDArray[np.str_] = field(default_factory=_empty)
+    origin_s: NDArray[np.float64] = field(default_factory=_empty)
 
     def __post_init__(self):
         n = len(self.start_s)
@@ -48,6 +52,9 @@ class WindowTable:
         for key, values in absent.items():
             if n and not len(getattr(self, key)):
                 object.__setattr__(self, key, values)
+        object.__setattr__(self, "name", np.where(self.name == "", self.song, self.name) if n else self.name)
+        if n and not len(self.origin_s):
+            object.__setattr__(self, "origin_s", self.song_start_s)
         if len({len(v) for v in vars(self).values()}) != 1:
             raise ValueError("a WindowTable has one start, stop, recording, listener and song per window")
 

@@ -92,7 +92,7 @@ class SongTimeSplit(Split):
     ----------
     guard_s : float
         At least this much lies between any training and any test window, in the time of the recording (whoever
-        listens to whatever) and in the time of the song (whoever heard it).
+        listens to whatever) and in the time of the song (whoever heard it, and forwards or backwards).
     """
 
     guard_s: float = 0.0
@@ -103,8 +103,9 @@ class SongTimeSplit(Split):
     def make(cls, table: WindowTable, *, block_s: float, share: float, guard_s: float, seed: int) -> Self:
         """Hold out about `share` of the blocks of `block_s` seconds, drawn by `seed`, in every song."""
         _placed(table)
-        test = blocks_of(table.song, table.song_start_s, table.song_stop_s, block_s, share, seed)
-        near = near_test(table.song, table.song_start_s, table.song_stop_s, test, guard_s)
+        stop_s = table.origin_s + (table.stop_s - table.start_s)
+        test = blocks_of(table.name, table.origin_s, stop_s, block_s, share, seed)
+        near = near_test(table.name, table.origin_s, stop_s, test, guard_s)
         near |= near_test(table.recording, table.start_s, table.stop_s, test, guard_s)
         return cls(table, np.flatnonzero(~near), np.flatnonzero(test), guard_s)
 
@@ -113,7 +114,8 @@ class SongTimeSplit(Split):
         table = self.table
         _placed(table)
         far_enough(self, table.recording, table.start_s, table.stop_s, self.guard_s, "recording")
-        far_enough(self, table.song, table.song_start_s, table.song_stop_s, self.guard_s, "song")
+        stop_s = table.origin_s + (table.stop_s - table.start_s)
+        far_enough(self, table.name, table.origin_s, stop_s, self.guard_s, "song")
 
     @property
     def keeps_apart(self) -> str:
@@ -179,5 +181,5 @@ def far_enough(
 
 
 def _placed(table: WindowTable) -> None:
-    if np.isnan(table.song_start_s).any():
+    if np.isnan(table.origin_s).any():
         raise UserError("A time-block split needs the song second of every window: give song_start_s in the table.")

@@ -81,6 +81,25 @@ def test_versions_of_a_song_are_held_out_together(table):
                            name=np.full(len(table), "one song"))  # fmt: skip
     with pytest.raises(UserError, match="leaks: song 'one song'"):
         SongSplit(versions, np.flatnonzero(table.song == "x"), np.flatnonzero(table.song == "y"))
+    nameless = WindowTable(table.start_s, table.stop_s, table.recording, table.listener, table.song,
+                           name=np.full(len(table), ""))  # fmt: skip
+    assert SongSplit.make(nameless, {"y"}).table.name[0] == "x"
+
+
+def test_a_block_of_a_song_is_held_out_forwards_and_backwards():
+    at = 4.0 * np.tile(np.arange(30), 4)  # two listeners hear 120 s, and hear them backwards
+    recording = np.repeat(["r1", "r2", "r3", "r4"], 30)
+    song = np.repeat(["song", "gnos", "song", "gnos"], 30)
+    origin = np.where(song == "gnos", 116.0 - at, at)
+    table = WindowTable(at, at + 4, recording, recording, song, at, name=np.full(120, "song"), origin_s=origin)
+    split = make_split("time-block", table, SplitConfig(seed=5))
+    backwards = split.test[song[split.test] == "gnos"]
+    forwards = split.test[song[split.test] == "song"]
+    assert sorted(set(origin[forwards])) == sorted(set(origin[backwards]))
+    assert closest(origin, origin + 4, split.train, split.test) >= 4.0
+    at_20, at_96 = np.flatnonzero((song == "song") & (at == 20)), np.flatnonzero((song == "gnos") & (at == 96))
+    with pytest.raises(UserError, match="leaks"):
+        SongTimeSplit(table, at_20, at_96)
 
 
 @settings(max_examples=40, deadline=None)
