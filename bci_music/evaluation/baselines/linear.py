@@ -14,6 +14,7 @@ from bci_music.models.adapter import RidgeAdapter
 from bci_music.training.corpus import Corpus
 
 MAX_INPUTS = 8_000
+ALPHAS = tuple(10.0**k for k in range(-3, 3))  # relative to the inputs' mean variance
 _ROWS = 2_048  # so many rows are added to the normal equations at once
 _FOLD_S = 12.0  # song time of one block of the inner cross-validation
 
@@ -28,7 +29,7 @@ class LinearEeg:
     Attributes
     ----------
     mean_of : int
-        Samples averaged into one input; 125 Hz and 10 give inputs at 12.5 Hz.
+        Samples averaged into one input; 125 Hz and 20 give inputs at 6.25 Hz.
     ridge : RidgeAdapter
         From n_channels x (n_times // mean_of) inputs to the embedding.
     """
@@ -41,20 +42,20 @@ class LinearEeg:
 
     @classmethod
     def fit(
-        cls, batches: Iterable[Rows], *, sfreq_hz: float, rate_hz: float = 12.5, alpha: float | None = None
+        cls, batches: Iterable[Rows], *, sfreq_hz: float, rate_hz: float = 6.25, alpha: float | None = None
     ) -> LinearEeg:
         """Fit from batches that are seen once and never held together.
 
         Parameters
         ----------
         rate_hz : float
-            Rate of the averaged samples. A window may give 8,000 inputs at most: the normal equations hold their
-            square.
+            Rate of the averaged samples. A window may give 8,000 inputs at most, for the normal equations hold their
+            square several times: 125 channels of 4 s at 6.25 Hz, 3,125 inputs, take 1 GB and half a minute.
         alpha : float, optional
             Penalty relative to the inputs' mean variance; without it the one that does best between the folds.
         """
         mean_of = max(1, round(sfreq_hz / rate_hz))
-        ridge = RidgeAdapter.fit(_inputs(batches, mean_of), alpha=alpha)
+        ridge = RidgeAdapter.fit(_inputs(batches, mean_of), alpha=alpha, alphas=ALPHAS)
         return cls(mean_of, ridge)
 
     def clap(self, x: NDArray, used: NDArray) -> NDArray[np.float32]:
@@ -80,7 +81,7 @@ class LinearEeg:
         return cls(n_times // slots, ridge)
 
 
-def fit_linear(corpus: Corpus, *, hop_s: float, rate_hz: float = 12.5, alpha: float | None = None) -> LinearEeg:
+def fit_linear(corpus: Corpus, *, hop_s: float, rate_hz: float = 6.25, alpha: float | None = None) -> LinearEeg:
     """Fit on all windows of a corpus; the inner folds are blocks of song time, so that no music is on both sides."""
 
     def rows(size: int = 64) -> Iterator[Rows]:
