@@ -30,6 +30,7 @@ from bci_music.training.prepared import (
     PreparedConfig,
     place_of,
     write_prepared,
+    write_text,
 )
 from bci_music.training.sessions import takes_of, unheard_takes
 
@@ -103,7 +104,7 @@ def _begin(out: Path, way: _Way) -> None:
         note.parent.mkdir(parents=True, exist_ok=True)
         if note.is_file() and json.loads(note.read_text(encoding="utf-8")) != said:
             raise UserError(f"{out} holds takes that were prepared with other settings: choose another folder.")
-        note.write_text(json.dumps(said), encoding="utf-8")
+        write_text(note, json.dumps(said))
         (out / SETTINGS).unlink(missing_ok=True)  # until all is done the folder counts as unfinished
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror}): give --out a folder you may write to.") from error
@@ -151,7 +152,7 @@ def _one_file(
     part = out / "eeg" / f"{stem}.part.npy"
     np.save(part, array)
     part.replace(out / name)
-    note.write_text(json.dumps({"source": source, "sha256": digest, "takes": [vars(p) for p in places]}))
+    write_text(note, json.dumps({"source": source, "sha256": digest, "takes": [vars(p) for p in places]}))
     return name, digest, places
 
 

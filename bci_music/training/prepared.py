@@ -162,9 +162,9 @@ def write_prepared(
     entries = {key: _entry(s, directory) for key, s in stimuli.items()}
     made = config.model_copy(update={"stimuli": entries, "data_hash": _hash(hashes, config)})
     table = {"files": hashes, "takes": [vars(p) for p in places]}
-    _write(directory / TAKES, json.dumps(table))
+    write_text(directory / TAKES, json.dumps(table))
     text = yaml.safe_dump(made.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    _write(directory / SETTINGS, text)
+    write_text(directory / SETTINGS, text)
 
 
 def read_places(directory: Path) -> list[Place]:
@@ -188,7 +188,8 @@ def _hash(hashes: dict[str, str], config: PreparedConfig) -> str:
     return digest.hexdigest()
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
