@@ -14,17 +14,22 @@ if TYPE_CHECKING:
 
 # Shape, colour, and where it sits under the bar, in lines.
 MARKS = {"deranged": ("o", "warm", 0.13), "before_song": ("^", "bad", 0.26), "mean_embedding": ("s", "second", 0.39)}
+CHANCE = (0, (3, 3))
 ROW_IN = 0.56  # inches of one line
 LEFT_IN, RIGHT_IN, PLOT_IN = 2.5, 1.5, 6.8
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the drawing: its words, its figure (None: not run), and whether it is the one the page is about."""
+    """One line of the drawing: its words, its figure (None: not run), and whether it is the one the page is about.
+
+    `note` is written small under the title.
+    """
 
     title: str
     figure: Figure | None
     chosen: bool = False
+    note: str = ""
 
 
 def bars(lines: list[Line], key: str, title: str, limit: float | None = None) -> str:
@@ -49,13 +54,20 @@ def bars(lines: list[Line], key: str, title: str, limit: float | None = None) ->
 def _line(axes: Axes, y: int, line: Line) -> None:
     figure = line.figure
     weight = "bold" if line.chosen else "normal"
-    axes.annotate(line.title, (0, y), (-8, 0), axes.get_yaxis_transform(), "offset points", ha="right", va="center",
-                  color=DARK["text" if figure else "muted"], weight=weight)  # fmt: skip
+    if line.note:
+        axes.annotate(line.note, (0, y + 0.24), (-8, 0), axes.get_yaxis_transform(), "offset points", ha="right",
+                      va="center", color=DARK["muted"], size=7.5)  # fmt: skip
+    middle = y - 0.1 if line.note else y
+    axes.annotate(line.title, (0, middle), (-8, 0), axes.get_yaxis_transform(), "offset points", ha="right",
+                  va="center", color=DARK["text" if figure else "muted"], weight=weight)  # fmt: skip
     if figure is None:
         _beside(axes, y, "not run", "muted")
         return
     axes.barh(y - 0.17, figure.value, height=0.32, color=DARK["accent" if line.chosen else "muted"],
               alpha=0.9 if line.chosen else 0.55, linewidth=0)  # fmt: skip
+    if figure.chance is not None:
+        axes.plot([figure.chance] * 2, [y - 0.5, y + 0.5], color=DARK["muted"], linewidth=1.0, linestyle=CHANCE,
+                  zorder=0)  # fmt: skip
     if figure.ci95 is not None:
         axes.plot(figure.ci95, [y - 0.17] * 2, color=DARK["text"], linewidth=1.6, solid_capstyle="butt")
         for end in figure.ci95:
@@ -93,11 +105,8 @@ def _frame(axes: Axes, lines: list[Line]) -> None:
         Line2D([], [], marker=MARKS[name][0], color=DARK[MARKS[name][1]], markerfacecolor=DARK["panel"], markersize=5,
                linewidth=1.2, label=wording.CONTROLS[name]) for name in shown
     ]  # fmt: skip
-    chances = {f.chance for f in figures if f.chance is not None}
-    for chance in chances:
-        axes.axvline(chance, color=DARK["muted"], linewidth=1.0, linestyle=(0, (3, 3)), zorder=0)
-    if chances:
-        handles.append(Line2D([], [], color=DARK["muted"], linewidth=1.0, linestyle=(0, (3, 3)), label="chance"))
+    if any(f.chance is not None for f in figures):
+        handles.append(Line2D([], [], color=DARK["muted"], linewidth=1.0, linestyle=CHANCE, label="chance"))
     if handles:
         axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=len(handles), borderpad=0.2,
                     handlelength=1.6, columnspacing=1.6)  # fmt: skip
@@ -106,4 +115,5 @@ def _frame(axes: Axes, lines: list[Line]) -> None:
     axes.spines["left"].set_visible(min(axes.get_xlim()) >= 0)
     axes.grid(axis="x")
     axes.tick_params(length=0)
-    axes.set_xlabel(figures[0].label if figures else "")
+    labels = {f.label for f in figures}
+    axes.set_xlabel(labels.pop() if len(labels) == 1 else "identification, as said on the left")

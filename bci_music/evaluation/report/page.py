@@ -62,7 +62,7 @@ thead tr.groups th { padding-top: 0; color: var(--text); }
 tbody tr { border-top: 1px solid var(--line); }
 tbody th { min-width: 150px; }
 th small, td small { display: block; font-size: 11px; line-height: 1.4; white-space: nowrap; }
-th small { white-space: normal; max-width: 26ch; }
+th small { white-space: normal; max-width: 40ch; }
 td b { font-weight: 600; white-space: nowrap; }
 .apart { border-left: 1px solid var(--line); padding-left: 16px; }
 .chosen th b { color: var(--accent); }

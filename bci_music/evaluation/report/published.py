@@ -10,7 +10,7 @@ from bci_music.evaluation.results import ResultRow
 SOURCE = "Qing, Lu and Li, Channel-Oriented Design for EEG-to-Music Reconstruction, arXiv 2606.04040"
 SETTING = (
     "real EEG (NMED-T and NMED-H), 1 s windows divided at random, audio by AudioLDM-m: another data set, an easier "
-    "split and another generator than here, so the two halves of the table show the order of systems, not sizes"
+    "split and another generator than here, so compare the order of systems, not the sizes"
 )
 
 

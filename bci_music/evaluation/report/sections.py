@@ -9,7 +9,7 @@ from bci_music.evaluation.report import bars, curves, maps, tables, wording
 from bci_music.evaluation.report.bars import Line
 from bci_music.evaluation.report.page import Drawing, Section
 from bci_music.evaluation.report.published import ABLATIONS, ORACLE, SETTING, SOURCE, SYSTEMS, Expected, expected
-from bci_music.evaluation.report.verdict import comparable, headline, main_row
+from bci_music.evaluation.report.verdict import comparable, easy_to_hard, headline, main_row
 from bci_music.evaluation.results import Figure, ResultRow
 
 CELLS = (
@@ -17,8 +17,6 @@ CELLS = (
     "figure for deranged pairs · EEG from before the song · the mean embedding; n independent windows / recordings, "
     "and p by permutation over recordings. A dash: not to be had."
 )
-ORDER = ("random", "recording-block", "time-block", "repeat", "recording", "song", "listener")
-EASY_TO_HARD = {kind: place for place, kind in enumerate(ORDER)}
 MARKS = (
     "Bar: value. Line across its end: 95 % interval by bootstrap over recordings. Circle, triangle, square: the same "
     "figure where there is nothing to find, with its interval."
@@ -40,15 +38,16 @@ def _of(rows: Sequence[ResultRow], kind: str) -> list[ResultRow]:
 
 
 def _protocol(rows: Sequence[ResultRow], main: Figure | None) -> str:
-    """Protocol of the headline figure in the first row, the splits, and n."""
+    """Say on what a drawing of the headline figure rests, and how that figure is made."""
     found = [(row, f) for row in rows if (f := comparable(row, main))]
-    ns = sorted({wording.windows(f) for _, f in found})
     kinds = sorted({row.split.kind for row, _ in found})
     origin = "Simulated EEG" if all(row.simulated for row, _ in found) else "EEG, in part simulated"
     origin = origin if any(row.simulated for row, _ in found) else "Recorded EEG"
-    n = ns[0] if len(ns) == 1 else f"{ns[0]} up to {ns[-1]}"
+    n, recordings = (wording.span([getattr(f, key) for _, f in found]) for key in ("n", "n_recordings"))
     splits = f"{wording.listed(kinds)} split{'s' if len(kinds) > 1 else ''}"
-    return f"{origin}, {splits}, {n}. {_capital(found[0][1].protocol)}."
+    row, figure = next(((row, f) for row, f in found if f is main), found[0])
+    made = figure.protocol.replace(f"; {row.split.describe}", "")
+    return f"{origin}, {splits}, {n} windows of {recordings} recordings. {_capital(made)}."
 
 
 def _capital(text: str) -> str:
@@ -61,12 +60,17 @@ def _splits(rows: Sequence[ResultRow], ours: ResultRow) -> Section | None:
         return None
     if ours.split.kind not in {row.split.kind for row in chosen}:
         chosen = [ours, *chosen]
-    chosen = sorted(chosen, key=lambda row: EASY_TO_HARD.get(row.split.kind, len(EASY_TO_HARD)))
+    chosen = easy_to_hard(chosen)
     main = headline(ours)
-    lines = [Line(row.split.kind, comparable(row, main), row.split.kind == ours.split.kind) for row in chosen]
+    notes = _notes(chosen, main)
+    lines = [
+        Line(row.split.kind, comparable(row, main), row.split.kind == ours.split.kind, note)
+        for row, note in zip(chosen, notes, strict=True)
+    ]  # fmt: skip
     blocks: list = []
     if any(line.figure for line in lines):
-        caption = f"{ours.model.title} trained and judged anew under each split. {MARKS} {_protocol(chosen, main)}"
+        rests = _protocol([*chosen, ours], main)
+        caption = f"{ours.model.title} trained and judged anew under each split. {MARKS} {rests}"
         blocks.append(Drawing(bars.bars(lines, "splits", "One decoder under each split"), caption))
     blocks.append(tables.split_table(chosen))
     return Section("The same decoder, from the easy split to the hard ones", (
@@ -92,7 +96,10 @@ def _bars(
     chosen: list[ResultRow], ours: ResultRow, lines: tuple[Expected, ...], key: str, title: str, extra: str = ""
 ) -> list[Drawing]:
     main = headline(ours)
-    drawn = [Line(_titled(row, main), comparable(row, main), row is ours) for row in chosen]
+    drawn = [
+        Line(row.model.title, comparable(row, main), row is ours, note)
+        for row, note in zip(chosen, _notes(chosen, main), strict=True)
+    ]  # fmt: skip
     filled = {line.title for row in chosen if (line := expected(row))}
     drawn += [Line(line.title, None) for line in lines if line.title not in filled]
     oracle = [row for row in chosen if expected(row) is ORACLE]
@@ -103,11 +110,10 @@ def _bars(
     return [Drawing(bars.bars(drawn, key, title, limit), f"{extra}{MARKS} {_protocol(chosen, main)}")]
 
 
-def _titled(row: ResultRow, main: Figure | None) -> str:
-    """Title of a row; one that has no space shared with music is judged in the embedder's, and says so."""
-    figure = comparable(row, main)
-    elsewhere = figure is not None and main is not None and figure.name != main.name
-    return row.model.title + ("\n(embedder's space)" if elsewhere else "")
+def _notes(rows: Sequence[ResultRow], main: Figure | None) -> list[str]:
+    """Say of every row which figure it is, if they are not all the same (another k, or only the embedder's space)."""
+    labels = [figure.label if (figure := comparable(row, main)) else "" for row in rows]
+    return labels if len(set(labels) - {""}) > 1 else [""] * len(labels)
 
 
 def _further(rows: Sequence[ResultRow], ours: ResultRow) -> Section | None:

@@ -125,8 +125,12 @@ def figures_table(
 def _line(row: ResultRow, names: Sequence[str], printed: Sequence[str], chosen: bool, *, mixed: bool) -> Line:
     by_name = {f.name: f for f in row.figures}
     cells = [figure_cell(by_name.get(name)) for name in names] + [_printed(published(row, key)) for key in printed]
-    notes = [row.model.initialised] + ([f"{row.split.kind} split"] if mixed else [])
+    notes = [_start(row)] + ([f"{row.split.kind} split"] if mixed else [])
     return Line(row.model.title, ", ".join(notes), tuple(cells), chosen)
+
+
+def _start(row: ResultRow) -> str:
+    return f"weights at start: {row.model.initialised}"
 
 
 def _printed(value: float | None) -> Cell:
@@ -144,7 +148,7 @@ def cost_table(rows: Sequence[ResultRow], ours: ResultRow) -> Table:
     columns = ("parameters", "tokens a window", "windows/s", "pretrain steps", "min", "align steps", "min", "batch",
                "whole row, min")  # fmt: skip
     groups = (("model", 3), ("self-distillation", 2), ("alignment", 3), ("", 1))
-    lines = [Line(row.model.title, row.model.initialised, _cost(row), row is ours) for row in rows]
+    lines = [Line(row.model.title, _start(row), _cost(row), row is ours) for row in rows]
     return Table(groups, columns, tuple(lines), (
         "Steps and minutes beside the recipe's (small figures: share of the recipe's steps), so that nobody mistakes a "
         "short run for a weak model. windows/s: encoder forward on the machine of this run."
@@ -164,9 +168,9 @@ def _cost(row: ResultRow) -> tuple[Cell, ...]:
         Cell(wording.count(model.parameters)),
         Cell("–" if model.tokens_per_window is None else f"{model.tokens_per_window:,}"),
         Cell("–" if model.windows_per_s is None else wording.number(model.windows_per_s)),
-        steps("pretrain_steps"), Cell(f"{training.pretrain_minutes:.1f}"),
-        steps("align_steps"), Cell(f"{training.align_minutes:.1f}"),
-        Cell(f"{training.batch}" if training.batch else "–", (f"of {recipe_batch}",) if recipe_batch else ()),
+        steps("pretrain_steps"), Cell(f"{training.pretrain_minutes:.1f}" if training.pretrain_steps else "–"),
+        steps("align_steps"), Cell(f"{training.align_minutes:.1f}" if training.align_steps else "–"),
+        Cell(f"{training.batch}", (f"of {recipe_batch}",) if recipe_batch else ()) if training.batch else Cell("–"),
         Cell(f"{row.minutes:.1f}"),
     )  # fmt: skip
 
@@ -175,15 +179,20 @@ def split_table(rows: Sequence[ResultRow]) -> Table:
     """How each split kept training and test apart, and what both sides still share."""
     names = list(dict.fromkeys(name for row in rows for name in row.split.shared))
     lines = [
-        Line(row.split.kind, row.split.describe, (
+        Line(row.split.kind, _apart(row.split.describe), (
             Cell(f"{row.split.n_train:,}"), Cell(f"{row.split.n_test:,}"), Cell(f"{row.split.n_recordings}"),
             *(Cell(f"{row.split.shared[name]:,}" if name in row.split.shared else "–") for name in names),
             Cell(f"{row.split.seed}"),
         )) for row in rows
     ]  # fmt: skip
-    groups = (("windows", 2), ("", 1), ("on both sides", len(names)), ("", 1)) if names else (("windows", 2), ("", 2))
+    shared = (("", 1), ("on both sides", len(names)), ("", 1)) if names else (("", 2),)
     columns = ("training", "test", "test recordings", *(n.replace("_", " ") for n in names), "seed")
-    return Table(groups, columns, tuple(lines), (
+    return Table((("windows", 2), *shared), columns, tuple(lines), (
         "What lies on both sides of a split may be remembered instead of decoded: the same song-seconds heard by other "
         "listeners, or the same recording with its own fingerprint."
     ))  # fmt: skip
+
+
+def _apart(describe: str) -> str:
+    """Return what a split keeps apart; its numbers stand in columns of their own."""
+    return describe.partition("kept apart: ")[2] or describe

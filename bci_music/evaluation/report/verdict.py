@@ -10,6 +10,7 @@ from bci_music.evaluation.report.published import ABLATIONS, ORACLE, OURS, SYSTE
 from bci_music.evaluation.results import Control, Figure, ResultRow
 
 HEADLINE = "50-way"
+SPLITS = ("random", "recording-block", "time-block", "repeat", "recording", "song", "listener")
 SIMULATED = (
     "All EEG on this page is simulated and all music is composed. It shows what the method and the judge do with a "
     "signal that was planted; it does not show that a real brain can be read."
@@ -31,18 +32,29 @@ def headline(row: ResultRow) -> Figure | None:
 
 
 def comparable(row: ResultRow, main: Figure | None) -> Figure | None:
-    """Return the row's figure that stands beside `main`: of the same name.
+    """Return the row's figure that stands beside `main`: of the same name, or else nearest to it.
 
-    A row without a space shared with music (linear, audio oracle) is taken in the embedder's space.
+    Under another split there may be music for another k. A row without a space shared with music (linear, audio
+    oracle) is taken in the embedder's space.
     """
+    if main is None:
+        return None
+    place = slot(main.name)
     by_name = {f.name: f for f in row.figures}
-    return None if main is None else by_name.get(main.name) or by_name.get(f"{main.name}-clap")
+    by_slot = {slot(f.name): f for f in row.figures} if place else {}
+    return by_name.get(main.name) or by_slot.get(place) or by_slot.get(f"{place}-clap")
 
 
 def main_row(rows: list[ResultRow]) -> ResultRow:
     """Return the row the page is about: the proposed system, else the first of the table."""
     table = [row for row in rows if row.kind == "row"] or rows
     return next((row for row in table if expected(row) is OURS), table[0])
+
+
+def easy_to_hard(rows: list[ResultRow]) -> list[ResultRow]:
+    """Order rows by what their splits keep apart; kinds that are not known come last."""
+    order = {kind: place for place, kind in enumerate(SPLITS)}
+    return sorted(rows, key=lambda row: order.get(row.split.kind, len(order)))
 
 
 def beats(figure: Figure, control: Control) -> bool:
@@ -125,7 +137,7 @@ def _others(row: ResultRow, main: Figure) -> list[Sentence]:
 
 def _splits(rows: list[ResultRow], ours: ResultRow) -> list[Sentence]:
     said, main = [], headline(ours)
-    for row in (r for r in rows if r.kind == "split"):
+    for row in easy_to_hard([r for r in rows if r.kind == "split"]):
         figure = comparable(row, main)
         if figure is None:
             continue
@@ -173,7 +185,7 @@ def _ablations(rows: list[ResultRow], ours: ResultRow) -> list[Sentence]:
         if parts:
             said.append(Sentence("note", "With a part changed: " + "; ".join(parts) + "."))
     if absent := missing(rows, ABLATIONS, "ablation"):
-        said.append(Sentence("note", f"Ablations that were not run: {wording.listed(absent)}."))
+        said.append(Sentence("note", f"Ablations that were not run: {wording.listed([f'“{a}”' for a in absent])}."))
     return said
 
 

@@ -118,7 +118,7 @@ def test_what_was_published_stands_under_a_heading_of_its_own(read):
 
 def test_what_was_not_run_is_named(rows, read, row):
     assert missing(rows, ABLATIONS, "ablation") == ["Encoder fixed"]
-    assert "Ablations that were not run: Encoder fixed." in " ".join(read.words)
+    assert "Ablations that were not run: “Encoder fixed”." in " ".join(read.words)
     few = [row()]
     said = " ".join(s.text for s in verdict(few))
     for line in (*SYSTEMS[1:], *ABLATIONS):
@@ -197,6 +197,18 @@ def test_ours_leads_and_rows_without_shared_space_are_compared_in_the_embedders(
     said = " ".join(s.text for s in verdict(rows))
     assert "above CBraMod, LaBraM, EEGPT, EEG2Mel and Linear EEG (both in the embedder's space)" in said
     assert "Audio oracle" not in said
+
+
+def test_another_k_is_drawn_under_its_own_name_but_not_compared(tmp_path, row, figure):
+    fewer = figure("38-way", "38-way identification", 0.9)
+    rival = row("cbramod", "CBraMod").model_copy(update={"figures": (fewer,)})
+    split = row("song", "Channel-oriented", kind="split", split="song").model_copy(update={"figures": (fewer,)})
+    rows = [row(), rival, split]
+    said = " ".join(s.text for s in verdict(rows))
+    assert "On the song split 38-way identification, is .900" in said
+    assert "against the other decoders" not in said
+    write_report(rows, tmp_path)
+    assert (tmp_path / "report.html").read_text().count(">38-way identification<") >= 2
 
 
 def test_a_weak_row_is_not_called_better(row):
