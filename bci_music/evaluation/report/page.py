@@ -80,9 +80,9 @@ TEMPLATE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ title }}</title>
 <style>
-:root { color-scheme: dark light; {{ dark }} }
-@media (prefers-color-scheme: light) { :root { {{ light }} } }
-{{ css }}</style>
+:root { color-scheme: dark light; {{ dark | safe }} }
+@media (prefers-color-scheme: light) { :root { {{ light | safe }} } }
+{{ css | safe }}</style>
 </head>
 <body>
 <main>
@@ -149,7 +149,7 @@ def render(
     environment.filters["starts"] = _starts
     return environment.from_string(TABLE + TEMPLATE).render(
         title=title, subtitle=subtitle, badges=badges, verdict=verdict, sections=sections, provenance=provenance,
-        marks=MARKS, css=_raw(CSS), dark=_raw(_variables(DARK)), light=_raw(_variables(LIGHT)),
+        marks=MARKS, css=CSS, dark=_variables(DARK), light=_variables(LIGHT),
     )  # fmt: skip
 
 
@@ -164,9 +164,3 @@ def _starts(groups: Sequence[tuple[str, int]]) -> set[int]:
 
 def _variables(colours: dict[str, str]) -> str:
     return " ".join(f"--{name}: {value};" for name, value in colours.items()) + f" --font: {FONT};"
-
-
-def _raw(text: str):
-    from markupsafe import Markup
-
-    return Markup(text)
