@@ -25,6 +25,9 @@ def product_shapes(config: EncoderConfig, batch: int) -> list[Shape]:
 class MatrixPeak:
     """Best of all products measured so far, in FLOP/s (a product of (m, k) and (k, n) counts ``2 m k n``).
 
+    `flops` is by the clock; `processor_flops` is per second of processor time (of all threads), which hardly depends
+    on what else the processor does meanwhile.
+
     Parameters
     ----------
     shapes : iterable of (m, k, n)
@@ -42,6 +45,7 @@ class MatrixPeak:
         self._shapes = list(dict.fromkeys([*((n, n, n) for n in sizes), *shapes]))
         self._device, self._for_s = device, for_s
         self.flops: dict[str, dict[Shape, float]] = {name: dict.fromkeys(self._shapes, 0.0) for name in DTYPES}
+        self.processor_flops = {name: dict(table) for name, table in self.flops.items()}
 
     def measure(self) -> None:
         """Try every product once more."""
@@ -51,12 +55,13 @@ class MatrixPeak:
                 a = torch.randn(m, k, device=self._device, dtype=dtype)
                 b = torch.randn(k, n, device=self._device, dtype=dtype)
                 out = torch.empty(m, n, device=self._device, dtype=dtype)
-                seconds = fastest_s(_product(a, b, out), self._device, self._for_s)
-                self.flops[name][shape] = max(self.flops[name][shape], 2.0 * m * k * n / seconds)
+                fastest = fastest_s(_product(a, b, out), self._device, self._for_s)
+                for table, seconds in zip((self.flops, self.processor_flops), fastest, strict=True):
+                    table[name][shape] = max(table[name][shape], 2.0 * m * k * n / seconds)
 
-    def best(self, dtype: str) -> float:
-        """FLOP/s of the fastest product in ``"float32"`` or ``"bfloat16"``."""
-        return max(self.flops[dtype].values())
+    def best(self, dtype: str, *, processor: bool = False) -> float:
+        """FLOP/s of the fastest product in ``"float32"`` or ``"bfloat16"``, by the clock or by processor time."""
+        return max((self.processor_flops if processor else self.flops)[dtype].values())
 
 
 def synchronise(device: torch.device) -> None:
@@ -65,17 +70,23 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def fastest_s(step: Callable[[], object], device: torch.device, for_s: float) -> float:
-    """Shortest of several runs of `step` within `for_s` seconds, but at least three, in seconds."""
-    times: list[float] = []
+def fastest_s(step: Callable[[], object], device: torch.device, for_s: float) -> tuple[float, float]:
+    """Shortest of the runs of `step` within `for_s` seconds (three at least): by the clock, and of processor time."""
+    times: list[tuple[float, float]] = []
     end = time.perf_counter() + for_s
     while len(times) < 3 or time.perf_counter() < end:
-        synchronise(device)
-        start = time.perf_counter()
-        step()
-        synchronise(device)
-        times.append(time.perf_counter() - start)
-    return min(times)
+        times.append(timed_s(step, device))
+    clock, processor = zip(*times, strict=True)
+    return min(clock), min(processor)
+
+
+def timed_s(step: Callable[[], object], device: torch.device) -> tuple[float, float]:
+    """Seconds of one run of `step`: by the clock, and of processor time in all threads together."""
+    synchronise(device)
+    start, processor = time.perf_counter(), time.process_time()
+    step()
+    synchronise(device)
+    return time.perf_counter() - start, max(time.process_time() - processor, 1e-9)
 
 
 def _product(a: Tensor, b: Tensor, out: Tensor) -> Callable[[], object]:

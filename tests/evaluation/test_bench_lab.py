@@ -75,6 +75,7 @@ def test_shares_of_the_peak_are_shares(found):
     model = found[0]["models"]["mini"]
     for mode in MODES:
         assert 0 < model["share_of_peak"][mode] <= model["share_of_peak_fastest"][mode] < 1
+        assert 0 < model["share_of_peak_by_processor_time"][mode] < 1
 
 
 def test_a_peer_is_measured_or_said_to_be_missing(found):
