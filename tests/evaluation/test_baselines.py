@@ -1,5 +1,8 @@
 """EEG2Mel, the resampling and the names: what needs no optional library."""
 
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -184,3 +187,11 @@ def test_a_missing_library_and_an_unreachable_hub_name_the_next_step(monkeypatch
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", unreachable)
     with pytest.raises(UserError, match=r"could not be fetched.*start from random weights"):
         hub_weights("someone/something")
+
+
+def test_the_installer_wants_an_environment_with_torch(tmp_path):
+    script = Path(__file__).resolve().parents[2] / "tools" / "install-foundation.sh"
+    done = subprocess.run(["sh", script, tmp_path / "none"], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert "There is no torch in" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

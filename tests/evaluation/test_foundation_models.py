@@ -90,13 +90,14 @@ def test_published_weights_fill_a_model_for_other_windows(models, montage, name,
         for p in longer.model.parameters():
             p.add_(0.01)
     published = {key: t.contiguous() for key, t in longer.model.state_dict().items()}
-    save_file(published | {"final_layer.weight": torch.zeros(4, 200)}, tmp_path / "model.safetensors")
+    other_montage = {"final_layer.weight": torch.zeros(4, 200), "chans_id": torch.zeros(1, 7, dtype=torch.long)}
+    save_file(published | other_montage, tmp_path / "model.safetensors")
     model = build_baseline(name, montage, sfreq_hz=125.0, n_times=250, shared=16, pretrained=str(tmp_path))
     assert model.initialised == f"hub {tmp_path}@local"
     assert model.input_scale == {"labram": 0.2, "cbramod": 0.2, "eegpt": 0.02}[name]
     for key, got in model.model.state_dict().items():
         if key.startswith("chan_proj."):
-            continue
+            continue  # the published map belongs to other electrodes
         first = published[key][:, : got.shape[1]] if key == "temporal_embedding" else published[key]
         torch.testing.assert_close(got, first, rtol=0, atol=0)
 

@@ -84,11 +84,11 @@ def _download(repository: str) -> Path:
 def fill(model: nn.Module, weights: dict[str, Tensor], where: str) -> None:
     """Put published weights into a model built for another window and other channels.
 
-    Embeddings of time slots and electrodes may be longer than needed: the first rows are taken. What belongs to the
-    published task or montage (its last layer, its channel projection) keeps its random start.
+    Embeddings of time slots may be longer than needed: the first rows are taken. What belongs to the
+    published task or montage (its last layer, its channels and their projection) stays as it is.
     """
     own = model.state_dict()
-    left_out = ("final_layer.", "chan_proj.")
+    left_out = ("final_layer.", "chan_proj.", "chans_id")
     ours = {name for name in own if not name.startswith(left_out)}
     absent = sorted(ours - set(weights))
     shorter = {name: _first_rows(weights[name], own[name]) for name in ours & set(weights)}
