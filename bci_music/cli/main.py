@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bci_music.cli import bench, data, doctor, live, models, simulate
+from bci_music.cli import bench, data, doctor, lab, live, models, simulate
 
 HELP = (
     "Live EEG becomes music: a decoder listens to the brain of somebody who listens, and steers the sound.\n\n"
@@ -15,7 +15,7 @@ HELP = (
     "checks this machine and [cyan]bci-music live[/cyan] takes your amplifier's LSL stream. "
     "Each verb explains itself with --help."
 )
-HEAR, LOOK, MAKE = "Hear", "Look", "Make"
+HEAR, LOOK, MAKE, LAB = "Hear", "Look", "Make", "Lab"
 
 app = typer.Typer(
     name="bci-music", help=HELP, no_args_is_help=True, add_completion=False, rich_markup_mode="rich",
@@ -50,6 +50,8 @@ app.add_typer(bench.app, name="bench", rich_help_panel=LOOK)
 app.command("stream", rich_help_panel=MAKE)(data.stream)
 app.add_typer(simulate.app, name="simulate", rich_help_panel=MAKE)
 app.add_typer(models.app, name="pack", rich_help_panel=MAKE)
+for verb in (lab.pretrain, lab.align, lab.adapt, lab.evaluate, lab.ablate):
+    app.command(verb.__name__, rich_help_panel=LAB)(verb)
 
 
 def main() -> None:

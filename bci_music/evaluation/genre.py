@@ -16,17 +16,15 @@ HUB_GENRES = "dima806/music_genres_classification"  # the one the paper used: te
 
 
 class GenreClassifier(Protocol):
-    """Anything that names the genre of sound.
+    """Anything that names the genre of sound."""
 
-    Attributes
-    ----------
-    name : str
-        What stands in the table.
-    genres : tuple of str
-    """
+    @property
+    def name(self) -> str:
+        """What stands in the table."""
 
-    name: str
-    genres: tuple[str, ...]
+    @property
+    def genres(self) -> tuple[str, ...]:
+        """Names of the genres, in the order of their numbers."""
 
     def predict(self, audio: Sequence[NDArray[np.float32]], sfreq_hz: float) -> NDArray[np.int64]:
         """(n,) number in `genres` of each piece (m,) of mono sound."""

@@ -69,7 +69,10 @@ PRESETS: dict[str, NmedSimConfig] = {
     "tiny": NmedSimConfig(
         songs_t=2, songs_h=1, listeners_t=2, listeners_h=2, crossed=True, song_seconds=20.0, before_s=6.0
     ),
-    "small": NmedSimConfig(listeners_t=5, listeners_h=4, crossed=True, song_seconds=90.0, before_s=8.0),
+    # far clearer than real EEG, so that minutes of training show what there is to show
+    "small": NmedSimConfig(
+        listeners_t=5, listeners_h=4, crossed=True, song_seconds=90.0, before_s=8.0, snr_db=3.0
+    ),
     "full": NmedSimConfig(versions=("orig", "rev")),
 }
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from bci_music.models.adapter import RidgeAdapter
-from bci_music.models.network import Network
 from bci_music.training.corpus import Batch, Corpus
 
 
 def fit_adapter(
-    network: Network, corpus: Corpus, *, hop_s: float = 2.0, alpha: float | None = None, bf16: bool = True,
+    network: Any, corpus: Corpus, *, hop_s: float = 2.0, alpha: float | None = None, bf16: bool = True,
     report: Callable[[int], None] | None = None,
 ) -> RidgeAdapter:
     """Ridge from the network's output on all windows of a corpus to their targets.
@@ -23,7 +23,7 @@ def fit_adapter(
     """
 
     def rows() -> Iterator[tuple[NDArray, NDArray, NDArray]]:
-        for batch, shared, _ in encode_all(network, corpus, hop_s=hop_s, bf16=bf16):
+        for batch, shared in encode_all(network, corpus, hop_s=hop_s, bf16=bf16):
             yield shared, batch.target, (batch.second // 12.0).astype(int) % 4
             if report:
                 report(len(shared))
@@ -32,13 +32,13 @@ def fit_adapter(
 
 
 def encode_all(
-    network: Network, corpus: Corpus, *, hop_s: float, bf16: bool = True, size: int = 32
-) -> Iterator[tuple[Batch, NDArray[np.float32], NDArray[np.float32]]]:
-    """Batches of a corpus's windows with their shared vectors (B, shared) and channel attention (B, C)."""
+    network: Any, corpus: Corpus, *, hop_s: float, bf16: bool = True, size: int = 32
+) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
+    """Batches of a corpus's windows with their unit shared vectors (B, shared)."""
     places = list(corpus.windows(hop_s))
     network.eval()
     for first in range(0, len(places), size):
         batch = corpus.gather(places[first : first + size])
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            shared, attention = network.infer(torch.from_numpy(batch.x), torch.from_numpy(batch.used))
-        yield batch, shared.float().numpy(), attention.float().numpy()
+            shared, _ = network.infer(torch.from_numpy(batch.x), torch.from_numpy(batch.used))
+        yield batch, shared.float().numpy()

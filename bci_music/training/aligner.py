@@ -14,7 +14,7 @@ from bci_music.models import parallel
 from bci_music.models.heads import normalised
 from bci_music.training.corpus import Batch, Corpus
 from bci_music.training.losses import info_nce, same_music, top1
-from bci_music.training.views import silenced, to_tensor
+from bci_music.training.views import to_tensor
 
 
 class Aligner(nn.Module):
@@ -60,8 +60,6 @@ class Aligner(nn.Module):
         used = to_tensor(batch.used, device) if keep is None else None
         if self.bands is not None:
             return self.read_encoded(self.network.encoder(x, used, chosen))
-        if chosen is not None and not self.network.removes_channels:
-            return normalised(self.network.shared(silenced(x, chosen))), None
         return normalised(self.network.shared(x, used, chosen)), None
 
     def read_encoded(self, encoded: Any) -> tuple[Tensor, Tensor | None]:

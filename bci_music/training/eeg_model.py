@@ -13,8 +13,7 @@ class EegModel(Protocol):
     Attributes
     ----------
     removes_channels : bool
-        True if a dropped channel costs nothing (its tokens are not computed). Otherwise the caller sets dropped
-        channels to zero and passes no `keep`.
+        True if a dropped channel costs nothing (its tokens are not computed); otherwise it is zero for the network.
     """
 
     removes_channels: bool

@@ -38,6 +38,7 @@ class PretrainConfig(Config):
         steps=40_000, lr=8e-5, warmup=6000, final_share=0.0, weight_decay=0.05, clip=1.0, ema=0.0, beta2=0.999
     )
     batch: int = Field(60, ge=2)
+    pool_share: float = Field(1.0, gt=0, le=1)  # of the channels, drawn per window: all its views choose from these
     window_s: float = Field(8.0, gt=0)
     teacher_views: ViewConfig = ViewConfig(count=2, scale=(0.5, 1.0), n_times=1000, noise=0.01)
     student_views: ViewConfig = ViewConfig(count=8, scale=(0.1, 0.5), n_times=500, noise=0.03, keep_share=0.4)
@@ -89,10 +90,12 @@ def make_views(windows: EegWindows, config: PretrainConfig, step: int) -> tuple[
     samples = own_samples(config.batch)
     views: list[list[View]] = [[], []]
     number = 0
+    pool = kept_channels(used, _count(config.pool_share, x.shape[1]), config.seed + 999, step, samples)
+    used = np.zeros_like(used)
+    np.put_along_axis(used, pool, True, axis=1)
     for kind, side in ((config.teacher_views, views[0]), (config.student_views, views[1])):
         for _ in range(kind.count):
-            n_keep = max(1, int(round(kind.keep_share * x.shape[1], 6)))
-            keep = kept_channels(used, n_keep, config.seed + 1000 + number, step, samples)
+            keep = kept_channels(used, _count(kind.keep_share, x.shape[1]), config.seed + 1000 + number, step, samples)
             part = np.take_along_axis(x, keep[:, :, None], axis=1)  # no noise is drawn for what is left out
             part = crop(part, kind.scale, kind.n_times, config.seed, step, samples, number)
             part = noise_like(part, config.seed + 2000 + number, step, samples, kind.noise)
@@ -101,6 +104,11 @@ def make_views(windows: EegWindows, config: PretrainConfig, step: int) -> tuple[
             side.append(View(whole, keep))
             number += 1
     return views[0], views[1]
+
+
+def _count(share: float, n_channels: int) -> int:
+    """Channels that make up this share, rounded down as released."""
+    return max(1, int(round(share * n_channels, 6)))
 
 
 def teacher_momentum(step: int, config: PretrainConfig, epoch_steps: int) -> float:

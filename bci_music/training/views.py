@@ -51,9 +51,3 @@ def kept_channels(
 def to_tensor(array: NDArray, device: str) -> Tensor:
     """Move to the device."""
     return torch.from_numpy(np.ascontiguousarray(array)).to(device)
-
-
-def silenced(x: Tensor, keep: Tensor) -> Tensor:
-    """Set all channels but the kept ones to zero, for a model that cannot leave channels out."""
-    mask = torch.zeros(x.shape[:2], device=x.device, dtype=x.dtype).scatter(1, keep, 1.0)
-    return x * mask[:, :, None]

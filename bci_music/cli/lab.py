@@ -1,0 +1,264 @@
+"""`bci-music pretrain`, `align`, `adapt`, `evaluate`, `ablate`: the lab, one verb per stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from bci_music.evaluation.results import ResultRow
+    from bci_music.training.lab_config import LabConfig
+
+Data = Annotated[Path, typer.Option("--data", help="Folder made by `bci-music data prepare`.")]
+Preset = Annotated[
+    str, typer.Option(help="small (minutes on 2 cores), paper, released, or a YAML file like configs/lab-small.yaml.")
+]
+Steps = Annotated[int | None, typer.Option(min=1, help="Steps, instead of the preset's.")]
+Minutes = Annotated[float | None, typer.Option(min=0.01, help="Stop learning after so long, whatever the steps.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed, instead of the preset's.")]
+Split = Annotated[
+    str | None, typer.Option(help="random, time-block, song, listener, repeat, recording; default: the preset's.")
+]
+Resume = Annotated[bool, typer.Option("--resume/--anew", help="Go on from the checkpoint in --out, or begin anew.")]
+Board = Annotated[bool, typer.Option("--tensorboard/--no-tensorboard", help="Write figures for TensorBoard, too.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+def pretrain(
+    data: Data, out: Annotated[Path, typer.Option(help="Folder of the run.")], preset: Preset = "small",
+    split: Split = None, steps: Steps = None, minutes: Minutes = None, seed: Seed = None, resume: Resume = True,
+    tensorboard: Board = True, device: Device = "auto",
+) -> None:
+    """Teach the encoder without music: multi-view self-distillation on the training side of the split.
+
+    Several processes: `accelerate launch --num_processes 2 -m bci_music.cli.main pretrain ...`. Next: align.
+    """
+    from bci_music.messages import UserError
+    from bci_music.training.lab_run import material, new_network, run_pretrain, time_limit, warm
+    from bci_music.training.launch import join_processes, leave_processes
+    from bci_music.training.prepared import Prepared
+
+    config = _config(preset, {"pretrain": {"loop": _steps(steps)}} | _common(split, minutes, seed))
+    if config.pretrain is None:
+        raise UserError(f"The preset {preset!r} has no `pretrain:`: go on with `bci-music align`.")
+    where = join_processes(device)
+    try:
+        prepared = Prepared.open(data)
+        given = material(prepared, config)
+        network = new_network(config, prepared)
+        warm(network, given, config)
+        _begin(out, resume)
+        with _progress(out) as report:
+            run_pretrain(
+                network.encoder, given.takes, config, prepared, out, resume=resume, device=where, report=report,
+                tensorboard=tensorboard, until=time_limit(minutes),
+            )
+    finally:
+        leave_processes()
+    _say(f"{given.split.describe()}\nThe encoder is in {out}.")
+    _say(f"Next: bci-music align --data {data} --pretrained {out} --out {out.parent / 'align'}")
+
+
+def align(
+    data: Data, out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    pretrained: Annotated[Path | None, typer.Option(help="Folder of a `pretrain` run; default: none.")] = None,
+    preset: Preset = "small", split: Split = None, steps: Steps = None, minutes: Minutes = None, seed: Seed = None,
+    resume: Resume = True, tensorboard: Board = True, device: Device = "auto",
+) -> None:
+    """Draw windows of EEG to the embedding of the music heard in them (symmetric InfoNCE). Next: adapt."""
+    from bci_music.training.lab_run import ENCODER, load_encoder, material, new_network, run_align, time_limit, warm
+    from bci_music.training.launch import join_processes, leave_processes
+    from bci_music.training.prepared import Prepared
+
+    config = _config(preset, {"align": {"loop": _steps(steps)}} | _common(split, minutes, seed))
+    where = join_processes(device)
+    try:
+        prepared = Prepared.open(data)
+        given = material(prepared, config)
+        network = new_network(config, prepared)
+        warm(network, given, config)
+        if pretrained is not None:
+            load_encoder(network.encoder, _there(pretrained / ENCODER, "`bci-music pretrain`"))
+        _begin(out, resume)
+        with _progress(out) as report:
+            run_align(
+                network, given, config, out, resume=resume, device=where, report=report, tensorboard=tensorboard,
+                until=time_limit(minutes),
+            )
+    finally:
+        leave_processes()
+    _say(f"{given.split.describe()}\nThe decoder is in {out}. Next: bci-music adapt --data {data} --run {out}")
+
+
+def adapt(
+    data: Data, run: Annotated[Path, typer.Option(help="Folder of an `align` run.")],
+    alpha: Annotated[float | None, typer.Option(help="Ridge penalty; by default chosen by cross-validation.")] = None,
+) -> None:
+    """Fit the ridge from the shared space into the embedder's, on the training side of the split. Next: evaluate."""
+    from bci_music.training.lab_config import override
+    from bci_music.training.lab_run import run_adapt
+
+    config, given, aligner = _finished(data, run)
+    if alpha is not None:
+        config = override(config, {"adapt": {"alpha": alpha}}, "--alpha")
+        (run / "adapter.safetensors").unlink(missing_ok=True)
+    adapter = run_adapt(aligner, given, config, run)
+    _say(f"The adapter (alpha {adapter.alpha:g}) is in {run}. Next: bci-music evaluate --data {data} --run {run}")
+
+
+def evaluate(
+    data: Data, run: Annotated[Path, typer.Option(help="Folder of an `align` run that was adapted.")],
+    out: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")] = Path("out/report"),
+    robustness: Annotated[bool, typer.Option(help="Also with electrodes removed or replaced by noise.")] = True,
+) -> None:
+    """Judge a decoder: every figure with its interval by recording and its controls; writes one HTML page."""
+    from bci_music.evaluation.judging import Judging, figure_lines
+    from bci_music.evaluation.report.write import write_report
+    from bci_music.evaluation.rows import judged_run
+
+    config, given, aligner = _finished(data, run)
+    row = judged_run(config, given, aligner, run, Judging(robustness=robustness))
+    write_report([row], out)
+    for line in figure_lines(row):
+        _say(line)
+    _say(f"The report is {out / 'report.html'}.")
+
+
+def ablate(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder of all runs, rows and the report.")] = Path("runs/table"),
+    preset: Preset = "small",
+    table: Annotated[Path | None, typer.Option(help="YAML of the rows; default: configs/lab-table.yaml.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this row; repeatable.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="The most any row may train.")] = None,
+    seed: Seed = None,
+    workers: Annotated[int, typer.Option(min=1, help="Rows trained at once.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 2,
+) -> None:
+    """Train and judge all rows of the table: ours, baselines, ablations, splits. What is done is not done again."""
+    from bci_music.config import shipped
+    from bci_music.evaluation.report.markdown import markdown_table
+    from bci_music.evaluation.report.write import write_report
+    from bci_music.evaluation.table import TablePlan, jobs, run_table
+    from bci_music.training.prepared import Prepared
+
+    plan = TablePlan.load(table or shipped("configs/lab-table.yaml"))
+    base = _config(preset, _common(None, None, seed))
+    wanted = jobs(plan, base, tuple(only or ()), {} if minutes is None else {"minutes": minutes})
+    Prepared.open(data)  # a missing folder is said at once
+    with _table_progress(len(wanted)) as (show, done):
+        rows, failed = run_table(wanted, data, out, workers=workers, threads=threads, show=show, done=done)
+    if rows:
+        write_report(rows, out)
+        (out / "table.md").write_text(markdown_table(rows), encoding="utf-8")
+        _say(f"{len(rows)} rows: {out / 'report.html'}, {out / 'table.md'}")
+    for name, why in failed.items():
+        _say(f"{name} has no row: {why}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _config(preset: str, changes: dict[str, Any]) -> LabConfig:
+    from bci_music.training.lab_config import lab_preset
+
+    return lab_preset(preset, **changes)
+
+
+def _steps(steps: int | None) -> dict[str, int]:
+    return {} if steps is None else {"steps": steps}
+
+
+def _common(split: str | None, minutes: float | None, seed: int | None) -> dict[str, Any]:
+    """Options that every stage has, as far as they are given."""
+    given: dict[str, Any] = {"split": split, "minutes": minutes, "seed": seed}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _begin(out: Path, resume: bool) -> None:
+    """Clear what an earlier run left, if it is to begin anew."""
+    if not resume:
+        for path in [*out.glob("*.safetensors"), out / "checkpoint.pt", out / "log.jsonl"]:
+            path.unlink(missing_ok=True)
+
+
+def _there(path: Path, made_by: str) -> Path:
+    from bci_music.messages import UserError
+
+    if not path.is_file():
+        raise UserError(f"There is no {path}: make it with {made_by}.")
+    return path
+
+
+def _finished(data: Path, run: Path) -> tuple[Any, Any, Any]:
+    """Settings, material and aligner of a finished alignment."""
+    from bci_music.training.lab_config import LabConfig
+    from bci_music.training.lab_run import ALIGNER, material, new_network, run_align
+    from bci_music.training.prepared import Prepared
+    from bci_music.training.provenance import CONFIG
+
+    _there(run / ALIGNER, "`bci-music align`")
+    config = LabConfig.load(run / CONFIG)
+    prepared = Prepared.open(data)
+    given = material(prepared, config)
+    return config, given, run_align(new_network(config, prepared), given, config, run)
+
+
+def _say(text: str) -> None:
+    from bci_music.models import parallel
+
+    if parallel.rank() == 0:
+        typer.echo(text)
+
+
+@contextmanager
+def _progress(out: Path) -> Iterator[Callable[[str, int, int, dict[str, float]], None]]:
+    """A bar over steps, with the loss and what is left of the time."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from bci_music.models import parallel
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=parallel.rank() > 0) as progress:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, step: int, of: int, figures: dict[str, float]) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=of)
+            progress.update(tasks[stage], completed=step, description=f"{stage} (loss {figures['loss']:.2f})")
+
+        yield report
+
+
+@contextmanager
+def _table_progress(
+    n_rows: int,
+) -> Iterator[tuple[Callable[[tuple[str, str, int, int]], None], Callable[[ResultRow], None]]]:
+    """One bar per row that is at work, and one for the table."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        whole = progress.add_task("rows", total=n_rows)
+        tasks: dict[str, Any] = {}
+
+        def show(told: tuple[str, str, int, int]) -> None:
+            name, stage, step, of = told
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=None)
+            if of:
+                progress.update(tasks[name], completed=step, total=of, description=f"{name}: {stage}")
+
+        def done(row: ResultRow) -> None:
+            if row.name in tasks:
+                progress.update(tasks.pop(row.name), visible=False)
+            figure = row.figures[0]
+            progress.console.print(f"{row.name}: {figure.label} {figure.value:.3f}, {row.minutes:.1f} min")
+            progress.advance(whole)
+
+        yield show, done

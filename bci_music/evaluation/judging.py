@@ -1,0 +1,103 @@
+"""From a trained model to its `ResultRow`: every measure with its controls, robustness, attention, distances."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bci_music.config import Config
+from bci_music.evaluation.audio import AudioJudge, training_music
+from bci_music.evaluation.genre import EmbeddingGenres
+from bci_music.evaluation.outputs import Outputs
+from bci_music.evaluation.predict import Trained, predict, predict_before, true_targets
+from bci_music.evaluation.protocol import judge_outputs, split_summary
+from bci_music.evaluation.results import ModelSummary, ResultRow, TrainingSummary
+from bci_music.evaluation.robustness import TestWindows, robustness
+from bci_music.evaluation.songs import song_attention, song_distances
+from bci_music.models.embedder import to_mono_16k
+from bci_music.training.lab_config import LabConfig
+from bci_music.training.lab_run import Material
+from bci_music.training.provenance import describe_data, provenance
+from bci_music.training.targets import read_song
+
+
+class Judging(Config):
+    """What is looked at besides identification."""
+
+    audio: bool = True
+    robustness: bool = False
+    k: int = Field(50, ge=2)
+    seed: int = 0
+
+
+def judge_row(
+    name: str, kind: Literal["row", "ablation", "split"], config: LabConfig, trained: Trained, model: ModelSummary,
+    training: TrainingSummary, given: Material, judging: Judging,
+) -> ResultRow:
+    """Judge a trained model on the test side of its split."""
+    oracle = config.model == "oracle"
+    outputs = _oracle(given) if oracle else predict(trained, given, given.split.test)
+    before = None if oracle else predict_before(trained, given)
+    song, _, _, vectors = training_music(given.split, given.music)
+    audio = _audio_judge(given, song, vectors) if judging.audio else None
+    figures = judge_outputs(
+        outputs, before=before, mean_embedding=vectors.mean(0), split=given.split, seed=judging.seed, audio=audio,
+        window_s=config.window_s, k=judging.k,
+    )  # fmt: skip
+    curves = _robustness(trained, given, outputs, judging, config.window_s) if judging.robustness else {}
+    return ResultRow(
+        name=name, kind=kind, model=model, training=training, figures=figures, robustness=curves,
+        split=split_summary(given.split, config.splitting.seed), song_attention=song_attention(outputs),
+        song_distances=song_distances(outputs), data=describe_data(given.prepared), simulated=given.prepared.simulated,
+        generator=audio.name if audio else "", embedder=f"statistics {given.embedder.sha[:12]} (no trained weights)",
+        provenance=provenance(given.prepared, config.seed) | {"config": config.model_dump(mode="json")},
+    )  # fmt: skip
+
+
+def _audio_judge(given: Material, song: NDArray[np.str_], vectors: NDArray[np.float32]) -> AudioJudge:
+    stimuli = given.prepared.stimuli
+    audio = {s: to_mono_16k(*read_song(stimuli[s])) for s in given.music}
+    genres = [stimuli[s].genre for s in song]
+    genre = EmbeddingGenres.fit(vectors, genres, given.embedder) if all(genres) and len(set(genres)) > 1 else None
+    return AudioJudge.of_training(given.split, given.music, audio, genre=genre)
+
+
+def _oracle(given: Material) -> Outputs:
+    """What a decoder would give that reads the music's embedding without fault."""
+    rows, table = given.split.test, given.windows.table
+    target = true_targets(given, rows)
+    return Outputs(
+        None, None, target.copy(), target, table.song[rows], table.name[rows], table.song_start_s[rows],
+        table.recording[rows], table.listener[rows],
+    )  # fmt: skip
+
+
+def _robustness(
+    trained: Trained, given: Material, outputs: Outputs, judging: Judging, window_s: float
+) -> dict[str, list[dict[str, float]]]:
+    rows = given.split.test
+    x, used = given.windows.gather(rows)
+    windows = TestWindows(x, used, outputs.target, outputs.song, outputs.name, outputs.recording, outputs.second)
+    music = outputs.music
+    if music is None:
+        return robustness(trained.clap, windows, k=judging.k, window_s=window_s, seed=judging.seed)
+
+    def shared(x: NDArray[np.float32], used: NDArray[np.bool_]) -> NDArray:
+        return np.asarray(trained.decode(x, used)[0])
+
+    return robustness(shared, replace(windows, target=music), k=judging.k, window_s=window_s, seed=judging.seed)
+
+
+def figure_lines(row: ResultRow) -> list[str]:
+    """Every figure in one line each: value, interval, controls, n."""
+    lines = [f"{row.model.title}; {row.data}; {row.split.describe}"]
+    for f in row.figures:
+        held = "" if f.ci95 is None else f" [{f.ci95[0]:.3f}, {f.ci95[1]:.3f}]"
+        controls = ", ".join(f"{name.replace('_', ' ')} {c.value:.3f}" for name, c in f.controls.items())
+        p = "" if f.p is None else f", p {f.p:.3g}"
+        lines.append(f"{f.label}: {f.value:.3f}{held} ({controls}{p}; {f.n} windows, {f.n_recordings} recordings)")
+    return lines

@@ -1,0 +1,108 @@
+"""What a trained model makes of windows: the `Outputs` that the judge looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bci_music.evaluation.outputs import Outputs
+from bci_music.models.adapter import RidgeAdapter
+from bci_music.training.aligner import Aligner
+from bci_music.training.lab_run import Material
+from bci_music.training.lab_windows import LabWindows, lab_windows
+
+BATCH = 32
+Decode = Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Something that decodes: an aligned network with its ridge, or a map straight into the embedder's space."""
+
+    aligner: Aligner | None
+    adapter: RidgeAdapter | None
+    direct: Decode | None = None
+    bf16: bool = True
+
+    def decode(
+        self, x: NDArray[np.float32], used: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32], NDArray[np.float32] | None]:
+        """Unit shared vectors, vectors in the embedder's space, attention; of windows (B, C, T), masks (B, C)."""
+        if self.direct is not None:
+            return None, self.direct(x, used), None
+        assert self.aligner is not None
+        assert self.adapter is not None
+        network: Any = self.aligner.network
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            shared, attention = network.infer(torch.from_numpy(x), torch.from_numpy(used))
+        vectors = shared.float().numpy()
+        return vectors, self.adapter(vectors), None if attention is None else attention.float().numpy()
+
+    def clap(self, x: NDArray[np.float32], used: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Vectors in the embedder's space only, in batches."""
+        parts = [self.decode(x[i : i + BATCH], used[i : i + BATCH])[1] for i in range(0, len(x), BATCH)]
+        return np.concatenate(parts)
+
+    @torch.inference_mode()
+    def place_music(self, targets: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Unit vectors of music in the shared space, or None where there is no such space."""
+        return None if self.aligner is None else self.aligner.place_music(torch.from_numpy(targets)).numpy()
+
+
+def predict(trained: Trained, given: Material, rows: NDArray[np.int64]) -> Outputs:
+    """Decode windows of the study, with what was heard in them."""
+    table = given.windows.table
+    target = true_targets(given, rows)
+    return _outputs(
+        trained, given.windows, rows, target, table.song[rows], table.name[rows], table.song_start_s[rows]
+    )
+
+
+def predict_before(trained: Trained, given: Material) -> Outputs | None:
+    """Decode windows from before the music; None where the study has none."""
+    takes = [t for t in given.prepared.before if t.eeg.shape[1] >= given.windows.n_times]
+    if not takes:
+        return None
+    w = given.windows
+    before = lab_windows(takes, {}, window_s=w.n_times / w.sfreq_hz, sfreq_hz=w.sfreq_hz)
+    rows = np.arange(len(before.table))
+    nothing = np.full((len(rows), 512), np.nan, np.float32)
+    empty = np.full(len(rows), "")
+    return _outputs(trained, before, rows, nothing, empty, empty, np.zeros(len(rows)))
+
+
+def true_targets(given: Material, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Unit embeddings (n, 512) of the music heard in windows."""
+    table = given.windows.table
+    music = [given.music[song] for song in table.song[rows]]
+    return np.stack([
+        m.targets[round(at / m.grid_s)] for m, at in zip(music, table.song_start_s[rows], strict=True)
+    ])
+
+
+def _batches(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    for first in range(0, len(rows), BATCH):
+        yield rows[first : first + BATCH]
+
+
+def _outputs(
+    trained: Trained, windows: LabWindows, rows: NDArray[np.int64], target: NDArray, song: NDArray, name: NDArray,
+    second: NDArray,
+) -> Outputs:
+    parts = [trained.decode(*windows.gather(some)) for some in _batches(rows)]
+    shared = None if trained.aligner is None else np.concatenate([p[0] for p in parts if p[0] is not None])
+    attention = None if any(p[2] is None for p in parts) else np.concatenate([p[2] for p in parts if p[2] is not None])
+    music = None
+    if shared is not None:
+        placed = trained.place_music(np.nan_to_num(target))
+        music = np.zeros_like(shared) if placed is None else placed
+    table = windows.table
+    return Outputs(
+        shared, music, np.concatenate([p[1] for p in parts]), target, song, name, second, table.recording[rows],
+        table.listener[rows], attention,
+    )  # fmt: skip

@@ -1,0 +1,206 @@
+"""One row of a table: build the model, train it, judge it. What is done is not done again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from bci_music.evaluation.baselines.build import build_baseline
+from bci_music.evaluation.baselines.linear import LinearEeg, fit_linear
+from bci_music.evaluation.judging import Judging, judge_row
+from bci_music.evaluation.predict import Trained
+from bci_music.evaluation.results import ModelSummary, ResultRow, TrainingSummary
+from bci_music.messages import UserError
+from bci_music.models.adapter import RidgeAdapter
+from bci_music.models.network import Network
+from bci_music.training.lab_config import LabConfig
+from bci_music.training.lab_run import (
+    ENCODER,
+    Material,
+    Report,
+    load_encoder,
+    material,
+    new_network,
+    run_adapt,
+    run_align,
+    run_pretrain,
+    time_limit,
+    warm,
+)
+from bci_music.training.prepared import Prepared
+
+Kind = Literal["row", "ablation", "split"]
+Say = Callable[[str], None]
+_CURVE_POINTS = 120
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model with what is to be said about it."""
+
+    trained: Trained
+    model: ModelSummary
+    training: TrainingSummary
+
+
+def run_row(
+    name: str, kind: Kind, config: LabConfig, prepared: Prepared, work: Path, *, judging: Judging | None = None,
+    report: Report | None = None, say: Say = lambda text: None,
+) -> ResultRow:
+    """Train and judge one row, or read what an earlier call with the same settings and data left.
+
+    Parameters
+    ----------
+    work : Path
+        ``work/rows/NAME-KEY.json`` is the result, ``work/runs/NAME-KEY`` holds the training, which is resumed.
+    """
+    judging = judging or Judging()
+    key = row_key(config, prepared, judging)
+    path = work / "rows" / f"{name}-{key}.json"
+    if path.is_file():
+        return ResultRow.read(path)
+    began = time.monotonic()
+    given = material(prepared, config)
+    say(f"{name}: {given.split.describe()}")
+    fitted = fit(config, given, work, work / "runs" / f"{name}-{key}", report)
+    say(f"{name}: judging")
+    row = judge_row(name, kind, config, fitted.trained, fitted.model, fitted.training, given, judging)
+    row = row.model_copy(update={"minutes": round((time.monotonic() - began) / 60.0, 2)})
+    row.save(path)
+    return row
+
+
+def judged_run(config: LabConfig, given: Material, aligner: Any, directory: Path, judging: Judging) -> ResultRow:
+    """Judge a run of ours that was aligned and adapted; its row is saved beside it."""
+    adapter = directory / "adapter.safetensors"
+    if not adapter.is_file():
+        raise UserError(f"There is no adapter in {directory}: make it with `bci-music adapt --run {directory}`.")
+    trained = Trained(aligner, RidgeAdapter.load(adapter))
+    training, curves = _read_log(directory, "align", "nce")
+    model = ModelSummary(
+        title=config.title, parameters=sum(p.numel() for p in aligner.network.parameters()),
+        initialised="see provenance", tokens_per_window=config.encoder.n_slots * config.encoder.n_channels,
+        windows_per_s=_windows_per_s(trained, given),
+    )  # fmt: skip
+    summary = training.model_copy(update={"batch": config.align.batch, "curves": curves})
+    row = judge_row("ours", "row", config, trained, model, summary, given, judging)
+    row.save(directory / "row.json")
+    return row
+
+
+def row_key(config: LabConfig, prepared: Prepared, *more: Any) -> str:
+    """Fingerprint of settings and data."""
+    text = json.dumps([config.model_dump(mode="json", exclude={"title"}), *[m.model_dump(mode="json") for m in more]])
+    return hashlib.sha256((text + prepared.data_hash).encode()).hexdigest()[:10]
+
+
+def fit(config: LabConfig, given: Material, work: Path, directory: Path, report: Report | None = None) -> Fitted:
+    """Train what the experiment names."""
+    if config.model == "oracle":
+        summary = ModelSummary(title=config.title, parameters=0, initialised="the true embedding itself")
+        return Fitted(Trained(None, None), summary, TrainingSummary())
+    if config.model == "linear":
+        return _fit_linear(config, given, directory)
+    return _fit_network(config, given, work, directory, report)
+
+
+def _fit_linear(config: LabConfig, given: Material, directory: Path) -> Fitted:
+    path, n_channels = directory / "linear.safetensors", len(given.prepared.montage.names)
+    if path.is_file():
+        linear = LinearEeg.load(path, n_channels=n_channels, n_times=given.windows.n_times)
+    else:
+        linear = fit_linear(given.corpus(config.encoder.patch), hop_s=config.adapt.hop_s)
+        directory.mkdir(parents=True, exist_ok=True)
+        linear.save(path)
+    trained = Trained(None, None, direct=linear.clap)
+    rate = _windows_per_s(trained, given)
+    summary = ModelSummary(
+        title=config.title, parameters=linear.parameters, initialised="closed form", windows_per_s=rate
+    )
+    return Fitted(trained, summary, TrainingSummary())
+
+
+def _fit_network(config: LabConfig, given: Material, work: Path, directory: Path, report: Report | None) -> Fitted:
+    until = time_limit(config.minutes)
+    curves: dict[str, list[tuple[int, float]]] = {}
+    network: Any
+    pretrained, started = TrainingSummary(), "random"
+    if config.model == "channel":
+        network = new_network(config, given.prepared)
+        if config.backward is not None:
+            warm(network, given, config)
+            started = "first filters in closed form"
+        if config.pretrain is not None:
+            home = pretraining_home(config, given.prepared, work)
+            run_pretrain(network.encoder, given.takes, config, given.prepared, home, report=report, until=until)
+            load_encoder(network.encoder, home / ENCODER)
+            pretrained, curves = _read_log(home, "pretrain", "distil")
+            started = f"pretrained here for {pretrained.pretrain_steps} steps of self-distillation"
+    else:
+        network = build_baseline(
+            config.model, given.prepared.montage, sfreq_hz=given.windows.sfreq_hz, n_times=given.windows.n_times,
+            shared=config.head.shared, pretrained=config.pretrained,
+        )  # fmt: skip
+        started = network.initialised
+    aligner = run_align(network, given, config, directory, report=report, until=until)
+    trained = Trained(aligner, run_adapt(aligner, given, config, directory))
+    aligned, more = _read_log(directory, "align", "nce")
+    training = aligned.model_copy(update={
+        "pretrain_steps": pretrained.pretrain_steps, "pretrain_minutes": pretrained.pretrain_minutes,
+        "batch": config.align.batch, "curves": curves | more,
+    })  # fmt: skip
+    ours = isinstance(network, Network)
+    tokens = config.encoder.n_slots * (config.encoder.n_channels if config.encoder.tokens == "channel" else 1)
+    summary = ModelSummary(
+        title=config.title, parameters=sum(p.numel() for p in aligner.network.parameters()), initialised=started,
+        tokens_per_window=tokens if ours else network.tokens_per_window, windows_per_s=_windows_per_s(trained, given),
+    )  # fmt: skip
+    return Fitted(trained, summary, training)
+
+
+def pretraining_home(config: LabConfig, prepared: Prepared, work: Path) -> Path:
+    """Where pretraining lies: shared by all rows that start alike and learn from the same takes."""
+    wanted = {"encoder", "backward", "pretrain", "window_s", "split", "splitting", "seed", "normalise"}
+    text = json.dumps(config.model_dump(mode="json", include=wanted)) + prepared.data_hash
+    return work / "runs" / f"pretrain-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+def _read_log(directory: Path, stage: str, curve: str) -> tuple[TrainingSummary, dict[str, list[tuple[int, float]]]]:
+    """Steps, minutes and the thinned, smoothed curve of a run; a first stage in a folder inside it counts too."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    steps, seconds = 0, 0.0
+    for log in sorted(directory.glob("**/log.jsonl"), key=lambda p: -len(p.parts)):
+        lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        name = stage if log.parent == directory else log.parent.name
+        steps += len(lines)
+        seconds += sum(line["seconds"] for line in lines)
+        every = max(1, len(lines) // _CURVE_POINTS)
+        values = np.array([line[curve] for line in lines])
+        curves[f"{name}: {curve}"] = [
+            (int(lines[i]["step"]), float(values[i : i + every].mean()))
+            for i in range(0, len(lines) - every + 1, every)
+        ]
+        watched = [(int(line["step"]), float(line["watch_top1"])) for line in lines if "watch_top1" in line]
+        if watched:
+            curves[f"{name}: found among 50, training side unseen"] = watched
+    made = {f"{stage}_steps": steps, f"{stage}_minutes": round(seconds / 60.0, 2)}
+    return TrainingSummary(**made), curves
+
+
+def _windows_per_s(trained: Trained, given: Material) -> float:
+    """Decoding speed on this machine, median of five batches."""
+    x, used = given.windows.gather(given.split.test[:32])
+    trained.clap(x, used)
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        trained.clap(x, used)
+        took.append(time.perf_counter() - began)
+    return round(len(x) / float(np.median(took)), 1)

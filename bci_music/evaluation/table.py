@@ -1,0 +1,174 @@
+"""A table as data: rows, ablations and splits, each a name and what it changes; run in processes, restartable."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from bci_music.config import Config
+from bci_music.evaluation.judging import Judging
+from bci_music.evaluation.results import ResultRow
+from bci_music.evaluation.rows import Kind, pretraining_home, row_key, run_row
+from bci_music.messages import UserError
+from bci_music.training.lab_config import LabConfig, override
+from bci_music.training.lab_run import ENCODER, material, new_network, run_pretrain, time_limit, warm
+from bci_music.training.prepared import Prepared
+
+Told = tuple[str, str, int, int]  # row, stage, step, of how many
+Show = Callable[[Told], None]
+
+
+class RowPlan(Config):
+    """One row: its title, and what it changes in the preset."""
+
+    title: str
+    robustness: bool = False
+    set: dict[str, Any] = {}
+
+
+class TablePlan(Config):
+    """All rows of a table, by name."""
+
+    rows: dict[str, RowPlan] = {}
+    ablations: dict[str, RowPlan] = {}
+    splits: dict[str, RowPlan] = {}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row, resolved."""
+
+    name: str
+    kind: Kind
+    config: LabConfig
+    judging: Judging
+
+
+def jobs(
+    plan: TablePlan, base: LabConfig, only: tuple[str, ...] = (), changes: dict[str, Any] | None = None
+) -> list[Job]:
+    """Resolve the rows of a plan, or some of them by name; `changes` apply to all rows on top."""
+    groups: tuple[tuple[Kind, dict[str, RowPlan]], ...] = (
+        ("row", plan.rows), ("ablation", plan.ablations), ("split", plan.splits)
+    )  # fmt: skip
+    names = [name if kind != "split" else f"split-{name}" for kind, group in groups for name in group]
+    for name in only:
+        if name not in names:
+            raise UserError(f"The table has no row {name!r}: choose from {', '.join(names)}.")
+    made = []
+    for kind, group in groups:
+        for short, row in group.items():
+            name = f"split-{short}" if kind == "split" else short
+            if not only or name in only:
+                config = override(base, {"title": row.title} | row.set, f"row {name!r} of the table")
+                config = override(config, changes or {}, "the changes for all rows")
+                made.append(Job(name, kind, config, Judging(robustness=row.robustness)))
+    return made
+
+
+def run_table(
+    wanted: list[Job], data: Path, work: Path, *, workers: int = 1, threads: int = 1, show: Show = lambda told: None,
+    done: Callable[[ResultRow], None] = lambda row: None,
+) -> tuple[list[ResultRow], dict[str, str]]:
+    """Run all rows; what is done is read. Returns the rows in order, and why others failed.
+
+    Pretraining that several rows share runs first, once. A row that fails does not stop the others.
+    """
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, ProcessPoolExecutor(workers, context) as pool:
+        told = manager.Queue()
+        shared: dict[Path, Job] = {}
+        waiting: dict[Path, list[Job]] = {}
+        for job in wanted:
+            if job.config.pretrain is not None:
+                home = pretraining_home(job.config, Prepared.open(data), work)
+                shared.setdefault(home, job)
+                waiting.setdefault(home, []).append(job)
+        running: dict[Future, Job | Path] = {
+            pool.submit(_pretrain, shared[home], data, home, threads, told): home for home in shared
+        }
+        first, twins = _alike(wanted, Prepared.open(data))
+        for job in first:
+            if job.config.pretrain is None:
+                running[pool.submit(_row, job, data, work, threads, told)] = job
+        rows: dict[str, ResultRow] = {}
+        failed: dict[str, str] = {}
+        while running:
+            ended, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+            _pass_on(told, show)
+            for future in ended:
+                what = running.pop(future)
+                error = future.exception()
+                if isinstance(what, Job):
+                    if error is None:
+                        for twin in (what, *twins.get(what.name, [])):
+                            rows[twin.name] = _renamed(future.result(), twin)
+                            done(rows[twin.name])
+                    else:
+                        failed[what.name] = " ".join(str(error).split())
+                    continue
+                for job in (j for j in waiting[what] if j in first):
+                    if error is not None:
+                        failed[job.name] = f"its pretraining failed: {' '.join(str(error).split())}"
+                    else:
+                        running[pool.submit(_row, job, data, work, threads, told)] = job
+        _pass_on(told, show)
+    return [rows[job.name] for job in wanted if job.name in rows], failed
+
+
+def _alike(wanted: list[Job], prepared: Prepared) -> tuple[list[Job], dict[str, list[Job]]]:
+    """Jobs that differ, and for some of them others that would compute the same."""
+    by_key: dict[str, list[Job]] = {}
+    for job in sorted(wanted, key=lambda j: not j.judging.robustness):
+        by_key.setdefault(row_key(job.config, prepared), []).append(job)
+    leaders = {jobs_of[0].name for jobs_of in by_key.values()}
+    return [job for job in wanted if job.name in leaders], {of[0].name: of[1:] for of in by_key.values()}
+
+
+def _renamed(row: ResultRow, job: Job) -> ResultRow:
+    model = row.model.model_copy(update={"title": job.config.title})
+    return row.model_copy(update={"name": job.name, "kind": job.kind, "model": model})
+
+
+def _pretrain(job: Job, data: Path, home: Path, threads: int, told: Any) -> None:
+    """Pretrain what several rows share."""
+    _calm(threads)
+    if (home / ENCODER).is_file():
+        return
+    prepared, config = Prepared.open(data), job.config
+    given = material(prepared, config)
+    network = new_network(config, prepared)
+    warm(network, given, config)
+    name = f"{job.name}, pretraining"
+    run_pretrain(
+        network.encoder, given.takes, config, prepared, home, until=time_limit(config.minutes),
+        report=lambda stage, step, of, figures: told.put((name, stage, step, of)),
+    )  # fmt: skip
+
+
+def _row(job: Job, data: Path, work: Path, threads: int, told: Any) -> ResultRow:
+    _calm(threads)
+    return run_row(
+        job.name, job.kind, job.config, Prepared.open(data), work, judging=job.judging,
+        report=lambda stage, step, of, figures: told.put((job.name, stage, step, of)),
+        say=lambda text: told.put((job.name, text.split(": ", 1)[-1], 0, 0)),
+    )  # fmt: skip
+
+
+def _calm(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _pass_on(told: Any, show: Show) -> None:
+    while True:
+        try:
+            show(told.get_nowait())
+        except Empty:
+            return

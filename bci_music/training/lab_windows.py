@@ -1,0 +1,134 @@
+"""Windows of a prepared study on one grid of song seconds, and the takes a split leaves to train on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bci_music.judge.split_choice import SplitConfig, make_split
+from bci_music.judge.splits import Split, WindowTable
+from bci_music.messages import UserError
+from bci_music.training.corpus import Take
+from bci_music.training.prepared import Prepared
+from bci_music.training.targets import read_song
+
+
+@dataclass(frozen=True)
+class LabWindows:
+    """Non-overlapping windows: row i of `table` begins at sample `first[i]` of take `take[i]`.
+
+    Windows begin at whole multiples of their length in song seconds, the same for every listener.
+    """
+
+    takes: list[Take]
+    table: WindowTable
+    take: NDArray[np.int64]
+    first: NDArray[np.int64]
+    n_times: int
+    sfreq_hz: float
+
+    def gather(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Windows (B, C, T) float32 and their usable channels (B, C)."""
+        x = [
+            self.takes[i].eeg[:, first : first + self.n_times].astype(np.float32)
+            for i, first in zip(self.take[rows], self.first[rows], strict=True)
+        ]
+        return np.stack(x), np.stack([self.takes[i].used for i in self.take[rows]])
+
+    def stretches(self, rows: NDArray[np.int64]) -> list[Take]:
+        """Takes made of these windows; windows that follow each other are joined."""
+        made: list[Take] = []
+        for number in np.unique(self.take[rows]):
+            take = self.takes[number]
+            firsts = np.sort(self.first[rows][self.take[rows] == number])
+            for _, run in groupby(enumerate(firsts.tolist()), lambda p: p[1] - p[0] * self.n_times):
+                at = [first for _, first in run]
+                begin, stop = at[0], at[-1] + self.n_times
+                later = begin / self.sfreq_hz
+                made.append(replace(
+                    take, eeg=take.eeg[:, begin:stop], song_start_s=take.song_start_s + later,
+                    start_s=take.start_s + later,
+                ))  # fmt: skip
+        return made
+
+
+def lab_windows(
+    takes: Sequence[Take], names: dict[str, str], *, window_s: float, sfreq_hz: float,
+    reversed_s: dict[str, float] | None = None,
+) -> LabWindows:
+    """Lay the grid over takes.
+
+    Parameters
+    ----------
+    names : mapping of stimulus id to song name
+        Versions of one song share their name.
+    reversed_s : mapping of stimulus id to seconds, optional
+        Length of the stimuli that were played backwards: their second t is another version's second length - t.
+    """
+    n_times = round(window_s * sfreq_hz)
+    rows: list[tuple[int, int, float, float]] = []
+    for number, take in enumerate(takes):
+        at = window_s * np.ceil(take.song_start_s / window_s - 1e-6)
+        while True:
+            first = round((at - take.song_start_s) * sfreq_hz)
+            if first + n_times > take.eeg.shape[1]:
+                break
+            rows.append((number, first, take.start_s + first / sfreq_hz, float(at)))
+            at += window_s
+    if not rows:
+        raise UserError(f"No take is as long as one window of {window_s:g} s: give longer recordings.")
+    which = np.array([r[0] for r in rows])
+    start, song_start = np.array([r[2] for r in rows]), np.array([r[3] for r in rows])
+
+    def column(name: str) -> NDArray[np.str_]:
+        return np.array([getattr(takes[i], name) for i in which])
+
+    song, backwards = column("song"), reversed_s or {}
+    table = WindowTable(
+        start, start + window_s, column("recording"), column("listener"), song, song_start, column("repeat"),
+        np.array([names.get(s, s) for s in song]),
+        np.array([
+            at if s not in backwards else backwards[s] - at - window_s for s, at in zip(song, song_start, strict=True)
+        ]),
+    )  # fmt: skip
+    return LabWindows(list(takes), table, which, np.array([r[1] for r in rows]), n_times, sfreq_hz)
+
+
+def study_windows(prepared: Prepared, window_s: float) -> LabWindows:
+    """Lay the grid over the takes of a prepared study."""
+    names = {key: stimulus.name for key, stimulus in prepared.stimuli.items()}
+    backwards = {}
+    for key, stimulus in prepared.stimuli.items():
+        if stimulus.reversed:
+            audio, rate = read_song(stimulus)
+            backwards[key] = len(audio) / rate
+    return lab_windows(
+        prepared.takes, names, window_s=window_s, sfreq_hz=prepared.sfreq_hz, reversed_s=backwards
+    )
+
+
+def split_windows(windows: LabWindows, kind: str, config: SplitConfig) -> tuple[Split, list[Take]]:
+    """Split the windows, and give the takes to train on."""
+    split = make_split(kind, windows.table, config)
+    return split, windows.stretches(split.train)
+
+
+def training_seconds(takes: Sequence[Take], sfreq_hz: float) -> dict[str, list[tuple[float, float]]]:
+    """Which seconds of each song are heard in these takes, overlapping stretches joined."""
+    heard: dict[str, list[tuple[float, float]]] = {}
+    for song in sorted({take.song for take in takes}):
+        spans = sorted(
+            (t.song_start_s, t.song_start_s + t.eeg.shape[1] / sfreq_hz) for t in takes if t.song == song
+        )
+        joined = [spans[0]]
+        for start, stop in spans[1:]:
+            if start <= joined[-1][1] + 1e-6:
+                joined[-1] = (joined[-1][0], max(stop, joined[-1][1]))
+            else:
+                joined.append((start, stop))
+        heard[song] = joined
+    return heard
