@@ -80,43 +80,50 @@ def run_table(
     Pretraining that several rows share runs first, once. A row that fails does not stop the others.
     """
     context = multiprocessing.get_context("spawn")
+    prepared = Prepared.open(data)
+    first, twins = _alike(wanted, prepared)
+    homes = {j.name: pretraining_home(j.config, prepared, work) for j in first if j.config.pretrain is not None}
+    rows: dict[str, ResultRow] = {}
+    failed: dict[str, str] = {}
     with context.Manager() as manager, ProcessPoolExecutor(workers, context) as pool:
         told = manager.Queue()
-        shared: dict[Path, Job] = {}
-        waiting: dict[Path, list[Job]] = {}
-        for job in wanted:
-            if job.config.pretrain is not None:
-                home = pretraining_home(job.config, Prepared.open(data), work)
-                shared.setdefault(home, job)
-                waiting.setdefault(home, []).append(job)
-        running: dict[Future, Job | Path] = {
-            pool.submit(_pretrain, shared[home], data, home, threads, told): home for home in shared
-        }
-        first, twins = _alike(wanted, Prepared.open(data))
-        for job in first:
-            if job.config.pretrain is None:
-                running[pool.submit(_row, job, data, work, threads, told)] = job
-        rows: dict[str, ResultRow] = {}
-        failed: dict[str, str] = {}
-        while running:
+        left = list(first)
+        running: dict[Future, Job | Path] = {}
+        pretrained: set[Path] = set()
+
+        def start() -> bool:
+            """Start the first row that can run, or the pretraining it waits for."""
+            for job in left:
+                home = homes.get(job.name)
+                if home is None or home in pretrained:
+                    left.remove(job)
+                    running[pool.submit(_row, job, data, work, threads, told)] = job
+                    return True
+                if home not in running.values():
+                    running[pool.submit(_pretrain, job, data, home, threads, told)] = home
+                    return True
+            return False
+
+        while left or running:
+            while len(running) < workers and start():
+                pass
             ended, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
             _pass_on(told, show)
             for future in ended:
-                what = running.pop(future)
-                error = future.exception()
-                if isinstance(what, Job):
-                    if error is None:
-                        for twin in (what, *twins.get(what.name, [])):
-                            rows[twin.name] = _renamed(future.result(), twin)
-                            done(rows[twin.name])
-                    else:
-                        failed[what.name] = " ".join(str(error).split())
-                    continue
-                for job in (j for j in waiting[what] if j in first):
+                what, error = running.pop(future), future.exception()
+                if isinstance(what, Path):
+                    pretrained.add(what)
                     if error is not None:
-                        failed[job.name] = f"its pretraining failed: {' '.join(str(error).split())}"
+                        for job in [j for j in left if homes.get(j.name) == what]:
+                            left.remove(job)
+                            failed[job.name] = f"its pretraining failed: {' '.join(str(error).split())}"
+                    continue
+                for twin in (what, *twins.get(what.name, [])):
+                    if error is None:
+                        rows[twin.name] = _renamed(future.result(), twin)
+                        done(rows[twin.name])
                     else:
-                        running[pool.submit(_row, job, data, work, threads, told)] = job
+                        failed[twin.name] = " ".join(str(error).split())
         _pass_on(told, show)
     return [rows[job.name] for job in wanted if job.name in rows], failed
 
