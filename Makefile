@@ -18,10 +18,10 @@ TEST_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check system bench soak realtime laion clean
+.PHONY: help demo test check system bench soak lab foundation realtime laion clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 $(INSTALLED): $(RECIPE)
 	@sh tools/install.sh $(VENV) test
@@ -51,6 +51,13 @@ bench: $(INSTALLED)  ## measure the live path beside its peers; BENCH_ARGS="--js
 
 soak: $(INSTALLED)  ## run the long forms of the tests
 	$(BIN)/python -m pytest -m soak $(TEST_ARGS)
+
+lab: $(INSTALLED)  ## simulate a study, pretrain, align, adapt and judge: the report lies in out/lab (about 10 minutes)
+	sh tools/lab.sh $(BIN)/bci-music out/lab
+
+foundation: $(INSTALLED)  ## add braindecode (LaBraM, EEGPT, CBraMod as baselines) and test it
+	sh tools/install-foundation.sh $(VENV)
+	$(BIN)/python -m pytest tests/evaluation/test_foundation_models.py
 
 realtime: $(INSTALLED)  ## add the extra for mne-realtime (discontinued by its authors) and test it
 	@sh tools/install.sh $(VENV) test,realtime

@@ -14,7 +14,7 @@ REPO = Path(__file__).resolve().parents[2]
 OURS = {"bci_music", "gui"}
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
 # Environments of their own, or pinned in the extra itself.
-UNPINNED_EXTRAS = {"laion", "realtime"}
+UNPINNED_EXTRAS = {"laion", "realtime", "foundation"}
 
 
 def requirements(*extras):
@@ -37,7 +37,8 @@ def imported(folders):
 
 
 @pytest.mark.parametrize(("folders", "extras"), [
-    (["bci_music", "gui"], ["realtime", "laion"]), (["tests"], ["realtime", "laion", "test"]),
+    (["bci_music", "gui"], ["realtime", "laion", "lab", "foundation"]),
+    (["tests"], ["realtime", "laion", "test", "foundation"]),
 ])
 def test_every_import_is_declared(folders, extras):
     declared = {canonicalize_name(r.name) for r in requirements(*extras)}
