@@ -134,6 +134,10 @@ class ChannelEncoder(nn.Module):
         places = functional.embedding(keep, self.places()[:, :n_slots].flatten(1))
         return tokens + places.unflatten(2, (n_slots, -1))
 
+    def tokens_of(self, n_kept: int, n_times: int) -> int:
+        """How many tokens a window of `n_times` samples with `n_kept` channels has, without the CLS."""
+        return (1 if self.config.tokens == "block" else n_kept) * (n_times // self.config.patch)
+
     def attend(self, tokens: Tensor, return_attention: bool = False) -> tuple[Encoded, Tensor | None]:
         """Run the blocks over tokens (B, K, slots, D); also the CLS query's weights (B, heads, 1 + K * slots)."""
         n_kept = tokens.shape[1]

@@ -13,10 +13,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bci_music.config import Config
+from bci_music.models.network import Network
 from bci_music.training.aligner import Aligner, alignment_loss
 from bci_music.training.corpus import Batch, Corpus
 from bci_music.training.draws import Ahead, draw_batch, noise_like, own_samples, rng_of
-from bci_music.training.loop import Loop, LoopConfig
+from bci_music.training.loop import Loop, LoopConfig, compile_blocks
 from bci_music.training.losses import same_music, top1
 from bci_music.training.views import crop, kept_channels, to_tensor
 from bci_music.training.virtual import MeanTokens, anchored_tokens, virtual_tokens
@@ -73,16 +74,22 @@ def align(
         return _channel_view(draw_batch(corpus, config.seed, at, config.batch, config.jitter_s), config, at)
 
     def step(module: Aligner, at: int) -> tuple[Tensor, dict[str, float]]:
+        cost: dict[str, float] = {}
         if means is not None:
             batch, (eeg, bands) = _token_view(module, means, config, at, device)
         else:
             assert ahead is not None
             batch, keep = ahead.get(at)
             eeg, bands = module.read(batch, keep, device)
-        return alignment_loss(
+            cost = {"waited": round(ahead.waited_s, 4)}
+            if isinstance(module.network, Network):
+                kept = batch.x.shape[1] if keep is None else keep.shape[1]
+                cost["tokens"] = module.network.encoder.tokens_of(kept, batch.x.shape[2]) * config.batch
+        loss, figures = alignment_loss(
             module, batch, eeg, bands, window_s=config.window_s, spare=config.spare_same_music,
             bands_weight=config.bands_weight, device=device,
         )
+        return loss, figures | cost
 
     def follow(module: Aligner) -> dict[str, float]:
         if watch is None:
@@ -93,6 +100,8 @@ def align(
     loop = Loop(
         module, step, config.loop, directory, device=device, watch=follow, report=report, tensorboard=tensorboard
     )
+    if config.loop.compile:
+        compile_blocks(module.network)
     if resume:
         loop.resume()
     ahead = None if special else Ahead(make, loop.at, config.loop.steps)

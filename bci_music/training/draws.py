@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from queue import Empty, Full, Queue
 from typing import Generic, TypeVar
@@ -59,10 +60,16 @@ class Ahead(Generic[T]):
         ``step -> T``; must depend on nothing but the step.
     first, stop : int
         Steps wanted, in order.
+
+    Attributes
+    ----------
+    waited_s : float
+        How long the last `get` waited: near 0 as long as making keeps up with the steps.
     """
 
     def __init__(self, make: Callable[[int], T], first: int, stop: int, depth: int = 2):
         self._queue: Queue[tuple[int, T | None, BaseException | None]] = Queue(depth)
+        self.waited_s = 0.0
         self._over = threading.Event()
         self._thread = threading.Thread(
             target=self._run, args=(make, first, stop), name="bci-music-loader", daemon=True
@@ -71,7 +78,9 @@ class Ahead(Generic[T]):
 
     def get(self, step: int) -> T:
         """Wait for what was made for this step; steps come in order."""
+        began = time.perf_counter()
         made, value, error = self._queue.get()
+        self.waited_s = time.perf_counter() - began
         if error is not None:
             raise error
         if made != step or value is None:

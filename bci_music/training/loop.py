@@ -33,6 +33,7 @@ class LoopConfig(Config):
     ema: float = Field(0.995, ge=0, lt=1)
     beta2: float = Field(0.98, gt=0, lt=1)
     bf16: bool = True
+    compile: bool = False  # the encoder's blocks; for GPUs: on a CPU it gained 6 % after 40 s of compiling
     checkpoint_every: int = Field(100, ge=1)
     watch_every: int = Field(200, ge=1)
 
@@ -108,7 +109,10 @@ class Loop(Generic[M]):
             began = time.perf_counter()
             figures = self._one()
             self.at += 1
-            figures |= {"seconds": round(time.perf_counter() - began, 3)}
+            seconds = time.perf_counter() - began
+            figures |= {"seconds": round(seconds, 3)}
+            if "tokens" in figures:
+                figures["tokens_per_s"] = round(figures["tokens"] / seconds)
             if self._watch and (self.at % c.watch_every == 0 or self.at == c.steps):
                 figures |= self._watch(self.averaged)
             self._log(figures)
@@ -171,6 +175,15 @@ class Loop(Generic[M]):
                     self._board.add_scalar(name, value, self.at)
         if self._report:
             self._report(self.at, figures)
+
+
+def compile_blocks(module: nn.Module) -> None:
+    """Compile every transformer block in place; weights and their names stay as they are."""
+    from bci_music.models.encoder import Block
+
+    for part in module.modules():
+        if isinstance(part, Block):
+            part.compile(dynamic=True)
 
 
 def learning_share(step: int, config: LoopConfig) -> float:

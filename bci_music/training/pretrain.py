@@ -17,7 +17,7 @@ from bci_music.models.encoder import ChannelEncoder
 from bci_music.training.corpus import Take
 from bci_music.training.distiller import Distiller, collapse_figures
 from bci_music.training.draws import Ahead, noise_like, own_samples, rng_of
-from bci_music.training.loop import Loop, LoopConfig
+from bci_music.training.loop import Loop, LoopConfig, compile_blocks
 from bci_music.training.views import View, crop, kept_channels, to_tensor
 
 
@@ -141,7 +141,9 @@ def pretrain(
         taught, features = module.teach(wide)
         loss, figures = module.loss(taught, module.study(narrow), config.teacher_temp, config.student_temp)
         module.recentre(taught)
-        return loss, figures | collapse_figures(features)
+        per_view = [module.student.tokens_of(v[1].shape[1], v[0].shape[2]) for v in (*wide, *narrow)]
+        cost = {"waited": round(ahead.waited_s, 4), "tokens": float(sum(per_view) * config.batch)}
+        return loss, figures | collapse_figures(features) | cost
 
     def after(module: Distiller, at: int) -> None:
         module.follow(teacher_momentum(at, config, epoch_steps))
@@ -149,6 +151,9 @@ def pretrain(
     loop = Loop(
         module, step, config.loop, directory, device=device, report=report, after=after, tensorboard=tensorboard
     )
+    if config.loop.compile:
+        compile_blocks(module.student)
+        compile_blocks(module.teacher)
     if resume:
         loop.resume()
     ahead = Ahead(lambda at: make_views(windows, config, at), loop.at, config.loop.steps)
