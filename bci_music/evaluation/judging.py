@@ -18,6 +18,7 @@ from bci_music.evaluation.protocol import judge_outputs, split_summary
 from bci_music.evaluation.results import ModelSummary, ResultRow, TrainingSummary
 from bci_music.evaluation.robustness import TestWindows, robustness
 from bci_music.evaluation.songs import song_attention, song_distances
+from bci_music.evaluation.subsets import subset_figures
 from bci_music.models.embedder import to_mono_16k
 from bci_music.training.lab_config import LabConfig
 from bci_music.training.lab_run import Material
@@ -49,6 +50,8 @@ def judge_row(
         window_s=config.window_s, k=judging.k,
     )  # fmt: skip
     curves = _robustness(trained, given, outputs, judging, config.window_s) if judging.robustness else {}
+    if judging.robustness:
+        figures += subset_figures(trained, given, window_s=config.window_s, k=judging.k, seed=judging.seed)
     return ResultRow(
         name=name, kind=kind, model=model, training=training, figures=figures, robustness=curves,
         split=split_summary(given.split, config.splitting.seed), song_attention=song_attention(outputs),

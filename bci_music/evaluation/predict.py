@@ -54,16 +54,20 @@ class Trained:
         return None if self.aligner is None else self.aligner.place_music(torch.from_numpy(targets)).numpy()
 
 
-def predict(trained: Trained, given: Material, rows: NDArray[np.int64]) -> Outputs:
-    """Decode windows of the study, with what was heard in them."""
+def predict(
+    trained: Trained, given: Material, rows: NDArray[np.int64], there: NDArray[np.bool_] | None = None
+) -> Outputs:
+    """Decode windows of the study, with what was heard in them; `there` (n_channels,): electrodes that are there."""
     table = given.windows.table
     target = true_targets(given, rows)
     return _outputs(
-        trained, given.windows, rows, target, table.song[rows], table.name[rows], table.song_start_s[rows]
+        trained, given.windows, rows, target, table.song[rows], table.name[rows], table.song_start_s[rows], there
     )
 
 
-def predict_before(trained: Trained, given: Material) -> Outputs | None:
+def predict_before(
+    trained: Trained, given: Material, there: NDArray[np.bool_] | None = None
+) -> Outputs | None:
     """Decode windows from before the music; None where the study has none."""
     takes = [t for t in given.prepared.before if t.eeg.shape[1] >= given.windows.n_times]
     if not takes:
@@ -73,7 +77,7 @@ def predict_before(trained: Trained, given: Material) -> Outputs | None:
     rows = np.arange(len(before.table))
     nothing = np.full((len(rows), 512), np.nan, np.float32)
     empty = np.full(len(rows), "")
-    return _outputs(trained, before, rows, nothing, empty, empty, np.zeros(len(rows)))
+    return _outputs(trained, before, rows, nothing, empty, empty, np.zeros(len(rows)), there)
 
 
 def true_targets(given: Material, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -92,9 +96,12 @@ def _batches(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
 
 def _outputs(
     trained: Trained, windows: LabWindows, rows: NDArray[np.int64], target: NDArray, song: NDArray, name: NDArray,
-    second: NDArray,
+    second: NDArray, there: NDArray[np.bool_] | None,
 ) -> Outputs:
-    parts = [trained.decode(*windows.gather(some)) for some in _batches(rows)]
+    parts = []
+    for some in _batches(rows):
+        x, used = windows.gather(some)
+        parts.append(trained.decode(x, used if there is None else used & there))
     shared = None if trained.aligner is None else np.concatenate([p[0] for p in parts if p[0] is not None])
     attention = None if any(p[2] is None for p in parts) else np.concatenate([p[2] for p in parts if p[2] is not None])
     music = None
