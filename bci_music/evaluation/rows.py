@@ -86,7 +86,8 @@ def judged_run(config: LabConfig, given: Material, aligner: Any, directory: Path
     training, curves = _read_log(directory, "align", "nce")
     model = ModelSummary(
         title=config.title, parameters=sum(p.numel() for p in aligner.network.parameters()),
-        initialised="see provenance", tokens_per_window=config.encoder.n_slots * config.encoder.n_channels,
+        initialised="see provenance",
+        tokens_per_window=aligner.network.encoder.tokens_of(config.encoder.n_channels, given.windows.n_times),
         windows_per_s=_windows_per_s(trained, given),
     )  # fmt: skip
     summary = training.model_copy(update={"batch": config.align.batch, "curves": curves})
@@ -157,10 +158,11 @@ def _fit_network(config: LabConfig, given: Material, work: Path, directory: Path
         "batch": config.align.batch, "curves": curves | more,
     })  # fmt: skip
     ours = isinstance(network, Network)
-    tokens = config.encoder.n_slots * (config.encoder.n_channels if config.encoder.tokens == "channel" else 1)
+    tokens = network.encoder.tokens_of(config.encoder.n_channels, given.windows.n_times) if ours else None
     summary = ModelSummary(
         title=config.title, parameters=sum(p.numel() for p in aligner.network.parameters()), initialised=started,
-        tokens_per_window=tokens if ours else network.tokens_per_window, windows_per_s=_windows_per_s(trained, given),
+        tokens_per_window=tokens or getattr(network, "tokens_per_window", None),
+        windows_per_s=_windows_per_s(trained, given),
     )  # fmt: skip
     return Fitted(trained, summary, training)
 

@@ -19,7 +19,11 @@ ModelName = Literal["channel", "eeg2mel", "labram", "eegpt", "cbramod", "linear"
 
 
 class AdaptConfig(Config):
-    """The ridge into the embedder's space. `alpha` None: chosen by cross-validation over blocks of song time."""
+    """The ridge into the embedder's space.
+
+    `alpha` None: chosen by cross-validation over blocks of song time; else relative to the inputs' mean summed variance
+    (`Sums.solve`).
+    """
 
     alpha: float | None = Field(None, gt=0)
     hop_s: float = Field(1.0, gt=0)
