@@ -25,13 +25,15 @@ class Encoded(NamedTuple):
     """What comes out.
 
     `cls` (B, D), `times` (B, n_slots, D) averaged over channels, `attention` (B, C) or None, `tokens`
-    (B, K, n_slots, D) of the kept channels.
+    (B, K, n_slots, D) of the kept channels; where rows keep different numbers of channels, `kept` (B,) says how
+    many, and zeros follow them in `tokens`.
     """
 
     cls: Tensor
     times: Tensor
     attention: Tensor | None
     tokens: Tensor
+    kept: Tensor | None = None
 
 
 class ChannelEncoder(nn.Module):
@@ -50,7 +52,8 @@ class ChannelEncoder(nn.Module):
         self.config = config
         block = config.tokens == "block"
         self.patch = nn.Linear(config.patch * (config.n_channels if block else 1), config.dim)
-        if config.places == "coordinates" and not block:
+        self.by_place = config.places == "coordinates" and not block  # a block is nowhere on the head
+        if self.by_place:
             self.basis: Tensor
             self.register_buffer("basis", torch.zeros(config.n_channels, N_BUMPS))
             self.gain_map = nn.Parameter(torch.zeros(N_BUMPS, config.dim))
@@ -67,25 +70,25 @@ class ChannelEncoder(nn.Module):
 
     def gains(self) -> Tensor:
         """How each channel weighs the dimensions of its tokens: (n_channels, D)."""
-        return self.basis @ self.gain_map if self.config.places == "coordinates" else self.gain
+        return self.basis @ self.gain_map if self.by_place else self.gain
 
     def places(self) -> Tensor:
         """Code of each channel and time slot: (n_channels, n_slots, D)."""
-        if self.config.places == "coordinates":
+        if self.by_place:
             return (self.basis @ self.place_map)[:, None] + self.slot
         return self.position
 
     def set_gains(self, gains: Tensor) -> None:
         """Set the gains (n_channels, D); from coordinates as closely as they can be."""
         with torch.no_grad():
-            if self.config.places == "coordinates":
+            if self.by_place:
                 self.gain_map.copy_(torch.linalg.lstsq(self.basis, gains).solution)
             else:
                 self.gain.copy_(gains)
 
     def on(self, positions_m: NDArray[np.float64]) -> ChannelEncoder:
         """Return the same encoder for electrodes at other places (n, 3); shares its weights."""
-        if self.config.places != "coordinates":
+        if not self.by_place:
             raise ValueError("this encoder learned a table of its own electrodes: train one with places: coordinates")
         other = ChannelEncoder(self.config.model_copy(update={"n_channels": len(positions_m)}))
         for name, child in self.named_children():
@@ -166,14 +169,12 @@ class ChannelEncoder(nn.Module):
         parts = [self(x[r], used[r], return_attention=return_attention) for r in rows]
         back = torch.argsort(torch.cat(rows))
         attention = torch.cat([p.attention for p in parts])[back] if return_attention else None
-        # rows with fewer channels repeat their tokens' mean, which leaves any pooling over channels as it is
-        most = int(counts.max())
-        tokens = [functional.pad(p.tokens, (0, 0, 0, 0, 0, most - p.tokens.shape[1])) for p in parts]
-        for part, padded in zip(parts, tokens, strict=True):
-            padded[:, part.tokens.shape[1] :] = part.tokens.mean(1, keepdim=True)
+        kept = [p.tokens.shape[1] for p in parts]
+        tokens = [functional.pad(p.tokens, (0, 0, 0, 0, 0, max(kept) - p.tokens.shape[1])) for p in parts]
+        each = torch.tensor(kept).repeat_interleave(torch.tensor([len(r) for r in rows])).to(x.device)
         return Encoded(
             torch.cat([p.cls for p in parts])[back], torch.cat([p.times for p in parts])[back], attention,
-            torch.cat(tokens)[back],
+            torch.cat(tokens)[back], each[back],
         )  # fmt: skip
 
     def _per_channel(self, weights: Tensor, keep: Tensor) -> Tensor:
@@ -192,11 +193,10 @@ class ChannelEncoder(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         c = self.config
-        coordinates = c.places == "coordinates"
-        for name in ("place_map", "slot") if coordinates else ("position",):
+        for name in ("place_map", "slot") if self.by_place else ("position",):
             nn.init.trunc_normal_(getattr(self, name), std=0.02)
         nn.init.trunc_normal_(self.cls, std=0.02)
-        if coordinates and positions_m is not None:
+        if self.by_place and positions_m is not None:
             self.basis.copy_(head_basis(positions_m))
             nn.init.normal_(self.gain_map)
         elif c.gains and c.tokens == "channel" and positions_m is not None:
@@ -206,7 +206,7 @@ class ChannelEncoder(nn.Module):
             first = self.blocks[0]
             assert isinstance(first, Block)
             with torch.no_grad():
-                (self.slot if coordinates else self.position).add_(SLOT_CODE * codes)
+                (self.slot if self.by_place else self.position).add_(SLOT_CODE * codes)
                 first.gather_slots(codes)
 
 
