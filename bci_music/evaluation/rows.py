@@ -98,7 +98,8 @@ def judged_run(config: LabConfig, given: Material, aligner: Any, directory: Path
 
 def row_key(config: LabConfig, prepared: Prepared, *more: Any) -> str:
     """Fingerprint of settings and data."""
-    text = json.dumps([config.model_dump(mode="json", exclude={"title"}), *[m.model_dump(mode="json") for m in more]])
+    said = config.model_dump(mode="json", exclude={"title"}, exclude_defaults=True)  # a new setting changes no old key
+    text = json.dumps([said, *[m.model_dump(mode="json", exclude_defaults=True) for m in more]])
     return hashlib.sha256((text + prepared.data_hash).encode()).hexdigest()[:10]
 
 
@@ -170,7 +171,7 @@ def _fit_network(config: LabConfig, given: Material, work: Path, directory: Path
 def pretraining_home(config: LabConfig, prepared: Prepared, work: Path) -> Path:
     """Where pretraining lies: shared by all rows that start alike and learn from the same takes."""
     wanted = {"encoder", "backward", "pretrain", "window_s", "split", "splitting", "seed", "normalise"}
-    text = json.dumps(config.model_dump(mode="json", include=wanted)) + prepared.data_hash
+    text = json.dumps(config.model_dump(mode="json", include=wanted, exclude_defaults=True)) + prepared.data_hash
     return work / "runs" / f"pretrain-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
