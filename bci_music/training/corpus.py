@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bci_music.messages import UserError
+
 
 @dataclass(frozen=True)
 class Take:
@@ -76,7 +78,7 @@ class Corpus:
     def __init__(self, takes: list[Take], music: dict[str, Music], *, sfreq_hz: float, n_times: int, patch: int):
         self.takes = [take for take in takes if take.eeg.shape[1] >= n_times]
         if not self.takes:
-            raise ValueError("no take is as long as one window")
+            raise UserError(f"No take is as long as one window of {n_times} samples: choose a smaller `window_s`.")
         self.music = music
         self.songs = sorted(music)
         self.sfreq_hz, self.n_times, self.patch = sfreq_hz, n_times, patch

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bci_music.messages import UserError
 from bci_music.models import parallel
 from bci_music.training.corpus import Batch, Corpus
 
@@ -26,7 +27,10 @@ def own_samples(batch: int) -> range:
     """Which samples of a global batch this process computes."""
     size, left = divmod(batch, parallel.world())
     if left:
-        raise ValueError(f"a batch of {batch} cannot be shared evenly by {parallel.world()} processes")
+        raise UserError(
+            f"A batch of {batch} cannot be shared evenly by {parallel.world()} processes: start another number, "
+            "or change `batch` in the preset."
+        )
     return range(parallel.rank() * size, (parallel.rank() + 1) * size)
 
 

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from bci_music.config import Config
 from bci_music.messages import UserError
 from bci_music.models import parallel
+from bci_music.training.draws import rng_of
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -78,6 +80,7 @@ class Loop(Generic[M]):
         self._step, self._watch, self._report, self._device, self._after = step, watch, report, device, after
         groups = _groups(self.module, config.weight_decay)
         self._optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, config.beta2), fused=True)
+        self._seed = torch.initial_seed()  # what torch itself draws in a step (dropout) belongs to the step, too
         directory.mkdir(parents=True, exist_ok=True)
         self._writes = parallel.rank() == 0
         self._board = _board(directory) if tensorboard and self._writes else None
@@ -89,13 +92,17 @@ class Loop(Generic[M]):
     def resume(self) -> int:
         """Continue from the checkpoint if there is one; returns the step."""
         if self._checkpoint.is_file():
-            saved = torch.load(self._checkpoint, weights_only=True, map_location=self._device)
-            self.module.load_state_dict(saved["module"])
-            self.averaged.load_state_dict(saved["averaged"])
-            self._optimizer.load_state_dict(saved["optimizer"])
+            try:
+                saved = torch.load(self._checkpoint, weights_only=True, map_location=self._device)
+                self.module.load_state_dict(saved["module"])
+                self.averaged.load_state_dict(saved["averaged"])
+                self._optimizer.load_state_dict(saved["optimizer"])
+            except (RuntimeError, ValueError, KeyError, EOFError, OSError, UnpicklingError) as error:
+                raise UserError(
+                    f"{self._checkpoint} is damaged or of a run with other settings: say --anew to begin anew, or "
+                    "choose another folder."
+                ) from error
             self.at = int(saved["step"])
-            if self._writes:
-                _forget_after(self._log_file, self.at)
         return self.at
 
     @property
@@ -105,7 +112,9 @@ class Loop(Generic[M]):
     def run(self, until: Callable[[], bool] = lambda: False) -> M:
         """Step until the end, or until `until()`; returns the averaged module."""
         c = self.config
-        while self.at < c.steps and not until():
+        if self._writes:
+            _forget_after(self._log_file, self.at)
+        while self.at < c.steps and not self._agreed(until()):
             began = time.perf_counter()
             figures = self._one()
             self.at += 1
@@ -118,6 +127,8 @@ class Loop(Generic[M]):
             self._log(figures)
             if self.at % c.checkpoint_every == 0 or self.at == c.steps:
                 self.save()
+        if self._board is not None:
+            self._board.close()  # writes what it holds back; opens again by itself
         return self.averaged
 
     def save(self) -> None:
@@ -138,6 +149,7 @@ class Loop(Generic[M]):
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self.module.train()
+        torch.manual_seed(int(rng_of(self._seed, self.at, parallel.rank()).integers(2**63)))
         with torch.autocast(self._device.split(":")[0], torch.bfloat16, enabled=c.bf16):
             loss, figures = self._step(self.module, self.at)
         self._optimizer.zero_grad(set_to_none=True)
@@ -147,7 +159,13 @@ class Loop(Generic[M]):
         self._optimizer.step()
         self._after(self.module, self.at)
         self._average()
-        return {"loss": float(loss.detach()), "lr": rate} | figures
+        return {"loss": float(parallel.mean(loss)), "lr": rate} | figures
+
+    def _agreed(self, over: bool) -> bool:
+        """Whether any process says that it is over: all end with the same step, or they would wait for each other."""
+        if parallel.world() == 1:
+            return over
+        return bool(parallel.mean(torch.tensor(float(over), device=self._device)) > 0)
 
     def _share_gradients(self) -> None:
         """Average the gradients over the processes, all in one message."""
@@ -208,7 +226,8 @@ def _board(directory: Path) -> Any:
 def _forget_after(log: Path, step: int) -> None:
     """Drop the lines of steps that will be done again."""
     if log.is_file():
-        kept = [line for line in log.read_text(encoding="utf-8").splitlines() if json.loads(line)["step"] <= step]
+        lines = log.read_text(encoding="utf-8").split("\n")[:-1]  # the last one may be torn
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
         log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
 

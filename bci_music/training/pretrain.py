@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bci_music.config import Config
+from bci_music.messages import UserError
 from bci_music.models.encoder import ChannelEncoder
 from bci_music.training.corpus import Take
 from bci_music.training.distiller import Distiller, collapse_figures
@@ -62,7 +63,7 @@ class EegWindows:
     def __init__(self, takes: list[Take], n_times: int):
         self.takes = [take for take in takes if take.eeg.shape[1] >= n_times]
         if not self.takes:
-            raise ValueError(f"no take is as long as one window of {n_times} samples")
+            raise UserError(f"No take is as long as one window of {n_times} samples: choose a smaller `window_s`.")
         self.n_times = n_times
         room = np.array([take.eeg.shape[1] - n_times + 1 for take in self.takes], float)
         self._ends = np.cumsum(room)
@@ -128,7 +129,11 @@ def pretrain(
     torch.manual_seed(config.seed)
     windows = EegWindows(takes, round(config.window_s * sfreq_hz))
     epoch_steps = max(1, windows.independent // config.batch)
-    teacher = ChannelEncoder(encoder.config) if config.teacher_start == "random" else None
+    teacher = None
+    if config.teacher_start == "random":
+        teacher = ChannelEncoder(encoder.config)
+        for own, known in zip(teacher.buffers(), encoder.buffers(), strict=True):  # where the electrodes are
+            own.copy_(known)
     module = Distiller(
         encoder, hidden=config.hidden, bottleneck=config.bottleneck, prototypes=config.prototypes,
         centre_momentum=config.centre_momentum, teacher=teacher,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -142,6 +143,6 @@ def _file_hash(path: Path | None) -> str:
 
 def _store(path: Path, targets: NDArray[np.float32], bands: NDArray[np.float32]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part.npz")
+    part = path.with_name(f"{path.stem}-{uuid.uuid4().hex}.part.npz")  # other processes may be making the same
     np.savez(part, targets=targets, bands=bands)
     part.replace(path)

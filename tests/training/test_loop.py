@@ -1,0 +1,105 @@
+"""The loop by itself: it resumes exactly, whatever is random in a step, and says what it cannot resume."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from bci_music.messages import UserError
+from bci_music.models import parallel
+from bci_music.training.draws import rng_of
+from bci_music.training.loop import Loop, LoopConfig, learning_share
+
+
+def toy(seed=0, width=6):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(4, width), nn.BatchNorm1d(width), nn.Dropout(0.5), nn.Linear(width, 1))
+
+
+def step(module, at):
+    x = torch.from_numpy(rng_of(1, at).standard_normal((8, 4), dtype="float32"))
+    loss = (module(x) - x.sum(1, keepdim=True)).square().mean()
+    return loss, {"at": float(at)}
+
+
+def loop(directory, steps=20, module=None, **more):
+    made = toy() if module is None else module
+    torch.manual_seed(5)
+    config = LoopConfig(steps=steps, lr=1e-2, warmup=3, ema=0.9, bf16=False, checkpoint_every=6)
+    return Loop(made, step, config, directory, **more)
+
+
+def weights(made):
+    return [*made.module.state_dict().values(), *made.averaged.state_dict().values()]
+
+
+def steps_of(directory):
+    return [json.loads(line)["step"] for line in (directory / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("stop", [3, 6, 13, 20])
+def test_dropout_too_goes_on_as_if_nothing_had_happened(tmp_path, stop):
+    whole = loop(tmp_path / "whole")
+    whole.run()
+    first = loop(tmp_path / "parts")
+    first.run(until=lambda: first.at >= stop)
+    again = loop(tmp_path / "parts")
+    assert again.resume() == {3: 0, 6: 6, 13: 12, 20: 20}[stop]  # before the first checkpoint: from the beginning
+    torch.rand(100)  # whatever else draws in between
+    again.run()
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(again), strict=True))
+    assert steps_of(tmp_path / "parts") == list(range(1, 21))
+
+
+def test_a_torn_last_line_of_the_log_is_left_out(tmp_path):
+    first = loop(tmp_path, steps=6)
+    first.run()
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"step": 7, "lo')
+    again = loop(tmp_path)
+    again.resume()
+    again.run()
+    assert steps_of(tmp_path) == list(range(1, 21))
+
+
+def test_what_cannot_be_resumed_is_one_sentence(tmp_path):
+    loop(tmp_path, steps=6).run()
+    with pytest.raises(UserError, match=r"checkpoint\.pt is damaged or of a run with other settings: say --anew"):
+        loop(tmp_path, module=toy(width=7)).resume()
+    saved = (tmp_path / "checkpoint.pt").read_bytes()
+    for damaged in (saved[: len(saved) // 2], b"nothing of the kind", b""):
+        (tmp_path / "checkpoint.pt").write_bytes(damaged)
+        with pytest.raises(UserError, match="damaged"):
+            loop(tmp_path).resume()
+
+
+def test_the_first_process_that_has_no_time_left_ends_it_for_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "world", lambda: 2)
+    monkeypatch.setattr(parallel, "rank", lambda: 0)
+    monkeypatch.setattr(parallel, "mean", lambda x: x.detach() / 2)  # the other one says nothing
+    made = loop(tmp_path)
+    made.run(until=lambda: made.at >= 4)
+    assert made.at == 4
+    monkeypatch.setattr(parallel, "mean", lambda x: x.detach() * 0 + 0.5)  # the other one has no time left
+    made.run()
+    assert made.at == 4
+
+
+def test_the_rate_rises_then_falls_to_its_share():
+    config = LoopConfig(steps=100, warmup=10, final_share=0.1)
+    shares = [learning_share(at, config) for at in range(101)]
+    assert shares[0] == pytest.approx(0.1)
+    assert max(shares) == shares[10] == 1.0
+    assert shares[100] == pytest.approx(0.1)
+    assert all(a >= b for a, b in zip(shares[10:], shares[11:], strict=False))
+
+
+def test_figures_go_to_tensorboard_and_are_there_at_the_end(tmp_path):
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    loop(tmp_path, steps=6, tensorboard=True).run()
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == list(range(1, 7))
