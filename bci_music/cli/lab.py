@@ -35,7 +35,8 @@ def pretrain(
 ) -> None:
     """Teach the encoder without music: multi-view self-distillation on the training side of the split.
 
-    Several processes: `accelerate launch --num_processes 2 -m bci_music.cli.main pretrain ...`. Next: align.
+    Several processes, on CPUs too: `accelerate launch --multi_gpu --num_processes 2 -m bci_music.cli.main pretrain
+    ...`. Next: align.
     """
     from bci_music.messages import UserError
     from bci_music.training.lab_run import material, new_network, run_pretrain, time_limit, warm

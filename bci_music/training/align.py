@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bci_music.config import Config
+from bci_music.models import parallel
 from bci_music.models.network import Network
 from bci_music.training.aligner import Aligner, alignment_loss
 from bci_music.training.corpus import Batch, Corpus
@@ -150,7 +151,10 @@ def _token_view(
 def settle_norm(
     network: Any, corpus: Corpus, *, windows: int = 160, bf16: bool = True, seed: int = 0, device: str = "cpu"
 ) -> None:
-    """Measure the batch norms anew, on all usable channels and with the weights as they are now."""
+    """Measure the batch norms anew, on all usable channels and with the weights as they are now.
+
+    Every process measures the same windows.
+    """
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     network.eval()
@@ -160,7 +164,7 @@ def settle_norm(
         norm.train()
     for at in range(windows // 16 if norms else 0):
         batch = corpus.draw(np.random.default_rng((seed, 5, at)), 16)
-        with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=bf16):
+        with parallel.apart(), torch.autocast(device.split(":")[0], torch.bfloat16, enabled=bf16):
             network.shared(to_tensor(batch.x, device), to_tensor(batch.used, device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

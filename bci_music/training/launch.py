@@ -24,6 +24,13 @@ def join_processes(device: str = "auto") -> str:
         raise UserError("There is no CUDA GPU that torch can use here: say --device cpu.")
     cpu = device == "cpu" or not torch.cuda.is_available()
     state = PartialState(cpu=cpu)
+    # For several processes accelerate names a port; without --multi_gpu (or MPI) it starts only one of them on CPUs.
+    alone = state.num_processes == 1 and "LOCAL_RANK" not in os.environ
+    if alone and {"ACCELERATE_MIXED_PRECISION", "MASTER_PORT"} <= os.environ.keys():
+        raise UserError(
+            "accelerate was asked for several processes but started one: say `accelerate launch --multi_gpu "
+            "--num_processes 2 ...`, on CPUs too (or unset MASTER_PORT, if one is what you want)."
+        )
     if state.num_processes > 1 and cpu and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // state.num_processes))
     return "cpu" if cpu else str(state.device)

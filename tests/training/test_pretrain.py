@@ -1,4 +1,6 @@
-"""Self-distillation finds what sets takes apart, finds nothing where views belong to nobody, and says when it collapses."""
+"""Self-distillation: it finds what sets takes apart, nothing where views are strangers', and says when it collapses."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -118,7 +120,7 @@ def test_the_momentum_rises_over_the_run_and_as_released_hardly_at_all():
     assert teacher_momentum(100, run, 20) == pytest.approx(0.998)
     assert teacher_momentum(200, run, 20) == pytest.approx(1.0)
     rising = [teacher_momentum(at, run, 20) for at in range(201)]
-    assert all(a <= b for a, b in zip(rising, rising[1:], strict=False))
+    assert all(a <= b for a, b in pairwise(rising))
     released = settings(steps=200, teacher_momentum=0.996, momentum_schedule="epoch")
     assert max(teacher_momentum(at, released, 20) for at in range(200)) < 0.99615
     assert teacher_momentum(40, released, 20) == teacher_momentum(0, released, 20)  # begins anew
@@ -232,7 +234,7 @@ def test_draws_belong_to_samples_whoever_computes_them(world, monkeypatch):
 
 def test_a_batch_that_cannot_be_shared_is_one_sentence(monkeypatch):
     monkeypatch.setattr(parallel, "world", lambda: 3)
-    with pytest.raises(UserError, match="batch of 16 .* 3 processes"):
+    with pytest.raises(UserError, match=r"batch of 16 .* 3 processes"):
         make_views(EegWindows(own_rhythms(), 100), settings(), step=0)
     with pytest.raises(UserError, match="2000 samples"):
         EegWindows(own_rhythms(), 2000)
