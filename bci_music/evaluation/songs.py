@@ -14,17 +14,30 @@ from bci_music.judge.metrics import cosine
 def song_attention(outputs: Outputs) -> dict[str, list[float]]:
     """Each channel's share of the attention by song name, recordings counting alike; empty where there is none.
 
-    It is what the model weighs, not brain activity.
+    An electrode that is absent in a window (NaN) counts in the others. It is what the model weighs, not brain activity.
     """
-    if outputs.attention is None:
+    if outputs.attention is None or np.isnan(outputs.attention).all():
         return {}
-    whole = outputs.attention.sum(axis=1, keepdims=True)
-    shares = np.divide(outputs.attention, whole, out=np.zeros(outputs.attention.shape), where=whole > 0)
+    whole = np.nansum(outputs.attention, axis=1, keepdims=True)
+    shares = np.divide(outputs.attention, whole, out=np.full(outputs.attention.shape, np.nan), where=whole > 0)
     return {
-        str(name): _mean_of_recordings(shares[rows], outputs.recording[rows]).tolist()
+        str(name): _share_of_present(shares[rows], outputs.recording[rows]).tolist()
         for name in np.unique(outputs.name)
         for rows in [outputs.name == name]
     }
+
+
+def _share_of_present(rows: NDArray, recording: NDArray[np.str_]) -> NDArray[np.float64]:
+    """Mean over recordings, each the mean of its windows, of what is not NaN; shares of the whole."""
+    there = ~np.isnan(rows)
+    values, counts = [], []
+    for name in np.unique(recording):
+        mine = recording == name
+        counts.append(there[mine].sum(0))
+        values.append(np.where(there[mine], rows[mine], 0.0).sum(0) / np.maximum(counts[-1], 1))
+    present = np.array(counts) > 0
+    mean = np.where(present, np.array(values), 0.0).sum(0) / np.maximum(present.sum(0), 1)
+    return mean / max(float(mean.sum()), 1e-12)
 
 
 def song_distances(outputs: Outputs, *, permutations: int = 999, seed: int = 0) -> dict[str, Any]:

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from bci_music.evaluation.outputs import Outputs
 from bci_music.evaluation.songs import song_attention, song_distances
 
 
@@ -35,3 +36,22 @@ def test_attention_is_a_share_per_song_with_recordings_alike(plant):
     assert found["s01"] == pytest.approx([1.0] + [0.0] * 9)
     assert found["s02"][:2] == pytest.approx([0.8, 0.2])
     assert song_attention(dataclasses.replace(outputs, attention=None)) == {}
+
+
+def test_an_absent_electrode_counts_in_the_windows_it_was_in():
+    attention = np.full((4, 5), 0.2, np.float32)
+    attention[0, 2] = np.nan  # bad in one window, one of two recordings
+    attention[:, 4] = np.nan  # never there
+    shares = song_attention(Outputs(
+        None, None, np.ones((4, 512), np.float32), np.ones((4, 512), np.float32), np.array(["s"] * 4),
+        np.array(["Song"] * 4), np.arange(4) * 4.0, np.array(["a", "a", "b", "b"]), np.array(["L"] * 4), attention,
+    ))["Song"]  # fmt: skip
+    assert shares[4] == 0.0
+    assert sum(shares) == pytest.approx(1.0)
+    assert shares[:4] == pytest.approx([0.25] * 4, abs=0.02)
+    nothing = np.full((1, 5), np.nan, np.float32)
+    alone = Outputs(
+        None, None, np.ones((1, 512), np.float32), np.ones((1, 512), np.float32), np.array(["s"]), np.array(["Song"]),
+        np.zeros(1), np.array(["a"]), np.array(["L"]), nothing,
+    )  # fmt: skip
+    assert song_attention(alone) == {}

@@ -163,7 +163,7 @@ def _robustness(rows: Sequence[ResultRow], ours: ResultRow) -> Section | None:
     drawing = curves.robustness(chosen, label, "robustness", "Accuracy against electrodes lost")
     n = f", {wording.listed([str(n) for n in ns])} windows" if ns else ""
     caption = (
-        f"{label} in the embedder's space when electrodes are lost at test time, drawn at random in every recording; "
+        f"{label} when electrodes are lost at test time, drawn at random in every recording; "
         f"what is lost at one share is lost at all larger ones. Band: 95 % interval by recording. Dashed: deranged "
         f"pairs. {_origin(chosen[0])}{n}."
     )
