@@ -39,13 +39,15 @@ def pretrain(
     ...`. Next: align.
     """
     from bci_music.messages import UserError
+    from bci_music.training.lab_config import override
     from bci_music.training.lab_run import material, new_network, run_pretrain, time_limit, warm
     from bci_music.training.launch import join_processes, leave_processes
     from bci_music.training.prepared import Prepared
 
-    config = _config(preset, {"pretrain": {"loop": _steps(steps)}} | _common(split, minutes, seed))
+    config = _config(preset, _common(split, minutes, seed))
     if config.pretrain is None:
         raise UserError(f"The preset {preset!r} has no `pretrain:`: go on with `bci-music align`.")
+    config = override(config, {"pretrain": {"loop": _steps(steps)}}, "--steps")
     where = join_processes(device)
     try:
         prepared = Prepared.open(data)
