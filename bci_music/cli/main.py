@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bci_music.cli import bench, data, doctor, lab, live, models, simulate
+from bci_music.cli import bench, calibrate, data, doctor, lab, live, models, simulate
 
 HELP = (
     "Live EEG becomes music: a decoder listens to the brain of somebody who listens, and steers the sound.\n\n"
@@ -52,6 +52,7 @@ app.add_typer(simulate.app, name="simulate", rich_help_panel=MAKE)
 app.add_typer(models.app, name="pack", rich_help_panel=MAKE)
 for verb in (lab.pretrain, lab.align, lab.adapt, lab.evaluate, lab.ablate):
     app.command(verb.__name__, rich_help_panel=LAB)(verb)
+app.command("calibrate", rich_help_panel=LAB)(calibrate.calibrate)
 
 
 def main() -> None:

@@ -13,14 +13,12 @@ from bci_music.messages import EMBEDDING_DIM, Embedding, UserError, Window
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.calibration import Confidence
 from bci_music.models.device import Device, choose_device
-from bci_music.models.pack import DecoderConfig, Pack, PackManifest
+from bci_music.models.pack import ADAPTER_FILE, ENCODER_FILE, DecoderConfig, Pack, PackManifest
 
 if TYPE_CHECKING:
     from bci_music.eeg.montage import Montage
     from bci_music.models.network import Network
 
-ENCODER_FILE = "encoder.safetensors"
-ADAPTER_FILE = "adapter.safetensors"
 ANCHORS_FILE = "library/prototypes.npy"
 
 
@@ -47,8 +45,14 @@ class Decoder:
 
     @classmethod
     def from_pack(cls, name_or_dir: str | Path | Pack, device: str | None = None) -> Decoder:
-        """Open a verified pack and load it on a device ("cuda", "mps" or "cpu"; by default the fastest here)."""
-        pack = name_or_dir if isinstance(name_or_dir, Pack) else Pack.open(name_or_dir)
+        """Open a verified pack and load it on a device ("cuda", "mps" or "cpu"; by default the fastest here).
+
+        Raises
+        ------
+        UserError
+            If the pack is not whole, or needs EEG that only a finished recording gives.
+        """
+        pack = (name_or_dir if isinstance(name_or_dir, Pack) else Pack.open(name_or_dir)).for_live()
         config = pack.manifest.decoder
         chosen = choose_device(device, bf16=config.bf16)
         from bci_music.models.network import Network
@@ -86,6 +90,11 @@ class Decoder:
     def device_name(self) -> str:
         """Device, threads and number format, for people."""
         return self._device.name
+
+    @property
+    def adapter(self) -> RidgeAdapter:
+        """The map from the shared space into the generator's."""
+        return self._adapter
 
     def warm_up(self, times: int = 3) -> float:
         """Decode noise so that the first real window is not the slow one; returns the last one's milliseconds."""
@@ -132,6 +141,21 @@ class Decoder:
             "raw": raw, "vector": _unit(raw), "attention": attention, "confidence": self._confidence(raw, attention),
         }
 
+    def encode_many(
+        self, samples: NDArray[np.float32], used: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Encode a batch (B, C, T) with masks (B, C), before the adapter: unit (B, shared), attention (B, C)."""
+        import torch
+
+        clean = np.where(used[:, :, None], samples, np.float32(0))  # a masked channel may hold NaN
+        x = torch.empty(clean.shape, dtype=torch.float32)  # torch's own memory: same alignment, same bits
+        x.copy_(torch.from_numpy(np.ascontiguousarray(clean, np.float32)))
+        mask = torch.tensor(used, dtype=torch.bool)
+        device = self._device
+        with torch.inference_mode(), torch.autocast(device.torch.type, torch.bfloat16, enabled=device.bf16):
+            shared, attention = self._network.infer(x.to(device.torch), mask.to(device.torch))
+        return shared.float().cpu().numpy(), attention.float().cpu().numpy()
+
     def _run(
         self, samples: NDArray[np.float32], used: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], float, float]:
@@ -151,17 +175,8 @@ class Decoder:
     def _forward(
         self, samples: NDArray[np.float32], used: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        import torch
-
-        clean = np.where(used[:, :, None], samples, np.float32(0))  # a masked channel may hold NaN
-        x = torch.empty(clean.shape, dtype=torch.float32)  # torch's own memory: same alignment, same bits
-        x.copy_(torch.from_numpy(np.ascontiguousarray(clean, np.float32)))
-        mask = torch.tensor(used, dtype=torch.bool)
-        device = self._device
-        with torch.inference_mode(), torch.autocast(device.torch.type, torch.bfloat16, enabled=device.bf16):
-            shared, attention = self._network.infer(x.to(device.torch), mask.to(device.torch))
-        raw = self._adapter(shared.float().cpu().numpy())
-        return raw, attention.float().cpu().numpy()
+        shared, attention = self.encode_many(samples, used)
+        return self._adapter(shared), attention
 
 
 def _unit(raw: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,6 +16,8 @@ from bci_music.messages import UserError
 from bci_music.models.sizes import EncoderConfig, HeadConfig
 
 MANIFEST = "pack.yaml"
+ENCODER_FILE = "encoder.safetensors"
+ADAPTER_FILE = "adapter.safetensors"
 SHIPPED = Path(__file__).resolve().parents[1] / "packs"
 
 
@@ -92,6 +94,7 @@ class PackManifest(Config):
     montage: str
     reference: str
     signal: SignalConfig
+    normalise: Literal["causal", "whole-recording"] = "causal"  # the latter looks ahead: never decoded live
     decoder: DecoderConfig
     metrics: tuple[Metric, ...] = ()
     calibration: Calibration = Calibration()
@@ -125,7 +128,8 @@ class Pack:
         directory = _find(name_or_dir)
         manifest = PackManifest.load(directory / MANIFEST)
         _verify(directory, manifest)
-        return cls(directory, manifest, _open_base(directory, manifest.base))
+        whole = {ENCODER_FILE, ADAPTER_FILE} <= set(manifest.files)  # its base then only says where it comes from
+        return cls(directory, manifest, None if whole else _open_base(directory, manifest.base))
 
     @classmethod
     def write(cls, directory: str | Path, manifest: PackManifest) -> Pack:
@@ -144,6 +148,22 @@ class Pack:
     def name(self) -> str:
         """Name and version, for people."""
         return f"{self.manifest.name} {self.manifest.version}"
+
+    def for_live(self) -> Pack:
+        """Return the pack if windows can be made for it as EEG comes in.
+
+        Raises
+        ------
+        UserError
+            If its decoder was trained on EEG scaled over whole recordings.
+        """
+        if self.manifest.normalise != "causal":
+            raise UserError(
+                f"Pack {self.name} was trained on EEG scaled over the {self.manifest.normalise.replace('-', ' ')}, "
+                "which is only known when the recording is over: live and replay need a pack of a study prepared with "
+                "--normalise causal."
+            )
+        return self
 
     def has(self, rel: str) -> bool:
         """Whether the pack (or its base) holds file `rel`."""

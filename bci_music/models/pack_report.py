@@ -22,6 +22,10 @@ def describe(pack: Pack) -> str:
         f"{encoder.n_channels} channels" + (", bfloat16 where the processor has it" if m.decoder.bf16 else ""),
         f"files        {len(m.files)}, {size / 1e6:.1f} MB, verified",
     ]
+    if m.normalise != "causal":
+        lines.insert(2, f"scaling      over the {m.normalise.replace('-', ' ')}: looks ahead, refused live")
+    if m.base:
+        lines.insert(2, f"made from    {m.base}")
     if m.calibration.auroc is not None:
         lines.append(f"confidence   AUROC {m.calibration.auroc:.2f}: {m.calibration.protocol}")
     figures = [_metric(metric) for metric in m.metrics] or ["no figures: untrained"]

@@ -11,9 +11,18 @@ import numpy as np
 from bci_music.eeg.chain import SignalConfig
 from bci_music.messages import EMBEDDING_DIM
 from bci_music.models.adapter import RidgeAdapter
-from bci_music.models.decoder import ADAPTER_FILE, ENCODER_FILE
 from bci_music.models.network import Network
-from bci_music.models.pack import Calibration, DecoderConfig, Metric, Pack, PackManifest, Provenance, Spaces
+from bci_music.models.pack import (
+    ADAPTER_FILE,
+    ENCODER_FILE,
+    Calibration,
+    DecoderConfig,
+    Metric,
+    Pack,
+    PackManifest,
+    Provenance,
+    Spaces,
+)
 
 MONTAGE = "nmed"
 VERSION = "0.1.0"

@@ -19,9 +19,10 @@ from bci_music.training.targets import read_song
 
 @dataclass(frozen=True)
 class LabWindows:
-    """Non-overlapping windows: row i of `table` begins at sample `first[i]` of take `take[i]`.
+    """Windows on a grid: row i of `table` begins at sample `first[i]` of take `take[i]`.
 
-    Windows begin at whole multiples of their length in song seconds, the same for every listener.
+    Windows begin at whole multiples of their length in song seconds, the same for every listener, and do not overlap,
+    unless another hop was asked for.
     """
 
     takes: list[Take]
@@ -58,7 +59,7 @@ class LabWindows:
 
 def lab_windows(
     takes: Sequence[Take], names: dict[str, str], *, window_s: float, sfreq_hz: float,
-    reversed_s: dict[str, float] | None = None,
+    reversed_s: dict[str, float] | None = None, hop_s: float | None = None,
 ) -> LabWindows:
     """Lay the grid over takes.
 
@@ -68,17 +69,19 @@ def lab_windows(
         Versions of one song share their name.
     reversed_s : mapping of stimulus id to seconds, optional
         Length of the stimuli that were played backwards: their second t is another version's second length - t.
+    hop_s : float, optional
+        From one window's beginning to the next one's; by default the windows' length.
     """
-    n_times = round(window_s * sfreq_hz)
+    n_times, hop_s = round(window_s * sfreq_hz), hop_s or window_s
     rows: list[tuple[int, int, float, float]] = []
     for number, take in enumerate(takes):
-        at = window_s * np.ceil(take.song_start_s / window_s - 1e-6)
+        at = hop_s * np.ceil(take.song_start_s / hop_s - 1e-6)
         while True:
             first = round((at - take.song_start_s) * sfreq_hz)
             if first + n_times > take.eeg.shape[1]:
                 break
             rows.append((number, first, take.start_s + first / sfreq_hz, float(at)))
-            at += window_s
+            at += hop_s
     if not rows:
         raise UserError(f"No take is as long as one window of {window_s:g} s: give longer recordings.")
     which = np.array([r[0] for r in rows])

@@ -36,6 +36,17 @@ def flip(path):
     path.write_bytes(bytes(data))
 
 
+def stand_on(directory, base):
+    """Make an overlay: without an encoder of its own."""
+    (directory / "encoder.safetensors").unlink()
+
+    def change(values):
+        values["files"].pop("encoder.safetensors")
+        values["base"] = base
+
+    edit(directory, change)
+
+
 SPOILED = {
     "a file is gone": (lambda d: (d / "adapter.safetensors").unlink(), "lacks adapter.safetensors"),
     "a file too many": (lambda d: (d / "more.bin").write_bytes(b"x"), "holds more.bin"),
@@ -49,7 +60,7 @@ SPOILED = {
         lambda d: edit(d, lambda v: v["files"].update({"../secret": {"sha256": "0" * 64, "bytes": 1}})), "outside"),
     "no YAML": (lambda d: (d / MANIFEST).write_text("a: [", encoding="utf-8"), "could not be read as YAML"),
     "no manifest": (lambda d: (d / MANIFEST).unlink(), "There is no pack"),
-    "a base that is not there": (lambda d: edit(d, lambda v: v.update(base="nowhere@abc")), "There is no pack"),
+    "a base that is not there": (lambda d: stand_on(d, "nowhere@abc"), "There is no pack"),
 }  # fmt: skip
 
 
@@ -71,20 +82,21 @@ def test_unknown_name_lists_what_ships():
 def test_an_overlay_takes_what_it_lacks_from_its_base(pack_directory, tmp_path):
     shutil.copytree(pack_directory, tmp_path / "base")
     overlay = shutil.copytree(pack_directory, tmp_path / "mine")
-    (overlay / "encoder.safetensors").unlink()
     digest = file_sha256(tmp_path / "base" / MANIFEST)
-
-    def change(values):
-        values["files"].pop("encoder.safetensors")
-        values["base"] = f"base@{digest[:12]}"
-
-    edit(overlay, change)
+    stand_on(overlay, f"base@{digest[:12]}")
     pack = Pack.open(overlay)
     assert pack.file("encoder.safetensors") == tmp_path / "base" / "encoder.safetensors"
     assert pack.file("adapter.safetensors") == overlay / "adapter.safetensors"
     edit(overlay, lambda v: v.update(base="base@" + "0" * 12))
     with pytest.raises(UserError, match="get the pack it was made on"):
         Pack.open(overlay)
+
+
+def test_a_whole_pack_opens_without_the_one_it_was_made_from(copied):
+    edit(copied, lambda v: v.update(base="nowhere@abc"))
+    pack = Pack.open(copied)
+    assert pack.base is None
+    assert pack.manifest.base == "nowhere@abc"
 
 
 def test_a_file_no_pack_has_is_a_sentence(pack_directory):

@@ -1,0 +1,195 @@
+"""`bci-music calibrate`: from a pack and one listener's recordings to a pack of that listener's own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bci_music.judge.metrics import auroc, top1_hits
+from bci_music.messages import UserError
+from bci_music.models.calibration import Confidence
+from bci_music.models.decoder import ANCHORS_FILE, Decoder
+from bci_music.models.embedder import StatisticsEmbedder
+from bci_music.models.pack import (
+    ADAPTER_FILE,
+    MANIFEST,
+    Calibration,
+    Pack,
+    Provenance,
+    file_sha256,
+)
+from bci_music.training.calibrate import CalibrateConfig, Calibrated, calibrate
+from bci_music.training.demo_pack import git_sha
+from bci_music.training.lab_windows import training_seconds
+from bci_music.training.sittings import Sittings, audio_hashes, composed, embedded_music, open_sittings
+
+EMBEDDER_FILE = "embedder/statistics.npz"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ListenerPack:
+    """The pack written, and what to say about it."""
+
+    pack: Pack
+    calibrated: Calibrated
+    sittings: Sittings
+
+    def words(self) -> list[str]:
+        """What was fitted on what, and whether it helps."""
+        done, who = self.calibrated, self.sittings.listener
+        lines = []
+        if made_up := composed(self.sittings):
+            lines.append(f"No audio was given for {', '.join(made_up)}: their sound is that of the composed songs.")
+        kind = "simulated EEG" if self.sittings.simulated else "EEG"
+        songs = len({take.song for take in self.sittings.takes})
+        lines.append(f"{done.minutes:.1f} minutes of {kind} of {who} with {songs} songs.")
+        asked = ""
+        for comparison in done.comparisons:
+            if comparison.question != asked:
+                asked = comparison.question
+                lines.append(f"{asked[0].upper()}{asked[1:]}:")
+            lines += comparison.lines()
+        if np.isinf(done.alpha):
+            lines.append("Cross-validation found no change that helps: the pack's own adapter is kept as it is.")
+        else:
+            lines.append(f"Penalty around the pack's own adapter: {done.alpha:g}.")
+        if self.pack.manifest.simulated:
+            lines.append("Pack or EEG is simulated: that a real brain steers the music is not shown.")
+        return lines
+
+
+def make_listener_pack(
+    pack_name: str | Path, paths: list[Path], out: Path, *, audio: Path | None = None, listener: str | None = None,
+    config: CalibrateConfig | None = None, device: str | None = None, say: Say = lambda text: None,
+) -> ListenerPack:
+    """Calibrate a pack on recordings and write the result.
+
+    Parameters
+    ----------
+    pack_name : str or Path
+        Name or folder of the pack to start from.
+    paths : list of Path
+        Recordings with song markers, or folders of them.
+    audio : Path, optional
+        Mapping of songs to audio; the composer's songs need none.
+    """
+    config = config or CalibrateConfig()
+    refuse_filled(out)
+    decoder = Decoder.from_pack(pack_name, device=device)
+    pack = decoder.pack
+    embedder = _embedder(pack)
+    sittings = open_sittings(
+        paths, audio=audio, listener=listener, signal=pack.manifest.signal, montage=decoder.montage, say=say
+    )
+    _unknown_to(pack, sittings)
+    say("embedding the music")
+    music = embedded_music(sittings, embedder, pack.manifest.signal.window.seconds)
+    done = calibrate(decoder, sittings, music, config, report=lambda n, of: say(f"window {n} of {of}"))
+    return ListenerPack(write_listener_pack(out, pack, done, sittings, config), done, sittings)
+
+
+def write_listener_pack(
+    out: Path, base: Pack, done: Calibrated, sittings: Sittings, config: CalibrateConfig
+) -> Pack:
+    """Write a whole pack: all files of the base but the adapter."""
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    for name in sorted(_all_files(base) - {ADAPTER_FILE}):
+        (part / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(base.file(name), part / name)
+    done.adapter.save(part / ADAPTER_FILE)
+    m = base.manifest
+    manifest = m.model_copy(update={
+        "name": f"{m.name}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', sittings.listener).strip('-.') or 'listener'}",
+        "base": f"{m.name}@{file_sha256(base.directory / MANIFEST)[:12]}",
+        "provenance": _provenance(base, done, sittings, config),
+        "metrics": tuple(metric for c in done.comparisons for metric in (c.before, c.after)),
+        "calibration": _confidence(base, done),
+    })  # fmt: skip
+    Pack.write(part, manifest)
+    if out.exists():
+        out.rmdir()
+    part.replace(out)
+    return Pack.open(out)
+
+
+def refuse_filled(out: Path) -> None:
+    """Raise if something is in the folder to be written."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is not empty: remove it or choose another --out.")
+
+
+def _embedder(pack: Pack) -> StatisticsEmbedder:
+    embedder = StatisticsEmbedder.load(pack.file(EMBEDDER_FILE).parent)
+    if pack.manifest.spaces.generator not in ("", embedder.sha):
+        raise UserError(
+            f"The embedder of pack {pack.name} is not the one its adapter leads to: build the pack anew."
+        )
+    return embedder
+
+
+def _unknown_to(pack: Pack, sittings: Sittings) -> None:
+    """Refuse EEG that the pack was trained on: before and after would both be no evidence."""
+    trained = set(pack.manifest.provenance.recordings.values())
+    for name, digest in sittings.recordings.items():
+        if digest in trained:
+            raise UserError(
+                f"Pack {pack.name} was trained on {name} already: calibrate it on a recording it does not know."
+            )
+
+
+def _all_files(pack: Pack) -> set[str]:
+    return set(pack.manifest.files) | (_all_files(pack.base) if pack.base is not None else set())
+
+
+def _provenance(base: Pack, done: Calibrated, sittings: Sittings, config: CalibrateConfig) -> Provenance:
+    old = base.manifest.provenance
+    made_up = sittings.simulated or base.manifest.simulated
+    eeg = "simulated EEG" if sittings.simulated else "EEG"
+    seconds: dict[str, list[tuple[float, float]]] = {song: list(spans) for song, spans in old.trained_seconds.items()}
+    rate = base.manifest.signal.preprocess.sfreq_hz
+    for song, spans in training_seconds(sittings.takes, rate).items():
+        seconds[song] = seconds.get(song, []) + [(round(a, 3), round(b, 3)) for a, b in spans]
+    added: dict[str, Any] = {
+        **config.model_dump(mode="json"), "listener": sittings.listener, "minutes": round(done.minutes, 2),
+        "alpha_chosen": str(done.alpha), "audio": dict(audio_hashes(sittings)), "composed_audio": composed(sittings),
+    }  # fmt: skip
+    return Provenance(
+        kind="simulated" if made_up else "real",
+        data=f"adapter: {done.minutes:.1f} minutes of {eeg} of {sittings.listener}, around that of {base.name}; "
+        f"encoder: {old.data}",
+        seeds=old.seeds, git_sha=git_sha(), config={**old.config, "calibrate": added}, trained_seconds=seconds,
+        recordings={**old.recordings, **sittings.recordings},
+    )  # fmt: skip
+
+
+def _confidence(base: Pack, done: Calibrated) -> Calibration:
+    """The base's confidence, judged on this listener's held-out windows where songs of the library were heard."""
+    old = base.manifest.calibration
+    if not old.weights or not base.has(ANCHORS_FILE):
+        return old
+    found = _library_auroc(base, done)
+    where = "on held-out windows of this listener" if found is not None else "not judged on this listener"
+    return old.model_copy(update={"auroc": found, "protocol": f"{old.protocol}; taken over from {base.name}, {where}"})
+
+
+def _library_auroc(base: Pack, done: Calibrated) -> float | None:
+    import json
+
+    anchors = np.load(base.file(ANCHORS_FILE), allow_pickle=False)
+    index = json.loads(base.file("library/index.json").read_text(encoding="utf-8"))
+    songs = [song["id"] for song in index["songs"]]
+    there = np.isin(done.song, songs)
+    truth = np.array([songs.index(song) for song in done.song[there]], int)
+    right = top1_hits(done.raw[there], anchors, truth)
+    if not there.any() or right.all() or not right.any():
+        return None
+    score = Confidence(base.manifest.calibration, anchors)(done.raw[there], done.attention[there])
+    return round(float(auroc(score, right)), 4)

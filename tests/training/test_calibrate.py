@@ -1,0 +1,188 @@
+"""Calibration: finds what is planted, invents nothing, and never changes much on little evidence."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bci_music.eeg.chain import SignalConfig
+from bci_music.judge.splits import WindowTable
+from bci_music.messages import UserError
+from bci_music.models.adapter import RidgeAdapter
+from bci_music.models.pack import DecoderConfig, Metric
+from bci_music.training.calibrate import CalibrateConfig, calibrate
+from bci_music.training.calibrate_fit import KEEP, CalibrationSums, changes
+from bci_music.training.calibrate_folds import make_folds
+from bci_music.training.calibrate_judge import Comparison
+from bci_music.training.corpus import Take
+from bci_music.training.sittings import Sittings
+
+RATE, CHANNELS, DIM = 125.0, 16, 6
+RNG = np.random.default_rng(0)
+PATTERNS, MIXING = RNG.standard_normal((DIM, CHANNELS)), RNG.standard_normal((DIM, 512))
+
+
+def unit(rows):
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+class World:
+    """Songs that are courses in a few dimensions, and listeners who carry them by their own head patterns."""
+
+    def __init__(self, songs=6, seconds=60):
+        rng = np.random.default_rng(1)
+        steps = int(seconds * 4)
+        self.courses = {
+            f"s{i}": 1.5 * rng.standard_normal(DIM) + np.repeat(rng.standard_normal((steps // 8 + 2, DIM)), 8, axis=0)
+            for i in range(songs)
+        }
+        self.seconds = seconds
+        self.music = {
+            song: unit(np.stack([z[i : i + 16].mean(0) for i in range(steps - 15)]) @ MIXING)
+            for song, z in self.courses.items()
+        }
+
+    def listen(self, patterns, noise=10.0, name="anna"):
+        rng = np.random.default_rng(2)
+        takes = []
+        for number, song in enumerate(self.courses):
+            eeg = np.repeat(self.courses[song], 32, axis=0)[: int(self.seconds * RATE)] @ patterns
+            eeg = eeg + noise * rng.standard_normal(eeg.shape)
+            takes.append(Take(
+                eeg.T.astype(np.float16), np.ones(CHANNELS, bool), song, 0.0, name, "r", 100.0 * number
+            ))  # fmt: skip
+        return Sittings(name, takes=takes, recordings={"r": "0" * 64}, simulated=True)
+
+
+def encode(x, used):
+    return unit(x.mean(axis=2)), np.full((len(x), CHANNELS), 1 / CHANNELS, np.float32)
+
+
+def decoder_of(adapter):
+    manifest = SimpleNamespace(signal=SignalConfig(), decoder=DecoderConfig())
+    return SimpleNamespace(adapter=adapter, manifest=manifest, encode_many=encode)
+
+
+def trained_on(patterns):
+    """The adapter of a pack whose listeners all had these patterns, from more music than any test has."""
+    rng = np.random.default_rng(3)
+    z = rng.standard_normal((4000, DIM)) + 1.5 * np.repeat(rng.standard_normal((40, DIM)), 100, axis=0)
+    x = unit(z @ patterns + 0.5 * rng.standard_normal((4000, CHANNELS)))
+    return RidgeAdapter.fit([(x, unit(z @ MIXING), np.arange(4000) // 1000)], alpha=0.1)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return World()
+
+
+@pytest.fixture(scope="module")
+def own():
+    return trained_on(PATTERNS)
+
+
+def outcome(world, own, sittings, **config):
+    return calibrate(decoder_of(own), sittings, world.music, CalibrateConfig(**config))
+
+
+def test_a_listener_unlike_those_of_the_pack_is_learned(world, own):
+    turned = PATTERNS[:, np.random.default_rng(4).permutation(CHANNELS)]
+    done = outcome(world, own, world.listen(turned))
+    assert done.alpha < KEEP
+    names = {c.before.name.partition(",")[0] for c in done.comparisons}
+    assert names == {"50-way identification", "6-way song identification"}
+    for comparison in done.comparisons:
+        assert comparison.after.ci95[0] > comparison.after.control_value
+    assert [c.verdict for c in done.comparisons if c.question.startswith("songs calibrated on")] == ["better"] * 2
+    assert done.minutes == pytest.approx(6.0, abs=0.1)
+
+
+def test_a_listener_the_pack_reads_already_loses_nothing(world, own):
+    done = outcome(world, own, world.listen(PATTERNS))
+    for comparison in done.comparisons:
+        assert comparison.verdict != "worse"
+        assert comparison.after.value > comparison.before.value - 0.05
+        assert comparison.before.ci95[0] > comparison.before.chance
+
+
+def test_nothing_is_learned_where_there_is_nothing(world, own):
+    rng = np.random.default_rng(5)
+    heard = world.listen(PATTERNS)
+    deaf = replace(
+        heard, takes=[replace(t, eeg=rng.standard_normal(t.eeg.shape).astype(np.float16)) for t in heard.takes]
+    )
+    done = outcome(world, own, deaf)
+    assert done.alpha == KEEP
+    np.testing.assert_array_equal(done.adapter.weights, own.weights)
+    assert all(c.verdict.startswith("no difference") for c in done.comparisons)
+
+
+def test_better_is_only_what_lies_apart():
+    def metric(low, high):
+        return Metric(name="x, y, z", protocol="", value=low, chance=0.1, n=9, n_recordings=1, ci95=(low, high))
+
+    def verdict(before, after):
+        return Comparison("q", metric(*before), metric(*after), (0.01, 0.2)).verdict  # the pairs say there is a gain
+
+    assert verdict((0.1, 0.2), (0.21, 0.3)) == "better"
+    assert verdict((0.3, 0.4), (0.1, 0.2)) == "worse"
+    assert "overlap" in verdict((0.1, 0.2), (0.2, 0.3))
+
+
+def test_little_is_said_in_a_sentence(world, own):
+    some = world.listen(PATTERNS)
+    short = replace(some, takes=[replace(some.takes[0], eeg=some.takes[0].eeg[:, :5000])])
+    with pytest.raises(UserError, match=r"hold 0\.7 minutes.*at least 1\.5 minutes"):
+        outcome(world, own, short)
+    with pytest.raises(UserError, match=r"no 4 s of usable EEG"):
+        outcome(world, own, replace(some, takes=[replace(some.takes[0], eeg=some.takes[0].eeg[:, :100])]))
+    again = [replace(some.takes[0], start_s=100.0 * i, recording="r") for i in range(3)]
+    with pytest.raises(UserError, match="from 3 different stretches"):
+        outcome(world, own, replace(some, takes=again))
+
+
+def table_of(song, start, recording=None):
+    song, start = np.array(song), np.array(start, float)
+    place = 1000.0 * np.unique(song, return_inverse=True)[1] + start
+    recording = np.full(len(song), "r") if recording is None else np.array(recording)
+    return WindowTable(place, place + 4, recording, recording, song, start)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 120)), min_size=8, max_size=60, unique=True))
+def test_what_is_learned_from_is_apart_from_what_is_tested(windows):
+    song, start = zip(*windows, strict=True)
+    folds = make_folds(table_of(song, start), block_s=20.0, guard_s=4.0, n=4)
+    song, start = np.array(song), np.array(start, float)
+    for question in folds.questions:
+        for k in question.folds:
+            test, free = folds.tested[:, k], folds.free[:, k]
+            assert test.any()
+            near = (song[:, None] == song[test]) & (np.abs(start[:, None] - start[test]) < 8.0 - 1e-6)
+            assert not (near.any(1) & free).any()
+            if question.name == "songs not calibrated on":
+                assert not np.intersect1d(song[test], song[free]).size
+    assert len(folds.questions) == (2 if len(np.unique(song)) >= 3 else 1)
+
+
+def test_sums_do_not_depend_on_batches_and_give_the_ridge_of_the_allowed_rows():
+    rng = np.random.default_rng(6)
+    table = table_of(np.repeat(list("abcd"), 30), np.tile(np.arange(30.0), 4))
+    folds = make_folds(table, block_s=10.0, guard_s=4.0, n=3)
+    x, y = rng.standard_normal((120, 5)), rng.standard_normal((120, 3))
+    own = RidgeAdapter(rng.standard_normal((5, 3)).astype(np.float32), rng.standard_normal(3).astype(np.float32))
+    one, many = CalibrationSums(own, folds), CalibrationSums(own, folds)
+    one.add(np.arange(120), x, y)
+    for rows in np.array_split(np.arange(120), 17):
+        many.add(rows, x[rows], y[rows])
+    for held in ((), (0,), (1, 4)):
+        np.testing.assert_allclose(one.solve(2.0, *held)[0], many.solve(2.0, *held)[0], atol=1e-9)
+        allowed = folds.free[:, list(held)].all(axis=1)
+        a, left = x[allowed], (y - own(x))[allowed]
+        penalty = 2.0 * np.trace(a.T @ a) / 5
+        expected = np.linalg.solve(a.T @ a + penalty * np.eye(5), a.T @ left)
+        np.testing.assert_allclose(one.solve(2.0, *held)[0], expected, atol=1e-5)
+    assert not changes(one.learned(), own, (KEEP,))[0].any()
