@@ -14,6 +14,7 @@ import numpy as np
 
 from bci_music.evaluation.baselines.build import build_baseline
 from bci_music.evaluation.baselines.linear import LinearEeg, fit_linear
+from bci_music.evaluation.baselines.spectrum import SpectrumEeg, fit_spectrum
 from bci_music.evaluation.judging import Judging, judge_row
 from bci_music.evaluation.predict import Trained
 from bci_music.evaluation.results import ModelSummary, ResultRow, TrainingSummary
@@ -108,17 +109,21 @@ def fit(config: LabConfig, given: Material, work: Path, directory: Path, report:
     if config.model == "oracle":
         summary = ModelSummary(title=config.title, parameters=0, initialised="the true embedding itself")
         return Fitted(Trained(None, None), summary, TrainingSummary())
-    if config.model == "linear":
+    if config.model in ("linear", "spectrum"):
         return _fit_linear(config, given, directory)
     return _fit_network(config, given, work, directory, report)
 
 
 def _fit_linear(config: LabConfig, given: Material, directory: Path) -> Fitted:
     path, n_channels = directory / "linear.safetensors", len(given.prepared.montage.names)
-    if path.is_file():
+    linear: LinearEeg | SpectrumEeg
+    if path.is_file() and config.model == "spectrum":
+        linear = SpectrumEeg.load(path, n_channels=n_channels, sfreq_hz=given.windows.sfreq_hz)
+    elif path.is_file():
         linear = LinearEeg.load(path, n_channels=n_channels, n_times=given.windows.n_times)
     else:
-        linear = fit_linear(given.corpus(config.encoder.patch), hop_s=config.adapt.hop_s)
+        fit_one = fit_spectrum if config.model == "spectrum" else fit_linear
+        linear = fit_one(given.corpus(config.encoder.patch), hop_s=config.adapt.hop_s)
         directory.mkdir(parents=True, exist_ok=True)
         linear.save(path)
     trained = Trained(None, None, direct=linear.clap)

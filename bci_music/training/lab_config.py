@@ -15,7 +15,7 @@ from bci_music.training.backward import BackwardConfig
 from bci_music.training.pretrain import PretrainConfig
 
 PRESETS = ("small", "paper", "released")
-ModelName = Literal["channel", "eeg2mel", "labram", "eegpt", "cbramod", "linear", "oracle"]
+ModelName = Literal["channel", "eeg2mel", "labram", "eegpt", "cbramod", "linear", "spectrum", "oracle"]
 
 
 class AdaptConfig(Config):
@@ -70,6 +70,13 @@ def lab_preset(name: str, **overrides: Any) -> LabConfig:
 def override(config: LabConfig, changes: dict[str, Any], where: str) -> LabConfig:
     """Return the configuration with (nested) changes; an unknown key is an error naming the nearest right one."""
     return LabConfig.parse(merged(config.model_dump(mode="json"), changes), where)
+
+
+def reseeded(config: LabConfig, seed: int) -> LabConfig:
+    """Return the configuration with this seed for everything that is drawn; the split keeps its own."""
+    parts = {name: getattr(config, name) for name in ("backward", "pretrain", "mean_tokens", "align")}
+    drawn = {name: part.model_copy(update={"seed": seed}) for name, part in parts.items() if part is not None}
+    return config.model_copy(update={"seed": seed, **drawn})
 
 
 def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

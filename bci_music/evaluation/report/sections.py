@@ -63,16 +63,21 @@ def _splits(rows: Sequence[ResultRow], ours: ResultRow) -> Section | None:
     chosen = easy_to_hard(chosen)
     main = headline(ours)
     notes = _notes(chosen, main)
+    several = len({row.model.title for row in chosen}) > 1
     lines = [
-        Line(row.split.kind, comparable(row, main), row.split.kind == ours.split.kind, note)
+        Line(
+            f"{row.split.kind}: {row.model.title}" if several else row.split.kind, comparable(row, main),
+            row.split.kind == ours.split.kind and (not several or row.model.title == ours.model.title), note,
+        )
         for row, note in zip(chosen, notes, strict=True)
     ]  # fmt: skip
     blocks: list = []
     if any(line.figure for line in lines):
         rests = _protocol([*chosen, ours], main)
-        caption = f"{ours.model.title} trained and judged anew under each split. {MARKS} {rests}"
-        blocks.append(Drawing(bars.bars(lines, "splits", "One decoder under each split"), caption))
-    blocks.append(tables.split_table(chosen))
+        who = "Each decoder" if several else chosen[-1].model.title
+        caption = f"{who} trained and judged anew under each split. {MARKS} {rests}"
+        blocks.append(Drawing(bars.bars(lines, "splits", "Decoders under each split"), caption))
+    blocks.append(tables.split_table(list({row.split.kind: row for row in chosen}.values())))
     return Section("The same decoder, from the easy split to the hard ones", (
         "Where EEG from before the song (triangle) scores above deranged pairs (circle), the decoder recognises the "
         "recording: nothing was heard yet.",

@@ -137,11 +137,15 @@ def _others(row: ResultRow, main: Figure) -> list[Sentence]:
 
 def _splits(rows: list[ResultRow], ours: ResultRow) -> list[Sentence]:
     said, main = [], headline(ours)
-    for row in easy_to_hard([r for r in rows if r.kind == "split"]):
+    chosen = easy_to_hard([r for r in rows if r.kind == "split"])
+    several = len({row.model.title for row in chosen}) > 1
+    for row in chosen:
         figure = comparable(row, main)
         if figure is None:
             continue
-        start = f"On the {row.split.kind} split {figure.label}, is {wording.number(figure.value)} ({_bounds(figure)})"
+        who = f"{row.model.title}: on" if several else "On"
+        value = f"{wording.number(figure.value)} ({_bounds(figure)})"
+        start = f"{who} the {row.split.kind} split {figure.label}, is {value}"
         if fingerprint(figure):
             before = figure.controls["before_song"]
             said.append(Sentence("against", (
