@@ -76,6 +76,7 @@ def align(
     from bci_music.training.lab_run import ENCODER, load_encoder, material, new_network, run_align, time_limit, warm
     from bci_music.training.launch import join_processes, leave_processes
     from bci_music.training.prepared import Prepared
+    from bci_music.training.provenance import same_sides
 
     config = _config(preset, {"align": {"loop": _steps(steps)}} | _common(split, minutes, seed))
     where = join_processes(device)
@@ -85,7 +86,9 @@ def align(
         network = new_network(config, prepared)
         warm(network, given, config)
         if pretrained is not None:
-            load_encoder(network.encoder, _there(pretrained / ENCODER, "`bci-music pretrain`"))
+            encoder = _there(pretrained / ENCODER, "`bci-music pretrain`")
+            same_sides(pretrained, config, prepared)
+            load_encoder(network.encoder, encoder)
         _begin(out, resume)
         with _progress(out) as report:
             run_align(
@@ -166,9 +169,10 @@ def ablate(
 
 
 def _config(preset: str, changes: dict[str, Any]) -> LabConfig:
-    from bci_music.training.lab_config import lab_preset
+    from bci_music.training.lab_config import lab_preset, reseeded
 
-    return lab_preset(preset, **changes)
+    config = lab_preset(preset, **{name: value for name, value in changes.items() if name != "seed"})
+    return reseeded(config, changes["seed"]) if "seed" in changes else config
 
 
 def _steps(steps: int | None) -> dict[str, int]:
@@ -201,11 +205,12 @@ def _finished(data: Path, run: Path) -> tuple[Any, Any, Any]:
     from bci_music.training.lab_config import LabConfig
     from bci_music.training.lab_run import ALIGNER, material, new_network, run_align
     from bci_music.training.prepared import Prepared
-    from bci_music.training.provenance import CONFIG
+    from bci_music.training.provenance import CONFIG, same_data
 
     _there(run / ALIGNER, "`bci-music align`")
     config = LabConfig.load(run / CONFIG)
     prepared = Prepared.open(data)
+    same_data(run, prepared)
     given = material(prepared, config)
     return config, given, run_align(new_network(config, prepared), given, config, run)
 

@@ -44,7 +44,7 @@ def judge_row(
     outputs = _oracle(given) if oracle else predict(trained, given, given.split.test)
     before = None if oracle else predict_before(trained, given)
     song, _, _, vectors = training_music(given.split, given.music)
-    audio = _audio_judge(given, song, vectors) if judging.audio else None
+    audio = _audio_judge(given, song, vectors, config.window_s) if judging.audio else None
     figures = judge_outputs(
         outputs, before=before, mean_embedding=vectors.mean(0), split=given.split, seed=judging.seed, audio=audio,
         window_s=config.window_s, k=judging.k,
@@ -61,12 +61,14 @@ def judge_row(
     )  # fmt: skip
 
 
-def _audio_judge(given: Material, song: NDArray[np.str_], vectors: NDArray[np.float32]) -> AudioJudge:
+def _audio_judge(
+    given: Material, song: NDArray[np.str_], vectors: NDArray[np.float32], window_s: float
+) -> AudioJudge:
     stimuli = given.prepared.stimuli
     audio = {s: to_mono_16k(*read_song(stimuli[s])) for s in given.music}
     genres = [stimuli[s].genre for s in song]
     genre = EmbeddingGenres.fit(vectors, genres, given.embedder) if all(genres) and len(set(genres)) > 1 else None
-    return AudioJudge.of_training(given.split, given.music, audio, genre=genre)
+    return AudioJudge.of_training(given.split, given.music, audio, genre=genre, window_s=window_s)
 
 
 def _oracle(given: Material) -> Outputs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
@@ -21,6 +22,7 @@ from bci_music.training.prepared import Prepared
 
 Told = tuple[str, str, int, int]  # row, stage, step, of how many
 Show = Callable[[Told], None]
+_SPAWN = multiprocessing.get_context("spawn")
 
 
 class RowPlan(Config):
@@ -79,15 +81,32 @@ def run_table(
 
     Pretraining that several rows share runs first, once. A row that fails does not stop the others.
     """
-    context = multiprocessing.get_context("spawn")
     prepared = Prepared.open(data)
     first, twins = _alike(wanted, prepared)
     homes = {j.name: pretraining_home(j.config, prepared, work) for j in first if j.config.pretrain is not None}
     rows: dict[str, ResultRow] = {}
     failed: dict[str, str] = {}
-    with context.Manager() as manager, ProcessPoolExecutor(workers, context) as pool:
+
+    def finish(job: Job, row: ResultRow | None, error: BaseException | None = None, where: str = "") -> None:
+        """Keep what came of a job, for those that are like it, too."""
+        for twin in (job, *twins.get(job.name, [])):
+            if row is None:
+                failed[twin.name] = where + _why(error)
+            else:
+                rows[twin.name] = _renamed(row, twin)
+                done(rows[twin.name])
+
+    left = []
+    for job in first:
+        path = work / "rows" / f"{job.name}-{row_key(job.config, prepared, job.judging)}.json"
+        if path.is_file():
+            finish(job, ResultRow.read(path))
+        else:
+            left.append(job)
+    if not left:
+        return [rows[job.name] for job in wanted], failed
+    with _SPAWN.Manager() as manager, _Workers(workers) as pool:
         told = manager.Queue()
-        left = list(first)
         running: dict[Future, Job | Path] = {}
         pretrained: set[Path] = set()
 
@@ -113,19 +132,42 @@ def run_table(
                 what, error = running.pop(future), future.exception()
                 if isinstance(what, Path):
                     pretrained.add(what)
-                    if error is not None:
-                        for job in [j for j in left if homes.get(j.name) == what]:
-                            left.remove(job)
-                            failed[job.name] = f"its pretraining failed: {' '.join(str(error).split())}"
-                    continue
-                for twin in (what, *twins.get(what.name, [])):
-                    if error is None:
-                        rows[twin.name] = _renamed(future.result(), twin)
-                        done(rows[twin.name])
-                    else:
-                        failed[twin.name] = " ".join(str(error).split())
+                    for job in [j for j in left if error is not None and homes.get(j.name) == what]:
+                        left.remove(job)
+                        finish(job, None, error, "its pretraining failed: ")
+                else:
+                    finish(what, future.result() if error is None else None, error)
         _pass_on(told, show)
     return [rows[job.name] for job in wanted if job.name in rows], failed
+
+
+class _Workers:
+    """Processes that work on rows; where one of them dies (no memory, say) new ones take over."""
+
+    def __init__(self, count: int):
+        self._count = count
+        self._pool = ProcessPoolExecutor(count, _SPAWN)
+
+    def submit(self, task: Callable, *arguments: Any) -> Future:
+        """Have a task done."""
+        try:
+            return self._pool.submit(task, *arguments)
+        except BrokenProcessPool:
+            self._pool.shutdown()
+            self._pool = ProcessPoolExecutor(self._count, _SPAWN)
+            return self._pool.submit(task, *arguments)
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown()
+
+
+def _why(error: BaseException | None) -> str:
+    """Say in one sentence what went wrong; a fault of ours is named by its kind, too."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
 def _alike(wanted: list[Job], prepared: Prepared) -> tuple[list[Job], dict[str, list[Job]]]:

@@ -57,6 +57,10 @@ def material(prepared: Prepared, config: LabConfig) -> Material:
             f"{prepared.directory} was prepared with normalise: {prepared.normalise}, the preset wants "
             f"{config.normalise}: prepare the study again with --normalise {config.normalise}."
         )
+    if config.align.window_s != config.window_s:
+        raise UserError(
+            f"Windows have {config.window_s:g} s, but align.window_s is {config.align.window_s:g}: make them the same."
+        )
     windows = study_windows(prepared, config.window_s)
     split, takes = split_windows(windows, config.split, config.splitting)
     embedder = fit_embedder(prepared, training_seconds(takes, prepared.sfreq_hz))

@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from bci_music.config import Config
+from bci_music.config import Config, read_yaml
+from bci_music.messages import UserError
 from bci_music.models import parallel
 from bci_music.training.demo_pack import git_sha
 from bci_music.training.prepared import Prepared
@@ -39,6 +40,30 @@ def describe_data(prepared: Prepared) -> str:
     if prepared.simulated:
         return f"simulated {kind} (composed music heard by simulated listeners, {hours}; nobody was recorded)"
     return f"{kind} ({hours})"
+
+
+def same_data(run: Path, prepared: Prepared) -> None:
+    """Raise `UserError` unless a run learned from this study: on another one, test windows may have been trained on."""
+    if _told(run)["data_hash"] != prepared.data_hash:
+        raise UserError(f"{run} did not learn from {prepared.directory}: give the prepared study it was trained on.")
+
+
+def same_sides(run: Path, config: Config, prepared: Prepared) -> None:
+    """Raise `UserError` where a run learned from this study under another split, so from windows to be tested."""
+    kept = {"split", "splitting", "window_s"}
+    ours, theirs = config.model_dump(mode="json", include=kept), read_yaml(run / CONFIG)
+    if _told(run)["data_hash"] == prepared.data_hash and ours != {name: theirs.get(name) for name in ours}:
+        raise UserError(
+            f"{run} learned under another split ({theirs.get('split')}, {theirs.get('window_s')} s windows), so maybe "
+            "from what is to be tested: pretrain again under this one, or give the --split it has."
+        )
+
+
+def _told(run: Path) -> dict[str, Any]:
+    try:
+        return {"data_hash": ""} | json.loads((run / PROVENANCE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{run / PROVENANCE} cannot be read ({error}): train the run again.") from error
 
 
 def save_run(directory: Path, config: Config, prepared: Prepared, seed: int) -> None:

@@ -31,13 +31,18 @@ def script():
     return module
 
 
+def run_here(script, directory, *parts):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    script.run(directory, *parts)
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def alone(script, tmp_path_factory):
     """What one process learns without interruption."""
-    directory, threads = tmp_path_factory.mktemp("alone"), torch.get_num_threads()
-    torch.set_num_threads(1)
-    script.run(directory, *PARTS)
-    torch.set_num_threads(threads)
+    directory = tmp_path_factory.mktemp("alone")
+    run_here(script, directory, *PARTS)
     return directory
 
 
@@ -103,7 +108,7 @@ def test_a_killed_run_ends_in_the_same_weights_bit_for_bit(alone, script, tmp_pa
     """Killed once in the pretraining and once in the alignment that follows, then let run to its end."""
     for part in ("pretrain", "temporal"):
         kill_at(random.randrange(1, script.STEPS), tmp_path, part)
-    subprocess.run([sys.executable, str(SCRIPT), str(tmp_path), "pretrain", "temporal"], env=ALONE, check=True)
+    run_here(script, tmp_path, "pretrain", "temporal")
     for part in ("pretrain", "temporal"):
         assert [line["step"] for line in log(tmp_path, part)] == list(range(1, script.STEPS + 1))
         resumed = load_file(tmp_path / f"{part}.safetensors")
