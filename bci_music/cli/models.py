@@ -1,4 +1,4 @@
-"""`bci-music pack`: build the demo pack, look into a pack, check one."""
+"""`bci-music pack`: build one, look into one, check one."""
 
 from __future__ import annotations
 
@@ -13,22 +13,41 @@ app = typer.Typer(name="pack", no_args_is_help=True, help="Model packs: all one 
 @app.command()
 def build(
     demo: Annotated[bool, typer.Option("--demo", help="Train on composed music and simulated listeners.")] = False,
+    run: Annotated[Path | None, typer.Option("--run", help="Folder of an `align` run that was adapted.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="With --run: the prepared study it learned from.")] = None,
     minutes: Annotated[float, typer.Option(min=0.05, help="Time for training; the rest takes longer.")] = 30.0,
-    out: Annotated[Path, typer.Option(help="Directory of the pack.")] = Path("out/packs/demo"),
+    out: Annotated[Path | None, typer.Option(help="Directory of the pack.  [default: out/packs/NAME]")] = None,
     work: Annotated[Path, typer.Option(help="Prepared recordings, checkpoints and logs.")] = Path("runs/demo-pack"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --work.")] = False,
     config: Annotated[Path | None, typer.Option(help="YAML of the build, e.g. configs/demo-pack.yaml.")] = None,
 ) -> None:
-    """Train a decoder and write it as a pack."""
+    """Train a demo decoder and write it as a pack, or write a run of the lab as one (--run with --data)."""
     from bci_music.messages import UserError
 
-    if not demo:
-        raise UserError("Only the demo pack can be built so far: say `bci-music pack build --demo`.")
+    if demo == (run is not None):
+        raise UserError("Say what to build: `bci-music pack build --demo`, or `--run FOLDER --data PREPARED`.")
+    if run is not None:
+        if data is None:
+            raise UserError(f"To build a pack of {run}, give the prepared study it learned from with --data.")
+        _build_of_run(run, data, out or Path("out/packs") / run.resolve().name)
+        return
     from bci_music.training.build import DemoBuildConfig, build_demo_pack
 
     settings = DemoBuildConfig.load(config) if config else DemoBuildConfig()
-    pack = build_demo_pack(out, work, settings, minutes=minutes, resume=resume)
+    pack = build_demo_pack(out or Path("out/packs/demo"), work, settings, minutes=minutes, resume=resume)
     typer.echo(f"{pack.name} is in {pack.directory}")
+
+
+def _build_of_run(run: Path, data: Path, out: Path) -> None:
+    from rich.console import Console
+
+    from bci_music.evaluation.run_pack import build_run_pack
+    from bci_music.models.pack_report import describe
+
+    with Console(stderr=True).status("opening the run") as status:
+        pack = build_run_pack(run, data, out, say=status.update)
+    typer.echo(describe(pack))
+    typer.echo(f"\n{pack.name} is in {pack.directory}")
 
 
 @app.command()

@@ -19,7 +19,7 @@ MAX_BYTES = 2_000_000
 TAIL_S = 0.65  # beyond the last bar, for the fade back to the beginning
 WINDOW_S, HOP_S = 4.0, 1.0
 _SHORTEST_S, _LONGEST_S = 7.4, 10.7
-_COMPRESSION = 0.945  # libsndfile's scale: 0 is 256 kbit/s a channel, 1 is 6
+COMPRESSION = 0.945  # libsndfile's scale: 0 is 256 kbit/s a channel, 1 is 6
 
 
 def excerpts(spec: SongSpec, stop_s: float = TRAIN_SECONDS[1]) -> list[tuple[float, float]]:
@@ -60,7 +60,7 @@ def write_library(
         song = compose(spec.id)
         for take, (start_s, length_s) in enumerate(excerpts(spec)):
             file = f"{spec.id}-{take + 1}.ogg"
-            sounding = _write_clip(directory / file, song, start_s, length_s)
+            sounding = write_clip(directory / file, _excerpt(song, start_s, length_s))
             rows = embedder.embed_frames(sounding, RATE_HZ, WINDOW_S, HOP_S)
             tables.append(rows)
             clips.append({
@@ -77,12 +77,17 @@ def write_library(
     np.save(directory / "prototypes.npy", song_prototypes(embedder))
 
 
-def _write_clip(path: Path, song: Song, start_s: float, length_s: float) -> NDArray[np.float32]:
-    """Write one excerpt and read it back: (n, 2) float32 as it will sound."""
+def write_clip(
+    path: Path, samples: NDArray[np.float32], compression: float = COMPRESSION
+) -> NDArray[np.float32]:
+    """Write (n, 2) float32 at 48 kHz as Opus in Ogg and read it back: (n, 2) as it will sound."""
     import soundfile
 
-    first = round(start_s * RATE_HZ)
-    samples = song.samples[first:first + round(length_s * RATE_HZ)]
-    soundfile.write(path, samples, RATE_HZ, format="OGG", subtype="OPUS", compression_level=_COMPRESSION)
+    soundfile.write(path, samples, RATE_HZ, format="OGG", subtype="OPUS", compression_level=compression)
     sounding, _ = soundfile.read(path, dtype="float32", always_2d=True)
     return sounding
+
+
+def _excerpt(song: Song, start_s: float, length_s: float) -> NDArray[np.float32]:
+    first = round(start_s * RATE_HZ)
+    return song.samples[first : first + round(length_s * RATE_HZ)]
