@@ -171,9 +171,9 @@ class Loop(Generic[M]):
         """Average the gradients over the processes, all in one message."""
         if parallel.world() == 1:
             return
-        learning = [p for p in self.module.parameters() if p.requires_grad]
-        flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in learning])
-        for p, part in zip(learning, parallel.mean(flat).split([p.numel() for p in learning]), strict=True):
+        learned = [p for p in self.module.parameters() if p.grad is not None]  # the same in all processes
+        flat = torch.cat([p.grad.flatten() for p in learned if p.grad is not None])
+        for p, part in zip(learned, parallel.mean(flat).split([p.numel() for p in learned]), strict=True):
             p.grad = part.view_as(p)
 
     def _average(self) -> None:
