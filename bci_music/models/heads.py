@@ -39,6 +39,9 @@ class PooledHead(nn.Module):
 class TemporalHead(nn.Module):
     """The paper's temporal head: a convolution along the token sequence, pooled, two layers, LayerNorm.
 
+    It reads the tokens as the last block leaves them (the released one after a LayerNorm of each token): with the mean
+    over channels first, what they share is not lost in one channel's noise.
+
     The mean of a convolution is one linear map of the mean of the tokens and of those at the ends: computed like
     this it costs next to nothing, and exactly the tokens a window has count.
     """
