@@ -101,3 +101,20 @@ def test_it_finds_the_songs_of_the_sample(pack, sample):
     hits = int((best(cosine(vectors, prototypes)) == np.array(truth)).sum())
     assert len(truth) >= 26
     assert hits >= 10
+
+
+@pytest.mark.soak
+def test_it_can_be_calibrated_on_the_sample(tmp_path):
+    sample = Path(__file__).resolve().parents[2] / "recordings" / "sample.xdf"
+    from typer.testing import CliRunner
+
+    from bci_music.cli.main import app
+
+    words = ["calibrate", "--session", str(sample), "--out", str(tmp_path / "mine")]
+    result = CliRunner().invoke(app, words)
+    assert result.exception is None, result.exception
+    assert "minutes of simulated EEG of sample with" in result.output
+    pack = Pack.open(tmp_path / "mine")
+    before = next(m for m in pack.manifest.metrics if m.name.endswith("songs not calibrated on, before calibration"))
+    assert before.ci95[0] > before.chance
+    assert Decoder.from_pack(pack).warm_up() > 0

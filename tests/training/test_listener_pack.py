@@ -12,6 +12,9 @@ from typer.testing import CliRunner
 
 from bci_music.cli.main import app
 from bci_music.data.session import Event, song_marker
+from bci_music.data.study import Recording, Stimulus, Study
+from bci_music.eeg.chain import SignalConfig
+from bci_music.eeg.montage import Montage
 from bci_music.engine.build import _songs
 from bci_music.messages import UserError
 from bci_music.models.decoder import Decoder
@@ -172,6 +175,28 @@ def test_wrong_wishes_are_sentences(base, heard, recorded, made, tmp_path):
         make_listener_pack(made.pack.directory, [path], tmp_path / "pack", device="cpu")
     with pytest.raises(UserError, match="holds the same EEG as another"):
         make_listener_pack(base.directory, [path, path], tmp_path / "pack", device="cpu")
+
+
+def test_a_folder_of_several_listeners_wants_a_choice(heard, monkeypatch, tmp_path):
+    names = {"anna": ("one",), "ben": ("one", "two")}
+    recordings = tuple(
+        Recording(f"sessions {who}/{name}", f"sessions {who}", tmp_path / who / name, lambda: heard)
+        for who, own in names.items() for name in own
+    )
+    study = Study("sessions", tmp_path, recordings, {s: Stimulus(s, s, s) for s in SONGS}, True)
+    monkeypatch.setattr(sittings, "open_sessions", lambda path: study)
+
+    def opened(listener):
+        given = {"audio": None, "signal": SignalConfig(), "montage": Montage.nmed()}
+        return sittings.open_sittings([tmp_path], listener=listener, **given)
+
+    with pytest.raises(UserError, match=r"2 listeners \(anna, ben\), and a calibration is for one"):
+        opened(None)
+    with pytest.raises(UserError, match=r"no recording of 'bert': there are anna, ben"):
+        opened("bert")
+    assert list(opened("anna").recordings) == ["anna/one"]
+    with pytest.raises(UserError, match="the same EEG"):
+        opened("ben")
 
 
 def test_a_pack_that_needs_the_whole_recording_is_refused(base, tmp_path):
