@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bci_music.generation.sampler import NOTE, quiet_loading
+from bci_music.generation.loading import NOTE, quiet_loading
 from bci_music.messages import EMBEDDING_DIM
 
 NAME = "random AudioLDM (not trained)"

@@ -1,33 +1,29 @@
 """AudioLDM's parts, put together by hand: denoise latents towards an embedding, decode them to a spectrogram, to sound.
 
-The parts are the classes of diffusers and transformers, loaded one by one: neither tokenizer nor text encoder is
-needed, since the condition is a vector, and the ready-made pipeline is deprecated.
+The parts are the classes of diffusers and transformers. Their ready-made pipeline is deprecated, and it can neither
+stop, nor hurry, nor go on where the last clip ended.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.messages import EMBEDDING_DIM, UserError
+from bci_music.generation.guidance import Guide
+from bci_music.generation.loading import MEL_HOP, SOUND_RATE_HZ, Parts, load_parts
+from bci_music.generation.solver import SamplerSettings, Solver
+from bci_music.generation.speed import Walls, settle
 
 if TYPE_CHECKING:
     import torch
-
-SOUND_RATE_HZ = 16_000
-MEL_HOP = 160  # samples of sound per frame of the spectrogram
-PARTS = ("unet", "vae", "vocoder", "scheduler")
-NOTE = "generator.json"  # ours, beside the parts: {"trained": bool, "name": str}
-UNCONDITIONAL = "unconditional.npy"  # ours, optional: (512,) condition of the unguided branch, else zeros
+    from torch import Tensor
 
 
 class Interrupted(Exception):
@@ -36,181 +32,199 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a clip may take: sampling ends early, with what it has, when `left_s` says so."""
+    """How long a clip may take: sampling makes fewer steps, or ends early with what it has, as `left_s` asks."""
 
-    left_s: Callable[[], float]
-    stop: threading.Event
+    left_s: Callable[[], float] = lambda: float("inf")
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """The clean end of the last clip's latents, (1, C, k, M), with which a new clip begins.
+
+    `frames` is k. `strength` is the share of the noise levels, from the top, at which these frames are held: with 1
+    the new clip begins with them exactly, with less they may change where only details are left to decide.
+    """
+
+    latents: Tensor
+    frames: int
+    strength: float = 1.0
 
 
 class AudioLdm:
-    """The four parts on a device.
+    """An AudioLDM on a device.
 
     Parameters
     ----------
-    unet, vae, vocoder, scheduler
-        `UNet2DConditionModel`, `AutoencoderKL`, `SpeechT5HifiGan` and a diffusers scheduler.
-    unconditional : (512,) array
+    parts : Parts
     device : torch.device
-    trained : bool
-    name : str
+
+    Attributes
+    ----------
+    settings : SamplerSettings
+        What the model was made for.
     """
 
-    def __init__(
-        self, unet: Any, vae: Any, vocoder: Any, scheduler: Any, *, unconditional: NDArray[np.float32],
-        device: torch.device, trained: bool, name: str,
-    ):
-        self.unet, self.vae, self.vocoder, self.scheduler = unet, vae, vocoder, scheduler
-        self.unconditional, self.device = unconditional, device
-        self.trained, self.name = trained, name
-        self.mel_bins = int(vocoder.config.model_in_dim)
-        self.shrink = 2 ** (len(vae.config.block_out_channels) - 1)
-        self.step_s = 0.0  # measured: wall time of one denoising step, and of all that comes after the steps
-        self.decode_s = 0.0
+    def __init__(self, parts: Parts, device: torch.device):
+        self.parts, self.device = parts, device
+        self.unet, self.vae, self.vocoder, self.scheduler = parts.unet, parts.vae, parts.vocoder, parts.scheduler
+        self.unconditional, self.settings = parts.unconditional, parts.settings
+        self.trained, self.name = parts.trained, parts.name
+        self.mel_bins = int(self.vocoder.config.model_in_dim)
+        self.shrink = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        self.walls = Walls()
+        self._frames = 0  # of the newest clip
 
     @property
     def frame_unit(self) -> int:
         """Spectrogram frames come in multiples of this, so that the UNet can halve its latents."""
         return self.shrink * 2 ** (len(self.unet.config.block_out_channels) - 1)
 
+    @property
+    def step_s(self) -> float:
+        """Seconds a guided step takes with clips as long as the newest one; 0 before the first."""
+        return self._step_s(2, self._frames)
+
+    @property
+    def decode_s(self) -> float:
+        """Seconds all takes that comes after the steps; 0 before the first clip."""
+        return self.walls.expect("decode", self._frames) + self.walls.expect("vocode", self._frames)
+
     def frames(self, seconds: float) -> int:
         """Spectrogram frames of a clip of about `seconds`."""
         return max(1, round(seconds * SOUND_RATE_HZ / MEL_HOP / self.frame_unit)) * self.frame_unit
 
     def sample(
-        self, vector: NDArray[np.float32], seconds: float, *, steps: int, guidance: float, seed: int, budget: Budget
+        self, vector: NDArray[np.float32], seconds: float, *, steps: int | None = None, guidance: float | None = None,
+        seed: int, budget: Budget | None = None, settings: SamplerSettings | None = None, start: Joint | None = None,
     ) -> NDArray[np.float32]:
-        """Make a clip, (n,) float32 at 16 kHz.
+        """Make a clip, (n,) float32 at 16 kHz: `latents`, `decode` and `vocode`.
 
         Parameters
         ----------
         vector : (512,) float32
             Unit vector, the condition.
-        steps : int
-            Denoising steps; fewer are made when the budget runs out.
-        guidance : float
-            1 follows the condition, more exaggerates it against the unconditional branch.
+        steps, guidance
+            In place of those in `settings`.
         seed : int
             Of the noise the clip is made from.
         """
+        given = {name: value for name, value in (("steps", steps), ("guidance", guidance)) if value is not None}
+        settings = (settings or self.settings).model_copy(update=given)
+        latents = self.latents(vector, self.frames(seconds), settings=settings, seed=seed, budget=budget, start=start)
+        return self.vocode(self.decode(latents))
+
+    def latents(
+        self, vector: NDArray[np.float32], frames: int, *, settings: SamplerSettings | None = None, seed: int,
+        budget: Budget | None = None, start: Joint | None = None,
+    ) -> Tensor:
+        """Denoise latents towards `vector`: (1, C, frames / shrink, mel_bins / shrink) float32 on the device.
+
+        Fewer steps are made when, by what steps took so far, the budget does not last for all of them.
+        """
         import torch
 
+        settings, budget = settings or self.settings, budget or Budget()
+        if frames % self.shrink or start and start.frames * self.shrink >= frames:
+            raise ValueError(f"{frames} frames: expected a multiple of {self.shrink}, longer than the joint")
+        self._frames = frames
+        chance = torch.Generator().manual_seed(seed)
+        shape = (1, self.unet.config.in_channels, frames // self.shrink, self.mel_bins // self.shrink)
+        noise = torch.randn(shape, generator=chance).to(self.device)
+        steps = self.steps_within(budget.left_s(), frames, settings)
+        solver = Solver(self.scheduler.config, settings, steps, self.device, chance)
         with torch.inference_mode():
-            latents = self._denoise(vector, self.frames(seconds), steps, guidance, seed, budget)
-            began = time.perf_counter()
-            mel = self.vae.decode(latents / self.vae.config.scaling_factor).sample
-            sound = self.vocoder(mel.squeeze(1)).squeeze(0).float().cpu().numpy()
-            self.decode_s = time.perf_counter() - began
+            return self._denoise(noise, self._guide(vector, settings), solver, budget, start)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Turn latents (1, C, k, M) into a log mel spectrogram (frames, mel_bins) on the device."""
+        import torch
+
+        began = time.perf_counter()
+        with torch.inference_mode():
+            scaled = (latents / self.vae.config.scaling_factor).to(self.device, self.vae.dtype)
+            mel = self.vae.decode(scaled).sample[0, 0]
+        settle(self.device)
+        self.walls.note("decode", time.perf_counter() - began, len(mel))
+        return mel
+
+    def vocode(self, mel: Tensor) -> NDArray[np.float32]:
+        """Turn a log mel spectrogram (frames, mel_bins) into sound, (n,) float32 at 16 kHz."""
+        import torch
+
+        began = time.perf_counter()
+        with torch.inference_mode():
+            sound = self.vocoder(torch.as_tensor(mel).to(self.device, self.vocoder.dtype)[None])
+            sound = sound.reshape(-1).float().cpu().numpy()
+        self.walls.note("vocode", time.perf_counter() - began, len(mel))
         if not np.isfinite(sound).all():
             raise ValueError("the model gave sound that is not finite")
         return sound
 
-    def _denoise(
-        self, vector: NDArray[np.float32], frames: int, steps: int, guidance: float, seed: int, budget: Budget
-    ) -> torch.Tensor:
+    def steps_within(self, left_s: float, frames: int, settings: SamplerSettings) -> int:
+        """Steps, at most the settings', that leave time to decode; before anything was measured all of them."""
+        each = (self._step_s(2, frames) if settings.guidance > 1 else self._step_s(1, frames)) or 0.0
+        if not each or left_s == float("inf"):
+            return settings.steps
+        return int(np.clip((left_s - 1.2 * self._after_s(frames)) / each, 1, settings.steps))
+
+    def _guide(self, vector: NDArray[np.float32], settings: SamplerSettings) -> Guide:
         import torch
 
-        dtype = self.unet.dtype
-        condition = torch.from_numpy(np.stack([self.unconditional, vector])).to(self.device, dtype)
-        shape = (1, self.unet.config.in_channels, frames // self.shrink, self.mel_bins // self.shrink)
-        noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-        latents = noise.to(self.device, dtype) * self.scheduler.init_noise_sigma
-        self.scheduler.set_timesteps(steps, device=self.device)
-        for step in self.scheduler.timesteps:
+        def predict(latents: Tensor, time: Tensor, condition: Tensor) -> Tensor:
+            latents = latents.to(self.unet.dtype)
+            return self.unet(latents, time, encoder_hidden_states=None, class_labels=condition).sample.float()
+
+        both = torch.from_numpy(np.stack([self.unconditional, vector])).to(self.device, self.unet.dtype)
+        return Guide(predict, both[:1], both[1:], settings)
+
+    def _denoise(self, noise: Tensor, guide: Guide, solver: Solver, budget: Budget, start: Joint | None) -> Tensor:
+        latents = noise
+        tail = start.latents.to(noise) if start else None
+        for i, level in enumerate(solver.levels):
             if budget.stop.is_set():
                 raise Interrupted
             began = time.perf_counter()
-            both = self.scheduler.scale_model_input(torch.cat([latents, latents]), step)
-            free, led = self.unet(both, step, encoder_hidden_states=None, class_labels=condition).sample.chunk(2)
-            made = self.scheduler.step(free + guidance * (led - free), step, latents)
-            latents = made.prev_sample
-            self.step_s = time.perf_counter() - began
-            if budget.left_s() < self.step_s + 1.2 * self.decode_s:
-                return made.pred_original_sample if hasattr(made, "pred_original_sample") else latents
+            if start and tail is not None and _held(start, i, len(solver.levels)):
+                latents = _begin_with(solver.noised(tail, noise[:, :, : start.frames], i), latents)
+            branches = guide.branches(level)
+            prediction = guide(latents, solver.times[i], level)
+            before, latents = latents, solver.step(prediction, latents, i)
+            settle(self.device)
+            self.walls.note(f"step of {branches}", time.perf_counter() - began, self._frames)
+            if budget.left_s() < self._step_s(branches, self._frames) + 1.2 * self._after_s(self._frames):
+                latents = solver.clean(prediction, before, i)
+                break
+        if start and tail is not None and start.strength >= 1:
+            latents = _begin_with(tail, latents)
         return latents
+
+    def _step_s(self, branches: int, frames: int) -> float:
+        """Seconds of a step; where only the other kind was measured, two branches count as twice one."""
+        other = self.walls.expect(f"step of {3 - branches}", frames) * branches / (3 - branches)
+        return self.walls.expect(f"step of {branches}", frames) or other
+
+    def _after_s(self, frames: int) -> float:
+        return self.walls.expect("decode", frames) + self.walls.expect("vocode", frames)
 
 
 def load_audioldm(where: str | Path, *, revision: str | None = None, device: str | None = None) -> AudioLdm:
-    """Load the parts from a directory, or by the name of a checkpoint on the Hugging Face hub.
+    """Load an AudioLDM from a directory, or by the name of a checkpoint on the Hugging Face hub.
 
     Files already here are used first. Weights are read as safetensors only.
     """
     import torch
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-    from transformers import SpeechT5HifiGan
 
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = torch.float16 if place.type == "cuda" else torch.float32
-    folder = Path(where).expanduser()
-    if folder.is_dir():
-        _check_parts(folder)
-    elif folder.is_absolute() or str(where).startswith(".") or str(where).count("/") != 1:
-        raise UserError(f"There is no AudioLDM at {where}: give a directory with {', '.join(PARTS)}, or a hub name.")
-
-    def part(loader: Any, name: str, **options: Any) -> Any:
-        return _load_part(loader, where, name, folder.is_dir(), {"revision": revision, **options})
-
-    weights = {"use_safetensors": True, "torch_dtype": dtype}
-    with quiet_loading():
-        unet = part(UNet2DConditionModel, "unet", **weights)
-        vae = part(AutoencoderKL, "vae", **weights)
-        vocoder = part(SpeechT5HifiGan, "vocoder", use_safetensors=True, dtype=dtype)
-        scheduler = part(DDIMScheduler, "scheduler")
-    _check_fit(unet, vae, vocoder, where)
-    note = json.loads((folder / NOTE).read_text(encoding="utf-8")) if (folder / NOTE).is_file() else {}
-    free = np.zeros(EMBEDDING_DIM, np.float32)
-    if (folder / UNCONDITIONAL).is_file():
-        free = np.load(folder / UNCONDITIONAL, allow_pickle=False).astype(np.float32).reshape(EMBEDDING_DIM)
-    for model in (unet, vae, vocoder):
-        model.to(place).eval().requires_grad_(False)
-    return AudioLdm(
-        unet, vae, vocoder, scheduler, unconditional=free, device=place, trained=bool(note.get("trained", True)),
-        name=str(note.get("name", f"AudioLDM {where}")),
-    )
+    return AudioLdm(load_parts(where, revision=revision, device=place, dtype=dtype), place)
 
 
-@contextmanager
-def quiet_loading() -> Iterator[None]:
-    """Keep the loader's progress bar off the terminal: three small files need none."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
+def _held(start: Joint, step: int, steps: int) -> bool:
+    return step < start.strength * steps
 
 
-def _check_parts(folder: Path) -> None:
-    for name in PARTS:
-        if not (folder / name).is_dir():
-            raise UserError(f"The AudioLDM in {folder} has no {name}/: it needs {', '.join(PARTS)}.")
-        if name != "scheduler" and not list((folder / name).glob("*.safetensors")):
-            raise UserError(f"{folder / name} has no weights as safetensors: convert them, other formats are not read.")
+def _begin_with(head: Tensor, latents: Tensor) -> Tensor:
+    import torch
 
-
-def _load_part(loader: Any, where: str | Path, name: str, is_directory: bool, options: dict[str, Any]) -> Any:
-    """Load one part: from what is on this machine, else, for a hub name, from the hub."""
-    tries = (True,) if is_directory else (True, False)
-    error: Exception | None = None
-    for local in tries:
-        try:
-            return loader.from_pretrained(where, subfolder=name, local_files_only=local, **options)
-        except (OSError, ValueError, RuntimeError) as problem:
-            error = problem
-    reason = " ".join(str(error).split())[:200]
-    raise UserError(
-        f"AudioLDM's {name} could not be loaded from {where} ({reason}): give a complete directory, or go online."
-    ) from error
-
-
-def _check_fit(unet: Any, vae: Any, vocoder: Any, where: str | Path) -> None:
-    """Refuse parts that do not belong together, in one sentence."""
-    width = unet.config.projection_class_embeddings_input_dim
-    if unet.config.class_embed_type != "simple_projection" or width != EMBEDDING_DIM:
-        raise UserError(f"The UNet in {where} takes no 512-d embedding as its class: give an AudioLDM checkpoint.")
-    if unet.config.in_channels != vae.config.latent_channels:
-        raise UserError(f"UNet and VAE in {where} have latents of different depth: give parts of one checkpoint.")
-    if vocoder.config.sampling_rate != SOUND_RATE_HZ or int(np.prod(vocoder.config.upsample_rates)) != MEL_HOP:
-        raise UserError(f"The vocoder in {where} is not one for 16 kHz with hop 160: give AudioLDM's vocoder.")
+    return torch.cat([head, latents[:, :, head.shape[2] :]], dim=2)

@@ -1,0 +1,159 @@
+"""AudioLDM's parts from disk or hub: loaded one by one, as safetensors only, and refused when they do not fit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bci_music.config import Config
+from bci_music.generation.solver import SamplerSettings
+from bci_music.messages import EMBEDDING_DIM, UserError
+
+if TYPE_CHECKING:
+    import torch
+
+SOUND_RATE_HZ = 16_000
+MEL_HOP = 160  # samples of sound per frame of the spectrogram
+PARTS = ("unet", "vae", "vocoder", "scheduler")
+NOTE = "generator.json"  # ours, beside the parts: see `Note`
+UNCONDITIONAL = "unconditional.npy"  # ours, optional: (512,) condition of the unguided branch, else zeros
+
+
+class Note(Config):
+    """What a directory says of its model, and the settings it was made for."""
+
+    trained: bool = True
+    name: str = ""
+    solver: str | None = Field(None, description="these five: defaults of the sampler with this model")
+    steps: int | None = None
+    spacing: str | None = None
+    guidance: float | None = None
+    guidance_from: float | None = None
+    guidance_until: float | None = None
+
+    def settings(self, where: str) -> SamplerSettings:
+        """Sampler settings with what the note gives."""
+        given = self.model_dump(exclude={"trained", "name"}, exclude_none=True)
+        return SamplerSettings.parse(given, where)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """`UNet2DConditionModel`, `AutoencoderKL`, `SpeechT5HifiGan`, a diffusers scheduler, and what is said of them."""
+
+    unet: Any
+    vae: Any
+    vocoder: Any
+    scheduler: Any
+    unconditional: NDArray[np.float32]
+    trained: bool
+    name: str
+    settings: SamplerSettings
+
+
+def load_parts(where: str | Path, *, revision: str | None, device: torch.device, dtype: torch.dtype) -> Parts:
+    """Load the parts from a directory, or by the name of a checkpoint on the Hugging Face hub.
+
+    Files already here are used first. Neither tokenizer nor text encoder is needed: the condition is a vector.
+    """
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from transformers import SpeechT5HifiGan
+
+    folder = Path(where).expanduser()
+    if folder.is_dir():
+        _check_parts(folder)
+    elif folder.is_absolute() or str(where).startswith(".") or str(where).count("/") != 1:
+        raise UserError(f"There is no AudioLDM at {where}: give a directory with {', '.join(PARTS)}, or a hub name.")
+
+    def part(loader: Any, name: str, **options: Any) -> Any:
+        return _load_part(loader, where, name, folder.is_dir(), {"revision": revision, **options})
+
+    weights = {"use_safetensors": True, "torch_dtype": dtype}
+    with quiet_loading():
+        unet = part(UNet2DConditionModel, "unet", **weights)
+        vae = part(AutoencoderKL, "vae", **weights)
+        vocoder = part(SpeechT5HifiGan, "vocoder", use_safetensors=True, dtype=dtype)
+        scheduler = part(DDIMScheduler, "scheduler")
+    _check_fit(unet, vae, vocoder, where)
+    for model in (unet, vae, vocoder):
+        model.to(device).eval().requires_grad_(False)
+    note = _read_note(folder / NOTE)
+    return Parts(
+        unet, vae, vocoder, scheduler, _read_unconditional(folder / UNCONDITIONAL), note.trained,
+        note.name or f"AudioLDM {where}", note.settings(str(folder / NOTE)),
+    )  # fmt: skip
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Keep the loader's progress bar off the terminal: three small files need none."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _read_note(path: Path) -> Note:
+    if not path.is_file():
+        return Note()
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}): expected an object with trained and name; mend it.") from error
+    return Note.parse(values, str(path))
+
+
+def _read_unconditional(path: Path) -> NDArray[np.float32]:
+    if not path.is_file():
+        return np.zeros(EMBEDDING_DIM, np.float32)
+    free = np.load(path, allow_pickle=False).astype(np.float32)
+    if free.size != EMBEDDING_DIM or not np.isfinite(free).all():
+        raise UserError(f"{path} holds {free.size} numbers, expected {EMBEDDING_DIM} finite ones: write it anew.")
+    return free.reshape(EMBEDDING_DIM)
+
+
+def _check_parts(folder: Path) -> None:
+    for name in PARTS:
+        if not (folder / name).is_dir():
+            raise UserError(f"The AudioLDM in {folder} has no {name}/: it needs {', '.join(PARTS)}.")
+        if name != "scheduler" and not list((folder / name).glob("*.safetensors")):
+            raise UserError(f"{folder / name} has no weights as safetensors: convert them, other formats are not read.")
+
+
+def _load_part(loader: Any, where: str | Path, name: str, is_directory: bool, options: dict[str, Any]) -> Any:
+    """Load one part: from what is on this machine, else, for a hub name, from the hub."""
+    tries = (True,) if is_directory else (True, False)
+    error: Exception | None = None
+    for local in tries:
+        try:
+            return loader.from_pretrained(where, subfolder=name, local_files_only=local, **options)
+        except (OSError, ValueError, RuntimeError) as problem:
+            error = problem
+    reason = " ".join(str(error).split())[:200]
+    raise UserError(
+        f"AudioLDM's {name} could not be loaded from {where} ({reason}): give a complete directory, or go online."
+    ) from error
+
+
+def _check_fit(unet: Any, vae: Any, vocoder: Any, where: str | Path) -> None:
+    """Refuse parts that do not belong together, in one sentence."""
+    width = unet.config.projection_class_embeddings_input_dim
+    if unet.config.class_embed_type != "simple_projection" or width != EMBEDDING_DIM:
+        raise UserError(f"The UNet in {where} takes no 512-d embedding as its class: give an AudioLDM checkpoint.")
+    if unet.config.in_channels != vae.config.latent_channels:
+        raise UserError(f"UNet and VAE in {where} have latents of different depth: give parts of one checkpoint.")
+    if vocoder.config.sampling_rate != SOUND_RATE_HZ or int(np.prod(vocoder.config.upsample_rates)) != MEL_HOP:
+        raise UserError(f"The vocoder in {where} is not one for 16 kHz with hop 160: give AudioLDM's vocoder.")
