@@ -28,7 +28,8 @@ def test_the_picture_is_that_of_another_implementation():
         pad_mode="reflect", mel_filters=slaney(), mel_floor=FLOOR, log_mel="log",
     ).T  # fmt: skip
     ours = log_mel(mono)
-    assert ours.shape == (100, 64) and ours.dtype == np.float32
+    assert ours.shape == (100, 64)
+    assert ours.dtype == np.float32
     np.testing.assert_allclose(ours, theirs[:100], atol=2e-3)
 
 
@@ -45,7 +46,8 @@ def test_silence_has_the_lowest_value_and_a_finite_gradient():
     picture = log_mel_torch(silent)
     assert torch.allclose(picture, torch.full_like(picture, SILENCE))
     picture.sum().backward()
-    assert silent.grad is not None and silent.grad.isfinite().all()
+    assert silent.grad is not None
+    assert silent.grad.isfinite().all()
 
 
 def test_a_frame_is_centred_on_its_first_sample():
