@@ -1,4 +1,4 @@
-"""Fourteen songs, composed from their seeds and rendered in NumPy."""
+"""Fourteen songs, composed from their seeds, and any other song's specification, rendered in NumPy."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import butter, sosfilt
 
 from bci_music.messages import UserError
 from bci_music.simulate import songs_acoustic as acoustic
 from bci_music.simulate import songs_electric as electric
-from bci_music.simulate.instruments import INSTRUMENTS, RATE_HZ, WIDE, Wave
 from bci_music.simulate.mastering import master, reverb
+from bci_music.simulate.orchestra import ORCHESTRA, WIDE
 from bci_music.simulate.percussion import stroke
-from bci_music.simulate.score import Note, SongSpec, write_score
+from bci_music.simulate.quick import QUICK_HZ, quick_mix
+from bci_music.simulate.score import KICKS, Note, SongSpec, section_gain, write_score
+from bci_music.simulate.synthesis import RATE_HZ, Wave
 
 SONGS: tuple[SongSpec, ...] = (
     electric.NIGHT_BUS, acoustic.PAPER_BIRDS, electric.LOW_TIDE, acoustic.LANTERN, electric.NEON_TRAM,
@@ -24,7 +27,6 @@ SONGS: tuple[SongSpec, ...] = (
 SONG_SECONDS = 120.0
 TRAIN_SECONDS = (0.0, 80.0)  # song seconds that training may hear
 HELD_OUT_SECONDS = (84.0, 120.0)  # song seconds of the sample recording and the tests: never used for training
-_SECTION_GAIN = {"I": 0.78, "A": 0.9, "B": 1.0, "C": 0.82}
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Song:
 
     Attributes
     ----------
-    samples : (n, 2) float32 at `sfreq_hz`
+    samples : (n, 2) float32 at `sfreq_hz`; (n, 1) where `render` was asked for 16 kHz
     beats_s, bars_s : (k,) float64
         Times of the beats and of the bar lines.
     """
@@ -71,15 +73,40 @@ def compose(song_id: str, seconds: float = SONG_SECONDS, sfreq_hz: float = RATE_
         The same bytes for the same arguments on one machine.
     """
     spec = song_spec(song_id)
-    mix = master(_render(spec, write_score(spec, seconds), seconds))
+    mix = _render(spec, write_score(spec, seconds), seconds) * _ending(int(seconds * RATE_HZ))
+    return _song(spec, master(mix), seconds, sfreq_hz)
+
+
+def render(spec: SongSpec, seconds: float, sfreq_hz: float = QUICK_HZ, start_s: float = 0.0) -> Song:
+    """Render an excerpt of any song: from `start_s` on, begun and ended as it is inside the song, without a fade.
+
+    At 16 kHz the result has one channel and takes about a hundredth of its length; at any other rate it has two, is
+    rendered at 48 kHz as `compose` does and takes a tenth.
+    """
+    if sfreq_hz == QUICK_HZ:
+        samples = quick_mix(spec, seconds, start_s)[:, None]
+        return Song(samples, sfreq_hz, spec, *_grid(spec, seconds, start_s))
+    until_s = start_s + seconds
+    mix = _render(spec, write_score(spec, until_s), until_s)
+    if spec.dull_hz:
+        mix = sosfilt(butter(2, spec.dull_hz, fs=RATE_HZ, output="sos"), mix, axis=1).astype(np.float32)
+    return _song(spec, master(mix[:, round(start_s * RATE_HZ):]), seconds, sfreq_hz, start_s)
+
+
+def _song(spec: SongSpec, mix: NDArray[np.float32], seconds: float, sfreq_hz: float, start_s: float = 0.0) -> Song:
+    """Bring a master (2, n) at 48 kHz to its rate and its shape."""
     if sfreq_hz != RATE_HZ:
         import soxr
 
         mix = soxr.resample(mix.T, RATE_HZ, sfreq_hz).T
-    return Song(
-        np.ascontiguousarray(mix.T), sfreq_hz, spec,
-        np.arange(0, seconds, spec.beat_s), np.arange(0, seconds, spec.bar_s),
-    )
+    return Song(np.ascontiguousarray(mix.T), sfreq_hz, spec, *_grid(spec, seconds, start_s))
+
+
+def _grid(spec: SongSpec, seconds: float, start_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Beats and bar lines of an excerpt, from its beginning."""
+    return (
+        np.arange(-start_s % spec.beat_s, seconds, spec.beat_s), np.arange(-start_s % spec.bar_s, seconds, spec.bar_s)
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=len(SONGS))
@@ -102,7 +129,7 @@ def _render(spec: SongSpec, score: list[Note], seconds: float) -> NDArray[np.flo
     for note in score:
         part = spec.parts[note.part]
         left, right = _take(takes, part.instrument, part.role == "drums", note)
-        loud = note.velocity * 10 ** (part.gain_db / 20) * _section_gain(spec, note.start_s)
+        loud = note.velocity * 10 ** (part.gain_db / 20) * section_gain(spec, note.start_s)
         angle = (part.pan + 1) * np.pi / 4
         strokes = [(note.start_s, loud)]
         if part.echo:
@@ -120,7 +147,7 @@ def _render(spec: SongSpec, score: list[Note], seconds: float) -> NDArray[np.flo
             send[first:stop] += np.float32(gain * part.send) * left[:cut]
     mix = straight + ducked * _pump(spec, score, n)
     mix += reverb(send, spec.reverb_s, spec.seed) * np.float32(1.5)
-    return mix * _ending(n)
+    return mix
 
 
 def _take(takes: dict, instrument: str, drum: bool, note: Note) -> tuple[Wave, Wave]:
@@ -132,23 +159,12 @@ def _take(takes: dict, instrument: str, drum: bool, note: Note) -> tuple[Wave, W
             takes[key] = (wave, wave)
         else:
             freq = 440.0 * 2 ** ((note.pitch - 69) / 12)
-            play = INSTRUMENTS[instrument]
+            play = ORCHESTRA[instrument]
             sounding = max(0.05, key[2] / 100)
             left = play(freq, sounding)
             right = play(freq * 1.0011, sounding) if instrument in WIDE else left
             takes[key] = (left, right)
     return takes[key]
-
-
-def _section_gain(spec: SongSpec, start_s: float) -> float:
-    """Sections differ in loudness."""
-    letters = spec.form + spec.form[spec.form.index("A"):] * 20
-    bar = int(start_s / spec.bar_s + 1e-6)
-    for letter in letters:
-        bar -= spec.bars[letter]
-        if bar < 0:
-            break
-    return _SECTION_GAIN[letter]
 
 
 def _pump(spec: SongSpec, score: list[Note], n: int) -> NDArray[np.float32]:
@@ -157,7 +173,7 @@ def _pump(spec: SongSpec, score: list[Note], n: int) -> NDArray[np.float32]:
     t = np.arange(int(0.26 * RATE_HZ)) / RATE_HZ
     dip = (1 - 0.55 * np.minimum(1, t / 0.006) * np.exp(-t * 11) * np.minimum(1, (0.26 - t) / 0.05)).astype(np.float32)
     for note in score:
-        if spec.parts[note.part].instrument in {"kick", "thump", "soft kick"}:
+        if spec.parts[note.part].instrument in KICKS:
             first = int(note.start_s * RATE_HZ)
             stop = min(n, first + dip.size)
             if stop > first:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from bci_music.models.embedder import StatisticsEmbedder
 from bci_music.simulate.composer import SONGS, TRAIN_SECONDS, Song, compose, mono_16k
-from bci_music.simulate.instruments import RATE_HZ
 from bci_music.simulate.score import SongSpec, lay_out
+from bci_music.simulate.synthesis import RATE_HZ
 
 MAX_BYTES = 2_000_000
 TAIL_S = 0.65  # beyond the last bar, for the fade back to the beginning

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
-from bci_music.simulate.instruments import RATE_HZ, Wave
+from bci_music.simulate.synthesis import RATE_HZ, Wave
 
 
 def _decay(seconds: float, rate: float, attack_s: float = 0.001) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -61,6 +61,18 @@ def knock(tones: tuple[float, ...], decay: float, seconds: float = 0.3) -> Wave:
     return (sum(np.sin(2 * np.pi * f * t) for f in tones) / len(tones) * level).astype(np.float32)
 
 
+def crackle(seconds: float = 2.6, seed: int = 20) -> Wave:
+    """An old record: scattered ticks over a little hiss."""
+    t, level = _decay(seconds, 0.0, 0.2)
+    rng = np.random.default_rng(seed)
+    ticks = np.zeros(t.size)
+    at = rng.integers(0, t.size - 2000, int(16 * seconds))
+    ticks[at] = rng.choice((-1.0, 1.0), at.size) * rng.gamma(0.6, 0.5, at.size)
+    ticks = sosfilt(butter(2, [900, 6000], btype="band", fs=RATE_HZ, output="sos"), ticks)
+    wave = ticks / np.abs(ticks).max() + 0.05 * _noise(t.size, seed + 1, 1500, 7000)
+    return (0.8 * wave * level * np.clip((seconds - t) / 0.3, 0, 1)).astype(np.float32)
+
+
 SOUNDS: dict[str, Callable[[], Wave]] = {
     "kick": partial(drum, 0.45, 46, 150, 32, 8.5),
     "soft kick": partial(drum, 0.4, 50, 105, 26, 9.5, 0.03),
@@ -85,6 +97,18 @@ SOUNDS: dict[str, Callable[[], Wave]] = {
     "crash": partial(rattle, 2.2, 2800, 13_000, 2.4, 0.002, 18),
     "wood": partial(knock, (1060.0, 1580.0), 42, 0.18),
     "agogo": partial(knock, (905.0, 1490.0, 2410.0), 15, 0.35),
+    "deep kick": partial(drum, 0.9, 38, 130, 22, 4.2, 0.06, 21),
+    "bongo": partial(drum, 0.2, 420, 500, 45, 19, 0.12, 22),
+    "djembe": partial(drum, 0.4, 92, 150, 30, 9, 0.14, 23),
+    "slap": partial(snare, 0.2, 440, 24, 0.45, 24),
+    "tabla": partial(drum, 0.45, 292, 300, 20, 8, 0.14, 25),
+    "timbale": partial(snare, 0.4, 395, 12, 0.16, 26),
+    "clave": partial(knock, (2480.0, 2510.0), 34, 0.2),
+    "cowbell": partial(knock, (562.0, 845.0), 16, 0.3),
+    "tambourine": partial(rattle, 0.2, 5600, 14_000, 22, 0.004, 27),
+    "stick": partial(knock, (2100.0, 3350.0), 75, 0.12),
+    "cabasa": partial(rattle, 0.08, 3600, 9500, 44, 0.012, 28),
+    "crackle": crackle,
     "triangle": partial(knock, (4210.0, 6890.0, 9730.0), 7, 0.8),
 }
 
@@ -92,6 +116,8 @@ SOUNDS: dict[str, Callable[[], Wave]] = {
 TRIM_DB: dict[str, float] = {
     "hat": 12, "open hat": 9, "shaker": 13, "ride": 9, "crash": 6, "snare": 8, "big snare": 5, "clap": 12, "rim": 10,
     "tak": 11, "brush": 9, "agogo": 8, "wood": 8, "triangle": 6, "conga": 2, "conga high": 3,
+    "bongo": 4, "slap": 8, "tabla": 2, "timbale": 5, "clave": 8, "cowbell": 6, "tambourine": 11, "stick": 10,
+    "cabasa": 13,
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bci_music.messages import UserError
 from bci_music.simulate.composer import SONGS, compose
-from bci_music.simulate.instruments import RATE_HZ
+from bci_music.simulate.synthesis import RATE_HZ
 
 
 def render_song(song_id: str, path: Path, seconds: float) -> str:

@@ -15,6 +15,8 @@ import numpy as np
 from bci_music.simulate.harmony import Chord, nearest, parse_progression, pitch_class, scale_notes, voicing
 
 LOUDNESS = {"X": 1.0, "x": 0.78, "o": 0.5}
+KICKS = frozenset({"kick", "thump", "soft kick", "deep kick"})  # what the low voices give way to
+_SECTION_GAIN = {"I": 0.78, "A": 0.9, "B": 1.0, "C": 0.82}
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class SongSpec:
     swing: float = 0.0  # how late the off-steps are, in shares of a step
     reverb_s: float = 1.4
     human_s: float = 0.005
+    dull_hz: float = 0.0  # the whole mix loses what lies above, as on an old tape; 0: nothing
 
     @property
     def steps_per_bar(self) -> int:
@@ -112,6 +115,17 @@ def lay_out(spec: SongSpec, seconds: float) -> list[Bar]:
         position += 1
     following = [*[b[4][0] for b in bars[1:]], bars[0][4][0]]
     return [Bar(*bar, following=chord) for bar, chord in zip(bars, following, strict=True)]
+
+
+def section_gain(spec: SongSpec, start_s: float) -> float:
+    """Sections differ in loudness."""
+    letters = spec.form + spec.form[spec.form.index("A"):] * 20
+    bar = int(start_s / spec.bar_s + 1e-6)
+    for letter in letters:
+        bar -= spec.bars[letter]
+        if bar < 0:
+            break
+    return _SECTION_GAIN[letter]
 
 
 def write_score(spec: SongSpec, seconds: float) -> list[Note]:

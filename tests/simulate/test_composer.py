@@ -5,8 +5,8 @@ import pytest
 
 from bci_music.messages import UserError
 from bci_music.simulate.composer import HELD_OUT_SECONDS, TRAIN_SECONDS, compose, song_spec
-from bci_music.simulate.instruments import INSTRUMENTS
 from bci_music.simulate.mastering import limit, loudness_lufs, true_peak
+from bci_music.simulate.orchestra import ORCHESTRA
 from bci_music.simulate.percussion import SOUNDS, stroke
 
 RATE = 48_000
@@ -60,10 +60,10 @@ def test_training_and_held_out_seconds_are_apart():
     assert TRAIN_SECONDS[1] + 4.0 <= HELD_OUT_SECONDS[0]  # not even one window touches both
 
 
-@pytest.mark.parametrize("name", INSTRUMENTS)
+@pytest.mark.parametrize("name", ORCHESTRA)
 def test_instruments_are_in_tune_and_do_not_click(name):
     freq = 440 * 2 ** ((60 - 69) / 12)
-    wave = INSTRUMENTS[name](freq, 1.0).astype(float)
+    wave = ORCHESTRA[name](freq, 1.0).astype(float)
     spectrum = np.abs(np.fft.rfft(wave[2400:38_400] * np.hanning(36_000), 2**18))
     freqs = np.fft.rfftfreq(2**18, 1 / RATE)
     near = (freqs > 0.95 * freq) & (freqs < 1.05 * freq)
