@@ -89,10 +89,11 @@ def _show_lab(found: dict[str, Any]) -> None:
     console = Console()
     console.print(table)
     console.print(
-        f"In brackets the share of the matrix peak measured here: {peak['float32']:.3g} TFLOP/s in float32, "
-        f"{peak['bfloat16']:.3g} in bfloat16 ({found['machine']['device']}).", highlight=False,
+        "In brackets the share of the matrix peak measured here: "
+        + ", ".join(f"{value:.3g} TFLOP/s in {name}" for name, value in peak.items())
+        + f" ({found['machine']['device']}).", highlight=False,
     )  # fmt: skip
-    for title, why in found["missing"].items():
+    for title, why in (found["missing"] | found["left_out"]).items():
         console.print(f"{title}: {why}", highlight=False)
 
 

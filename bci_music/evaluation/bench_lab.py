@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from bci_music.eeg.montage import Montage
-from bci_music.evaluation.matrix_peak import DTYPES, MatrixPeak, product_shapes, timed_s
+from bci_music.evaluation.matrix_peak import MatrixPeak, product_shapes, timed_s
 from bci_music.messages import UserError
 from bci_music.models.device import choose_device
 from bci_music.models.encoder import ChannelEncoder
@@ -29,7 +30,7 @@ SFREQ_HZ, PEER_HZ = 125, 200
 RELEASED = "ours, released size"
 SIZES = {"ours, small": EncoderConfig(), RELEASED: EncoderConfig(dim=512, depth=8, heads=16)}
 PEERS = {"braindecode CBraMod": "CBraMod", "braindecode LaBraM": "Labram"}
-MODES = ("forward float32", "forward bfloat16", "training bfloat16")
+MODES = ("forward float32", "training float32", "forward bfloat16", "training bfloat16")
 AIMS = {"cpu": ("forward float32", 0.8), "cuda": ("training bfloat16", 0.45)}
 
 
@@ -42,8 +43,8 @@ class Entrant:
     features: Callable[[nn.Module, Tensor], Tensor]
     tokens: int
     flop: dict[str, float] = field(default_factory=dict)  # per window; only ours is counted
-    runs: dict[str, list[float]] = field(default_factory=lambda: {mode: [] for mode in MODES})
-    by_processor: dict[str, list[float]] = field(default_factory=lambda: {mode: [] for mode in MODES})
+    runs: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    by_processor: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
 
 def bench_lab(
@@ -74,7 +75,7 @@ def bench_lab(
         `input`, `machine`, `peak` (TFLOP/s by format), `models` (by title: parameters, tokens, windows_per_s,
         tokens_per_s, runs; ours also gflop_per_window and shares of the peak: share_of_peak of the median run,
         share_of_peak_fastest, and on a CPU share_of_peak_by_processor_time, which a busy machine hardly lowers),
-        `missing` (title -> why), `ratios` (ours over each peer).
+        `missing` (title -> why), `left_out` (mode -> why), `ratios` (ours over each peer).
     """
     if seconds != int(seconds) or seconds < 1 or runs < 1:
         raise UserError(f"Windows of {seconds:g} s in {runs} runs cannot be compared: give whole seconds, and runs.")
@@ -90,11 +91,13 @@ def bench_lab(
             missing[title] = str(error)
     shapes = [shape for config in ours.values() for shape in product_shapes(config, batch)]
     peak = MatrixPeak(shapes, chosen.torch, for_s / 5, square)
+    modes = [mode for mode in MODES if mode.split()[1] in peak.dtypes]
+    left_out = {mode: f"not native on {chosen.name}: many times slower there" for mode in MODES if mode not in modes}
     for run in range(runs):
         peak.measure()
         for title, entrant in entrants.items():
             say(f"run {run + 1} of {runs}: {title}")
-            for mode in MODES:
+            for mode in modes:
                 _take_turn(entrant, mode, for_s, warm=run == 0)
     return {
         "input": {"channels": 125, "seconds": seconds, "batch": batch, "runs": runs, "peers_hz": PEER_HZ},
@@ -102,9 +105,9 @@ def bench_lab(
             "kind": chosen.torch.type, "device": chosen.name, "cores": os.cpu_count(),
             "threads": torch.get_num_threads(), "torch": torch.__version__,
         },
-        "peak_tflops": {name: peak.best(name) / 1e12 for name in DTYPES},
+        "peak_tflops": {name: peak.best(name) / 1e12 for name in peak.dtypes},
         "models": {title: _summary(entrant, peak) for title, entrant in entrants.items()},
-        "missing": missing, "ratios": _ratios(entrants),
+        "missing": missing, "left_out": left_out, "ratios": _ratios(entrants),
     }  # fmt: skip
 
 
@@ -201,7 +204,7 @@ def _summary(entrant: Entrant, peak: MatrixPeak) -> dict[str, Any]:
 def _shares(entrant: Entrant, peak: MatrixPeak) -> dict[str, dict[str, float]]:
     """How near each mode comes to doing nothing but the machine's fastest matrix products."""
     shares: dict[str, dict[str, float]] = {"share_of_peak": {}, "share_of_peak_fastest": {}}
-    for mode in MODES:
+    for mode in entrant.runs:
         kind, dtype = mode.split()
         per_window = entrant.flop[kind] / peak.best(dtype)
         shares["share_of_peak"][mode] = median(entrant.runs[mode]) * per_window
@@ -217,6 +220,7 @@ def _ratios(entrants: dict[str, Entrant]) -> dict[str, dict[str, float]]:
     ratios = {}
     for ours in (title for title in entrants if title not in PEERS):
         for peer in (title for title in entrants if title in PEERS):
-            pairs = {mode: zip(entrants[ours].runs[mode], entrants[peer].runs[mode], strict=True) for mode in MODES}
-            ratios[f"{ours} / {peer}"] = {mode: median(a / b for a, b in both) for mode, both in pairs.items()}
+            both = entrants[ours].runs, entrants[peer].runs
+            pairs = {mode: zip(both[0][mode], both[1][mode], strict=True) for mode in both[0]}
+            ratios[f"{ours} / {peer}"] = {mode: median(a / b for a, b in pair) for mode, pair in pairs.items()}
     return ratios

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from bci_music.models.device import native_bf16
 from bci_music.models.sizes import EncoderConfig
 
 Shape = tuple[int, int, int]  # (m, k, n) of a product (m, k) @ (k, n)
@@ -26,7 +27,7 @@ class MatrixPeak:
     """Best of all products measured so far, in FLOP/s (a product of (m, k) and (k, n) counts ``2 m k n``).
 
     `flops` is by the clock; `processor_flops` is per second of processor time (of all threads), which hardly depends
-    on what else the processor does meanwhile.
+    on what else the processor does meanwhile. bfloat16 is left out where the machine does not multiply it itself.
 
     Parameters
     ----------
@@ -44,12 +45,13 @@ class MatrixPeak:
         sizes = SQUARE.get(device.type, (2048,)) if square is None else square
         self._shapes = list(dict.fromkeys([*((n, n, n) for n in sizes), *shapes]))
         self._device, self._for_s = device, for_s
-        self.flops: dict[str, dict[Shape, float]] = {name: dict.fromkeys(self._shapes, 0.0) for name in DTYPES}
+        self.dtypes = {name: t for name, t in DTYPES.items() if t is torch.float32 or native_bf16(device.type)}
+        self.flops: dict[str, dict[Shape, float]] = {name: dict.fromkeys(self._shapes, 0.0) for name in self.dtypes}
         self.processor_flops = {name: dict(table) for name, table in self.flops.items()}
 
     def measure(self) -> None:
         """Try every product once more."""
-        for name, dtype in DTYPES.items():
+        for name, dtype in self.dtypes.items():
             for shape in self._shapes:
                 m, k, n = shape
                 a = torch.randn(m, k, device=self._device, dtype=dtype)

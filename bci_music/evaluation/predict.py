@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bci_music.evaluation.outputs import Outputs
 from bci_music.models.adapter import RidgeAdapter
+from bci_music.models.device import mixed
 from bci_music.training.aligner import Aligner
 from bci_music.training.lab_run import Material
 from bci_music.training.lab_windows import LabWindows, lab_windows
@@ -38,7 +39,7 @@ class Trained:
         assert self.aligner is not None
         assert self.adapter is not None
         network: Any = self.aligner.network
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+        with torch.inference_mode(), mixed("cpu", self.bf16):
             shared, attention = network.infer(torch.from_numpy(x), torch.from_numpy(used))
         vectors = shared.float().numpy()
         return vectors, self.adapter(vectors), None if attention is None else attention.float().numpy()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from bci_music.messages import UserError
@@ -45,11 +47,29 @@ def choose_device(wanted: str | None = None, *, bf16: bool = False) -> Device:
     device = torch.device(wanted or kind)
     if kind == "cpu":
         _limit_threads()
-        fast = bf16 and bool(torch.cpu._is_avx512_bf16_supported())
+        fast = bf16 and native_bf16("cpu")
         return Device(device, f"{_processor()}, {torch.get_num_threads()} threads" + (", bf16" if fast else ""), fast)
     if kind == "cuda":
-        return Device(device, torch.cuda.get_device_name(device), bf16 and torch.cuda.is_bf16_supported())
+        return Device(device, torch.cuda.get_device_name(device), bf16 and native_bf16("cuda"))
     return Device(device, "Apple GPU (mps)", False)
+
+
+@cache
+def native_bf16(kind: str) -> bool:
+    """Whether this machine multiplies bfloat16 in hardware; where it does not, bfloat16 is many times slower."""
+    import torch
+
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return kind == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def mixed(device: str, wanted: bool = True) -> AbstractContextManager:
+    """Autocast to bfloat16 on a device such as ``"cuda:1"`` if it is wanted and native there, else float32."""
+    import torch
+
+    kind = device.split(":")[0]
+    return torch.autocast(kind, torch.bfloat16, enabled=wanted and native_bf16(kind))
 
 
 def _limit_threads() -> None:

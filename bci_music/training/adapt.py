@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from bci_music.models.adapter import RidgeAdapter
+from bci_music.models.device import mixed
 from bci_music.training.corpus import Batch, Corpus
 
 
@@ -39,6 +40,6 @@ def encode_all(
     network.eval()
     for first in range(0, len(places), size):
         batch = corpus.gather(places[first : first + size])
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.inference_mode(), mixed("cpu", bf16):
             shared, _ = network.infer(torch.from_numpy(batch.x), torch.from_numpy(batch.used))
         yield batch, shared.float().numpy()

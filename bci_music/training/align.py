@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bci_music.config import Config
 from bci_music.models import parallel
+from bci_music.models.device import mixed
 from bci_music.models.network import Network
 from bci_music.training.aligner import Aligner, alignment_loss
 from bci_music.training.corpus import Batch, Corpus
@@ -164,7 +165,7 @@ def settle_norm(
         norm.train()
     for at in range(windows // 16 if norms else 0):
         batch = corpus.draw(np.random.default_rng((seed, 5, at)), 16)
-        with parallel.apart(), torch.autocast(device.split(":")[0], torch.bfloat16, enabled=bf16):
+        with parallel.apart(), mixed(device, bf16):
             network.shared(to_tensor(batch.x, device), to_tensor(batch.used, device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
@@ -177,7 +178,7 @@ def found_share(module: Aligner, corpus: Corpus, config: AlignConfig, device: st
     shares = []
     for at in range(batches):
         batch = corpus.draw(np.random.default_rng((7, at)), 50)
-        with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=config.loop.bf16):
+        with mixed(device, config.loop.bf16):
             eeg, _ = module.read(batch, None, device)
             music = module.place_music(to_tensor(batch.target, device))
         same = same_music(to_tensor(batch.song, device), to_tensor(batch.second, device), config.window_s)

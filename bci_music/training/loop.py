@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from bci_music.config import Config
 from bci_music.messages import UserError
 from bci_music.models import parallel
+from bci_music.models.device import mixed
 from bci_music.training.draws import rng_of
 
 M = TypeVar("M", bound=nn.Module)
@@ -34,7 +35,7 @@ class LoopConfig(Config):
     clip: float = Field(1.0, gt=0)
     ema: float = Field(0.995, ge=0, lt=1)
     beta2: float = Field(0.98, gt=0, lt=1)
-    bf16: bool = True
+    bf16: bool = True  # where the machine multiplies it natively
     compile: bool = False  # the encoder's blocks; for GPUs: on a CPU it gained 6 % after 40 s of compiling
     checkpoint_every: int = Field(100, ge=1)
     watch_every: int = Field(200, ge=1)
@@ -150,7 +151,7 @@ class Loop(Generic[M]):
             group["lr"] = rate
         self.module.train()
         torch.manual_seed(int(rng_of(self._seed, self.at, parallel.rank()).integers(2**63)))
-        with torch.autocast(self._device.split(":")[0], torch.bfloat16, enabled=c.bf16):
+        with mixed(self._device, c.bf16):
             loss, figures = self._step(self.module, self.at)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
