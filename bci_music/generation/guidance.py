@@ -46,7 +46,7 @@ class Guide:
 
         if not self._settings.guides_at(level):
             return self._predict(latents, time, self._led)
-        if self.branches(level) == 2:
+        if self.branches(level) == 2 or self._apart is None:
             if self._settings.batched:
                 free, led = self._predict(torch.cat([latents, latents]), time, self._both).chunk(2)
             else:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,6 @@ from pydantic import Field
 from bci_music.config import Config
 from bci_music.generation.solver import SamplerSettings
 from bci_music.messages import EMBEDDING_DIM, UserError
-
-if TYPE_CHECKING:
-    import torch
 
 SOUND_RATE_HZ = 16_000
 MEL_HOP = 160  # samples of sound per frame of the spectrogram
@@ -59,11 +56,13 @@ class Parts:
     settings: SamplerSettings
 
 
-def load_parts(where: str | Path, *, revision: str | None, device: torch.device, dtype: torch.dtype) -> Parts:
+def load_parts(where: str | Path, *, revision: str | None = None) -> Parts:
     """Load the parts from a directory, or by the name of a checkpoint on the Hugging Face hub.
 
     Files already here are used first. Neither tokenizer nor text encoder is needed: the condition is a vector.
+    Networks come as float32 on the CPU, ready to be used but not to be trained.
     """
+    import torch
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from transformers import SpeechT5HifiGan
 
@@ -76,15 +75,15 @@ def load_parts(where: str | Path, *, revision: str | None, device: torch.device,
     def part(loader: Any, name: str, **options: Any) -> Any:
         return _load_part(loader, where, name, folder.is_dir(), {"revision": revision, **options})
 
-    weights = {"use_safetensors": True, "torch_dtype": dtype}
+    weights = {"use_safetensors": True, "torch_dtype": torch.float32}
     with quiet_loading():
         unet = part(UNet2DConditionModel, "unet", **weights)
         vae = part(AutoencoderKL, "vae", **weights)
-        vocoder = part(SpeechT5HifiGan, "vocoder", use_safetensors=True, dtype=dtype)
+        vocoder = part(SpeechT5HifiGan, "vocoder", use_safetensors=True, dtype=torch.float32)
         scheduler = part(DDIMScheduler, "scheduler")
     _check_fit(unet, vae, vocoder, where)
     for model in (unet, vae, vocoder):
-        model.to(device).eval().requires_grad_(False)
+        model.eval().requires_grad_(False)
     note = _read_note(folder / NOTE)
     return Parts(
         unet, vae, vocoder, scheduler, _read_unconditional(folder / UNCONDITIONAL), note.trained,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bci_music.generation.guidance import Guide
 from bci_music.generation.loading import MEL_HOP, SOUND_RATE_HZ, Parts, load_parts
 from bci_music.generation.solver import SamplerSettings, Solver
-from bci_music.generation.speed import Walls, settle
+from bci_music.generation.speed import Speed, Walls, prepare, settle
 
 if TYPE_CHECKING:
     import torch
@@ -63,10 +63,12 @@ class AudioLdm:
     ----------
     settings : SamplerSettings
         What the model was made for.
+    notes : tuple of str
+        What was asked of `Speed` and cannot be had here.
     """
 
-    def __init__(self, parts: Parts, device: torch.device):
-        self.parts, self.device = parts, device
+    def __init__(self, parts: Parts, device: torch.device, notes: tuple[str, ...] = ()):
+        self.device, self.notes = device, notes
         self.unet, self.vae, self.vocoder, self.scheduler = parts.unet, parts.vae, parts.vocoder, parts.scheduler
         self.unconditional, self.settings = parts.unconditional, parts.settings
         self.trained, self.name = parts.trained, parts.name
@@ -125,7 +127,7 @@ class AudioLdm:
         import torch
 
         settings, budget = settings or self.settings, budget or Budget()
-        if frames % self.shrink or start and start.frames * self.shrink >= frames:
+        if frames % self.shrink or (start and start.frames * self.shrink >= frames):
             raise ValueError(f"{frames} frames: expected a multiple of {self.shrink}, longer than the joint")
         self._frames = frames
         chance = torch.Generator().manual_seed(seed)
@@ -155,7 +157,7 @@ class AudioLdm:
         began = time.perf_counter()
         with torch.inference_mode():
             sound = self.vocoder(torch.as_tensor(mel).to(self.device, self.vocoder.dtype)[None])
-            sound = sound.reshape(-1).float().cpu().numpy()
+            sound = sound.reshape(-1)[: len(mel) * MEL_HOP].float().cpu().numpy()  # AudioLDM's makes 32 samples more
         self.walls.note("vocode", time.perf_counter() - began, len(mel))
         if not np.isfinite(sound).all():
             raise ValueError("the model gave sound that is not finite")
@@ -208,16 +210,18 @@ class AudioLdm:
         return self.walls.expect("decode", frames) + self.walls.expect("vocode", frames)
 
 
-def load_audioldm(where: str | Path, *, revision: str | None = None, device: str | None = None) -> AudioLdm:
+def load_audioldm(
+    where: str | Path, *, revision: str | None = None, device: str | None = None, speed: Speed | None = None
+) -> AudioLdm:
     """Load an AudioLDM from a directory, or by the name of a checkpoint on the Hugging Face hub.
 
-    Files already here are used first. Weights are read as safetensors only.
+    Files already here are used first. Weights are read as safetensors only. `speed` says in which form it computes.
     """
     import torch
 
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    dtype = torch.float16 if place.type == "cuda" else torch.float32
-    return AudioLdm(load_parts(where, revision=revision, device=place, dtype=dtype), place)
+    parts = load_parts(where, revision=revision)
+    return AudioLdm(parts, place, prepare(parts, place, speed or Speed()))
 
 
 def _held(start: Joint, step: int, steps: int) -> bool:

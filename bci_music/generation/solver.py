@@ -108,8 +108,10 @@ def make_scheduler(config: Mapping[str, Any], settings: SamplerSettings) -> Any:
 
     spacing = {} if settings.spacing != "trailing" else {"timestep_spacing": "trailing"}
     if settings.solver == DPM:
-        return DPMSolverMultistepScheduler.from_config(
+        scheduler = DPMSolverMultistepScheduler.from_config(
             config, algorithm_type="dpmsolver++", solver_order=2, lower_order_final=True,
             use_karras_sigmas=settings.spacing == "karras", **spacing,
         )  # fmt: skip
+        scheduler.alphas_cumprod = scheduler.alphas_cumprod.numpy()  # it is made one there anyway, with a warning
+        return scheduler
     return (LCMScheduler if settings.solver == FEW_STEP else DDIMScheduler).from_config(config, **spacing)

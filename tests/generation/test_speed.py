@@ -1,0 +1,105 @@
+"""The form a model computes in, what it takes, and clips that are decoded beside the next one."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from bci_music.generation import speed as speed_module
+from bci_music.generation.overlap import Overlapped
+from bci_music.generation.random_model import write_random_audioldm
+from bci_music.generation.sampler import Interrupted, load_audioldm
+from bci_music.generation.speed import Speed, Walls, fastest_dtype, missing_compiler
+from bci_music.messages import EMBEDDING_DIM
+
+CPU = torch.device("cpu")
+VECTOR = np.full(EMBEDDING_DIM, EMBEDDING_DIM**-0.5, np.float32)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    return write_random_audioldm(tmp_path_factory.mktemp("audioldm"), seed=1)
+
+
+@pytest.fixture(scope="module")
+def model(directory):
+    return load_audioldm(directory, device="cpu", speed=Speed(dtype="float32"))
+
+
+def test_walls_are_running_medians_per_frame():
+    walls = Walls(keep=3)
+    assert walls.expect("step", 100) == 0
+    for seconds in (9.0, 1.0, 2.0, 3.0):  # the first, which pays for what the libraries set up, is forgotten
+        walls.note("step", seconds, 100)
+    assert walls.expect("step", 100) == 2.0
+    assert walls.expect("step", 50) == 1.0
+    assert walls.expect("other", 50) == 0
+
+
+def test_bfloat16_only_where_the_processor_multiplies_it_and_only_if_faster(model, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    assert fastest_dtype(model.unet, CPU) == "float32"
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    for bf16_s, expected in ((0.5, "bfloat16"), (2.0, "float32")):
+        took = {torch.float32: 1.0, torch.bfloat16: bf16_s}
+        monkeypatch.setattr(speed_module, "_block_s", lambda block, dtype, took=took: took[dtype])
+        assert fastest_dtype(model.unet, CPU) == expected
+
+
+def test_a_block_of_the_unet_can_be_timed_without_changing_it(model):
+    block = model.unet.mid_block.resnets[0]
+    before = block.conv1.weight.clone()
+    assert speed_module._block_s(block, torch.float32) > 0
+    torch.testing.assert_close(block.conv1.weight, before, rtol=0, atol=0)
+
+
+def test_in_half_precision_the_vocoder_stays_exact_and_the_sound_is_near(directory, model):
+    half = load_audioldm(directory, device="cpu", speed=Speed(dtype="bfloat16"))
+    assert (half.unet.dtype, half.vae.dtype, half.vocoder.dtype) == (torch.bfloat16, torch.bfloat16, torch.float32)
+    exact, rough = (m.latents(VECTOR, 32, seed=0, settings=m.settings.model_copy(update={"steps": 2}))
+                    for m in (model, half))
+    assert rough.dtype == torch.float32  # steps add up; only the network is rough
+    assert (rough - exact).norm() < 0.05 * exact.norm()
+    assert half.vocode(half.decode(rough)).shape == (32 * 160,)
+
+
+def test_without_a_compiler_it_says_so_and_runs(directory, monkeypatch):
+    monkeypatch.setattr(speed_module.shutil, "which", lambda name: None)
+    assert missing_compiler(CPU) == "there is no C++ compiler"
+    model = load_audioldm(directory, device="cpu", speed=Speed(dtype="float32", compile=True))
+    assert [note for note in model.notes if "no C++ compiler" in note]
+    assert len(model.sample(VECTOR, 0.32, steps=1, seed=0)) == 32 * 160
+
+
+def test_a_clip_is_decoded_beside_the_next_one(model):
+    made = [model.latents(VECTOR, 32, seed=seed) for seed in (0, 1)]
+    with Overlapped(model) as overlapped:
+        futures = [overlapped.sound(latents) for latents in made]
+        model.latents(VECTOR, 32, seed=2)
+        for latents, future in zip(made, futures, strict=True):
+            np.testing.assert_array_equal(future.result(20), model.vocode(model.decode(latents)))
+
+
+def test_closing_gives_up_what_was_ordered_and_leaves_no_thread(model, monkeypatch):
+    latents = model.latents(VECTOR, 32, seed=0)
+    begun, go_on = threading.Event(), threading.Event()
+    decode = model.decode
+
+    def slow(latents):
+        begun.set()
+        go_on.wait(20)
+        return decode(latents)
+
+    monkeypatch.setattr(model, "decode", slow)
+    threads = threading.active_count()
+    overlapped = Overlapped(model)
+    first, second = overlapped.sound(latents), overlapped.sound(latents)
+    assert begun.wait(20)
+    threading.Timer(0.1, go_on.set).start()
+    overlapped.close()
+    assert second.cancelled()
+    with pytest.raises(Interrupted):
+        first.result(0)
+    assert threading.active_count() <= threads
+    assert not [t for t in threading.enumerate() if t.name.startswith("bci-music-decode")]
