@@ -1,0 +1,123 @@
+"""The parts of the stages: caches, spectra, weight norm, judges."""
+
+import numpy as np
+import pytest
+import torch
+
+from bci_music.messages import UserError
+from bci_music.models.log_mel import log_mel
+from bci_music.training.music_models.adversary import AdversaryConfig, Contest, ContestTask
+from bci_music.training.music_models.cache import cached_rows
+from bci_music.training.music_models.diffusion import UnetConfig, new_unet
+from bci_music.training.music_models.material import pieces, places, sounds
+from bci_music.training.music_models.parts import BUDGET
+from bci_music.training.music_models.spectral import distances, log_spectral_distance
+from bci_music.training.music_models.vae import VaeConfig, new_vae
+from bci_music.training.music_models.vocoder import (
+    VocoderConfig,
+    VocoderTask,
+    new_vocoder,
+    with_weight_norm,
+    without_weight_norm,
+)
+
+
+def test_rows_are_made_once_and_go_on_where_they_stopped(tmp_path):
+    made = []
+
+    def rows(first, stop, limit=99):
+        if stop > limit:
+            raise KeyboardInterrupt
+        made.append((first, stop))
+        return np.arange(first, stop, dtype=np.float32)[:, None] * [1, 2]
+
+    path = tmp_path / "rows.npy"
+    with pytest.raises(KeyboardInterrupt):
+        cached_rows(path, 10, lambda a, b: rows(a, b, 8), key="one", chunk=4)
+    found = cached_rows(path, 10, rows, key="one", chunk=4)
+    assert made == [(0, 4), (4, 8), (8, 10)]
+    np.testing.assert_array_equal(found, np.arange(10)[:, None] * [1, 2])
+    cached_rows(path, 10, rows, key="two", chunk=10)
+    assert made[-1] == (0, 10)
+    with pytest.raises(UserError, match="empty"):
+        cached_rows(path, 0, rows, key="one")
+
+
+def test_pieces_of_picture_and_sound_belong_together(clips):
+    where = places(24, 64, 32, seed=1, step=3, batch=6)
+    assert where == places(24, 64, 32, seed=1, step=3, batch=6)
+    assert len(set(where)) > 1
+    picture, sound = pieces(clips.mel, where, 32, "cpu"), sounds(clips.sound, where, 32, "cpu")
+    for i in range(6):
+        inner = log_mel(sound[i].numpy())[4:-4]  # at the edges the neighbours are missing
+        np.testing.assert_allclose(picture[i, 4:-4], inner, atol=0.1)
+    with pytest.raises(ValueError, match="do not fit"):
+        places(24, 64, 65, seed=1, step=3, batch=6)
+
+
+def test_spectral_distances():
+    chance = torch.Generator().manual_seed(0)
+    true = 0.1 * torch.randn(2, 8000, generator=chance)
+    zero = torch.zeros(2)
+    assert all(torch.allclose(d, zero) for d in (*distances(true, true), log_spectral_distance(true, true)))
+    convergence, logs = distances(2 * true, true)
+    assert torch.allclose(convergence, torch.ones(2), atol=1e-3)
+    assert torch.allclose(logs, torch.full((2,), np.log(2)), atol=1e-3)
+    assert torch.allclose(log_spectral_distance(2 * true, true), torch.full((2,), 6.02), atol=0.01)
+
+
+def test_plain_weights_sound_the_same(clips):
+    torch.manual_seed(0)
+    vocoder = new_vocoder(VocoderConfig(channels=32, kernels=(3,), dilations=(1,)), clips.mel)
+    picture = torch.from_numpy(clips.mel[:1].astype(np.float32))
+    names = set(vocoder.state_dict())
+    before = vocoder(picture)
+    normed = with_weight_norm(vocoder)
+    assert set(normed.state_dict()) != names
+    plain = without_weight_norm(normed)
+    assert set(plain.state_dict()) == names
+    assert torch.allclose(plain(picture), before, atol=1e-5)
+    assert before.shape == (1, 64 * 160)
+
+
+def test_judges_and_vocoder_move_their_own_weights_only(clips, held):
+    torch.manual_seed(0)
+    config = VocoderConfig(channels=32, kernels=(3,), dilations=(1,), frames=32, batch=2)
+    judges = AdversaryConfig(channels=4, periods=(2, 3), resolutions=(512,), spectra=0.0, features=0.0)
+    contest = Contest(new_vocoder(config, clips.mel), judges)
+    inner = VocoderTask(contest.vocoder, clips, held, config)
+    loss, _ = ContestTask(contest, inner, judges, mel=0.0).step(contest, 0)
+    loss.backward()
+    found = {name: p.grad.clone() for name, p in contest.named_parameters() if p.grad is not None}
+    contest.zero_grad()
+    picture, true = inner.draw(0)
+    made = contest.vocoder(picture)
+    judging = sum((1 - t[-1]).square().mean() for t in contest.judges(true))
+    judging = judging + sum(f[-1].square().mean() for f in contest.judges(made.detach()))
+    judging.backward()
+    wanted = {name: p.grad.clone() for name, p in contest.judges.named_parameters()}
+    contest.zero_grad()
+    sum((1 - f[-1]).square().mean() for f in contest.judges(contest.vocoder(picture))).backward()
+    for name, gradient in wanted.items():
+        assert torch.allclose(found[f"judges.{name}"], gradient, rtol=1e-3, atol=1e-6), name
+    for name, p in contest.vocoder.named_parameters():
+        assert torch.allclose(found[f"vocoder.{name}"], p.grad, rtol=1e-3, atol=1e-6), name
+
+
+def test_the_sizes_that_ship_are_within_the_budget(clips):
+    conditions = np.random.default_rng(0).standard_normal((8, 512)).astype(np.float32)
+    sizes = {
+        "unet": new_unet(UnetConfig(), conditions), "vae": new_vae(VaeConfig(), clips.mel),
+        "vocoder": new_vocoder(VocoderConfig(), clips.mel),
+    }  # fmt: skip
+    for name, module in sizes.items():
+        assert 0.5 * BUDGET[name] < sum(p.numel() for p in module.parameters()) <= BUDGET[name], name
+
+
+def test_an_untrained_denoiser_sees_conditions_at_full_size(clips):
+    rng = np.random.default_rng(0)
+    cone = 5 + rng.standard_normal((64, 512))
+    cone = (cone / np.linalg.norm(cone, axis=1, keepdims=True)).astype(np.float32)
+    unet = new_unet(UnetConfig(channels=(8, 16), attention=(False, True), heads=2, groups=4), cone)
+    seen = unet.class_embedding(torch.from_numpy(cone))
+    assert 0.3 < float(seen.std(0).mean().detach()) < 3

@@ -1,0 +1,58 @@
+"""Interrupted and continued is the same as never interrupted."""
+
+import pytest
+import torch
+
+from bci_music.training.music_models.parts import load_part
+from bci_music.training.music_models.schedule import run_stage
+from bci_music.training.music_models.stages import Bench
+
+STAGES = {"vae": "vae", "vocoder": "vocoder", "vocoder-fit": "vocoder", "vocoder-contest": "vocoder", "unet": "unet",
+          "distil": "unet-few"}  # fmt: skip
+
+
+def short(config, steps=4):
+    def cut(part):
+        return part.model_copy(update={"loop": part.loop.model_copy(update={"steps": steps, "checkpoint_every": 3})})
+
+    names = ("vae", "vocoder", "fit", "contest", "unet", "distil")
+    return config.model_copy(update={name: cut(getattr(config, name)) for name in names})
+
+
+def after(steps):
+    calls = iter(range(steps))
+    return lambda: next(calls, None) is None
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory, clips, held, embedder, tiny):
+    torch.set_num_threads(1)
+    bench = Bench(clips, held, tmp_path_factory.mktemp("straight"), embedder, say=lambda text: None)
+    weights = {}
+    for stage, part in STAGES.items():
+        run_stage(stage, bench, config=short(tiny))
+        weights[stage] = load_part(bench.parts, part).state_dict()
+    return weights
+
+
+def test_all_stages_resume_exactly(straight, bench, tiny):
+    for stage, part in STAGES.items():
+        first = run_stage(stage, bench, config=short(tiny), until=after(2))
+        assert (first.done, first.steps) == (2, 4)
+        assert first.figures["held_clips"] > 0
+        second = run_stage(stage, bench, config=short(tiny))
+        assert second.done == 4
+        found = load_part(bench.parts, part).state_dict()
+        assert all(torch.equal(found[name], value) for name, value in straight[stage].items()), stage
+
+
+def test_a_step_depends_on_its_number_only(bench, tiny):
+    from bci_music.training.music_models.stages import make_job
+
+    task = make_job("vocoder", bench, tiny, None).task
+    picture, sound = task.draw(5)
+    again, same = task.draw(5)
+    other, _ = task.draw(6)
+    assert torch.equal(picture, again)
+    assert torch.equal(sound, same)
+    assert not torch.equal(picture, other)

@@ -1,0 +1,116 @@
+"""Every stage learns, on tiny models, and what they write is a generator that plays."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from bci_music.generation.sampler import load_audioldm
+from bci_music.messages import UserError
+from bci_music.training.music_models.parts import assemble, check_budget, load_part
+from bci_music.training.music_models.schedule import describe, run_schedule, run_stage
+from bci_music.training.music_models.stages import SHARES, Bench
+from bci_music.training.music_models.vae import encode
+from bci_music.training.music_models.vocoder import VocoderConfig, new_vocoder
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory, clips, held, embedder, tiny):
+    torch.set_num_threads(1)
+    found = {}
+    bench = Bench(clips, held, tmp_path_factory.mktemp("models"), embedder, say=lambda text: None)
+    for stage in ("vae", "vocoder", "vocoder-fit", "unet", "distil"):
+        found[stage] = run_stage(stage, bench, config=tiny)
+    return bench, found
+
+
+def test_the_autoencoder_beats_the_mean_picture(outcomes):
+    figures = outcomes[1]["vae"].figures
+    assert figures["mel_l1_db"] < 0.8 * figures["mean_picture_db"]
+    assert figures["held_clips"] == 8
+
+
+def test_latents_have_mean_0_and_spread_1_in_every_channel(outcomes, clips):
+    vae = load_part(outcomes[0].parts, "vae").eval()
+    z = encode(vae, torch.from_numpy(clips.mel.astype(np.float32)))
+    assert torch.allclose(z.mean((0, 2, 3)), torch.zeros(8), atol=0.05)
+    assert torch.allclose(z.std((0, 2, 3)), torch.ones(8), atol=0.05)
+    assert vae.config.scaling_factor == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_vocoder_gets_nearer_than_an_untrained_one(outcomes, clips, held):
+    from bci_music.training.music_models.vocoder import VocoderTask
+
+    config = VocoderConfig(channels=32, kernels=(3,), dilations=(1,), held=4)
+    untrained = VocoderTask(None, clips, held, config).judge(new_vocoder(config, clips.mel))
+    learned = outcomes[1]["vocoder"].figures
+    assert learned["log_stft"] < 0.9 * untrained["log_stft"]
+    assert learned["mel_l1"] < 0.8 * untrained["mel_l1"]
+    assert learned["convergence"] < learned["silence_convergence"]
+
+
+def test_the_denoiser_beats_predicting_nothing_and_hears_its_condition(outcomes):
+    figures = outcomes[1]["unet"].figures
+    assert max(figures["error_300"], figures["error_500"], figures["error_700"]) < 0.85
+    assert figures["own"] < figures["another"]
+
+
+def test_the_student_is_nearer_to_its_teacher_than_fewer_steps_are(outcomes):
+    figures = outcomes[1]["distil"].figures
+    assert figures["from_teacher"] < figures["undistilled"]
+
+
+@pytest.mark.parametrize(("few", "settings"), [
+    (False, {"solver": "dpm++", "steps": 3, "guidance": 2.0}), (True, {"solver": "ddim", "steps": 2, "guidance": 1.0}),
+])  # fmt: skip
+def test_the_parts_make_a_generator(outcomes, tmp_path, clips, few, settings):
+    bench, _ = outcomes
+    out = assemble(bench.parts, tmp_path / "generator", name="tiny", settings=settings, few=few)
+    model = load_audioldm(out, device="cpu")
+    assert (model.trained, model.name) == (True, "tiny")
+    assert model.settings.steps == settings["steps"]
+    assert model.scheduler.config.prediction_type == "v_prediction"
+    np.testing.assert_allclose(np.linalg.norm(model.unconditional), 1.0, atol=0.05)
+    sound = model.sample(bench.embedder.embed(clips.sound[0] / 32768, 16_000), 0.64, seed=1)
+    assert sound.shape == (64 * 160,)
+    assert 1e-4 < np.abs(sound).max() <= 1
+    assert json.loads((out / "credits.json").read_text())[0]["licence"] == "CC-BY-4.0"
+    assert all(count < 100_000 for count in check_budget(out).values())
+    assert {p.suffix for p in out.rglob("*") if p.is_file()} <= {".json", ".npy", ".safetensors"}
+
+
+def test_a_stage_that_ended_is_not_run_again_but_for_another_round(outcomes, tiny):
+    bench, found = outcomes
+    assert run_stage("vae", bench, config=tiny).figures == found["vae"].figures
+    before = load_part(bench.parts, "vocoder").state_dict()
+    gentle = tiny.vocoder.loop.model_copy(update={"steps": 1, "lr": 1e-9})
+    config = tiny.model_copy(update={"vocoder": tiny.vocoder.model_copy(update={"loop": gentle})})
+    outcome = run_stage("vocoder", bench, config=config, again=True)
+    assert outcome.directory.name == "vocoder-2"
+    for name, value in load_part(bench.parts, "vocoder").state_dict().items():
+        assert torch.allclose(value, before[name], atol=2e-3), name
+
+
+def test_words_name_what_was_measured_on_how_many(outcomes):
+    told = describe("vae", outcomes[1]["vae"])
+    assert told.startswith("vae: 60 of 60 steps; on 8 held-out clips mel_l1_db ")
+
+
+def test_wrong_orders_are_one_sentence(bench, tiny):
+    with pytest.raises(UserError, match="no stage 'opera'"):
+        run_stage("opera", bench, config=tiny)
+    with pytest.raises(UserError, match="no vae in"):
+        run_stage("unet", bench, config=tiny)
+    with pytest.raises(UserError, match="leave --again away"):
+        run_stage("vae", bench, config=tiny, again=True)
+
+
+def test_the_schedule_shares_the_minutes(bench, tiny):
+    told = []
+    run_schedule(bench, 0.02, config=tiny, tell=lambda stage, outcome: told.append((stage, outcome)))
+    assert [stage for stage, _ in told] == list(SHARES)
+    for _, outcome in told:
+        plan = json.loads((outcome.directory / "plan.json").read_text())
+        assert outcome.steps == plan["steps"] >= 10
+        assert plan["seconds_per_step"] > 0
