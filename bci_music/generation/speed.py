@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from bci_music.config import Config
+from bci_music.generation.channels_last import put_channels_last
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +44,8 @@ def prepare(parts: Parts, device: torch.device, speed: Speed) -> tuple[str, ...]
     if speed.channels_last:
         unet.to(memory_format=torch.channels_last)
         vae.to(memory_format=torch.channels_last)
+        if device.type == "cpu":
+            put_channels_last(vocoder)
     if not speed.compile:
         return ()
     if (why := missing_compiler(device)) is not None:
