@@ -31,6 +31,18 @@ class Embedder(Protocol):
         """Embed (n,) or (n, 2) audio: unit vector (512,)."""
 
 
+class FrameEmbedder(Embedder, Protocol):
+    """One that also embeds every window of a longer sound."""
+
+    def embed_frames(
+        self, audio: NDArray[np.float32], sfreq_hz: float, window_s: float = 4.0, hop_s: float = 1.0
+    ) -> NDArray[np.float32]:
+        """Embed every window of `window_s` at a hop of `hop_s`: (m, 512) unit rows."""
+
+    def save(self, directory: str | Path) -> None:
+        """Write what `load_embedder` reads."""
+
+
 def to_mono_16k(audio: ArrayLike, sfreq_hz: float) -> NDArray[np.float32]:
     """Mix (n,) or (n, 2) down to (m,) float32 at 16 kHz."""
     samples = np.asarray(audio, np.float32)
@@ -126,6 +138,15 @@ class StatisticsEmbedder:
                                 f"{FEATURES_VERSION}: build the pack anew.")
             arrays = [stored[name].astype(np.float64) for name in ("mean", "scale", "whitening")]
         return cls(*arrays)
+
+
+def load_embedder(directory: str | Path) -> FrameEmbedder:
+    """Open the embedder in a directory, weight-free statistics or a CLAP; or a pulled CLAP by name, or a `.pt` file."""
+    if (Path(directory) / _FILE).is_file():
+        return StatisticsEmbedder.load(directory)
+    from bci_music.models.clap import ClapEmbedder
+
+    return ClapEmbedder.load(directory)
 
 
 def _group_scale(centred: NDArray[np.float64]) -> NDArray[np.float64]:

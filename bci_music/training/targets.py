@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bci_music.data.study import Stimulus
 from bci_music.messages import UserError
 from bci_music.models.embedder import Embedder, StatisticsEmbedder, to_mono_16k
+from bci_music.models.windowed import WindowedEmbedder
 from bci_music.training.bands import band_features
 from bci_music.training.corpus import Music
 from bci_music.training.prepared import Prepared
@@ -104,7 +105,7 @@ def embed_song(
     embedder: Embedder, audio: NDArray[np.float32], rate: float, window_s: float, grid_s: float
 ) -> NDArray[np.float32]:
     """(m, 512) unit rows, one for every `grid_s` at which a whole window begins."""
-    if isinstance(embedder, StatisticsEmbedder):
+    if isinstance(embedder, (StatisticsEmbedder, WindowedEmbedder)):
         return embedder.embed_frames(audio, rate, window_s, grid_s)
     length = round(window_s * rate)
     count = max(1, int((len(audio) / rate - window_s) / grid_s + 1e-9) + 1)

@@ -1,0 +1,165 @@
+"""The Hugging Face hub: what a repository holds at a commit, and fetching it, resumed where it broke off."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bci_music.messages import UserError
+
+Report = Callable[[str, int, int], None]  # file, bytes here, of how many
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file as the hub lists it; `sha256` of large files, `git_sha1` of all."""
+
+    path: str
+    bytes: int
+    git_sha1: str
+    sha256: str | None
+
+    def matches(self, path: Path) -> bool:
+        """Whether a fetched file is the one that was listed."""
+        if path.stat().st_size != self.bytes:
+            return False
+        with path.open("rb") as handle:
+            if self.sha256 is not None:
+                return hashlib.file_digest(handle, "sha256").hexdigest() == self.sha256
+            header = hashlib.sha1(f"blob {self.bytes}\0".encode(), usedforsecurity=False)
+            header.update(handle.read())
+            return header.hexdigest() == self.git_sha1
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A repository at a commit."""
+
+    name: str
+    revision: str
+    declared_licence: str
+    files: tuple[HubFile, ...]
+
+    def chosen(self) -> tuple[HubFile, ...]:
+        """What is fetched: safetensors, JSON and text; pickled weights only where a part has no safetensors."""
+        safe = {_folder(f.path) for f in self.files if f.path.endswith(".safetensors")}
+        return tuple(f for f in self.files if _wanted(f.path, safe))
+
+
+def offline() -> bool:
+    """Whether the user keeps this program off the network."""
+    said = [os.environ.get(name, "").upper() for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")]
+    return any(word in ("1", "ON", "YES", "TRUE") for word in said)
+
+
+def list_checkpoint(name: str, revision: str | None) -> Listing:
+    """Ask the hub what `name` holds at a commit (or a branch; by default the newest).
+
+    Raises
+    ------
+    UserError
+        If it is not there, or the hub is out of reach.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
+
+    with _said(name):
+        api = HfApi(endpoint=_endpoint())
+        info = api.model_info(name, revision=revision)
+        tree = [e for e in api.list_repo_tree(name, revision=info.sha, recursive=True) if isinstance(e, RepoFile)]
+    card: Any = info.card_data
+    files = tuple(HubFile(f.path, f.size, f.blob_id, f.lfs.sha256 if f.lfs else None) for f in tree)
+    return Listing(name, str(info.sha), str((card or {}).get("license") or ""), files)
+
+
+def fetch_file(listing: Listing, file: HubFile, folder: Path, report: Report) -> Path:
+    """Fetch one file into `folder`, from where an earlier attempt broke off; checked against the listing.
+
+    Raises
+    ------
+    UserError
+        If the hub is out of reach, or what came is not what was listed.
+    """
+    from huggingface_hub import hf_hub_download
+
+    class Bar:
+        """What the client takes for its progress bar: hands the count on."""
+
+        def __init__(self, *args: Any, initial: int = 0, **options: Any):
+            self.here = int(initial or 0)
+            report(file.path, self.here, file.bytes)
+
+        def update(self, n: float | None = 1) -> None:
+            self.here += int(n or 0)
+            report(file.path, self.here, file.bytes)
+
+        def __enter__(self) -> Bar:
+            return self
+
+        def __exit__(self, *args: object) -> None:
+            self.close()
+
+        def close(self) -> None:
+            """Nothing to close."""
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *args, **options: None
+
+    for attempt in (1, 2):
+        with _said(listing.name):
+            path = Path(hf_hub_download(
+                listing.name, file.path, revision=listing.revision, local_dir=folder, endpoint=_endpoint(),
+                tqdm_class=Bar, force_download=attempt == 2,
+            ))  # fmt: skip
+        if file.matches(path):
+            return path
+        path.unlink()  # an altered or half-written file of before is fetched once more
+    raise UserError(
+        f"{file.path} of {listing.name} came with another content than the hub lists (its hash is another): it was "
+        "deleted; try again later, and from another network if it stays so."
+    )
+
+
+@contextmanager
+def _said(name: str) -> Iterator[None]:
+    """Turn what the hub's client raises into a sentence."""
+    from huggingface_hub import errors
+
+    http_error: Any = errors.HfHubHTTPError.__bases__[0]  # of whichever HTTP library this version of the client uses
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise UserError(f"{name} asks for an account: accept its terms on its page, then `hf auth login`.") from error
+    except errors.RevisionNotFoundError as error:
+        raise UserError(f"{name} has no such revision on the hub: leave --revision out for the pinned one.") from error
+    except errors.RepositoryNotFoundError as error:
+        raise UserError(f"The hub has no {name}: check the name (owner/name).") from error
+    except (errors.HfHubHTTPError, http_error, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"{name} could not be fetched ({reason}): go online and pull again; what is here already is kept."
+        ) from error
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("HF_ENDPOINT") or None
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _wanted(path: str, safe: set[str]) -> bool:
+    name = path.rpartition("/")[2]
+    if path.count("/") > 1 or name.startswith("."):
+        return False
+    if name.endswith(".bin"):
+        return name in ("pytorch_model.bin", "diffusion_pytorch_model.bin") and _folder(path) not in safe
+    if name.endswith(".safetensors"):  # no variants (fp16, ema) beside the weights themselves
+        return name in ("model.safetensors", "diffusion_pytorch_model.safetensors") or "-of-" in name
+    return name.endswith((".json", ".txt"))

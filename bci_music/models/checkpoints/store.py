@@ -1,0 +1,96 @@
+"""Where checkpoints lie on this machine, and how one is found: by directory, by name, or by a pack's reference."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from bci_music.config import Config, read_yaml
+from bci_music.messages import UserError
+from bci_music.models.checkpoints.catalogue import hub_name, known
+from bci_music.models.checkpoints.manifest import PULLED, Lock, Pulled
+
+REFERENCE = "hub.yaml"  # stands in a pack instead of weights that are too large to copy: name and revision
+
+
+class Reference(Config):
+    """`hub.yaml`: which checkpoint stands for this folder."""
+
+    name: str
+    revision: str | None = None
+
+
+def cache_dir() -> Path:
+    """Folder of what this program fetched: BCI_MUSIC_CACHE, else the system's place for caches."""
+    if own := os.environ.get("BCI_MUSIC_CACHE"):
+        return Path(own).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "bci-music"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "bci-music"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bci-music"
+
+
+def user_lock() -> Path:
+    """The lock of this machine's user."""
+    return cache_dir() / "models.lock.json"
+
+
+def folder_of(name: str, revision: str) -> Path:
+    """Folder of one commit of a checkpoint."""
+    return cache_dir() / "models" / name.replace("/", "--") / revision
+
+
+def pulled_revision(name: str, revision: str | None = None) -> str | None:
+    """Commit of `name` that lies here: the one given, else that of the lock; None if it is not here."""
+    if revision is None:
+        entry = Lock.read(user_lock()).checkpoints.get(name)
+        revision = entry.revision if entry else None
+    here = revision is not None and (folder_of(name, revision) / PULLED).is_file()
+    return revision if here else None
+
+
+def find_checkpoint(where: str | Path, revision: str | None = None) -> Path:
+    """Find a checkpoint without going online.
+
+    Parameters
+    ----------
+    where : str or Path
+        A directory (which may hold `hub.yaml` in place of weights), an alias of the catalogue, or a name on the hub.
+    revision : str, optional
+        Commit; by default the one that was pulled.
+
+    Raises
+    ------
+    UserError
+        If it is not here, or not what was pulled.
+    """
+    folder = Path(where).expanduser()
+    if folder.is_dir():
+        if (folder / REFERENCE).is_file():
+            given = Reference.parse(read_yaml(folder / REFERENCE), str(folder / REFERENCE))
+            return find_checkpoint(given.name, given.revision)
+        if (folder / PULLED).is_file():
+            Pulled.read(folder).verify(folder)
+        return folder
+    if isinstance(where, Path) or folder.is_absolute() or str(where).startswith((".", "~")):
+        raise UserError(f"There is no directory {folder}: give the folder of a checkpoint, or its name.")
+    name = hub_name(str(where))
+    commit = pulled_revision(name, revision)
+    if commit is None:
+        raise UserError(_absent(name, revision))
+    found = folder_of(name, commit)
+    Pulled.read(found).verify(found)
+    return found
+
+
+def _absent(name: str, revision: str | None) -> str:
+    entry = known(name)
+    at = f" at {revision[:12]}" if revision else ""
+    option = f" --revision {revision}" if revision else ""
+    size = f" ({entry.bytes / 1e9:.1f} GB, {entry.licence})" if entry and entry.bytes else ""
+    return (
+        f"{name}{at} is not on this machine: fetch it{size} with `bci-music models pull {name}{option}`, or give a "
+        "directory."
+    )

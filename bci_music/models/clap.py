@@ -1,0 +1,215 @@
+"""CLAP as an embedder: transformers' `ClapModel` of any size, from a directory or a checkpoint that was pulled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bci_music.messages import EMBEDDING_DIM, UserError
+from bci_music.models.clap_features import clap_input
+from bci_music.models.windowed import WindowedEmbedder, unit
+
+# What decides, beside the weights, which vector a sound gets.
+_AUDIO_FIELDS = (
+    "window_size", "num_mel_bins", "spec_size", "hidden_act", "patch_size", "patch_stride", "hidden_size",
+    "projection_dim", "depths", "num_attention_heads", "enable_fusion", "fusion_type", "patch_embed_input_channels",
+    "flatten_patch_embeds", "patch_embeds_hidden_size", "enable_patch_layer_norm", "qkv_bias", "mlp_ratio",
+    "aff_block_r", "projection_hidden_act", "layer_norm_eps",
+)  # fmt: skip
+_EXTRACTOR_FIELDS = (
+    "feature_size", "sampling_rate", "hop_length", "max_length_s", "fft_window_size", "frequency_min",
+    "frequency_max", "truncation", "padding",
+)  # fmt: skip
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer_config.json")
+
+
+class ClapEmbedder(WindowedEmbedder):
+    """Sound and text to one space of 512 numbers.
+
+    Parameters
+    ----------
+    model : ClapModel
+    extractor : ClapFeatureExtractor
+        Says at which rate and for how long the model hears.
+    tokenizer : PreTrainedTokenizer, optional
+        Without one, text cannot be embedded.
+    device : str, optional
+        "cuda", "mps" or "cpu"; cuda where there is one.
+    """
+
+    def __init__(self, model: Any, extractor: Any, tokenizer: Any = None, *, device: str | None = None):
+        import torch
+
+        width = int(model.config.projection_dim)
+        if width != EMBEDDING_DIM:
+            raise UserError(f"This CLAP embeds to {width} numbers, expected {EMBEDDING_DIM}: give another checkpoint.")
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.model = model.to(self._device, torch.float32).eval().requires_grad_(False)
+        self.extractor, self.tokenizer = extractor, tokenizer
+        self.rate_hz, self.longest_s = float(extractor.sampling_rate), float(extractor.max_length_s)
+
+    @classmethod
+    def load(cls, where: str | Path, *, revision: str | None = None, device: str | None = None) -> Self:
+        """Open a directory that holds model and processor, a pulled checkpoint by name, or laion_clap's own `.pt` file.
+
+        Weights are read as safetensors only; a `.pt` file is read without running anything in it.
+        """
+        if str(where).endswith(".pt"):
+            from bci_music.models.laion import read_laion
+
+            return cls(*read_laion(where), device=device)
+        from bci_music.models.checkpoints.store import find_checkpoint
+
+        folder = find_checkpoint(where, revision)
+        model, hearing, words = folder, folder, folder
+        if (folder / "text_encoder").is_dir():  # a generator that brings its CLAP (MusicLDM)
+            model, hearing, words = (folder / name for name in ("text_encoder", "feature_extractor", "tokenizer"))
+        return cls(load_clap_model(model), _load_extractor(hearing), load_tokenizer(words), device=device)
+
+    @cached_property
+    def sha(self) -> str:
+        """SHA-256 over the weights, the sizes of the sound tower and the feature extractor's settings."""
+        audio = self.model.config.audio_config
+        digest = hashlib.sha256(b"clap 1")
+        for source, fields in ((audio, _AUDIO_FIELDS), (self.extractor, _EXTRACTOR_FIELDS)):
+            digest.update(json.dumps({name: getattr(source, name) for name in fields}, sort_keys=True).encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            if tensor.is_floating_point():  # the rest are indices that follow from the sizes
+                digest.update(f"{name} {tuple(tensor.shape)}".encode())
+                digest.update(tensor.float().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def embed_text(self, text: str) -> NDArray[np.float32]:
+        """Embed a description of music: (512,) float32 of length one."""
+        return self.embed_texts([text])[0]
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed descriptions: (n, 512) float32, unit rows.
+
+        Raises
+        ------
+        UserError
+            If this CLAP came without a tokenizer.
+        """
+        import torch
+
+        if self.tokenizer is None:
+            raise UserError(
+                "This CLAP has no tokenizer, so text cannot be embedded: add its tokenizer files, or give sound."
+            )
+        rows = []
+        with torch.inference_mode():
+            for text in texts:
+                tokens = tokenize(self.tokenizer, text, self.model.config.text_config).to(self._device)
+                rows.append(self.model.get_text_features(**tokens).pooler_output[0].cpu().numpy())
+        return unit(np.stack(rows))
+
+    def save(self, directory: str | Path, *, half: bool = False) -> None:
+        """Write model, feature extractor and tokenizer into `directory` (made if absent), as `load` reads them.
+
+        With `half` the weights are rounded to 16 bits, which makes it another embedder with another `sha`.
+        """
+        import copy
+
+        import torch
+
+        model = copy.deepcopy(self.model).cpu()
+        with quiet_transformers():
+            (model.to(torch.float16) if half else model).save_pretrained(directory, safe_serialization=True)
+            self.extractor.save_pretrained(directory)
+            if self.tokenizer is not None:
+                self.tokenizer.save_pretrained(directory)
+
+    def _embed_batch(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        import torch
+
+        seen = torch.from_numpy(clap_input(self.extractor, windows)).to(self._device)
+        whole = torch.zeros((len(windows), 1), dtype=torch.bool, device=self._device)  # none was cut
+        with torch.inference_mode():
+            rows: NDArray[np.float32] = self.model.get_audio_features(seen, is_longer=whole).pooler_output.cpu().numpy()
+        return rows
+
+
+def load_clap_model(folder: Path) -> Any:
+    """Load a `ClapModel` in single precision; every weight has to be there and of the right shape."""
+    from transformers import ClapModel
+
+    return load_whole(ClapModel, folder)
+
+
+def load_whole(kind: Any, folder: Path) -> Any:
+    """Load a transformers model from safetensors, and refuse weights that are missing, too many or of other shapes."""
+    import torch
+
+    try:
+        with quiet_transformers():
+            model, report = kind.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            )
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"The {kind.__name__} in {folder} could not be loaded ({reason}): give a directory with its config.json "
+            "and its weights as safetensors."
+        ) from error
+    missing = sorted(name for name in report["missing_keys"] if not name.endswith(("position_ids", "token_type_ids")))
+    if missing:
+        raise UserError(
+            f"The {kind.__name__} in {folder} lacks {len(missing)} weights, among them {missing[0]}: copy it again, or "
+            "give another checkpoint."
+        )
+    return model
+
+
+def _load_extractor(folder: Path) -> Any:
+    from transformers import ClapFeatureExtractor
+
+    try:
+        return ClapFeatureExtractor.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"The CLAP in {folder} has no preprocessor_config.json that can be read, which says how it hears: add it."
+        ) from error
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Load the tokenizer in a directory; None where there is none."""
+    if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
+        return None
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())[:150]
+        raise UserError(f"The tokenizer in {folder} could not be loaded ({reason}): copy its files again.") from error
+
+
+def tokenize(tokenizer: Any, text: str, text_config: Any) -> Any:
+    """Tokens of one text, cut to what the text tower takes."""
+    longest = int(text_config.max_position_embeddings) - int(text_config.pad_token_id or 0) - 1
+    return tokenizer(text, return_tensors="pt", truncation=True, max_length=longest, return_token_type_ids=False)
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep the loader's progress bars and its report of weights off the terminal; what is wrong is said by us."""
+    from transformers.utils import logging
+
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
