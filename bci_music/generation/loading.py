@@ -57,30 +57,23 @@ class Parts:
 
 
 def load_parts(where: str | Path, *, revision: str | None = None) -> Parts:
-    """Load the parts from a directory, or by the name of a checkpoint on the Hugging Face hub.
+    """Load the parts from a directory, or by the name of a checkpoint that was fetched (`bci-music models pull`).
 
-    Files already here are used first. Neither tokenizer nor text encoder is needed: the condition is a vector.
-    Networks come as float32 on the CPU, ready to be used but not to be trained.
+    Neither tokenizer nor text encoder is needed: the condition is a vector. Networks come as float32 on the
+    processor, ready to be used but not to be trained.
     """
     import torch
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from transformers import SpeechT5HifiGan
 
-    folder = Path(where).expanduser()
-    if folder.is_dir():
-        _check_parts(folder)
-    elif folder.is_absolute() or str(where).startswith(".") or str(where).count("/") != 1:
-        raise UserError(f"There is no AudioLDM at {where}: give a directory with {', '.join(PARTS)}, or a hub name.")
-
-    def part(loader: Any, name: str, **options: Any) -> Any:
-        return _load_part(loader, where, name, folder.is_dir(), {"revision": revision, **options})
-
+    folder = _folder(where, revision)
+    _check_parts(folder)
     weights = {"use_safetensors": True, "torch_dtype": torch.float32}
     with quiet_loading():
-        unet = part(UNet2DConditionModel, "unet", **weights)
-        vae = part(AutoencoderKL, "vae", **weights)
-        vocoder = part(SpeechT5HifiGan, "vocoder", use_safetensors=True, dtype=torch.float32)
-        scheduler = part(DDIMScheduler, "scheduler")
+        unet = _load_part(UNet2DConditionModel, folder, "unet", weights)
+        vae = _load_part(AutoencoderKL, folder, "vae", weights)
+        vocoder = _load_part(SpeechT5HifiGan, folder, "vocoder", {"use_safetensors": True, "dtype": torch.float32})
+        scheduler = _load_part(DDIMScheduler, folder, "scheduler", {})
     _check_fit(unet, vae, vocoder, where)
     for model in (unet, vae, vocoder):
         model.eval().requires_grad_(False)
@@ -124,6 +117,16 @@ def _read_unconditional(path: Path) -> NDArray[np.float32]:
     return free.reshape(EMBEDDING_DIM)
 
 
+def _folder(where: str | Path, revision: str | None) -> Path:
+    """Directory of the parts: the one given, or that of a checkpoint which was fetched."""
+    from bci_music.models.checkpoints.store import find_checkpoint
+
+    folder = Path(where).expanduser()
+    if not folder.is_dir() and (folder.is_absolute() or str(where).startswith(".") or str(where).count("/") > 1):
+        raise UserError(f"There is no AudioLDM at {where}: give a directory with {', '.join(PARTS)}, or a hub name.")
+    return find_checkpoint(where, revision)
+
+
 def _check_parts(folder: Path) -> None:
     for name in PARTS:
         if not (folder / name).is_dir():
@@ -132,19 +135,15 @@ def _check_parts(folder: Path) -> None:
             raise UserError(f"{folder / name} has no weights as safetensors: convert them, other formats are not read.")
 
 
-def _load_part(loader: Any, where: str | Path, name: str, is_directory: bool, options: dict[str, Any]) -> Any:
-    """Load one part: from what is on this machine, else, for a hub name, from the hub."""
-    tries = (True,) if is_directory else (True, False)
-    error: Exception | None = None
-    for local in tries:
-        try:
-            return loader.from_pretrained(where, subfolder=name, local_files_only=local, **options)
-        except (OSError, ValueError, RuntimeError) as problem:
-            error = problem
-    reason = " ".join(str(error).split())[:200]
-    raise UserError(
-        f"AudioLDM's {name} could not be loaded from {where} ({reason}): give a complete directory, or go online."
-    ) from error
+def _load_part(loader: Any, folder: Path, name: str, options: dict[str, Any]) -> Any:
+    try:
+        return loader.from_pretrained(folder, subfolder=name, local_files_only=True, **options)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"AudioLDM's {name} could not be loaded from {folder} ({reason}): give a complete directory, or fetch the "
+            "checkpoint anew with `bci-music models pull`."
+        ) from error
 
 
 def _check_fit(unet: Any, vae: Any, vocoder: Any, where: str | Path) -> None:
@@ -154,5 +153,8 @@ def _check_fit(unet: Any, vae: Any, vocoder: Any, where: str | Path) -> None:
         raise UserError(f"The UNet in {where} takes no 512-d embedding as its class: give an AudioLDM checkpoint.")
     if unet.config.in_channels != vae.config.latent_channels:
         raise UserError(f"UNet and VAE in {where} have latents of different depth: give parts of one checkpoint.")
+    shrink = 2 ** (len(vae.config.block_out_channels) - 1)
+    if vae.config.out_channels != 1 or vocoder.config.model_in_dim % shrink:
+        raise UserError(f"The VAE in {where} does not make the vocoder's spectrogram: give parts of one checkpoint.")
     if vocoder.config.sampling_rate != SOUND_RATE_HZ or int(np.prod(vocoder.config.upsample_rates)) != MEL_HOP:
         raise UserError(f"The vocoder in {where} is not one for 16 kHz with hop 160: give AudioLDM's vocoder.")

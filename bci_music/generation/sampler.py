@@ -213,9 +213,9 @@ class AudioLdm:
 def load_audioldm(
     where: str | Path, *, revision: str | None = None, device: str | None = None, speed: Speed | None = None
 ) -> AudioLdm:
-    """Load an AudioLDM from a directory, or by the name of a checkpoint on the Hugging Face hub.
+    """Load an AudioLDM from a directory, or by the name of a checkpoint that was fetched with `bci-music models pull`.
 
-    Files already here are used first. Weights are read as safetensors only. `speed` says in which form it computes.
+    Weights are read as safetensors only, and nothing is fetched. `speed` says in which form it computes.
     """
     import torch
 
