@@ -14,7 +14,7 @@ PackName = Annotated[str | None, typer.Option("--pack", help="Name or folder of 
 Config = Annotated[Path | None, typer.Option("--config", help="YAML file, see configs/live.yaml.")]
 Record = Annotated[Path | None, typer.Option("--record", help="Folder to record into (XDF); needs --consent.")]
 Consent = Annotated[str | None, typer.Option("--consent", help="Reference of the listener's consent to recording.")]
-GeneratorName = Annotated[str | None, typer.Option("--generator", help="library or audioldm.  [default: library]")]
+GeneratorName = Annotated[str | None, typer.Option("--generator", help="auto, library or audioldm.  [default: auto]")]
 AudioLdm = Annotated[str | None, typer.Option("--audioldm", help="Folder or hub id of an AudioLDM checkpoint.")]
 Device = Annotated[
     str | None, typer.Option("--sound-device", help="Output device; 'none' plays on a clock into music.wav.")

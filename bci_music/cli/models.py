@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
+from bci_music.cli import music_models
+
 app = typer.Typer(name="pack", no_args_is_help=True, help="Model packs: all one decoder needs, as one directory.")
+app.command("train")(music_models.train)
+app.command("oracle")(music_models.oracle)
 
 
 @app.command()
@@ -15,6 +19,9 @@ def build(
     demo: Annotated[bool, typer.Option("--demo", help="Train on composed music and simulated listeners.")] = False,
     run: Annotated[Path | None, typer.Option("--run", help="Folder of an `align` run that was adapted.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="With --run: the prepared study it learned from.")] = None,
+    generator: Annotated[bool, typer.Option("--generator", help="With --demo: ship music models, too.")] = False,
+    models: Annotated[Path, typer.Option(help="With --generator: folder of `pack train`.")] = Path("runs/music-models"),
+    clap: Annotated[Path | None, typer.Option(help="With --generator: the CLAP.  [default: MODELS/clap]")] = None,
     minutes: Annotated[float, typer.Option(min=0.05, help="Time for training; the rest takes longer.")] = 30.0,
     out: Annotated[Path | None, typer.Option(help="Directory of the pack.  [default: out/packs/NAME]")] = None,
     work: Annotated[Path, typer.Option(help="Prepared recordings, checkpoints and logs.")] = Path("runs/demo-pack"),
@@ -33,8 +40,15 @@ def build(
         return
     from bci_music.training.build import DemoBuildConfig, build_demo_pack
 
+    shipped = None
+    if generator:
+        from bci_music.training.music_models.shipping import MusicModels
+
+        shipped = MusicModels.open(models / "parts", clap or models / "clap")
     settings = DemoBuildConfig.load(config) if config else DemoBuildConfig()
-    pack = build_demo_pack(out or Path("out/packs/demo"), work, settings, minutes=minutes, resume=resume)
+    pack = build_demo_pack(
+        out or Path("out/packs/demo"), work, settings, minutes=minutes, resume=resume, models=shipped
+    )
     typer.echo(f"{pack.name} is in {pack.directory}")
 
 

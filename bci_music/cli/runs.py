@@ -91,7 +91,7 @@ def resolve(options: Options, stream: dict[str, str | None], stack: ExitStack) -
     if options.pack is not None:
         values["pack"] = options.pack
     config = LiveConfig.parse(values, "the command line")
-    if config.sound.generator == "audioldm" and config.sound.audioldm is None:
+    if config.sound.generator == "audioldm" and config.sound.audioldm is None and not _brings_generator(config.pack):
         from bci_music.generation.random_model import write_random_audioldm
 
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bci-music-")))
@@ -102,6 +102,12 @@ def resolve(options: Options, stream: dict[str, str | None], stack: ExitStack) -
         )
         config = config.model_copy(update={"sound": config.sound.model_copy(update={"audioldm": str(folder)})})
     return config
+
+
+def _brings_generator(pack: str) -> bool:
+    from bci_music.models.pack import Pack
+
+    return Pack.open(pack).generator is not None
 
 
 def query_from(stream: dict[str, str | None], base: dict[str, Any]) -> StreamQuery:

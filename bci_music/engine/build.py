@@ -72,7 +72,7 @@ def build_engine(
     if isinstance(source, SessionSource):
         decode.not_before = lambda: source.begins_s
     sound = SoundStage(
-        _generator(config, library),
+        _generator(config, pack, library),
         library,
         Steering(decode.embedding),
         player,
@@ -108,17 +108,19 @@ def _songs(pack: Pack) -> tuple[tuple[SongLabel, ...], np.ndarray]:
     return songs, prototypes
 
 
-def _generator(config: LiveConfig, library: Generator) -> Generator:
-    if config.sound.generator == "library":
+def _generator(config: LiveConfig, pack: Pack, library: Generator) -> Generator:
+    """Return what makes the sound: AudioLDM, the one that is given before the pack's own, or the library."""
+    chosen, where = config.sound.generator, config.sound.audioldm or pack.generator
+    if chosen == "library" or (chosen == "auto" and where is None):
         return library
-    from bci_music.generation.audioldm import AudioLdmGenerator
-
-    if config.sound.audioldm is None:
+    if where is None:
         raise UserError(
-            "The audioldm generator needs a checkpoint: give --audioldm with a directory or a hub id "
+            f"Pack {pack.name} brings no AudioLDM: give --audioldm with a directory or a hub id "
             "(sound.audioldm in the configuration)."
         )
-    return AudioLdmGenerator.from_directory(config.sound.audioldm)
+    from bci_music.generation.audioldm import AudioLdmGenerator
+
+    return AudioLdmGenerator.from_directory(where)
 
 
 class FileMarkers:

@@ -13,8 +13,12 @@ from bci_music.streaming.lsl import StreamQuery
 class SoundConfig(Config):
     """What plays and where to."""
 
-    generator: Literal["library", "audioldm"] = "library"
-    audioldm: str | None = Field(None, description="directory or hub id of an AudioLDM checkpoint")
+    generator: Literal["auto", "library", "audioldm"] = Field(
+        "auto", description="auto: AudioLDM where one is given or comes with the pack, else the library"
+    )
+    audioldm: str | None = Field(
+        None, description="directory or hub id of an AudioLDM checkpoint, in place of the pack's own"
+    )
     device: str | None = Field(None, description="name or number of the output device; none: the system's default")
     volume_db: float = Field(0.0, ge=-60, le=0)
 

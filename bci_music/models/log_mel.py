@@ -32,7 +32,7 @@ def log_mel(sound: ArrayLike) -> NDArray[np.float32]:
     padded = np.pad(mono, N_FFT // 2, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP][: len(mono) // HOP]
     magnitude = np.abs(np.fft.rfft(frames * _window(), axis=1))
-    return np.log(np.maximum(magnitude @ mel_filters(), FLOOR)).astype(np.float32)
+    return np.asarray(np.log(np.maximum(magnitude @ mel_filters(), FLOOR)), np.float32)
 
 
 def log_mel_torch(sound: torch.Tensor) -> torch.Tensor:
@@ -63,14 +63,14 @@ def mel_filters() -> NDArray[np.float32]:
     rising = (hz - edges[:-2]) / np.diff(edges)[:-1]
     falling = (edges[2:] - hz) / np.diff(edges)[1:]
     filters = np.clip(np.minimum(rising, falling), 0, None) * (2 / (edges[2:] - edges[:-2]))
-    filters = filters.astype(np.float32)
-    filters.flags.writeable = False
-    return filters
+    narrow = np.asarray(filters, np.float32)
+    narrow.flags.writeable = False
+    return narrow
 
 
 @cache
 def _window() -> NDArray[np.float32]:
-    return np.hanning(N_FFT + 1)[:-1].astype(np.float32)
+    return np.asarray(np.hanning(N_FFT + 1)[:-1], np.float32)
 
 
 def _mel(hz: float) -> float:

@@ -83,6 +83,16 @@ class Spaces(Config):
     generator: str = ""
 
 
+class GeneratorPart(Config):
+    """The music model in `generator/`: whose vectors lead it, its size, and the real music it learned from."""
+
+    name: str
+    trained: bool = True
+    embedder: str = ""
+    parameters: dict[str, int] = {}
+    credits: tuple[dict[str, Any], ...] = ()
+
+
 class PackManifest(Config):
     """`pack.yaml`."""
 
@@ -99,6 +109,7 @@ class PackManifest(Config):
     metrics: tuple[Metric, ...] = ()
     calibration: Calibration = Calibration()
     spaces: Spaces = Spaces()
+    generator: GeneratorPart | None = None
     base: str | None = None
     files: dict[str, FileEntry] = {}
 
@@ -168,6 +179,13 @@ class Pack:
     def has(self, rel: str) -> bool:
         """Whether the pack (or its base) holds file `rel`."""
         return rel in self.manifest.files or (self.base is not None and self.base.has(rel))
+
+    @property
+    def generator(self) -> Path | None:
+        """Folder of the music model that comes with the pack or its base, if one does."""
+        if self.manifest.generator is not None and any(name.startswith("generator/") for name in self.manifest.files):
+            return self.directory / "generator"
+        return self.base.generator if self.base is not None else None
 
     def file(self, rel: str) -> Path:
         """Path of file `rel`, a file of the base pack where this one is an overlay without it."""

@@ -22,6 +22,10 @@ def describe(pack: Pack) -> str:
         f"{encoder.n_channels} channels" + (", bfloat16 where the processor has it" if m.decoder.bf16 else ""),
         f"files        {len(m.files)}, {size / 1e6:.1f} MB, verified",
     ]
+    if m.generator is not None:
+        millions, learned = sum(m.generator.parameters.values()) / 1e6, "" if m.generator.trained else ", not trained"
+        real = f", learned from {len(m.generator.credits)} real tracks, too (CARD.md)" if m.generator.credits else ""
+        lines.append(f"generator    {m.generator.name}, {millions:.1f} M parameters{learned}{real}")
     if m.normalise != "causal":
         lines.insert(2, f"scaling      over the {m.normalise.replace('-', ' ')}: looks ahead, refused live")
     if m.base:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.models.embedder import StatisticsEmbedder
+from bci_music.models.embedder import FrameEmbedder
 from bci_music.simulate.composer import SONGS, TRAIN_SECONDS, Song, compose, mono_16k
 from bci_music.simulate.score import SongSpec, lay_out
 from bci_music.simulate.synthesis import RATE_HZ
@@ -36,7 +36,7 @@ def excerpts(spec: SongSpec, stop_s: float = TRAIN_SECONDS[1]) -> list[tuple[flo
     return found
 
 
-def song_prototypes(embedder: StatisticsEmbedder) -> NDArray[np.float32]:
+def song_prototypes(embedder: FrameEmbedder) -> NDArray[np.float32]:
     """Mean embedding of each song's training seconds, (14, 512) unit, in the order of `SONGS`."""
     stop = int(TRAIN_SECONDS[1] * 16_000)
     means = [embedder.embed_frames(mono_16k(spec.id)[:stop], 16_000, WINDOW_S, HOP_S).mean(0) for spec in SONGS]
@@ -45,7 +45,7 @@ def song_prototypes(embedder: StatisticsEmbedder) -> NDArray[np.float32]:
 
 
 def write_library(
-    directory: str | Path, embedder: StatisticsEmbedder, progress: Callable[[int, int], None] = lambda done, of: None
+    directory: str | Path, embedder: FrameEmbedder, progress: Callable[[int, int], None] = lambda done, of: None
 ) -> None:
     """Write clips (Opus in Ogg, 48 kHz stereo), ``index.json``, ``embeddings.npy`` and ``prototypes.npy``.
 

@@ -18,7 +18,7 @@ from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.calibration import Confidence
 from bci_music.models.decoder import Decoder
 from bci_music.models.device import choose_device
-from bci_music.models.embedder import StatisticsEmbedder
+from bci_music.models.embedder import FrameEmbedder, StatisticsEmbedder
 from bci_music.models.network import Network
 from bci_music.models.pack import Calibration, DecoderConfig, Metric, Pack, Provenance
 from bci_music.simulate.composer import HELD_OUT_SECONDS, SONGS, TRAIN_SECONDS, mono_16k
@@ -31,6 +31,7 @@ from bci_music.training.corpus import Corpus, Music
 from bci_music.training.demo_pack import MONTAGE, git_sha, write_demo_pack
 from bci_music.training.evaluate import Decoded, calibrate, decode_heard, identification, song_identification
 from bci_music.training.loop import LoopConfig
+from bci_music.training.music_models.shipping import MusicModels
 from bci_music.training.sessions import Heard
 from bci_music.training.simulated import (
     AUDIO_HZ,
@@ -62,7 +63,10 @@ class DemoBuildConfig(Config):
     seed: int = Field(0, ge=0)
 
 
-def build_demo_pack(out: Path, work: Path, config: DemoBuildConfig, *, minutes: float, resume: bool = False) -> Pack:
+def build_demo_pack(
+    out: Path, work: Path, config: DemoBuildConfig, *, minutes: float, resume: bool = False,
+    models: MusicModels | None = None,
+) -> Pack:
     """Compose, listen, train, judge and write.
 
     Parameters
@@ -71,20 +75,23 @@ def build_demo_pack(out: Path, work: Path, config: DemoBuildConfig, *, minutes: 
         Upper limit of the training time; the steps of the configuration end it earlier.
     resume : bool
         Continue from the checkpoints in `work`.
+    models : MusicModels, optional
+        Trained music models to ship; the decoder then learns towards their embedder.
     """
     choose_device("cpu")
     montage = Montage.load(MONTAGE)
     with _progress() as say:
-        embedder = fit_embedder()
+        embedder: FrameEmbedder = models.embedder if models else fit_embedder()
         music = demo_music(embedder)
         takes, hashes = training_takes(config.data, config.signal, montage, work / "recordings", say)
         encoder = config.decoder.encoder
         rate = config.signal.preprocess.sfreq_hz
         corpus = Corpus(takes, music, sfreq_hz=rate, n_times=encoder.n_times, patch=encoder.patch)
-        aligner = train_demo(corpus, config, montage, work, minutes=minutes, resume=resume, say=say)
+        runs = work / f"towards-{embedder.sha[:12]}" if models else work  # checkpoints belong to their targets
+        aligner = train_demo(corpus, config, montage, runs, minutes=minutes, resume=resume, say=say)
         say("fitting the adapter")
         adapter = fit_adapter(aligner.network, corpus, hop_s=4.0)
-    return judge_and_write(out, aligner.network, adapter, config, embedder, music, hashes)
+    return judge_and_write(out, aligner.network, adapter, config, embedder, music, hashes, models)
 
 
 def fit_embedder() -> StatisticsEmbedder:
@@ -119,8 +126,8 @@ def train_demo(
 
 
 def judge_and_write(
-    out: Path, network: Network, adapter: RidgeAdapter, config: DemoBuildConfig, embedder: StatisticsEmbedder,
-    music: dict[str, Music], hashes: dict[str, str],
+    out: Path, network: Network, adapter: RidgeAdapter, config: DemoBuildConfig, embedder: FrameEmbedder,
+    music: dict[str, Music], hashes: dict[str, str], models: MusicModels | None = None,
 ) -> Pack:
     """Figures on held-out recordings, then the pack with library and embedder."""
     if out.exists() and any(out.iterdir()):
@@ -129,6 +136,7 @@ def judge_and_write(
         raise UserError(f"{out} is not empty: remove it or choose another --out.")
     write_library(out / "library", embedder)
     embedder.save(out / "embedder")
+    generator = models.write(out) if models else None
     prototypes = song_prototypes(embedder)
     with _progress() as say:
         metrics, calibration, bf16 = judge(network, adapter, config, music, prototypes, say)
@@ -144,7 +152,7 @@ def judge_and_write(
     )  # fmt: skip
     return write_demo_pack(
         out, network, adapter, decoder=config.decoder.model_copy(update={"bf16": bf16}), signal=config.signal,
-        provenance=provenance, embedder_sha=embedder.sha, metrics=metrics, calibration=calibration,
+        provenance=provenance, embedder_sha=embedder.sha, metrics=metrics, calibration=calibration, generator=generator,
     )
 
 

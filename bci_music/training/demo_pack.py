@@ -17,6 +17,7 @@ from bci_music.models.pack import (
     ENCODER_FILE,
     Calibration,
     DecoderConfig,
+    GeneratorPart,
     Metric,
     Pack,
     PackManifest,
@@ -32,7 +33,7 @@ LICENCE = "MIT (weights, music and simulated EEG are made by this program)"
 def write_demo_pack(
     directory: str | Path, network: Network, adapter: RidgeAdapter, *, decoder: DecoderConfig, signal: SignalConfig,
     provenance: Provenance, embedder_sha: str, metrics: tuple[Metric, ...] = (),
-    calibration: Calibration | None = None, name: str = "demo",
+    calibration: Calibration | None = None, generator: GeneratorPart | None = None, name: str = "demo",
 ) -> Pack:
     """Write weights and manifest beside what already lies in `directory` (library, embedder), and open the result."""
     directory = Path(directory)
@@ -43,6 +44,7 @@ def write_demo_pack(
         name=name, version=VERSION, licence=LICENCE, provenance=provenance, montage=MONTAGE,
         reference=signal.preprocess.reference, signal=signal, decoder=decoder, metrics=metrics,
         calibration=calibration or Calibration(), spaces=Spaces(targets=embedder_sha, generator=embedder_sha),
+        generator=generator,
     )
     return Pack.write(directory, manifest)
 

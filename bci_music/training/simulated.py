@@ -14,7 +14,7 @@ from bci_music.config import Config
 from bci_music.data.session import Session
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
-from bci_music.models.embedder import StatisticsEmbedder
+from bci_music.models.embedder import FrameEmbedder
 from bci_music.simulate.composer import HELD_OUT_SECONDS, SONGS, TRAIN_SECONDS, mono_16k
 from bci_music.simulate.listener import SimulatedListener
 from bci_music.simulate.session import make_session
@@ -38,7 +38,7 @@ class SimulatedDataConfig(Config):
     snr_db: float = -10.0
 
 
-def demo_music(embedder: StatisticsEmbedder) -> dict[str, Music]:
+def demo_music(embedder: FrameEmbedder) -> dict[str, Music]:
     """All songs as targets and bands."""
     music = {}
     for spec in SONGS:

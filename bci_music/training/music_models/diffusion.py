@@ -160,11 +160,13 @@ class UnetTask:
             clean = torch.from_numpy(np.asarray(self._held[row], np.float32)).to(self._device)
             pair = np.stack([self._held_conditions[row], self._held_conditions[other], self.free])
             condition = torch.from_numpy(pair.astype(np.float32)).to(self._device)
-            for k, level in enumerate(LEVELS):
-                noise = torch.randn(clean.shape, generator=chance).to(self._device)
-                time = torch.full((3,), level, device=self._device)
-                both = (x.expand(3, *clean.shape) for x in (clean, noise))
-                sums[:, k] += self._errors(module, *both, time, condition).cpu().numpy()
+            noise = torch.randn((len(LEVELS), *clean.shape), generator=chance).to(self._device)
+            time = torch.tensor(LEVELS, device=self._device).repeat(3)
+            errors = self._errors(
+                module, clean.expand(len(time), *clean.shape), noise.repeat(3, 1, 1, 1), time,
+                condition.repeat_interleave(len(LEVELS), 0),
+            )  # fmt: skip
+            sums += errors.reshape(3, len(LEVELS)).cpu().numpy()
         sums /= len(chosen)
         figures = {f"error_{level}": float(value) for level, value in zip(LEVELS, sums[0], strict=True)}
         own, other_s, free = sums.mean(1).tolist()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from bci_music.models.log_mel import HOP
 from bci_music.training.draws import own_samples, rng_of
@@ -34,12 +34,12 @@ class Clips(Protocol):
 class Task(Protocol):
     """One thing to learn: a module, its loss, and how it is judged and written down."""
 
-    module: nn.Module
+    module: Any
 
-    def step(self, module: nn.Module, at: int) -> tuple[Tensor, Figures]:
+    def step(self, module: Any, at: int) -> tuple[Tensor, Figures]:
         """Loss of step `at`."""
 
-    def judge(self, module: nn.Module) -> Figures:
+    def judge(self, module: Any) -> Figures:
         """Figures on held-out clips, with their number as `held_clips`."""
 
 

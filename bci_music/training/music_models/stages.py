@@ -22,7 +22,8 @@ from bci_music.training.music_models.cache import cached_rows, rows_key, weights
 from bci_music.training.music_models.diffusion import UnetConfig, UnetTask, condition_moments, new_scheduler, new_unet
 from bci_music.training.music_models.distil import DistilConfig, DistilTask
 from bci_music.training.music_models.material import FULL_SCALE, Clips, Figures, Task
-from bci_music.training.music_models.parts import FEW, load_part, save_conditioning, save_part
+from bci_music.training.music_models.parts import CREDITS, FEW, load_part, save_conditioning, save_part
+from bci_music.training.music_models.shipping import save_embedder_note
 from bci_music.training.music_models.vae import VaeConfig, VaeTask, encode, new_vae, rebuild, settle_latents
 from bci_music.training.music_models.vocoder import VocoderConfig, VocoderTask, new_vocoder
 
@@ -172,7 +173,7 @@ def _unet(stage: str, bench: Bench, config: MusicModelsConfig, start: Path | Non
     def export(unet: Any) -> Any:
         save_part(unet, bench.parts, "unet")
         save_conditioning(bench.parts, new_scheduler(config.unet), condition_moments(conditions)[0])
-        _credit(bench)
+        _note(bench)
         return load_part(bench.parts, "unet", bench.device)
 
     return Job(task, config.unet.loop, config.unet.seed, export, task.judge)
@@ -198,9 +199,9 @@ def _unet_task(module: Any, bench: Bench, config: UnetConfig, conditions: NDArra
     return UnetTask(module, latents, conditions, held_latents, held, config, bench.device)
 
 
-def _credit(bench: Bench) -> None:
-    """Write down which real music was learned from, so that a pack can name it."""
-    from bci_music.training.music_models.parts import CREDITS
-
+def _note(bench: Bench) -> None:
+    """Write down whose vectors lead the UNet, and which real music was learned from: a pack names both."""
+    assert bench.embedder is not None
+    save_embedder_note(bench.parts, bench.embedder.sha)
     credits = list(getattr(bench.clips, "credits", []))
     (bench.parts / CREDITS).write_text(json.dumps(credits, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

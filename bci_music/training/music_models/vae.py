@@ -74,7 +74,7 @@ class VaeTask:
     def step(self, module: Any, at: int) -> tuple[Tensor, Figures]:
         """Absolute error of values and of slopes at three scales, and a little Kullback-Leibler divergence."""
         c = self._config
-        where = places(*self._mel.shape[:2], c.frames, seed=c.seed, step=at, batch=c.batch)
+        where = places(len(self._mel), self._mel.shape[1], c.frames, seed=c.seed, step=at, batch=c.batch)
         picture = pieces(self._mel, where, c.frames, self._device)[:, None]
         posterior = module.encode(picture).latent_dist
         error = (module.decode(posterior.sample()).sample.float() - picture) / self._std

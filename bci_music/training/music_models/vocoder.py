@@ -106,7 +106,7 @@ class VocoderTask:
     def draw(self, at: int) -> tuple[Tensor, Tensor]:
         """Spectrograms (B, frames, 64) and sounds (B, frames * 160) of step `at`."""
         c = self._config
-        where = places(*self._mel.shape[:2], c.frames, seed=c.seed, step=at, batch=c.batch)
+        where = places(len(self._mel), self._mel.shape[1], c.frames, seed=c.seed, step=at, batch=c.batch)
         picture = pieces(self._mel, where, c.frames, self._device)
         return picture, sounds(self._clips.sound, where, c.frames, self._device)
 

@@ -1,0 +1,86 @@
+"""The music models of a pack: generator, embedder, and a card that names the music they learned from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bci_music.messages import UserError
+from bci_music.models.embedder import FrameEmbedder, load_embedder
+from bci_music.models.pack import GeneratorPart
+from bci_music.training.music_models.parts import CREDITS, FEW, assemble, check_budget
+
+CARD = "CARD.md"
+EMBEDDER = "embedder.json"  # beside the parts: which embedder's vectors lead the UNet
+NAME = "small AudioLDM of composed music"
+SETTINGS = {"solver": "dpm++", "steps": 8, "guidance": 2.5}
+FEW_SETTINGS = {"solver": "ddim", "steps": 4, "guidance": 1.0}  # what the distilled UNet has learned to do
+
+
+@dataclass(frozen=True)
+class MusicModels:
+    """Trained parts and the embedder that leads them.
+
+    Attributes
+    ----------
+    settings : mapping
+        How the sampler uses them by default.
+    """
+
+    parts: Path
+    embedder: FrameEmbedder
+    few: bool = False
+    settings: Mapping[str, Any] = field(default_factory=lambda: SETTINGS)
+
+    @classmethod
+    def open(cls, parts: Path, embedder: Path, settings: Mapping[str, Any] | None = None) -> MusicModels:
+        """Open what the stages wrote; the UNet distilled to few steps is taken where there is one."""
+        loaded = load_embedder(embedder)
+        note = parts / EMBEDDER
+        leads = json.loads(note.read_text(encoding="utf-8"))["sha"] if note.is_file() else ""
+        if leads != loaded.sha:
+            raise UserError(
+                f"The denoiser in {parts} learned from vectors of another embedder than {embedder}: give the one it "
+                "was trained with, or train the unet stage again."
+            )
+        few = (parts / FEW).is_dir()
+        return cls(parts, loaded, few, settings or (FEW_SETTINGS if few else SETTINGS))
+
+    def write(self, pack: Path) -> GeneratorPart:
+        """Write ``generator/`` and the card into a pack's folder; the embedder is written with the library."""
+        out = assemble(self.parts, pack / "generator", name=NAME, settings=self.settings, few=self.few)
+        credits = json.loads((out / CREDITS).read_text(encoding="utf-8")) if (out / CREDITS).is_file() else []
+        part = GeneratorPart(
+            name=NAME, embedder=self.embedder.sha, parameters=check_budget(out), credits=tuple(credits)
+        )
+        (pack / CARD).write_text(card(part, self.settings), encoding="utf-8")
+        return part
+
+
+def save_embedder_note(parts: Path, sha: str) -> None:
+    """Note beside the parts whose vectors lead the UNet."""
+    (parts / EMBEDDER).write_text(json.dumps({"sha": sha}) + "\n", encoding="utf-8")
+
+
+def card(part: GeneratorPart, settings: Mapping[str, Any]) -> str:
+    """What the music models are and whose music is in them, as Markdown."""
+    sizes = "\n".join(f"| {name} | {count:,} |" for name, count in part.parameters.items())
+    said = ", ".join(f"{name} {value}" for name, value in settings.items())
+    lines = [
+        f"# {part.name[0].upper()}{part.name[1:]}", "",
+        "Trained from scratch on music that this program composes from seeds"
+        + (" and on the real tracks below." if part.credits else "; no real music."),
+        "The classes are those of AudioLDM (diffusers, transformers); no weights of others are in it.", "",
+        "| part | parameters |", "|---|---|", sizes, "", f"Made for: {said}.", "",
+    ]  # fmt: skip
+    if part.credits:
+        lines += ["## Real music learned from", "", *(_credit(track) for track in part.credits), ""]
+    return "\n".join(lines)
+
+
+def _credit(track: Mapping[str, Any]) -> str:
+    """One track with everything that is known of it, in its own words."""
+    return "- " + ", ".join(f"{key}: {value}" for key, value in track.items() if value)

@@ -1,0 +1,76 @@
+"""A pack with music models: what it holds, what it says, and that the engine plays it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bci_music.generation.random_model import write_random_audioldm
+from bci_music.messages import UserError
+from bci_music.models.embedder import StatisticsEmbedder
+from bci_music.models.pack import Pack
+from bci_music.models.pack_report import describe
+from bci_music.training.demo_pack import write_untrained
+from bci_music.training.music_models.parts import BUDGET, CREDITS, check_budget
+from bci_music.training.music_models.shipping import CARD, MusicModels, save_embedder_note
+
+TRACK = {"title": "Rain on Tin", "artist": "A. Player", "licence": "CC-BY-4.0", "source": "example.org/rain"}
+
+
+@pytest.fixture(scope="module")
+def embedder(tmp_path_factory):
+    noise = [np.random.default_rng(k).standard_normal(12 * 16_000).astype(np.float32) for k in range(3)]
+    fitted = StatisticsEmbedder.fit(noise, n_axes=8)
+    fitted.save(folder := tmp_path_factory.mktemp("embedder"))
+    return folder, fitted
+
+
+@pytest.fixture
+def parts(tmp_path, embedder):
+    folder = write_random_audioldm(tmp_path / "parts")
+    np.save(folder / "unconditional.npy", np.full(512, 512**-0.5, np.float32))
+    (folder / CREDITS).write_text(json.dumps([TRACK]))
+    save_embedder_note(folder, embedder[1].sha)
+    return folder
+
+
+def test_a_pack_carries_generator_card_and_credits(parts, embedder, tmp_path):
+    models = MusicModels.open(parts, embedder[0])
+    part = models.write(tmp_path / "pack")
+    assert part.embedder == embedder[1].sha
+    assert part.parameters == check_budget(tmp_path / "pack" / "generator")
+    assert part.parameters.keys() == BUDGET.keys()
+    pack = write_untrained(tmp_path / "pack")
+    pack = Pack.write(pack.directory, pack.manifest.model_copy(update={"generator": part}))
+    assert pack.generator == tmp_path / "pack" / "generator"
+    assert {CARD, "generator/generator.json", "generator/credits.json"} <= set(pack.manifest.files)
+    card = (pack.directory / CARD).read_text()
+    assert all(value in card for value in TRACK.values())
+    assert f"{part.parameters['unet']:,}" in card
+    assert "learned from 1 real tracks" in describe(pack)
+    note = json.loads((pack.generator / "generator.json").read_text())
+    assert note["trained"] is True
+    assert note["solver"] == "dpm++"
+
+
+def test_a_pack_on_another_has_that_ones_generator(parts, embedder, tmp_path):
+    base = write_untrained(tmp_path / "base")
+    part = MusicModels.open(parts, embedder[0]).write(base.directory)
+    base = Pack.write(base.directory, base.manifest.model_copy(update={"generator": part}))
+    plain = write_untrained(tmp_path / "plain")
+    assert plain.generator is None
+    assert Pack(plain.directory, plain.manifest, base).generator == base.generator
+
+
+def test_parts_of_another_embedder_are_refused(parts, embedder):
+    save_embedder_note(parts, "0" * 64)
+    with pytest.raises(UserError, match="another embedder"):
+        MusicModels.open(parts, embedder[0])
+
+
+def test_too_large_a_part_is_refused(parts, monkeypatch):
+    from bci_music.training.music_models import parts as module
+
+    monkeypatch.setitem(module.BUDGET, "vae", 10)
+    with pytest.raises(UserError, match=r"vae has .* parameters, a shipped pack carries at most 10"):
+        check_budget(parts)
