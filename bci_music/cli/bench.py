@@ -72,6 +72,42 @@ def lab(
     _show("bench lab", aims(found))
 
 
+@app.command()
+def sound(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.64, help="Length of a clip.")] = 10.24,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Alternating runs; medians are shown.")] = 3,
+    size: Annotated[list[str] | None, typer.Option("--size", help="s or m; may be repeated.  [default: both]")] = None,
+    many: Annotated[bool, typer.Option("--many", help="On a processor too: run the pipeline's 100 steps.")] = False,
+    pack: Annotated[str, typer.Option("--pack", help="Pack whose generator is measured too.")] = "demo",
+    device: Annotated[str | None, typer.Option("--device", help="cuda, mps or cpu; the fastest there is.")] = None,
+) -> None:
+    """Seconds per clip at AudioLDM's published sizes (random weights), beside diffusers' own pipeline.
+
+    Takes some ten minutes and 8 GB on two cores, a minute on a GPU; let nothing else run meanwhile.
+    """
+    import sys
+
+    from rich.console import Console
+
+    from bci_music.evaluation.bench_sound import aims, bench_sound
+    from bci_music.models.pack import Pack
+
+    with Console(stderr=True).status("measuring") as status:
+        found = bench_sound(
+            seconds, runs=runs, device=device, sizes=tuple(size or ("s", "m")), many=many or None,
+            generator=Pack.open(pack).generator, say=status.update,
+        )  # fmt: skip
+    if json:
+        import json as json_module
+
+        json_module.dump(found, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return
+    _show_sound(found)
+    _show("bench sound", aims(found))
+
+
 def _show_lab(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -95,6 +131,24 @@ def _show_lab(found: dict[str, Any]) -> None:
     )  # fmt: skip
     for title, why in (found["missing"] | found["left_out"]).items():
         console.print(f"{title}: {why}", highlight=False)
+
+
+def _show_sound(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    title = f"a clip of {found['input']['seconds']:g} s on {found['machine']['device']}"
+    table = Table(title=title, title_justify="left")
+    for column in ("model", "made by", "steps", "seconds", "of real time", "one step", "decode", "vocode"):
+        table.add_column(column)
+    rows = [(f"AudioLDM-{size}", *row) for size, told in found["sizes"].items() for row in told["entrants"].items()]
+    if found["pack"] is not None:
+        rows.append((found["pack"]["name"], "ours, its own settings", found["pack"]))
+    for model, maker, row in rows:
+        parts = [f"{row[part]:.3g}" if part in row else "" for part in ("step_s", "decode_s", "vocode_s")]
+        seconds = f"{row['seconds']:.3g}" + (" (reckoned)" if row["reckoned"] else "")
+        table.add_row(model, maker, str(row["settings"]["steps"]), seconds, f"{row['rtf']:.2f}", *parts)
+    Console().print(table)
 
 
 def _show(title: str, rows: list[dict[str, Any]]) -> None:

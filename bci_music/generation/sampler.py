@@ -20,6 +20,7 @@ from bci_music.generation.guidance import Guide
 from bci_music.generation.loading import MEL_HOP, SOUND_RATE_HZ, Parts, load_parts
 from bci_music.generation.solver import SamplerSettings, Solver
 from bci_music.generation.speed import Speed, Walls, prepare, settle
+from bci_music.models.device import choose_device
 
 if TYPE_CHECKING:
     import torch
@@ -119,10 +120,12 @@ class AudioLdm:
     def latents(
         self, vector: NDArray[np.float32], frames: int, *, settings: SamplerSettings | None = None, seed: int,
         budget: Budget | None = None, start: Joint | None = None,
+        progress: Callable[[int, int], None] = lambda done, of: None,
     ) -> Tensor:
         """Denoise latents towards `vector`: (1, C, frames / shrink, mel_bins / shrink) float32 on the device.
 
-        Fewer steps are made when, by what steps took so far, the budget does not last for all of them.
+        Fewer steps are made when, by what steps took so far, the budget does not last for all of them. `progress` is
+        told after each step how many of how many were made.
         """
         import torch
 
@@ -136,7 +139,7 @@ class AudioLdm:
         steps = self.steps_within(budget.left_s(), frames, settings)
         solver = Solver(self.scheduler.config, settings, steps, self.device, chance)
         with torch.inference_mode():
-            return self._denoise(noise, self._guide(vector, settings), solver, budget, start)
+            return self._denoise(noise, self._guide(vector, settings), solver, budget, start, progress)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Turn latents (1, C, k, M) into a log mel spectrogram (frames, mel_bins) on the device."""
@@ -180,7 +183,10 @@ class AudioLdm:
         both = torch.from_numpy(np.stack([self.unconditional, vector])).to(self.device, self.unet.dtype)
         return Guide(predict, both[:1], both[1:], settings)
 
-    def _denoise(self, noise: Tensor, guide: Guide, solver: Solver, budget: Budget, start: Joint | None) -> Tensor:
+    def _denoise(
+        self, noise: Tensor, guide: Guide, solver: Solver, budget: Budget, start: Joint | None,
+        progress: Callable[[int, int], None],
+    ) -> Tensor:
         latents = noise
         tail = start.latents.to(noise) if start else None
         for i, level in enumerate(solver.levels):
@@ -194,6 +200,7 @@ class AudioLdm:
             before, latents = latents, solver.step(prediction, latents, i)
             settle(self.device)
             self.walls.note(f"step of {branches}", time.perf_counter() - began, self._frames)
+            progress(i + 1, len(solver.levels))
             if budget.left_s() < self._step_s(branches, self._frames) + 1.2 * self._after_s(self._frames):
                 latents = solver.clean(prediction, before, i)
                 break
@@ -219,7 +226,7 @@ def load_audioldm(
     """
     import torch
 
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = choose_device(device or ("cuda" if torch.cuda.is_available() else "cpu")).torch
     parts = load_parts(where, revision=revision)
     return AudioLdm(parts, place, prepare(parts, place, speed or Speed()))
 

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from bci_music.config import Config
 from bci_music.generation.channels_last import put_channels_last
+from bci_music.models.device import native_bf16
 
 if TYPE_CHECKING:
     import torch
@@ -63,24 +64,22 @@ def missing_compiler(device: torch.device) -> str | None:
 
 def fastest_dtype(unet: Any, device: torch.device) -> str:
     """Number format in which a UNet on a device is fastest; on a processor one of its own layers is measured."""
-    import torch
-
     if device.type == "cuda":
         return "float16"
-    if device.type != "cpu" or not torch.cpu._is_avx512_bf16_supported():
-        return "float32"  # bfloat16 that a processor cannot multiply is a hundred times slower
+    if device.type != "cpu" or not native_bf16("cpu"):
+        return "float32"
     block = unet.mid_block.resnets[0]
-    took = {dtype: _block_s(copy.deepcopy(block), getattr(torch, dtype)) for dtype in ("float32", "bfloat16")}
+    took = {dtype: _block_s(copy.deepcopy(block), dtype) for dtype in ("float32", "bfloat16")}
     return min(took, key=lambda dtype: took[dtype])
 
 
-def _block_s(block: Any, dtype: torch.dtype) -> float:
+def _block_s(block: Any, dtype: str) -> float:
     """Seconds of one residual block at about the size it has in a 10 s clip."""
     import torch
 
-    block = block.to(dtype)
-    x = torch.zeros(2, block.in_channels, 32, 4, dtype=dtype)
-    steps = torch.zeros(2, block.time_emb_proj.in_features, dtype=dtype)
+    block = block.to(getattr(torch, dtype))
+    x = torch.zeros(2, block.in_channels, 32, 4).to(block.conv1.weight.dtype)
+    steps = torch.zeros(2, block.time_emb_proj.in_features).to(x.dtype)
     walls = []
     with torch.inference_mode():
         for _ in range(4):

@@ -1,0 +1,73 @@
+"""What a single clip is to sound like: words, a sound or a vector, as the unit vector a generator is led by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bci_music.messages import EMBEDDING_DIM, UserError
+
+
+def from_text(text: str, generator: str | Path, clap: str | Path | None = None) -> NDArray[np.float32]:
+    """Embed words: (512,) float32 of length one.
+
+    Parameters
+    ----------
+    text : str
+    generator : str or Path
+        Checkpoint whose own text tower is taken if no `clap` is given.
+    clap : str or Path, optional
+        Embedder in whose space the generator was trained.
+    """
+    from bci_music.models.checkpoints.towers import text_tower
+    from bci_music.models.embedder import load_embedder
+
+    if not text.strip():
+        raise UserError("The text is empty: say what the music is to sound like.")
+    if clap is None:
+        return text_tower(generator).embed([text])[0]
+    embed = getattr(load_embedder(clap), "embed_text", None)
+    if embed is None:
+        raise UserError(f"The embedder in {clap} is no CLAP and knows no words: give a sound (--audio) instead.")
+    return embed(text)
+
+
+def from_sound(path: str | Path, generator: str | Path, clap: str | Path | None = None) -> NDArray[np.float32]:
+    """Embed a sound file by `clap`, else by the CLAP the generator brings along: (512,) float32 of length one."""
+    from bci_music.models.checkpoints.towers import brings_clap
+    from bci_music.models.embedder import load_embedder
+
+    if clap is None and not brings_clap(generator):
+        raise UserError(f"{generator} brings no ears: say with --clap which CLAP it was trained with.")
+    samples, rate_hz = _read(path)
+    return load_embedder(generator if clap is None else clap).embed(samples, rate_hz)
+
+
+def from_file(path: str | Path) -> NDArray[np.float32]:
+    """Read a vector of 512 numbers from a `.npy` file and bring it to length one."""
+    try:
+        vector = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} could not be read ({reason}): give a .npy file of {EMBEDDING_DIM} numbers.") from error
+    if vector.size != EMBEDDING_DIM or vector.dtype.kind not in "fiu":
+        raise UserError(f"{path} holds {vector.size} of {vector.dtype}, expected {EMBEDDING_DIM} numbers: embed anew.")
+    flat = vector.reshape(-1).astype(np.float64)
+    length = float(np.linalg.norm(flat))
+    if not np.isfinite(length) or length == 0:
+        raise UserError(f"The vector in {path} points nowhere (its length is {length}): embed anew.")
+    return (flat / length).astype(np.float32)
+
+
+def _read(path: str | Path) -> tuple[NDArray[np.float32], float]:
+    import soundfile
+
+    try:
+        samples, rate_hz = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise UserError(f"{path} could not be read as sound ({error}): give a WAV, FLAC, OGG or MP3 file.") from error
+    if not len(samples) or not np.any(samples):
+        raise UserError(f"{path} holds no sound: give a file with some seconds of music.")
+    return samples[:, :2], float(rate_hz)
