@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bci_music.messages import UserError
 
@@ -80,19 +80,42 @@ def list_checkpoint(name: str, revision: str | None) -> Listing:
 def fetch_file(listing: Listing, file: HubFile, folder: Path, report: Report) -> Path:
     """Fetch one file into `folder`, from where an earlier attempt broke off; checked against the listing.
 
+    The hub's own downloader starts every file anew, so what has come is kept here, as ``FILE.part``.
+
     Raises
     ------
     UserError
         If the hub is out of reach, or what came is not what was listed.
     """
-    from huggingface_hub import hf_hub_download
+    path = folder / file.path
+    if path.is_file() and file.matches(path):
+        return path
+    part = path.with_name(path.name + ".part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    for _ in range(2):
+        with _said(listing.name):
+            _stream(listing, file, part, report)
+        if file.matches(part):
+            part.replace(path)
+            return path
+        part.unlink()  # perhaps the piece that came earlier was damaged: once more from the beginning
+    raise UserError(
+        f"{file.path} of {listing.name} came with another content than the hub lists (its hash is another): it was "
+        "deleted; try again later, and from another network if it stays so."
+    )
+
+
+def _stream(listing: Listing, file: HubFile, part: Path, report: Report) -> None:
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
 
     class Bar:
         """What the client takes for its progress bar: hands the count on."""
 
         def __init__(self, *args: Any, initial: int = 0, **options: Any):
             self.here = int(initial or 0)
-            report(file.path, self.here, file.bytes)
+            self.update(0)
 
         def update(self, n: float | None = 1) -> None:
             self.here += int(n or 0)
@@ -102,27 +125,18 @@ def fetch_file(listing: Listing, file: HubFile, folder: Path, report: Report) ->
             return self
 
         def __exit__(self, *args: object) -> None:
-            self.close()
-
-        def close(self) -> None:
             """Nothing to close."""
 
-        def __getattr__(self, name: str) -> Any:
-            return lambda *args, **options: None
-
-    for attempt in (1, 2):
-        with _said(listing.name):
-            path = Path(hf_hub_download(
-                listing.name, file.path, revision=listing.revision, local_dir=folder, endpoint=_endpoint(),
-                tqdm_class=Bar, force_download=attempt == 2,
-            ))  # fmt: skip
-        if file.matches(path):
-            return path
-        path.unlink()  # an altered or half-written file of before is fetched once more
-    raise UserError(
-        f"{file.path} of {listing.name} came with another content than the hub lists (its hash is another): it was "
-        "deleted; try again later, and from another network if it stays so."
-    )
+    here = part.stat().st_size if part.is_file() else 0
+    if here > file.bytes:
+        part.unlink()
+        here = 0
+    url = hf_hub_url(listing.name, file.path, revision=listing.revision, endpoint=_endpoint())
+    with part.open("ab") as handle:
+        http_get(
+            url, handle, resume_size=here, headers=build_hf_headers(), expected_size=file.bytes,
+            displayed_filename=file.path, tqdm_class=cast(Any, Bar),
+        )  # fmt: skip
 
 
 @contextmanager

@@ -155,7 +155,6 @@ def _fetch(listing: Listing, expected: Locked | None, report: Report, say: Say) 
         source=source, files=stored(folder, present),
     )  # fmt: skip
     pulled.write(folder)
-    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's notes on unfinished files
     return Pull(folder, pulled, sum(e.bytes for rel, e in source.items() if rel not in kept), tuple(converted))
 
 

@@ -90,13 +90,15 @@ def clap_directory(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def audioldm_directory(tmp_path_factory):
-    """A whole small AudioLDM as diffusers' pipeline saves it, led by `clap_directory`'s text half; not to be written to."""
-    from transformers import ClapTextModelWithProjection
+    """A whole small AudioLDM as diffusers' pipeline saves it, with the text half of `clap_directory`; read only."""
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from transformers import ClapTextModelWithProjection, SpeechT5HifiGan
 
     from bci_music.generation.random_model import write_random_audioldm
-    from bci_music.generation.sampler import load_audioldm
 
-    given = load_audioldm(write_random_audioldm(tmp_path_factory.mktemp("parts"), seed=3), device="cpu")
+    given = write_random_audioldm(tmp_path_factory.mktemp("parts"), seed=3)
+    kinds = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "vocoder": SpeechT5HifiGan, "scheduler": DDIMScheduler}
+    parts = {name: kind.from_pretrained(given, subfolder=name) for name, kind in kinds.items()}
     whole = small_clap()
     words = ClapTextModelWithProjection(whole.config.text_config)
     words.text_model, words.text_projection = whole.text_model, whole.text_projection
@@ -105,7 +107,7 @@ def audioldm_directory(tmp_path_factory):
         warnings.simplefilter("ignore")
         from diffusers import AudioLDMPipeline
 
-        pipeline = AudioLDMPipeline(given.vae, words, small_tokenizer(), given.unet, given.scheduler, given.vocoder)
+        pipeline = AudioLDMPipeline(text_encoder=words, tokenizer=small_tokenizer(), **parts)
         pipeline.save_pretrained(directory)
     return directory
 

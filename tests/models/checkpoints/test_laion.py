@@ -99,7 +99,7 @@ def test_fused_checkpoints_are_found_out(make, tmp_path):
 
 
 def test_numbers_of_training_beside_the_weights_are_left_unread(original, tmp_path):
-    """As in the released files: a numpy scalar, pickled under numpy's name of then or of now, is no reason to refuse."""
+    """As in the released files: numpy's scalars, under numpy's name of then or of now, are no reason to refuse."""
     torch.save({"loss": np.float64(0.5), "state_dict": laion_names(original)}, tmp_path / "now.pt")
     with ZipFile(tmp_path / "now.pt") as now, ZipFile(tmp_path / "then.pt", "w") as then:
         for name in now.namelist():
@@ -117,7 +117,7 @@ def test_what_would_run_is_refused_and_not_run(checkpoint, tmp_path):
 
     weights = torch.load(checkpoint, weights_only=True)
     torch.save({**weights, "extra": Evil()}, tmp_path / "evil.pt")
-    with pytest.raises(UserError, match="holds more than weights.*it is not opened"):
+    with pytest.raises(UserError, match=r"holds more than weights.*it is not opened"):
         ClapEmbedder.load(tmp_path / "evil.pt")
 
 
