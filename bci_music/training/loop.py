@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from bci_music.config import Config
 from bci_music.messages import UserError
 from bci_music.models import parallel
-from bci_music.models.device import mixed
+from bci_music.models.device import keep_memory, mixed
 from bci_music.training.draws import rng_of
 
 M = TypeVar("M", bound=nn.Module)
@@ -72,6 +72,7 @@ class Loop(Generic[M]):
         report: Callable[[int, dict[str, float]], None] | None = None,
         after: Callable[[M, int], None] = lambda module, step: None, tensorboard: bool = False,
     ):
+        keep_memory()
         self.module: M = module.to(device)
         self.averaged: M = copy.deepcopy(self.module)
         self.averaged.eval().requires_grad_(False)

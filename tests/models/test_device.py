@@ -1,0 +1,53 @@
+"""Device and formats: bfloat16 only where it is native, freed memory kept for the next tensor."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from bci_music.messages import UserError
+from bci_music.models.device import choose_device, mixed, native_bf16
+
+REPEATED = """
+import resource, sys
+import torch
+from bci_music.models.device import keep_memory
+kept = sys.argv[1] == "keep" and keep_memory()
+torch.set_num_threads(1)
+wide, narrow, x = torch.rand(512, 2048), torch.rand(2048, 64), torch.rand(1000, 512)
+for k in range(20):
+    if k == 10:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.nn.functional.gelu(x @ wide) @ narrow
+print(int(kept), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def _faults(mode):
+    told = subprocess.run([sys.executable, "-c", REPEATED, mode], capture_output=True, text=True, check=True).stdout
+    kept, faults = (int(word) for word in told.split())
+    return bool(kept), faults
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator can be told")
+def test_freed_memory_serves_the_next_tensor():
+    kept, with_it = _faults("keep")
+    assert kept
+    assert with_it < 0.1 * _faults("default")[1]
+
+
+def test_mixed_precision_is_used_only_where_it_is_native():
+    x = torch.ones(2, 2)
+    with mixed("cpu"):
+        assert (x @ x).dtype == (torch.bfloat16 if native_bf16("cpu") else torch.float32)
+    with mixed("cpu", wanted=False):
+        assert (x @ x).dtype == torch.float32
+    assert choose_device("cpu", bf16=True).bf16 == native_bf16("cpu")
+    assert not choose_device("cpu").bf16
+
+
+def test_a_device_that_is_not_there_is_named():
+    with pytest.raises(UserError, match="no device 'abacus'"):
+        choose_device("abacus")
