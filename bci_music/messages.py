@@ -184,7 +184,10 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What the generator is asked for: a unit vector (512,), optionally frames (n, 512) over time."""
+    """What the generator is asked for: a unit vector (512,), optionally frames (n, 512) over time.
+
+    `prompt_weight` says how much of the vector the operator's prompt is: 0 for the EEG alone, 1 for the prompt alone.
+    """
 
     vector: NDArray[np.float32]
     frames: NDArray[np.float32] | None = None
@@ -196,7 +199,11 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class SoundSpan:
-    """What one stretch of sound is: `kind` is "waiting" | "retrieved" | "generated" | "held" | "stretched"."""
+    """What one stretch of sound is.
+
+    `kind` is "waiting" | "retrieved" | "generated" | "held" (no fresh decoding) | "looped" | "faded" (the last bar).
+    `late` names the step of the late ladder it belongs to, "" while the generator is in time.
+    """
 
     start: int  # sample offset within its block, later the absolute output sample
     stop: int
@@ -206,6 +213,8 @@ class SoundSpan:
     genre: str = ""
     similarity: float = float("nan")  # cosine of clip and style
     style_made_s: float = float("nan")
+    late: str = ""  # "hold" | "loop" | "library" | "fade"
+    prompt_weight: float = 0.0  # share of the operator's prompt in the style
 
 
 @dataclass(frozen=True, slots=True)

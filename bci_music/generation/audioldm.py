@@ -1,10 +1,11 @@
-"""Music by generation: AudioLDM makes clip after clip in the style of the EEG, each fading into the next."""
+"""Music by generation: AudioLDM makes clip after clip in the style of the EEG, each going on from the last one."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,34 +13,56 @@ from pydantic import Field
 
 from bci_music.clock import Clock
 from bci_music.config import Config
-from bci_music.generation.crossfade import fade_in, mix
-from bci_music.generation.loudness import to_level
-from bci_music.generation.sampler import SOUND_RATE_HZ, AudioLdm, Budget, load_audioldm
+from bci_music.generation.continuity.joint import join
+from bci_music.generation.continuity.level import loudness_lufs, to_loudness
+from bci_music.generation.continuity.sphere import toward, unit
+from bci_music.generation.continuity.truepeak import DELAY, LimiterState, limit
+from bci_music.generation.crossfade import fade_in
+from bci_music.generation.loading import MEL_HOP, SOUND_RATE_HZ
+from bci_music.generation.sampler import AudioLdm, Budget, Joint, load_audioldm
+from bci_music.generation.solver import SamplerSettings
 from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, AudioBlock, SoundSpan, Style
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TO_FULL_RATE = AUDIO_RATE_HZ // SOUND_RATE_HZ
 
 
 class AudioLdmConfig(Config):
-    """How clips are made."""
+    """How clips are made, and how one follows another."""
 
-    steps: int = Field(10, ge=1, le=200, description="denoising steps where there is time for them")
+    sampler: SamplerSettings | None = Field(None, description="null: what the model was made for")
     anytime: bool = Field(True, description="fewer steps when the deadline asks for it; off: same state, same clip")
-    guidance: float = Field(2.5, ge=1, description="how strongly the embedding leads")
-    fade_s: float = Field(0.64, gt=0, le=2, description="crossfade from clip to clip")
-    level_db: float = Field(-23.0, le=-6, description="RMS level clips are brought to")
+    least_steps: int = Field(3, ge=1, description="the deadline never asks for fewer: a late clip is better than mush")
+    overlap_s: float = Field(1.28, gt=0, le=4, description="a clip begins with the last one's end, for this long")
+    joint_strength: float = Field(1.0, ge=0, le=1, description="share of the denoising in which that end is held")
+    fade_s: float = Field(0.48, gt=0, le=4, description="crossfade within the overlap")
+    turn_deg: float = Field(60.0, gt=0, le=180, description="the style turns by at most this angle from clip to clip")
+    loudness_lufs: float = Field(-20.0, le=-10, ge=-40, description="integrated loudness of a clip, EBU R128")
     same_above: float = Field(0.98, ge=0, le=1, description="with a style nearer than this cosine the clip stays")
     most_repeats: int = Field(1, ge=0, description="a clip is played again at most this often")
+    most_hold_s: float = Field(12.0, ge=0, description="and for at most this long")
     seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class AudioLdmState:
-    """The newest clip (n, 2), what it was made for, and the totals. Its last `fade_s` were not played yet."""
+    """The newest clip (n, 2) with its latents and the vector it was made for, and the totals.
+
+    The clip's last `overlap_s` were not played yet. `joint` is where in the newest block the crossfade lies.
+    """
 
     clip: NDArray[np.float32]
+    latents: Tensor
     vector: NDArray[np.float32]
+    limiter: LimiterState | None = None
+    joint: tuple[int, int] = (0, 0)
     repeats: int = 0
+    held_s: float = 0.0
     clips_generated: int = 0
     clips_retrieved: int = 0
+    clips_kept: int = 0
     crossfades: int = 0
 
 
@@ -59,8 +82,12 @@ class AudioLdmGenerator:
     def __init__(self, model: AudioLdm, config: AudioLdmConfig | None = None, clock: Clock | None = None):
         self.model, self.config, self._clock = model, config or AudioLdmConfig(), clock or Clock()
         self.name, self.trained = model.name, model.trained
-        self._fade = round(self.config.fade_s * AUDIO_RATE_HZ)
+        self.settings = self.config.sampler or model.settings
         self._stop = threading.Event()
+        frames = model.shrink * max(1, round(self.config.overlap_s * SOUND_RATE_HZ / MEL_HOP / model.shrink))
+        self._kept = frames // model.shrink  # latent frames with which the next clip begins
+        self._overlap = frames * MEL_HOP * TO_FULL_RATE
+        self._fade = min(round(self.config.fade_s * AUDIO_RATE_HZ), self._overlap)
 
     @classmethod
     def from_directory(
@@ -73,51 +100,72 @@ class AudioLdmGenerator:
     def generate(
         self, style: Style, state: AudioLdmState | None, *, seconds: float, deadline: float
     ) -> tuple[AudioBlock, AudioLdmState]:
-        """Make a clip of about `seconds`; what is returned is shorter by one crossfade, kept for the next clip."""
-        keep = state is not None and state.repeats < self.config.most_repeats and self._same(style, state)
-        made = state.clips_generated if state else 0
-        if state is not None and keep:
-            clip, vector, repeats = state.clip, state.vector, state.repeats + 1
-        else:
-            clip = self._clip(style, seconds, deadline, made)
-            vector, repeats, made = style.vector, 0, made + 1
-        body = clip[: len(clip) - self._fade]
+        """Make a clip of about `seconds`; what is returned is shorter by the overlap, kept for the next clip."""
+        again = state is not None and self._stays(style, state)
+        after = self._keep(state) if state and again else self._make(style, state, seconds, deadline)
         if state is None:
-            samples = fade_in(body, self._fade)
+            samples, joint = fade_in(after.clip[: len(after.clip) - self._overlap], self._fade), (0, 0)
         else:
-            over = mix(state.clip[len(state.clip) - self._fade :], body[: self._fade], self._fade)
-            samples = np.concatenate([over, body[self._fade :]])
-        title = f"clip {made}" if self.trained else f"clip {made} of a model that is not trained"
-        span = SoundSpan(0, len(samples), "generated", title, style_made_s=style.made_s)
-        after = AudioLdmState(clip, vector, repeats, made, crossfades=state.crossfades + 1 if state else 0)
-        return AudioBlock(samples, (span,)), after
+            joined = join(state.clip, after.clip, self._overlap, self._fade)
+            samples, joint = joined.samples, (joined.start + DELAY, joined.stop + DELAY)
+        limited, limiter = limit(samples, state.limiter if state else None)
+        return AudioBlock(limited, (self._span(style, after, len(limited)),)), replace(
+            after, limiter=limiter, joint=joint, crossfades=state.crossfades + 1 if state else 0
+        )
 
     def warm_up(self, seconds: float = 5.12) -> None:
-        """Run once with a single step, so that the first clip already knows how long steps take here."""
+        """Run once with few steps, so that the first clip already knows how long steps take here."""
         vector = np.full(EMBEDDING_DIM, EMBEDDING_DIM**-0.5, np.float32)
         for _ in range(2):  # the first run pays for what the libraries set up
-            budget = Budget(lambda: float("inf"), self._stop)
-            self.model.sample(vector, seconds, steps=1, guidance=self.config.guidance, seed=0, budget=budget)
+            self.model.sample(vector, seconds, steps=1, settings=self.settings, seed=0, budget=Budget(stop=self._stop))
+        loudness_lufs(np.zeros((AUDIO_RATE_HZ, 2), np.float32))
 
     def interrupt(self) -> None:
         """End sampling at its next step, for good."""
         self._stop.set()
 
-    def _same(self, style: Style, state: AudioLdmState) -> bool:
-        lengths = float(np.linalg.norm(style.vector) * np.linalg.norm(state.vector))
-        return float(style.vector @ state.vector) > self.config.same_above * lengths
+    def _stays(self, style: Style, state: AudioLdmState) -> bool:
+        """Whether the style is so near to the clip's that it may be played again, and not for too long."""
+        config, length_s = self.config, len(state.clip) / AUDIO_RATE_HZ
+        free = state.repeats < config.most_repeats and state.held_s + length_s <= config.most_hold_s
+        return free and float(unit(style.vector) @ state.vector) > config.same_above
 
-    def _clip(self, style: Style, seconds: float, deadline: float, number: int) -> NDArray[np.float32]:
+    def _keep(self, state: AudioLdmState) -> AudioLdmState:
+        held_s = state.held_s + len(state.clip) / AUDIO_RATE_HZ
+        return replace(state, repeats=state.repeats + 1, held_s=held_s, clips_kept=state.clips_kept + 1)
+
+    def _make(self, style: Style, state: AudioLdmState | None, seconds: float, deadline: float) -> AudioLdmState:
+        """Make the next clip: its style turns from the last one's, its beginning is the last one's end."""
         import soxr
 
         config, model = self.config, self.model
-        left_s = (lambda: deadline - self._clock.now()) if config.anytime else (lambda: float("inf"))
-        steps = config.steps
-        if config.anytime and model.step_s:
-            steps = int(np.clip((left_s() - 1.2 * model.decode_s) / model.step_s, 1, steps))
-        sound = model.sample(
-            style.vector, max(seconds, 3 * config.fade_s), steps=steps, guidance=config.guidance,
-            seed=(config.seed * 1_000_003 + number) % 2**63, budget=Budget(left_s, self._stop),
+        vector, start, made = unit(style.vector), None, 0
+        if state is not None:
+            vector = toward(state.vector, vector, np.deg2rad(config.turn_deg))
+            start = Joint(state.latents[:, :, -self._kept :], self._kept, config.joint_strength)
+            made = state.clips_generated
+        latents = model.latents(
+            vector, model.frames(max(seconds, 3 * config.overlap_s)), settings=self.settings,
+            seed=(config.seed * 1_000_003 + made) % 2**63, budget=self._budget(deadline), start=start,
         )
-        full = soxr.resample(sound - sound.mean(), SOUND_RATE_HZ, AUDIO_RATE_HZ)
-        return to_level(np.repeat(full[:, None], 2, axis=1).astype(np.float32), config.level_db)
+        sound = model.vocode(model.decode(latents))
+        full = soxr.resample(sound - sound.mean(), SOUND_RATE_HZ, AUDIO_RATE_HZ).astype(np.float32)
+        clip = to_loudness(np.repeat(full[:, None], 2, axis=1), config.loudness_lufs)
+        return AudioLdmState(
+            clip, latents, vector, clips_generated=made + 1, clips_kept=state.clips_kept if state else 0
+        )
+
+    def _budget(self, deadline: float) -> Budget:
+        if not self.config.anytime:
+            return Budget(stop=self._stop)
+        least_s = self.config.least_steps * self.model.step_s + 1.3 * self.model.decode_s
+        until = max(deadline, self._clock.now() + least_s)
+        return Budget(lambda: until - self._clock.now(), self._stop)
+
+    def _span(self, style: Style, after: AudioLdmState, length: int) -> SoundSpan:
+        title = f"clip {after.clips_generated}" + (", again" if after.repeats else "")
+        return SoundSpan(
+            0, length, "generated", title if self.trained else f"{title} of a model that is not trained",
+            similarity=float(unit(style.vector) @ after.vector), style_made_s=style.made_s,
+            prompt_weight=style.prompt_weight,
+        )

@@ -1,0 +1,106 @@
+"""Where two stretches of music meet: on the same sound, on a common beat, or where they are most alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bci_music.generation.continuity.beat import Beat, find_beat, to_mono
+from bci_music.generation.continuity.correlation import correlation, energy
+from bci_music.messages import AUDIO_RATE_HZ
+
+SAME = 0.5  # likeness from which on both are one sound, shifted by at most SAME_WITHIN
+SAME_WITHIN = round(0.003 * AUDIO_RATE_HZ)
+NEAR_BEAT = round(0.008 * AUDIO_RATE_HZ)  # beats are known to about this
+CONTEXT = 4 * AUDIO_RATE_HZ  # of which the beat is found
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """A crossfade of `length` samples from sample `leave` of the tail and sample `enter` of the head on.
+
+    `likeness` is their correlation within the fade (0..1), `by` is why they meet here.
+    """
+
+    leave: int
+    enter: int
+    length: int
+    likeness: float
+    by: Literal["same", "beat", "likeness"]
+
+
+def meet(
+    leaving: NDArray[np.float32], entering: NDArray[np.float32], overlap: int, fade: int
+) -> Meeting:
+    """Find where the last `overlap` samples of `leaving` and the first of `entering` meet best.
+
+    Parameters
+    ----------
+    leaving, entering : (n, 2) float32
+        More than the overlap, up to 4 s, tells more of the beat.
+    overlap, fade : int
+        Samples; the fade lies within the overlap.
+    """
+    overlap = min(overlap, len(leaving), len(entering))
+    fade = min(fade, overlap)
+    before, after = to_mono(leaving[-CONTEXT:]), to_mono(entering[:CONTEXT])
+    tail, head = before[len(before) - overlap :], after[:overlap]
+    room = overlap - fade
+    alike = likeness_by_lag(tail, head, room)
+    near = slice(max(0, room - SAME_WITHIN), room + SAME_WITHIN + 1)
+    beat = find_beat(before) if len(before) > overlap else None
+    by: Literal["same", "beat", "likeness"] = "likeness"
+    if alike[near].max() >= SAME:
+        by, lag = "same", int(alike[near].argmax()) + near.start - room
+    elif (found := _lag_of_beats(beat, find_beat(after), len(before) - overlap, alike, room)) is not None:
+        by, lag = "beat", found
+    else:
+        lag = int(alike.argmax()) - room
+    at = _place(beat, len(before) - overlap, lag, overlap, fade)
+    both = tail[at : at + fade], head[at - lag : at - lag + fade]
+    return Meeting(at, at - lag, fade, _likeness(*both), by)
+
+
+def likeness_by_lag(tail: NDArray[np.float32], head: NDArray[np.float32], most: int) -> NDArray[np.float64]:
+    """Correlation of what overlaps when `head` begins `lag` samples into `tail`, for lags from -most to most.
+
+    Both are (n,). Short overlaps, which are alike by chance, count for less.
+    """
+    n = len(tail)
+    lags = np.arange(-most, most + 1)
+    tails = energy(tail, np.maximum(lags, 0), n + np.minimum(lags, 0))
+    heads = energy(head, np.maximum(-lags, 0), n - np.maximum(lags, 0))
+    scale = np.maximum(np.sqrt(np.maximum(tails * heads, 0.0)), 1e-9)
+    return correlation(tail, head, lags) / scale * np.sqrt((n - np.abs(lags)) / n)
+
+
+def _lag_of_beats(
+    beat: Beat | None, other: Beat | None, tail_start: int, alike: NDArray[np.float64], room: int
+) -> int | None:
+    """Return the smallest shift that brings the beats together, and within their precision the most alike."""
+    if beat is None or other is None or not beat.agrees(other):
+        return None
+    shift = (beat.phase - tail_start - other.phase) % beat.period
+    near = min((shift, shift - beat.period), key=abs)
+    low, high = (int(np.clip(round(near) + d + room, 0, 2 * room)) for d in (-NEAR_BEAT, NEAR_BEAT))
+    if abs(near) > room or high <= low:
+        return None
+    return low + int(alike[low:high].argmax()) - room
+
+
+def _place(beat: Beat | None, tail_start: int, lag: int, overlap: int, fade: int) -> int:
+    """First sample of the fade in the tail: it ends with a beat where there is one, else lies in the middle."""
+    low, high = max(0, lag), min(overlap, overlap + lag) - fade
+    middle = (low + high) // 2
+    if beat is None:
+        return middle
+    starts = np.rint(beat.times(tail_start + low + fade, tail_start + high + fade + 1) - tail_start - fade)
+    return int(starts[np.abs(starts - middle).argmin()]) if len(starts) else middle
+
+
+def _likeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    scale = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(np.clip(a @ b / scale, 0, 1)) if scale > 0 else 0.0
