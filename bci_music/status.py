@@ -35,6 +35,47 @@ class StreamStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class LateSteps:
+    """How often each step of the late ladder was taken while the generator's next clip was not there."""
+
+    hold: int = 0  # it is late, but enough is queued
+    loop: int = 0  # the last bar is looped
+    library: int = 0  # the library plays
+    fade: int = 0  # no library either: the last bar goes on and sinks
+
+    @property
+    def total(self) -> int:
+        """All steps."""
+        return self.hold + self.loop + self.library + self.fade
+
+
+@dataclass(frozen=True, slots=True)
+class PromptStatus:
+    """The operator's words for the music, and how much they count beside the EEG.
+
+    `text` is what was asked for and `heard` what steers: it follows when the text is embedded.
+    """
+
+    text: str = ""
+    heard: str = ""
+    weight: float = 0.0
+    unavailable: str = ""  # why there can be no prompt, "" when there can
+
+    @property
+    def words(self) -> str:
+        """What steers, in words: "brain 70 % + prompt 30 %"."""
+        return mix_words(self.weight if self.heard else 0.0)
+
+
+def mix_words(prompt_weight: float) -> str:
+    """Say how much of a style is the EEG's and how much the prompt's."""
+    share = round(100 * prompt_weight)
+    if share <= 0:
+        return "brain only"
+    return f"brain {100 - share} % + prompt {share} %" if share < 100 else "prompt only"
+
+
+@dataclass(frozen=True, slots=True)
 class SoundStatus:
     """The sound in one glance: counters are totals since the start."""
 
@@ -46,8 +87,10 @@ class SoundStatus:
     crossfades: int = 0
     clips_generated: int = 0
     clips_retrieved: int = 0
-    stretched: int = 0
-    fallbacks: int = 0
+    clips_kept: int = 0  # played again, since the style had hardly changed
+    late_step: str = ""  # step of the late ladder the newest queued sound belongs to, "" while in time
+    late_steps: LateSteps = LateSteps()
+    fallbacks: int = 0  # times the generator failed
     generation_s: float = 0.0  # wall time spent generating
     generated_s: float = 0.0  # seconds of sound made by it
     peak_dbfs: tuple[float, float] = (-120.0, -120.0)
@@ -57,6 +100,7 @@ class SoundStatus:
     generator: str = ""
     trained: bool = False
     device: str = ""
+    prompt: PromptStatus = PromptStatus(unavailable="nothing here takes words")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +182,12 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """From the operator to the engine, handled in order: name is "volume" | "mute" | "stop" | "start"."""
+    """From the operator to the engine, handled in order.
+
+    `name` is "volume" (dB) | "mute" (0 or 1) | "stop" | "start" | "prompt" (text; "" for none) |
+    "prompt_weight" (0, brain only, to 1).
+    """
 
     name: str
     value: float = 0.0
+    text: str = ""

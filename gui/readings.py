@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bci_music.judge.live import ENOUGH
 from bci_music.messages import ChannelState, ChannelVerdict, Quality, SoundSpan, StreamState
-from bci_music.status import Failure, Snapshot, StreamStatus
+from bci_music.status import Failure, LateSteps, Snapshot, StreamStatus, mix_words
 
 EAR_KINDS = ("retrieved", "generated")
 KIND_WORDS = {
@@ -15,7 +15,12 @@ KIND_WORDS = {
     "retrieved": "retrieved from the library",
     "generated": "generated from the EEG",
     "held": "held: no fresh decoding",
-    "stretched": "stretched: the next clip is late",
+    "looped": "the next clip is late: the last bar is looped",
+    "faded": "the next clip is late: the last bar sinks",
+}
+LATE_WORDS = {
+    "hold": "the next clip is late, enough is queued",
+    "library": "the next clip is late: from the library",
 }
 NO_FROM_WINDOWS = 100  # independent windows after which "not yet" becomes "no"
 SEVERITY = {ChannelState.BAD: 0, ChannelState.DOUBTFUL: 1, ChannelState.ABSENT: 2}
@@ -130,7 +135,7 @@ def now_playing(snapshot: Snapshot, paused: bool = False) -> Playing:
         return Playing("stopped", "press start to hear it again", "", False)
     if span is None:
         return Playing("no sound yet", "the first clip is being made ready", ready, False)
-    words = KIND_WORDS.get(span.kind, span.kind)
+    words = LATE_WORDS.get(span.late) or KIND_WORDS.get(span.kind, span.kind)
     if span.kind == "generated" and not sound.trained:
         words += " by an untrained model"
     if span.kind == "waiting":
@@ -139,8 +144,17 @@ def now_playing(snapshot: Snapshot, paused: bool = False) -> Playing:
     return Playing(near, _facts(span), "  ·  ".join(part for part in (words, ready) if part), span.kind in EAR_KINDS)
 
 
+def late_words(steps: LateSteps) -> str:
+    """How often the generator was late, and what bridged it: "3 (2 looped, 1 library)"."""
+    named = (("held", steps.hold), ("looped", steps.loop), ("library", steps.library), ("faded", steps.fade))
+    parts = ", ".join(f"{count} {word}" for word, count in named if count)
+    return f"{steps.total} ({parts})" if parts else "0"
+
+
 def _facts(span: SoundSpan) -> str:
     facts = [span.genre] if span.genre else []
+    if span.prompt_weight > 0:
+        facts.append(mix_words(span.prompt_weight))
     if math.isfinite(span.similarity):
         facts.append(f"similarity {span.similarity:.2f}")
     return "  ·  ".join(facts)

@@ -169,6 +169,8 @@ def _words(report: dict[str, Any]) -> list[tuple[str, str, int]]:
     if report.get("audio_seconds") is not None:
         seconds, gone = report["audio_seconds"], report["underruns"]
         lines.append((f"{seconds:.0f} s of sound, {gone} underruns, {report['crossfades']} crossfades", TEXT, 12))
+        if late := {step: n for step, n in report["late_steps"].items() if n}:
+            lines.append((f"late clips bridged: {', '.join(f'{step} {n}' for step, n in late.items())}", WARM, 10))
     return lines
 
 

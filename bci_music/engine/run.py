@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bci_music.engine.config import LiveConfig
 from bci_music.messages import StreamState, UserError
+from bci_music.status import mix_words
 
 if TYPE_CHECKING:
     from bci_music.engine.engine import Engine
@@ -67,6 +68,10 @@ def status_line(engine: Engine) -> str:
     s = engine.snapshot()
     age = "no data yet" if s.stream.data_age_s is None else f"data age {s.stream.data_age_s:.2f} s"
     playing = f"{s.playing.kind} {s.playing.title}" if s.playing else "nothing yet"
+    if s.playing and s.playing.late:
+        playing += f" (late: {s.playing.late})"
+    if s.playing and s.playing.prompt_weight > 0:
+        playing += f", {mix_words(s.playing.prompt_weight)}"
     n = s.identification
     found = f"  ·  {n.hits}/{n.n} windows found the song" if n else ""
     return (

@@ -36,6 +36,16 @@ class SpanLedger:
             if self._spans and self._spans[-1].stop > index:
                 self._spans[-1] = replace(self._spans[-1], stop=index)
 
+    def mark_late(self, index: int, step: str) -> None:
+        """Name the step of the late ladder that everything from absolute sample `index` on belongs to."""
+        with self._lock:
+            kept = [span for span in self._spans if span.stop > index]
+            del self._spans[len(self._spans) - len(kept) :]
+            for span in kept:
+                if span.start < index:
+                    self._spans.append(replace(span, stop=index))
+                self._spans.append(replace(span, start=max(span.start, index), late=step))
+
     def at(self, index: int) -> SoundSpan | None:
         """Return the span that holds sample `index`."""
         with self._lock:
@@ -56,7 +66,11 @@ class SpanLedger:
 
 def same_sound(a: SoundSpan, b: SoundSpan) -> bool:
     """Whether `b` goes on where `a` ends, as the same sound."""
-    return a.stop == b.start and (a.kind, a.title, a.song) == (b.kind, b.title, b.song)
+    return a.stop == b.start and _identity(a) == _identity(b)
+
+
+def _identity(span: SoundSpan) -> tuple[str, str, str, str, float]:
+    return span.kind, span.title, span.song, span.late, round(span.prompt_weight, 2)
 
 
 def join(a: SoundSpan, b: SoundSpan) -> SoundSpan:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,15 @@ from pydantic import Field
 
 from bci_music.clock import Clock
 from bci_music.config import Config
-from bci_music.generation.generator import Choosing, Generator
+from bci_music.generation.generator import Generator
+from bci_music.generation.ladder import LadderConfig, LateLadder
 from bci_music.generation.meter import Meter
 from bci_music.generation.player import Player
 from bci_music.generation.producer import Producer
+from bci_music.generation.revision import Revision
 from bci_music.generation.spans import SpanLedger
 from bci_music.generation.splice import Splicer
 from bci_music.generation.steering import Steering
-from bci_music.generation.stretch import BAR_S, Stretch
 from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, SoundSpan, Style
 from bci_music.status import Failure, SoundStatus
 
@@ -38,17 +38,9 @@ class SoundConfig(Config):
     late_s: float = Field(1.0, ge=0.5, le=2, description="with less queued than this, a slow generator's clip is late")
     clip_s: float = Field(5.12, gt=1, le=5.2, description="length asked of a generator that is not quick")
     joint_s: float = Field(0.4, gt=0.01, le=1, description="crossfade from one generator to another")
-    reserve_s: float = Field(0.5, ge=0, description="a slow generator's clip must be there this long before the end")
-    rest_s: float = Field(10.0, ge=0, description="after a failure the fallback plays for this long")
-
-
-@dataclass(frozen=True)
-class _Point:
-    """State of the generator before a queued block, so that the block can be made anew."""
-
-    start: int
-    frames: int
-    state: Any
+    reserve_s: float = Field(1.5, ge=0, description="a slow generator's clip must be there this long before the end")
+    rest_s: float = Field(10.0, ge=0, description="after a failure the library plays for this long")
+    ladder: LadderConfig = LadderConfig()
 
 
 class SoundStage:
@@ -58,7 +50,7 @@ class SoundStage:
     ----------
     generator : Generator
     fallback : Generator
-        A quick one, for the time before the first clip of a slow one and for when the generator fails;
+        A quick one, for the time before the first clip of a slow one and for when the generator fails or is late;
         may be the same object, since a generator's state is held here.
     steering : Steering
     player : Player
@@ -66,32 +58,33 @@ class SoundStage:
     on_failure : callable
         Gets a `Failure` when the generator fails.
     config : SoundConfig
+    make_producer : callable
+        Makes what runs a generator that is not quick.
     """
 
     def __init__(
         self, generator: Generator, fallback: Generator, steering: Steering, player: Player, clock: Clock,
         on_failure: Callable[[Failure], None] = lambda failure: log.error(failure.text),
-        config: SoundConfig | None = None,
+        config: SoundConfig | None = None, make_producer: Callable[[Generator], Producer] = Producer,
     ):
         self.config = config or SoundConfig()
         if self.config.low_water_s < player.prime_s:
             raise ValueError(f"the player starts at {player.prime_s} s, above the low-water mark")
         self.player, self.meter, self.ledger = player, Meter(), SpanLedger()
         player.add_listener(self.meter)
-        self._generator, self._fallback, self._steering, self._clock = generator, fallback, steering, clock
+        self._generator, self._steering, self._clock = generator, steering, clock
         self._on_failure = on_failure
         self._block = round(self.config.block_s * AUDIO_RATE_HZ)
-        self._producer = None if generator.quick else Producer(generator)
+        self._producer = None if generator.quick else make_producer(generator)
         self._state: Any = None
-        self._spare_state: Any = None
-        self._stretch: Stretch | None = None
-        self._points: deque[_Point] = deque()
-        self._splicer = Splicer(player, self.ledger, round(self.config.joint_s * AUDIO_RATE_HZ))
+        joint = round(self.config.joint_s * AUDIO_RATE_HZ)
+        self._splicer = Splicer(player, self.ledger, joint)
+        self._ladder = LateLadder(fallback, player, self._block, joint, on_failure, self.config.ladder)
+        self._revision = Revision(generator, player, self._splicer, self._remade)
         makers = [generator] if fallback is generator else [generator, fallback]
         self._unprepared: list[Any] = [maker for maker in makers if hasattr(maker, "prepare")]
         self._prepared_s = self._rest_until = float("-inf")
-        self._revised_for = float("nan")
-        self._stretched = self._fallbacks = 0
+        self._fallbacks = 0
         self._wall_s = self._made_s = 0.0
         self._volume_db, self._muted = 0.0, False
         self._first_eeg_s: float | None = None
@@ -100,10 +93,12 @@ class SoundStage:
         """Bring the queue above its low-water mark, and let queued sound follow a new style."""
         self.player.poll(now)
         style = self._steering.update(now)
-        self._revise(style)
+        self._state = self._revision.revise(style, self._state)
         self._order(now, style)
-        slow = self._producer is not None and self._splicer.source in ("generator", "stretch")
-        mark = self.config.late_s if slow else self.config.low_water_s
+        ahead = self._producer is not None and self._splicer.source == "generator"
+        if ahead and self.player.queued_s < self.config.low_water_s and self._ladder.hold():
+            self.ledger.mark_late(self.player.changeable, "hold")
+        mark = self.config.late_s if ahead or self._ladder.step else self.config.low_water_s
         while self.player.queued_s < mark + self.config.block_s:
             self._next(now, style)
         self._prepare(now)
@@ -129,20 +124,21 @@ class SoundStage:
 
     def status(self, now: float) -> SoundStatus:
         """Return the sound in one glance."""
-        counters, states = self.player.counters, (self._state, self._spare_state)
+        counters, states = self.player.counters, (self._state, self._ladder.state)
         total = {
             name: sum(getattr(state, name, 0) for state in states)
-            for name in ("crossfades", "clips_generated", "clips_retrieved")
+            for name in ("crossfades", "clips_generated", "clips_retrieved", "clips_kept")
         }
         return SoundStatus(
             queued_s=self.player.queued_s, played_s=counters.played_frames / AUDIO_RATE_HZ,
             underruns=counters.underruns, starved_s=counters.starved_frames / AUDIO_RATE_HZ,
             device_underflows=counters.device_underflows, crossfades=total["crossfades"] + self._splicer.joints,
             clips_generated=total["clips_generated"], clips_retrieved=total["clips_retrieved"],
-            stretched=self._stretched, fallbacks=self._fallbacks, generation_s=self._wall_s, generated_s=self._made_s,
+            clips_kept=total["clips_kept"], late_step=self._ladder.step, late_steps=self._ladder.steps,
+            fallbacks=self._fallbacks, generation_s=self._wall_s, generated_s=self._made_s,
             peak_dbfs=self.meter.peak_dbfs(), volume_db=self._volume_db, muted=self._muted,
             first_eeg_sound_s=self._first_eeg_heard(now), generator=self._generator.name,
-            trained=self._generator.trained, device=self.player.device,
+            trained=self._generator.trained, device=self.player.device, prompt=self._steering.prompt,
         )
 
     def playing(self, now: float) -> SoundSpan | None:
@@ -175,24 +171,20 @@ class SoundStage:
     def _next(self, now: float, style: Style) -> None:
         """Queue one more block, from whoever can make it."""
         if now < self._rest_until:
-            self._spare(now, style)
+            self._append(*self._ladder.instead(now, style))
         elif self._producer is None:
+            before = self._state
             try:
-                point = self._state
-                block, self._state = self._timed(style, point, now)
+                block, self._state = self._timed(style, before, now)
             except Exception as error:  # the music goes on without the generator
                 self._fail(now, error)
-                self._spare(now, style)
+                self._append(*self._ladder.instead(now, style))
             else:
-                self._points.append(_Point(self._append(block, "generator"), len(block.samples), point))
-        elif self._splicer.source in ("generator", "stretch"):
-            if self._stretch is None:
-                self._stretched += 1
-                n = min(round(BAR_S * AUDIO_RATE_HZ), self.player.written)
-                self._stretch = Stretch(self.player.peek(self.player.written - n, self.player.written), self._block)
-            self._append(self._stretch.block(self._block), "stretch")
-        else:
-            self._spare(now, replace(style, from_eeg=False))
+                self._revision.note(self._append(block, "generator"), before)
+        elif self._splicer.source == "generator" or self._ladder.step:
+            self._append(*self._ladder.late(now, style))
+        else:  # before the first clip
+            self._append(*self._ladder.instead(now, replace(style, from_eeg=False)))
 
     def _timed(self, style: Style, state: Any, now: float) -> tuple[AudioBlock, Any]:
         began = time.perf_counter()
@@ -203,19 +195,16 @@ class SoundStage:
         self._made_s += len(made[0].samples) / AUDIO_RATE_HZ
         return made
 
-    def _spare(self, now: float, style: Style) -> None:
-        block, self._spare_state = self._fallback.generate(
-            style, self._spare_state, seconds=self.config.block_s, deadline=now + self.player.queued_s
-        )
-        self._append(block, "fallback")
+    def _remade(self, style: Style, state: Any) -> tuple[AudioBlock, Any]:
+        return self._timed(style, state, self._clock.now())
 
     def _fail(self, now: float, error: Exception) -> None:
         self._fallbacks += 1
         self._rest_until = now + self.config.rest_s
-        self._points.clear()
+        self._revision.forget()
+        self._ladder.in_time()
         again = f"the library plays, and it is tried again in {self.config.rest_s:g} s"
-        text = f"{self._generator.name} failed ({error}): {again}"
-        self._on_failure(Failure(now, "generate", text))
+        self._on_failure(Failure(now, "generate", f"{self._generator.name} failed ({error}): {again}"))
 
     def _order(self, now: float, style: Style) -> None:
         """Take the slow generator's clip when it is there, and order the next in time."""
@@ -233,6 +222,7 @@ class SoundStage:
                 self._made_s += len(block.samples) / AUDIO_RATE_HZ
                 soon = self.player.changeable + self._block // 4 if self._splicer.source != "generator" else None
                 self._append(block, "generator", soon)
+                self._ladder.in_time()
         due = self.player.queued_s < self.config.low_water_s + producer.expected_s
         idle = not producer.busy and not producer.ready
         if idle and style.from_eeg and now >= self._rest_until and (due or self._splicer.source != "generator"):
@@ -240,10 +230,8 @@ class SoundStage:
             producer.submit(style, self._state, self.config.clip_s, deadline)
 
     def _append(self, block: AudioBlock, source: str, soon: int | None = None) -> int:
-        if source != "stretch":
-            self._stretch = None
         if source != "generator":
-            self._points.clear()
+            self._revision.forget()
         return self._splicer.append(block, source, soon)
 
     def _prepare(self, now: float) -> None:
@@ -252,31 +240,3 @@ class SoundStage:
             self._prepared_s = now
             if not self._unprepared[0].prepare():
                 self._unprepared.pop(0)
-
-    def _revise(self, style: Style) -> None:
-        """Make queued blocks anew when the newest style leads elsewhere than they do."""
-        while self._points and self._points[0].start < self.player.changeable:
-            self._points.popleft()
-        if style.made_s == self._revised_for or not style.from_eeg or not isinstance(self._generator, Choosing):
-            return
-        after = [*[point.state for point in self._points][1:], self._state]
-        for number, (point, state) in enumerate(zip(self._points, after, strict=False)):
-            if self._generator.choice(style, point.state) != self._generator.chosen(state):
-                if not self._remake(number, style):
-                    return  # too late for this block; the next step tries the one after it
-                break
-        self._revised_for = style.made_s
-
-    def _remake(self, number: int, style: Style) -> bool:
-        """Make queued blocks anew from point `number` on; False when it is too late to replace them."""
-        points = list(self._points)[number:]
-        state, blocks, anew = points[0].state, [], []
-        for point in points:
-            anew.append(replace(point, state=state))
-            block, state = self._timed(style, state, self._clock.now())
-            blocks.append(block)
-        if not self._splicer.replace(points[0].start, blocks):
-            return False
-        self._state = state
-        self._points = deque([*list(self._points)[:number], *anew])
-        return True

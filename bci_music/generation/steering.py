@@ -1,4 +1,7 @@
-"""From embeddings to a style: confident windows pull harder, old ones fade, silence of the decoder holds."""
+"""From embeddings to a style: confident windows pull harder, old ones fade, silence of the decoder holds.
+
+The operator's prompt, where there is one, turns the style its way by as much as the operator says.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bci_music.config import Config
+from bci_music.generation.continuity.sphere import slerp
 from bci_music.messages import EMBEDDING_DIM, Embedding, Style
+from bci_music.status import PromptStatus
 from bci_music.workers import Latest
 
 
@@ -47,6 +52,12 @@ class Steering:
         self._latest = latest
         self.config = config or SteeringConfig()
         self._state = SteeringState()
+        self._prompt: NDArray[np.float32] | None = None
+        self.prompt = PromptStatus(unavailable="this run has nothing that understands words")
+
+    def set_prompt(self, vector: NDArray[np.float32] | None, status: PromptStatus) -> None:
+        """Steer by the prompt `status` tells of, whose vector is a unit one (512,); None for no prompt."""
+        self._prompt, self.prompt = vector, status
 
     def update(self, now: float) -> Style:
         """Take in the newest embedding, if there is a new one, and return the style at time `now`."""
@@ -82,7 +93,11 @@ class Steering:
         vector = (state.total / max(length, 1e-12)).astype(np.float32)
         stale = now - state.made_s > self.config.max_age_s
         confidence = 0.0 if stale else state.confidence / state.weight
-        return Style(vector, confidence=confidence, made_s=state.made_s)
+        prompt, weight = self._prompt, self.prompt.weight
+        if prompt is None or weight <= 0:
+            return Style(vector, confidence=confidence, made_s=state.made_s)
+        blended = slerp(vector, prompt, weight)
+        return Style(blended, prompt_weight=weight, confidence=confidence, made_s=state.made_s)
 
     def state(self) -> SteeringState:
         """What steering remembers, as a value."""

@@ -7,7 +7,7 @@ from PySide6.QtGui import QPainter
 
 from bci_music.status import Snapshot
 from gui import theme
-from gui.readings import now_playing
+from gui.readings import late_words, now_playing
 from gui.widgets.meters import LevelMeters
 from gui.widgets.panel import INSET, Panel
 from gui.widgets.text import Run, draw
@@ -90,6 +90,6 @@ class NowPlaying(Panel):
         counters = [
             Run("volume ", theme.MUTED), Run(level, bold=True),
             Run("    underruns ", theme.MUTED), Run(str(sound.underruns), tint, bold=True),
-            Run("    late ", theme.MUTED), Run(str(sound.stretched), bold=True),
+            Run("    late ", theme.MUTED), Run(late_words(sound.late_steps), bold=True),
         ]
         draw(painter, INSET, h - 15, counters, room)

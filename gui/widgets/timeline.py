@@ -17,7 +17,8 @@ LEFT = 64.0  # room for the lane's name
 LANES = {"heard": (12.0, 24.0), "decoded": (52.0, 24.0), "played": (92.0, 56.0)}  # top, height
 STROKE_S = 0.2  # one stroke of the waveform
 WAVE_RATE_HZ = 20.0  # of Snapshot.waveform
-UNCHOSEN = ("waiting", "held", "stretched")
+UNCHOSEN = ("waiting", "held", "looped", "faded")
+LATE = {"hold": "held", "loop": "looped", "library": "from the library", "fade": "sinking"}
 
 
 class Timeline(Panel):
@@ -125,8 +126,9 @@ class Timeline(Panel):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRoundedRect(box, 6, 6)
         span = snapshot.playing
-        late = span is not None and span.kind in ("held", "stretched")
-        words = KIND_WORDS[span.kind].split(":")[0] if span is not None and late else "ready"
+        words = "ready"
+        if span is not None and (span.late or span.kind == "held"):
+            words = LATE[span.late] if span.late else KIND_WORDS["held"].split(":")[0]
         first = [Run(f"{snapshot.sound.queued_s:.1f} s", theme.ACCENT, 14, True), Run(f" {words}", theme.ACCENT, 13)]
         draw(painter, box.left() + 12, box.center().y() + 5, first, box.width() - 20)
 

@@ -1,6 +1,8 @@
 """A small music library of synthesised tones."""
 
+import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,3 +52,12 @@ def library_dir(tmp_path_factory):
 @pytest.fixture(scope="session")
 def prototypes(library_dir):
     return np.load(library_dir / "prototypes.npy")
+
+
+@pytest.fixture(scope="session")
+def slowed():
+    """The module of generators that are too slow."""
+    spec = importlib.util.spec_from_file_location("slowed", Path(__file__).with_name("slowed.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

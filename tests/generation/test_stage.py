@@ -188,15 +188,16 @@ def test_a_slow_generator_is_ordered_ahead(library_dir, prototypes, tmp_path):
     status, kinds = slow_run(library_dir, prototypes[0], tmp_path / "music.wav", 0.2, 3.3)
     assert kinds == ["waiting", "generated"]
     assert status.clips_generated >= 2
-    assert status.stretched == 0
+    assert status.late_steps.total == 0
+    assert status.late_step == ""
     assert status.underruns == 0
     assert 0 < status.generation_s / status.generated_s < 0.3
 
 
-def test_a_late_generator_is_stretched_and_counted(library_dir, prototypes, tmp_path):
+def test_a_late_generator_is_bridged_and_counted(library_dir, prototypes, tmp_path):
     status, kinds = slow_run(library_dir, prototypes[0], tmp_path / "music.wav", 1.5, 3.4)
-    assert "stretched" in kinds
-    assert status.stretched == 1
+    assert "looped" in kinds
+    assert status.late_steps.loop == 1
     assert status.underruns == 0
     assert silent_seconds(tmp_path / "music.wav") == 0
 

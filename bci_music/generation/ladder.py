@@ -1,0 +1,131 @@
+"""The late ladder: what plays when the next clip is not there. Hold, loop the last bar, library, fade."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from bci_music.config import Config
+from bci_music.generation.generator import Generator
+from bci_music.generation.lastbar import SEARCH_S, LastBar, is_audible
+from bci_music.generation.player import Player
+from bci_music.generation.waiting import waiting_pad
+from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, SoundSpan, Style
+from bci_music.status import Failure, LateSteps
+
+STEPS = ("hold", "loop", "library", "fade")
+TITLES = {"loop": "the last bar, looped", "fade": "the last bar, sinking"}
+KINDS = {"loop": "looped", "fade": "faded"}
+BAR, LIBRARY = "bar", "library"  # makers, as the splicer knows them
+ENTRY_S = 1.0  # of the library's sound before it is heard: it has turned to its song when the crossfade begins
+
+
+class LadderConfig(Config):
+    """How long each step of the ladder lasts."""
+
+    loop_s: float = Field(8.0, ge=0, description="the last bar is looped for this long, then the library plays")
+    rest_s: float = Field(10.0, ge=0, description="a library that failed is tried again after this long")
+
+
+class LateLadder:
+    """Makes the sound that the generator does not.
+
+    Parameters
+    ----------
+    library : Generator
+        A quick one.
+    player : Player
+        Its newest sound is what is looped.
+    block, joint : int
+        Samples of a block, and of the crossfade from one maker to another.
+    on_failure : callable
+        Gets a `Failure` when the library fails.
+    config : LadderConfig
+    """
+
+    def __init__(
+        self, library: Generator, player: Player, block: int, joint: int, on_failure: Callable[[Failure], None],
+        config: LadderConfig | None = None,
+    ):
+        self._library, self._player, self._block, self._joint = library, player, block, joint
+        self._on_failure, self.config = on_failure, config or LadderConfig()
+        self.step = ""  # "" while the generator is in time
+        self.state: Any = None  # of the library
+        self._counts = dict.fromkeys(STEPS, 0)
+        self._bar: LastBar | None = None
+        self._heard = False  # whether the newest sound is the library's
+        self._rest_until = float("-inf")
+
+    @property
+    def steps(self) -> LateSteps:
+        """How often each step was taken."""
+        return LateSteps(**self._counts)
+
+    def hold(self) -> bool:
+        """Note that the next clip is late while enough is queued; False when that was known."""
+        if self.step:
+            return False
+        self._climb("hold")
+        return True
+
+    def in_time(self) -> None:
+        """The generator's sound is there again: the next time the ladder is climbed from its foot."""
+        self.step, self._bar, self._heard = "", None, False
+
+    def late(self, now: float, style: Style) -> tuple[AudioBlock, str]:
+        """Return the next block and its maker while the generator's clip is not there."""
+        if self.step in ("", "hold", "loop") and (self._bar is None or self._bar.played_s < self.config.loop_s):
+            return self._last_bar("loop"), BAR
+        return self._play(now, style, "library")
+
+    def instead(self, now: float, style: Style) -> tuple[AudioBlock, str]:
+        """Return the next block and its maker where the library plays in place of the generator, not for lateness."""
+        return self._play(now, style, "")
+
+    def _play(self, now: float, style: Style, step: str) -> tuple[AudioBlock, str]:
+        if now < self._rest_until:
+            return self._last_bar("fade"), BAR
+        try:
+            block = self._from_library(now, style)
+        except Exception as error:  # the music goes on without the library
+            self._rest_until = now + self.config.rest_s
+            text = f"{self._library.name} failed ({error}): the last bar plays on and sinks"
+            self._on_failure(Failure(now, "generate", f"{text}, and it is tried again in {self.config.rest_s:g} s"))
+            return self._last_bar("fade"), BAR
+        self._bar, self._heard = None, True
+        if step:
+            self._climb(step)
+        else:
+            self.step = ""
+        return replace(block, spans=tuple(replace(span, late=step) for span in block.spans)), LIBRARY
+
+    def _from_library(self, now: float, style: Style) -> AudioBlock:
+        deadline = now + self._player.queued_s
+        if not self._heard and self._player.written:
+            _, self.state = self._library.generate(style, self.state, seconds=ENTRY_S, deadline=deadline)
+        block, self.state = self._library.generate(
+            style, self.state, seconds=self._block / AUDIO_RATE_HZ, deadline=deadline
+        )
+        return block
+
+    def _last_bar(self, step: str) -> AudioBlock:
+        if self._bar is None:
+            self._bar, self._heard = LastBar(self._newest(), self._joint), False
+        self._climb(step)
+        samples = self._bar.block(self._block, sinking=step == "fade")
+        return AudioBlock(samples, (SoundSpan(0, len(samples), KINDS[step], TITLES[step], late=step),))
+
+    def _newest(self) -> np.ndarray:
+        """Return the newest queued sound, or the waiting chord where that is silence."""
+        written = self._player.written
+        newest = self._player.peek(max(0, written - round(SEARCH_S * AUDIO_RATE_HZ)), written)
+        return newest if len(newest) >= AUDIO_RATE_HZ and is_audible(newest[-2 * AUDIO_RATE_HZ :]) else waiting_pad()
+
+    def _climb(self, step: str) -> None:
+        if step != self.step:
+            self._counts[step] += 1
+            self.step = step
