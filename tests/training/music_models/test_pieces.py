@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from bci_music.config import shipped
 from bci_music.messages import UserError
 from bci_music.models.log_mel import log_mel
 from bci_music.training.music_models.adversary import AdversaryConfig, Contest, ContestTask
@@ -12,6 +13,7 @@ from bci_music.training.music_models.diffusion import UnetConfig, new_unet
 from bci_music.training.music_models.material import pieces, places, sounds
 from bci_music.training.music_models.parts import BUDGET
 from bci_music.training.music_models.spectral import distances, log_spectral_distance
+from bci_music.training.music_models.stages import MusicModelsConfig
 from bci_music.training.music_models.vae import VaeConfig, new_vae
 from bci_music.training.music_models.vocoder import (
     VocoderConfig,
@@ -112,6 +114,15 @@ def test_the_sizes_that_ship_are_within_the_budget(clips):
     }  # fmt: skip
     for name, module in sizes.items():
         assert 0.5 * BUDGET[name] < sum(p.numel() for p in module.parameters()) <= BUDGET[name], name
+
+
+def test_the_gpu_preset_changes_batches_but_no_sizes():
+    ours, theirs = MusicModelsConfig(), MusicModelsConfig.load(shipped("configs/music-models-gpu.yaml"))
+    assert theirs.unet.batch > ours.unet.batch
+    assert theirs.unet.channels == ours.unet.channels
+    assert theirs.vocoder.channels == theirs.fit.channels == theirs.contest.channels == ours.vocoder.channels
+    assert theirs.vae.channels == ours.vae.channels
+    assert (theirs.fit, theirs.contest, theirs.distil) == (ours.fit, ours.contest, ours.distil)
 
 
 def test_an_untrained_denoiser_sees_conditions_at_full_size(clips):

@@ -10,6 +10,8 @@ from bci_music.training.music_models.stages import Bench
 STAGES = {"vae": "vae", "vocoder": "vocoder", "vocoder-fit": "vocoder", "vocoder-contest": "vocoder", "unet": "unet",
           "distil": "unet-few"}  # fmt: skip
 
+pytestmark = pytest.mark.timeout(600)  # 15 s of computing, on a machine that may do much else
+
 
 def short(config, steps=4):
     def cut(part):

@@ -15,6 +15,9 @@ from bci_music.training.music_models.vae import encode
 from bci_music.training.music_models.vocoder import VocoderConfig, new_vocoder
 
 
+pytestmark = pytest.mark.timeout(600)  # 20 s of computing, on a machine that may do much else
+
+
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory, clips, held, embedder, tiny):
     torch.set_num_threads(1)
