@@ -14,7 +14,6 @@ from bci_music.training.music_models.stages import SHARES, Bench
 from bci_music.training.music_models.vae import encode
 from bci_music.training.music_models.vocoder import VocoderConfig, new_vocoder
 
-
 pytestmark = pytest.mark.timeout(600)  # 20 s of computing, on a machine that may do much else
 
 
