@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _FLATS = {"Db": 1, "Eb": 3, "Gb": 6, "Ab": 8, "Bb": 10}
@@ -49,11 +50,13 @@ def parse_chord(symbol: str) -> Chord:
     return Chord(tuple(dict.fromkeys(tones)), root, pitch_class(match[3]) if match[3] else root)
 
 
+@lru_cache(maxsize=1024)
 def parse_progression(text: str) -> tuple[tuple[Chord, ...], ...]:
     """Bars separated by ``|``; the chords of one bar share it evenly."""
     return tuple(tuple(parse_chord(symbol) for symbol in bar.split()) for bar in text.split("|"))
 
 
+@lru_cache(maxsize=8192)
 def nearest(pitch_classes: tuple[int, ...], to: float) -> int:
     """MIDI note with one of `pitch_classes` nearest to `to`; of two equally near ones the lower."""
     base = round(to)
@@ -61,6 +64,7 @@ def nearest(pitch_classes: tuple[int, ...], to: float) -> int:
     return min(candidates, key=lambda n: (abs(n - to), n))
 
 
+@lru_cache(maxsize=8192)
 def voicing(chord: Chord, centre: int, previous: tuple[int, ...] = ()) -> tuple[int, ...]:
     """Close voicing of `chord` around `centre`, whichever inversion moves least from `previous`."""
     options = []

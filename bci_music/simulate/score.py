@@ -154,8 +154,8 @@ def _human(spec: SongSpec, raw: Raw, number: int, part: Part, rng: np.random.Gen
     step_s = spec.beat_s / spec.steps_per_beat
     start, length, pitch, velocity = raw
     late = spec.swing * step_s if round(start) % 2 else 0.0
-    jitter = 0.0 if start < 0.5 else float(np.clip(rng.normal(0, spec.human_s), -0.015, 0.015))
-    loud = float(np.clip(velocity * (1 + rng.normal(0, 0.07)), 0.05, 1.1))
+    jitter = 0.0 if start < 0.5 else min(0.015, max(-0.015, float(rng.normal(0, spec.human_s))))
+    loud = min(1.1, max(0.05, float(velocity * (1 + rng.normal(0, 0.07)))))
     return Note(max(0.0, start * step_s + late + jitter), length * step_s, pitch, loud, number)
 
 

@@ -92,11 +92,29 @@ def string(freq: float, seconds: float, damping: float, brightness_hz: float, po
     comb = max(1, int(position * period))
     excitation[comb:] -= 0.8 * excitation[:-comb].copy()
     loss = np.exp(-damping / freq)
-    feedback = np.zeros(delay + 3)
-    feedback[0] = 1
-    feedback[delay : delay + 3] -= loss * np.convolve([1 - share, share], [0.5, 0.5])
-    wave = lfilter([1.0], feedback, excitation)
+    taps = loss * np.convolve([1 - share, share], [0.5, 0.5])
+    wave = _loop(excitation, delay, taps)
     return wave / (np.abs(wave).max() + 1e-9)
+
+
+def _loop(excitation: NDArray[np.float64], delay: int, taps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Feed back `taps` at `delay` and the two samples after it: in blocks of `delay` samples where that is long.
+
+    The sums are made in the order of `lfilter`, so that both ways give the same bits.
+    """
+    if delay < 96:
+        feedback = np.zeros(delay + 3)
+        feedback[0] = 1
+        feedback[delay : delay + 3] -= taps
+        return lfilter([1.0], feedback, excitation)
+    head = delay + 2
+    wave = np.zeros(head + excitation.size)
+    for first in range(0, excitation.size, delay):
+        stop = min(first + delay, excitation.size)
+        n = stop - first
+        back = taps[2] * wave[first : first + n] + taps[1] * wave[first + 1 : first + 1 + n]
+        wave[head + first : head + stop] = excitation[first:stop] + (back + taps[0] * wave[first + 2 : first + 2 + n])
+    return wave[head:]
 
 
 def swept(
