@@ -72,6 +72,14 @@ class Bridge:
         self.muted = muted
         self._engine.send(Command("mute", float(muted)))
 
+    def set_prompt(self, text: str) -> None:
+        """Ask for music by words; "" for the EEG alone."""
+        self._engine.send(Command("prompt", text=text))
+
+    def set_prompt_weight(self, weight: float) -> None:
+        """Ask for another share of the words: 0, brain only, to 1."""
+        self._engine.send(Command("prompt_weight", min(max(weight, 0.0), 1.0)))
+
     def set_running(self, running: bool) -> None:
         """Ask to start or stop the music."""
         self.paused = not running

@@ -84,6 +84,8 @@ class MainWindow(QWidget):
         playing.stop.clicked.connect(self._toggle_running)
         playing.mute.clicked.connect(lambda checked: bridge.set_muted(checked))
         playing.volume.moved.connect(bridge.set_volume)
+        playing.prompt.asked.connect(bridge.set_prompt)
+        playing.share.moved.connect(bridge.set_prompt_weight)
         for keys, action in {
             "Space": self._toggle_mute,
             "+": lambda: self._change_volume(STEP_DB),

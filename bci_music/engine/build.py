@@ -14,6 +14,7 @@ from bci_music.engine.decode_stage import DecodeStage
 from bci_music.engine.engine import Engine
 from bci_music.engine.history import History, SongLabel
 from bci_music.messages import MusicMark, StreamInfo, UserError
+from bci_music.status import Failure
 from bci_music.workers import Stage
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from bci_music.eeg.chain import SignalChain
     from bci_music.generation.generator import Generator
     from bci_music.generation.player import Player
+    from bci_music.generation.prompting import PromptStage
+    from bci_music.generation.steering import Steering
     from bci_music.models.decoder import Decoder
     from bci_music.models.pack import Pack
     from bci_music.streaming.replay import SessionSource
@@ -71,16 +74,21 @@ def build_engine(
     stages.append(decode)
     if isinstance(source, SessionSource):
         decode.not_before = lambda: source.begins_s
+    steering = Steering(decode.embedding)
     sound = SoundStage(
         _generator(config, pack, library),
         library,
-        Steering(decode.embedding),
+        steering,
         player,
         clock,
         on_failure=lambda failure: wired[0].note_failure(failure),
     )
     sound.set_volume(config.sound.volume_db)
-    engine = Engine(acquirer, decode, clock, decoder=decoder, sound=sound, history=history, make_markers=make_markers)
+    prompter = make_prompter(pack, steering, lambda failure: wired[0].note_failure(failure))
+    engine = Engine(
+        acquirer, decode, clock, decoder=decoder, sound=sound, history=history, make_markers=make_markers,
+        prompter=prompter,
+    )  # fmt: skip
     wired.append(engine)
     return engine
 
@@ -121,6 +129,26 @@ def _generator(config: LiveConfig, pack: Pack, library: Generator) -> Generator:
     from bci_music.generation.audioldm import AudioLdmGenerator
 
     return AudioLdmGenerator.from_directory(where)
+
+
+def make_prompter(pack: Pack, steering: Steering, on_failure: Callable[[Failure], None]) -> PromptStage:
+    """Return what takes the operator's words; it says so itself where the pack's embedder knows no text."""
+    from bci_music.generation.prompting import PromptStage
+
+    folder = pack.embedder
+    if folder is None or (folder / "statistics.npz").is_file():
+        reason = f"pack {pack.name} has no text tower; a pack whose embedder is a CLAP understands words"
+        return PromptStage(steering, None, reason, on_failure)
+
+    def load() -> Callable[[str], np.ndarray]:
+        from bci_music.models.embedder import load_embedder
+
+        embed_text = getattr(load_embedder(folder), "embed_text", None)
+        if embed_text is None:
+            raise UserError(f"The embedder of pack {pack.name} knows no text: take a pack whose embedder is a CLAP.")
+        return embed_text
+
+    return PromptStage(steering, load, "", on_failure)
 
 
 class FileMarkers:

@@ -16,6 +16,7 @@ from bci_music.workers import Stage, Worker
 if TYPE_CHECKING:
     from bci_music.clock import Clock
     from bci_music.eeg.montage import Montage
+    from bci_music.generation.prompting import PromptStage
     from bci_music.generation.stage import SoundStage
     from bci_music.models.decoder import Decoder
     from bci_music.streaming.acquire import Acquirer
@@ -49,6 +50,8 @@ class Engine:
         LSL's clock.
     markers : Stage, optional
         Follows the music being heard and calls `note_mark`.
+    prompter : PromptStage, optional
+        Takes the operator's words.
     """
 
     def __init__(
@@ -61,10 +64,11 @@ class Engine:
         sound: SoundStage | None = None,
         history: History | None = None,
         make_markers: Callable[[StreamInfo, Callable[[MusicMark], None]], Stage] | None = None,
+        prompter: PromptStage | None = None,
     ):
         self._acquirer, self._decode, self._sound = acquirer, decode, sound
         self._clock, self.decoder, self.history = clock, decoder, history
-        self._make_markers = make_markers
+        self._make_markers, self._prompter = make_markers, prompter
         self._lock = threading.Lock()
         self._sinks: list[Sink] = []
         self.events: deque[StreamEvent] = deque(maxlen=1000)
@@ -82,6 +86,8 @@ class Engine:
         ]  # fmt: skip
         if sound is not None:
             beats.append(("generate", sound, 0.050))
+        if prompter is not None:
+            beats.append(("prompt", prompter, 0.100))
         self._stages = [stage for _, stage, _ in beats]
         self._workers = [
             Worker(name, stage, clock, period_s, self.note_failure, max_failures=100) for name, stage, period_s in beats
@@ -124,9 +130,12 @@ class Engine:
     def send(self, command: Command) -> None:
         """Take an operator's command; commands act in the order they come."""
         with self._lock:
-            if command.name not in ("volume", "mute", "start", "stop"):
+            if command.name not in ("volume", "mute", "start", "stop", "prompt", "prompt_weight"):
                 raise ValueError(f"unknown command {command.name!r}")
             if self._sound is None:
+                return
+            if command.name.startswith("prompt"):
+                self._take_words(command)
                 return
             if command.name == "volume":
                 self._sound.set_volume(command.value)
@@ -135,6 +144,15 @@ class Engine:
             else:
                 self._paused = command.name == "stop"  # the music goes on unheard, so that it comes back at once
             self._sound.set_muted(self._muted or self._paused)
+
+    def _take_words(self, command: Command) -> None:
+        if self._prompter is None:
+            text = "Words cannot steer this run: it has nothing that understands them."
+            self.note_failure(Failure(self._clock.now(), "prompt", text))
+        elif command.name == "prompt":
+            self._prompter.set_text(command.text, self._clock.now())
+        else:
+            self._prompter.set_weight(command.value)
 
     def add_sink(self, sink: Sink) -> None:
         """Also hand derived messages to `sink`."""

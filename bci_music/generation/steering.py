@@ -52,12 +52,17 @@ class Steering:
         self._latest = latest
         self.config = config or SteeringConfig()
         self._state = SteeringState()
-        self._prompt: NDArray[np.float32] | None = None
-        self.prompt = PromptStatus(unavailable="this run has nothing that understands words")
+        nothing = PromptStatus(unavailable="this run has nothing that understands words")
+        self._prompt: tuple[NDArray[np.float32] | None, PromptStatus] = None, nothing
+
+    @property
+    def prompt(self) -> PromptStatus:
+        """The operator's prompt."""
+        return self._prompt[1]
 
     def set_prompt(self, vector: NDArray[np.float32] | None, status: PromptStatus) -> None:
         """Steer by the prompt `status` tells of, whose vector is a unit one (512,); None for no prompt."""
-        self._prompt, self.prompt = vector, status
+        self._prompt = vector, status  # one assignment: another thread may look
 
     def update(self, now: float) -> Style:
         """Take in the newest embedding, if there is a new one, and return the style at time `now`."""
@@ -93,11 +98,11 @@ class Steering:
         vector = (state.total / max(length, 1e-12)).astype(np.float32)
         stale = now - state.made_s > self.config.max_age_s
         confidence = 0.0 if stale else state.confidence / state.weight
-        prompt, weight = self._prompt, self.prompt.weight
-        if prompt is None or weight <= 0:
+        prompt, status = self._prompt
+        if prompt is None or status.weight <= 0:
             return Style(vector, confidence=confidence, made_s=state.made_s)
-        blended = slerp(vector, prompt, weight)
-        return Style(blended, prompt_weight=weight, confidence=confidence, made_s=state.made_s)
+        blended = slerp(vector, prompt, status.weight)
+        return Style(blended, prompt_weight=status.weight, confidence=confidence, made_s=state.made_s)
 
     def state(self) -> SteeringState:
         """What steering remembers, as a value."""

@@ -10,6 +10,7 @@ from gui import theme
 from gui.readings import late_words, now_playing
 from gui.widgets.meters import LevelMeters
 from gui.widgets.panel import INSET, Panel
+from gui.widgets.prompt import PromptLine, ShareSlider
 from gui.widgets.text import Run, draw
 from gui.widgets.timeline import Timeline
 from gui.widgets.transport import PillButton, VolumeSlider
@@ -30,16 +31,20 @@ class NowPlaying(Panel):
         self.mute = PillButton("Mute", "mute (space)", self)
         self.mute.setCheckable(True)
         self.volume = VolumeSlider(self)
+        self.prompt, self.share = PromptLine(self), ShareSlider(self)
 
     def show_snapshot(self, snapshot: Snapshot, paused: bool, muted: bool) -> None:
         """Say what plays now; `paused` and `muted` are the operator's wishes."""
         self._snapshot, self._paused = snapshot, paused
         said = now_playing(snapshot, paused)
         self.say(", ".join(part for part in (said.headline, said.first, said.second) if part))
+        self.setToolTip(f"late clips: {late_words(snapshot.sound.late_steps)}" if snapshot.sound.generator else "")
         self.stop.set_word("Start" if paused else "Stop")
         self.mute.setChecked(muted)
         self.volume.reflect(snapshot.sound.volume_db)
-        for control in (self.stop, self.mute, self.volume, self.meters):
+        self.prompt.show_status(snapshot.sound.prompt)
+        self.share.show_status(snapshot.sound.prompt)
+        for control in (self.stop, self.mute, self.volume, self.meters, self.prompt, self.share):
             control.setVisible(bool(snapshot.sound.generator))
         self.update(self._box(0, 0, LEFT_COLUMN, self.height() / self.scale))
 
@@ -57,8 +62,9 @@ class NowPlaying(Panel):
         super().set_scale(scale)
         self.timeline.set_scale(scale)
         self.meters.set_scale(scale)
-        for control in (self.stop, self.mute, self.volume):
+        for control in (self.stop, self.mute, self.volume, self.share):
             control.scale = scale
+        self.prompt.set_scale(scale)
         self._lay_out()
 
     def _box(self, x: float, y: float, w: float, h: float) -> QRect:
@@ -67,10 +73,12 @@ class NowPlaying(Panel):
 
     def _lay_out(self) -> None:
         w, h = self.width() / self.scale, self.height() / self.scale
-        self.stop.setGeometry(self._box(INSET, h - 72, 64, 32))
-        self.mute.setGeometry(self._box(INSET + 72, h - 72, 64, 32))
-        self.volume.setGeometry(self._box(INSET + 144, h - 72, 168, 32))
-        self.meters.setGeometry(self._box(INSET, h - 104, 304, 24))
+        self.meters.setGeometry(self._box(INSET, h - 112, 304, 24))
+        self.prompt.setGeometry(self._box(INSET, h - 86, 192, 24))
+        self.share.setGeometry(self._box(INSET + 200, h - 86, 112, 24))
+        self.stop.setGeometry(self._box(INSET, h - 58, 64, 32))
+        self.mute.setGeometry(self._box(INSET + 72, h - 58, 64, 32))
+        self.volume.setGeometry(self._box(INSET + 144, h - 58, 168, 32))
         self.timeline.setGeometry(self._box(LEFT_COLUMN + 24, INSET, w - LEFT_COLUMN - 24 - INSET, h - INSET - 8))
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:
@@ -80,16 +88,17 @@ class NowPlaying(Panel):
             return
         said, sound = now_playing(snapshot, self._paused), snapshot.sound
         room = LEFT_COLUMN - INSET
-        draw(painter, INSET, 56, [Run(said.headline, theme.TEXT if said.chosen else theme.MUTED, 26, True)], room)
-        draw(painter, INSET, 80, [Run(said.first, theme.MUTED, 14)], room)
-        draw(painter, INSET, 99, [Run(said.second, theme.MUTED, 14)], room)
+        draw(painter, INSET, 52, [Run(said.headline, theme.TEXT if said.chosen else theme.MUTED, 26, True)], room)
+        draw(painter, INSET, 75, [Run(said.first, theme.MUTED, 14)], room)
+        draw(painter, INSET, 93, [Run(said.second, theme.MUTED, 14)], room)
         if not sound.generator:
             return
         tint = theme.WARM if sound.underruns > 0 or sound.starved_s > 0 else theme.TEXT
+        late = theme.WARM if sound.late_steps.total else theme.TEXT
         level = "muted" if sound.muted else f"{sound.volume_db:+.0f} dB".replace("-", "−").replace("+0", "0")
         counters = [
             Run("volume ", theme.MUTED), Run(level, bold=True),
             Run("    underruns ", theme.MUTED), Run(str(sound.underruns), tint, bold=True),
-            Run("    late ", theme.MUTED), Run(late_words(sound.late_steps), bold=True),
+            Run("    late ", theme.MUTED), Run(str(sound.late_steps.total), late, bold=True),
         ]
-        draw(painter, INSET, h - 15, counters, room)
+        draw(painter, INSET, h - 8, counters, room)

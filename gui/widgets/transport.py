@@ -1,4 +1,4 @@
-"""Start and stop, mute, volume: the operator's hand on the sound."""
+"""Start and stop, mute, volume: the operator's hand on the sound, and what it is made of."""
 
 from __future__ import annotations
 
@@ -52,32 +52,36 @@ class PillButton(QAbstractButton):
         painter.end()
 
 
-class VolumeSlider(QSlider):
-    """Volume in dB; `moved` tells what the operator asks for, not what the engine reports."""
+class Slider(QSlider):
+    """A quiet slider; `moved` tells what the operator asks for, not what the engine reports.
+
+    Parameters
+    ----------
+    between
+        Values at its ends.
+    substeps
+        Positions per unit.
+    """
 
     moved = Signal(float)
 
-    def __init__(self, parent=None):
+    def __init__(self, between: tuple[float, float], substeps: int, parent=None):
         super().__init__(Qt.Orientation.Horizontal, parent)
         self.scale = 1.0
-        self.setRange(*(round(db * SUBSTEPS) for db in VOLUME_DB))
-        self.setSingleStep(round(STEP_DB * SUBSTEPS))
-        self.setPageStep(6 * SUBSTEPS)
-        self.setValue(round(VOLUME_DB[1] * SUBSTEPS))
-        self.setAccessibleName("Volume in decibels")
-        self.setToolTip("volume (+ and − keys)")
-        self.valueChanged.connect(lambda value: self.moved.emit(value / SUBSTEPS))
+        self._substeps = substeps
+        self.setRange(*(round(end * substeps) for end in between))
+        self.valueChanged.connect(lambda value: self.moved.emit(value / substeps))
 
     @property
-    def decibels(self) -> float:
+    def amount(self) -> float:
         """Where the slider stands."""
-        return self.value() / SUBSTEPS
+        return self.value() / self._substeps
 
-    def reflect(self, decibels: float) -> None:
+    def reflect(self, amount: float) -> None:
         """Follow the engine without asking it for anything; not while the operator holds the slider."""
-        if not self.isSliderDown():
+        if not self.isSliderDown() and self.value() != round(amount * self._substeps):
             self.blockSignals(True)
-            self.setValue(round(decibels * SUBSTEPS))
+            self.setValue(round(amount * self._substeps))
             self.blockSignals(False)
             self.update()
 
@@ -110,8 +114,26 @@ class VolumeSlider(QSlider):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme.colour(theme.LINE))
         painter.drawRoundedRect(QRectF(8, h / 2 - 2, w - 16, 4), 2, 2)
-        painter.setBrush(theme.colour(theme.MUTED))
+        painter.setBrush(theme.colour(theme.MUTED if self.isEnabled() else theme.LINE))
         painter.drawRoundedRect(QRectF(8, h / 2 - 2, share * (w - 16), 4), 2, 2)
-        painter.setBrush(theme.colour(theme.ACCENT if self.hasFocus() or self.isSliderDown() else theme.TEXT))
+        knob = theme.ACCENT if self.hasFocus() or self.isSliderDown() else theme.TEXT
+        painter.setBrush(theme.colour(knob if self.isEnabled() else theme.DIM))
         painter.drawEllipse(QRectF(8 + share * (w - 16) - 7, h / 2 - 7, 14, 14))
         painter.end()
+
+
+class VolumeSlider(Slider):
+    """Volume in dB."""
+
+    def __init__(self, parent=None):
+        super().__init__(VOLUME_DB, SUBSTEPS, parent)
+        self.setSingleStep(round(STEP_DB * SUBSTEPS))
+        self.setPageStep(6 * SUBSTEPS)
+        self.reflect(VOLUME_DB[1])
+        self.setAccessibleName("Volume in decibels")
+        self.setToolTip("volume (+ and − keys)")
+
+    @property
+    def decibels(self) -> float:
+        """Where the slider stands."""
+        return self.amount
