@@ -93,3 +93,21 @@ def test_the_aims_are_judged_by_the_fast_settings():
 def test_what_cannot_be_measured(wrong):
     with pytest.raises(UserError, match="sizes are s, m"):
         bench_sound(**wrong)
+
+
+def test_the_table_says_what_was_reckoned_and_whether_the_aim_is_met(found, monkeypatch):
+    from typer.testing import CliRunner
+
+    from bci_music.cli import bench
+    from bci_music.evaluation import bench_sound as module
+
+    asked = {}
+    monkeypatch.setattr(module, "bench_sound", lambda seconds, **options: asked.update(options) or found[0])
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = CliRunner().invoke(bench.app, ["sound", "--size", "s", "--runs", "2"], catch_exceptions=False).output
+    assert (asked["sizes"], asked["runs"], asked["many"]) == (("s",), 2, None)
+    assert shown.count("(reckoned)") == 1
+    for words in (STOCK, STOCK_MANY, SAME, FAST, "random AudioLDM (not trained)", "AudioLDM-s on cpu", "≤ 1"):
+        assert words in shown
+    told = CliRunner().invoke(bench.app, ["sound", "--json"], catch_exceptions=False).stdout
+    assert json.loads(told)["sizes"].keys() == {"s"}
