@@ -66,6 +66,11 @@ def _chroma_weights() -> NDArray[np.float32]:
     return weights
 
 
+def chroma_frames(mono: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Power in the 12 pitch classes, C first, every 100 ms: (m, 12)."""
+    return power_frames(mono, _CHROMA_FFT, _CHROMA_HOP) @ _chroma_weights()
+
+
 def group_sizes() -> tuple[tuple[int, float], ...]:
     """(number of features, weight) of each group, in the order of the columns."""
     n_modulation = len(_MODULATION_EDGES_HZ) - 1
@@ -80,7 +85,7 @@ def window_features(mono: NDArray[np.float32], hop_s: float, window_s: float = W
     if mono.size < needed:
         mono = np.resize(mono, needed)
     mel = power_frames(mono, N_FFT, HOP) @ mel_weights()
-    chroma = power_frames(mono, _CHROMA_FFT, _CHROMA_HOP) @ _chroma_weights()
+    chroma = chroma_frames(mono)
     n_windows = (mono.size - needed) // (per_hop * HOP) + 1
     inside = per_window - -(-(N_FFT - HOP) // HOP)  # frames that do not reach past the window's end
     rows = []
