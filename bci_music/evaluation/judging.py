@@ -56,7 +56,7 @@ def judge_row(
         name=name, kind=kind, model=model, training=training, figures=figures, robustness=curves,
         split=split_summary(given.split, config.splitting.seed), song_attention=song_attention(outputs),
         song_distances=song_distances(outputs), data=describe_data(given.prepared), simulated=given.prepared.simulated,
-        generator=audio.name if audio else "", embedder=f"statistics {given.embedder.sha[:12]} (no trained weights)",
+        generator=audio.name if audio else "", embedder=given.embedder.name,
         provenance=provenance(given.prepared, config.seed) | {"config": config.model_dump(mode="json")},
     )  # fmt: skip
 

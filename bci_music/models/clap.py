@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from bci_music.messages import EMBEDDING_DIM, UserError
 from bci_music.models.clap_features import clap_input
 from bci_music.models.windowed import WindowedEmbedder, unit
+
+if TYPE_CHECKING:
+    from bci_music.models.checkpoints.store import Reference
 
 # What decides, beside the weights, which vector a sound gets.
 _AUDIO_FIELDS = (
@@ -43,6 +46,11 @@ class ClapEmbedder(WindowedEmbedder):
         Without one, text cannot be embedded.
     device : str, optional
         "cuda", "mps" or "cpu"; cuda where there is one.
+
+    Attributes
+    ----------
+    origin : Reference or None
+        The checkpoint on the hub it was pulled as: `save` then writes its name instead of its weights.
     """
 
     def __init__(self, model: Any, extractor: Any, tokenizer: Any = None, *, device: str | None = None):
@@ -54,6 +62,7 @@ class ClapEmbedder(WindowedEmbedder):
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = model.to(self._device, torch.float32).eval().requires_grad_(False)
         self.extractor, self.tokenizer = extractor, tokenizer
+        self.origin: Reference | None = None
         self.rate_hz, self.longest_s = float(extractor.sampling_rate), float(extractor.max_length_s)
 
     @classmethod
@@ -66,13 +75,20 @@ class ClapEmbedder(WindowedEmbedder):
             from bci_music.models.laion import read_laion
 
             return cls(*read_laion(where), device=device)
-        from bci_music.models.checkpoints.store import find_checkpoint
+        from bci_music.models.checkpoints.store import find_checkpoint, origin_of
 
         folder = find_checkpoint(where, revision)
         model, hearing, words = folder, folder, folder
         if (folder / "text_encoder").is_dir():  # a generator that brings its CLAP (MusicLDM)
             model, hearing, words = (folder / name for name in ("text_encoder", "feature_extractor", "tokenizer"))
-        return cls(load_clap_model(model), _load_extractor(hearing), load_tokenizer(words), device=device)
+        made = cls(load_clap_model(model), _load_extractor(hearing), load_tokenizer(words), device=device)
+        made.origin = origin_of(folder)
+        return made
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+        return f"CLAP {self.origin.name if self.origin else ''} {self.sha[:12]}".replace("  ", " ")
 
     @cached_property
     def sha(self) -> str:
@@ -115,11 +131,16 @@ class ClapEmbedder(WindowedEmbedder):
     def save(self, directory: str | Path, *, half: bool = False) -> None:
         """Write model, feature extractor and tokenizer into `directory` (made if absent), as `load` reads them.
 
-        With `half` the weights are rounded to 16 bits, which makes it another embedder with another `sha`.
+        With `half` the weights are rounded to 16 bits, which makes it another embedder with another `sha`. Of a pulled
+        checkpoint, which may be large, only name and commit are written.
         """
         import copy
 
         import torch
+
+        if self.origin is not None and not half:
+            self.origin.write(Path(directory))
+            return
 
         model = copy.deepcopy(self.model).cpu()
         with quiet_transformers():

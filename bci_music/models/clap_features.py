@@ -1,7 +1,7 @@
 """What CLAP sees of a sound: the log mel spectrogram of its feature extractor, made for many windows at once.
 
-Equal to transformers' `ClapFeatureExtractor` (a test holds them together), some thirty times faster, and never random:
-the extractor cuts long sound at a random place and marks one of a batch at random as long.
+Equal to transformers' `ClapFeatureExtractor` (a test holds them together) in half the time, and never random: the
+extractor cuts long sound at a random place and marks one of a batch at random as long.
 """
 
 from __future__ import annotations

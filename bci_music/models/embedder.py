@@ -34,6 +34,10 @@ class Embedder(Protocol):
 class FrameEmbedder(Embedder, Protocol):
     """One that also embeds every window of a longer sound."""
 
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+
     def embed_frames(
         self, audio: NDArray[np.float32], sfreq_hz: float, window_s: float = 4.0, hop_s: float = 1.0
     ) -> NDArray[np.float32]:
@@ -100,6 +104,11 @@ class StatisticsEmbedder:
         for array in (self._mean, self._scale, self._whitening):
             digest.update(np.ascontiguousarray(array, "<f4").tobytes())
         return digest.hexdigest()
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+        return f"statistics {self.sha[:12]} (no trained weights)"
 
     def embed(self, audio: ArrayLike, sfreq_hz: float) -> NDArray[np.float32]:
         """Embed (n,) or (n, 2) audio: (512,) float32 of length one.

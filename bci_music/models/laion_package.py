@@ -71,6 +71,15 @@ class LaionPackageEmbedder(WindowedEmbedder):
             digest.update(name.encode() + value.float().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+        return f"CLAP by the laion-clap package {self.sha[:12]}"
+
+    def save(self, directory: str | Path) -> None:
+        """Refuse: the package's checkpoint stays where it is, and `convert_laion` makes a directory of it."""
+        raise UserError("The laion-clap package saves nothing: `bci-music models convert FILE.pt FOLDER` does.")
+
     def embed_text(self, text: str) -> NDArray[np.float32]:
         """Embed a description of music: (512,) float32 of length one."""
         return unit(np.asarray(self._module.get_text_embedding([text, text]), np.float32)[0])

@@ -187,6 +187,13 @@ class Pack:
             return self.directory / "generator"
         return self.base.generator if self.base is not None else None
 
+    @property
+    def embedder(self) -> Path | None:
+        """Folder of the embedder (`load_embedder` opens it) that comes with the pack or its base, if one does."""
+        if any(name.startswith("embedder/") for name in self.manifest.files):
+            return self.directory / "embedder"
+        return self.base.embedder if self.base is not None else None
+
     def file(self, rel: str) -> Path:
         """Path of file `rel`, a file of the base pack where this one is an overlay without it."""
         if rel in self.manifest.files:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +33,15 @@ class WindowedEmbedder(ABC):
     @abstractmethod
     def sha(self) -> str:
         """Fingerprint of everything that decides what `embed` returns."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What it is, for people."""
+
+    @abstractmethod
+    def save(self, directory: str | Path) -> None:
+        """Write what opens as this embedder again."""
 
     @abstractmethod
     def _embed_batch(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -42,6 +42,7 @@ class LabConfig(Config):
     pretrained: bool = False  # a baseline's weights from the hub
     normalise: Literal["causal", "whole-recording"] = "causal"
     window_s: float = Field(4.0, gt=0)
+    embedder: str = Field("", description="directory or name of a CLAP; empty: statistics fitted on the training music")
     encoder: EncoderConfig = EncoderConfig()
     head: HeadConfig = HeadConfig()
     backward: BackwardConfig | None = None

@@ -13,7 +13,7 @@ import torch
 from bci_music.judge.splits import Split
 from bci_music.messages import UserError
 from bci_music.models.adapter import RidgeAdapter
-from bci_music.models.embedder import StatisticsEmbedder
+from bci_music.models.embedder import FrameEmbedder, load_embedder
 from bci_music.models.encoder import ChannelEncoder
 from bci_music.models.network import Network
 from bci_music.models.pack import DecoderConfig
@@ -41,7 +41,7 @@ class Material:
     windows: LabWindows
     split: Split
     takes: list[Take]  # to train on
-    embedder: StatisticsEmbedder
+    embedder: FrameEmbedder
     music: dict[str, Music]
 
     def corpus(self, patch: int) -> Corpus:
@@ -51,7 +51,7 @@ class Material:
 
 
 def material(prepared: Prepared, config: LabConfig) -> Material:
-    """Split a prepared study; the embedder is fitted on the training side's music."""
+    """Split a prepared study; without one named, the embedder is fitted on the training side's music."""
     if prepared.normalise != config.normalise:
         raise UserError(
             f"{prepared.directory} was prepared with normalise: {prepared.normalise}, the preset wants "
@@ -63,7 +63,10 @@ def material(prepared: Prepared, config: LabConfig) -> Material:
         )
     windows = study_windows(prepared, config.window_s)
     split, takes = split_windows(windows, config.split, config.splitting)
-    embedder = fit_embedder(prepared, training_seconds(takes, prepared.sfreq_hz))
+    if config.embedder:
+        embedder: FrameEmbedder = load_embedder(config.embedder)
+    else:
+        embedder = fit_embedder(prepared, training_seconds(takes, prepared.sfreq_hz))
     return Material(prepared, windows, split, takes, embedder, music_of(prepared, embedder, config.window_s))
 
 

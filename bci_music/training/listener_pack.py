@@ -15,7 +15,7 @@ from bci_music.judge.metrics import auroc, top1_hits
 from bci_music.messages import UserError
 from bci_music.models.calibration import Confidence
 from bci_music.models.decoder import ANCHORS_FILE, Decoder
-from bci_music.models.embedder import StatisticsEmbedder
+from bci_music.models.embedder import FrameEmbedder, load_embedder
 from bci_music.models.pack import (
     ADAPTER_FILE,
     MANIFEST,
@@ -29,7 +29,6 @@ from bci_music.training.demo_pack import git_sha
 from bci_music.training.lab_windows import training_seconds
 from bci_music.training.sittings import Sittings, audio_hashes, composed, embedded_music, open_sittings
 
-EMBEDDER_FILE = "embedder/statistics.npz"
 Say = Callable[[str], None]
 
 
@@ -126,8 +125,10 @@ def refuse_filled(out: Path) -> None:
         raise UserError(f"{out} is not empty: remove it or choose another --out.")
 
 
-def _embedder(pack: Pack) -> StatisticsEmbedder:
-    embedder = StatisticsEmbedder.load(pack.file(EMBEDDER_FILE).parent)
+def _embedder(pack: Pack) -> FrameEmbedder:
+    if pack.embedder is None:
+        raise UserError(f"Pack {pack.name} has no embedder/, so no music can be compared with it: take another pack.")
+    embedder = load_embedder(pack.embedder)
     if pack.manifest.spaces.generator not in ("", embedder.sha):
         raise UserError(
             f"The embedder of pack {pack.name} is not the one its adapter leads to: build the pack anew."

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bci_music.data.study import Stimulus
 from bci_music.messages import AUDIO_RATE_HZ, UserError
-from bci_music.models.embedder import StatisticsEmbedder
+from bci_music.models.embedder import FrameEmbedder
 from bci_music.simulate.library import COMPRESSION, HOP_S, MAX_BYTES, TAIL_S, write_clip
 from bci_music.training.corpus import Music
 from bci_music.training.targets import read_song
@@ -43,7 +43,7 @@ class _Excerpt:
 
 def write_run_library(
     directory: Path, stimuli: dict[str, Stimulus], music: dict[str, Music], seconds: TrainingSeconds,
-    embedder: StatisticsEmbedder, window_s: float, max_bytes: int = MAX_BYTES,
+    embedder: FrameEmbedder, window_s: float, max_bytes: int = MAX_BYTES,
 ) -> tuple[str, ...]:
     """Write clips and tables in the format of `generation.library`; returns the ids of the songs in it.
 
@@ -111,7 +111,7 @@ def _chosen(
 
 def _write(
     directory: Path, chosen: list[_Excerpt], music: dict[str, Music], seconds: TrainingSeconds,
-    embedder: StatisticsEmbedder, window_s: float, compression: float,
+    embedder: FrameEmbedder, window_s: float, compression: float,
 ) -> None:
     clips: list[dict[str, Any]] = []
     tables: list[NDArray[np.float32]] = []

@@ -16,15 +16,18 @@ from bci_music.eeg.montage import NMED_CHANNELS
 from bci_music.evaluation.run_pack import build_run_pack
 from bci_music.generation.library import LibraryGenerator, MusicLibrary
 from bci_music.messages import Style, UserError
+from bci_music.models.clap import ClapEmbedder
 from bci_music.models.decoder import Decoder
-from bci_music.models.embedder import StatisticsEmbedder
+from bci_music.models.embedder import StatisticsEmbedder, load_embedder
 from bci_music.models.pack import Pack
 from bci_music.models.pack_report import describe
 from bci_music.training.corpus import Music
 from bci_music.training.lab_config import LabConfig
 from bci_music.training.lab_run import material, new_network, run_adapt, run_align
 from bci_music.training.prepare import prepare
+from bci_music.training.prepared import Prepared
 from bci_music.training.run_library import excerpts, write_run_library
+from bci_music.training.targets import read_song
 
 SECONDS = 44.0
 SONGS = ("nmed-t/21", "nmed-t/22")
@@ -114,8 +117,6 @@ def test_it_decodes_what_the_run_decodes(pack, finished):
     run, data = finished
     decoder = Decoder.from_pack(pack, device="cpu")
     assert decoder.warm_up(1) > 0
-    from bci_music.training.prepared import Prepared
-
     prepared = Prepared.open(data)
     given = material(prepared, CONFIG)
     x, used = given.windows.gather(given.split.test[:3])
@@ -127,6 +128,36 @@ def test_it_decodes_what_the_run_decodes(pack, finished):
     made, _ = decoder.encode_many(x, used)
     assert ((made * ours.numpy()).sum(1) > 0.99).all()  # half precision
     assert pack.manifest.spaces.generator == StatisticsEmbedder.load(pack.file("embedder/statistics.npz").parent).sha
+
+
+@pytest.fixture(scope="module")
+def clap(tmp_path_factory):
+    """A small CLAP with random weights."""
+    import torch
+    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
+
+    folder = tmp_path_factory.mktemp("clap")
+    text = {"vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    audio = {"patch_embeds_hidden_size": 8, "hidden_size": 16, "depths": [1, 1], "num_attention_heads": [1, 2],
+             "num_hidden_layers": 2, "spec_size": 128, "patch_size": 8, "patch_stride": [8, 8]}  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        ClapModel(ClapConfig(text_config=text, audio_config=audio)).save_pretrained(folder)
+    hearing = {"sampling_rate": 16_000, "hop_length": 320, "max_length_s": 4, "frequency_max": 7000}
+    ClapFeatureExtractor(**hearing, fft_window_size=1024, truncation="rand_trunc").save_pretrained(folder)
+    return folder
+
+
+def test_the_lab_can_aim_at_a_clap(finished, clap, tmp_path):
+    prepared = Prepared.open(finished[1])
+    given = material(prepared, CONFIG.model_copy(update={"embedder": str(clap)}))
+    embedder = ClapEmbedder.load(clap, device="cpu")
+    assert given.embedder.name == embedder.name == f"CLAP {embedder.sha[:12]}"
+    sound, rate = read_song(prepared.stimuli[SONGS[1]])
+    target = given.music[SONGS[1]].targets[8]
+    assert target @ embedder.embed(sound[round(2 * rate) : round(6 * rate)], rate) == pytest.approx(1.0, abs=1e-4)
+    given.embedder.save(tmp_path / "embedder")  # as a pack of such a run holds it
+    assert load_embedder(tmp_path / "embedder").sha == embedder.sha
 
 
 def test_its_library_plays_training_seconds_only(pack):

@@ -20,6 +20,11 @@ class Reference(Config):
     name: str
     revision: str | None = None
 
+    def write(self, folder: Path) -> None:
+        """Write it into `folder` (made if absent)."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / REFERENCE).write_text(f"name: {self.name}\nrevision: \"{self.revision}\"\n", encoding="utf-8")
+
 
 def cache_dir() -> Path:
     """Folder of what this program fetched: BCI_MUSIC_CACHE, else the system's place for caches."""
@@ -83,6 +88,14 @@ def find_checkpoint(where: str | Path, revision: str | None = None) -> Path:
     found = folder_of(name, commit)
     Pulled.read(found).verify(found)
     return found
+
+
+def origin_of(folder: Path) -> Reference | None:
+    """Name and commit of what was pulled into `folder`; None for other directories."""
+    if not (folder / PULLED).is_file():
+        return None
+    pulled = Pulled.read(folder)
+    return Reference(name=pulled.name, revision=pulled.revision)
 
 
 def _absent(name: str, revision: str | None) -> str:

@@ -13,6 +13,7 @@ from bci_music.models.checkpoints.manifest import Lock
 from bci_music.models.checkpoints.pull import pull
 from bci_music.models.checkpoints.store import find_checkpoint, user_lock
 from bci_music.models.clap import ClapEmbedder
+from bci_music.models.embedder import load_embedder
 
 NAME = "somebody/small-clap"
 WEIGHTS = "model.safetensors"
@@ -42,6 +43,16 @@ def test_only_weights_json_and_text_come_and_then_never_again(hub, served, cache
     again = pull(NAME)
     assert (again.fetched, again.pulled.files) == (0, done.pulled.files)
     assert hub.requests == []
+
+
+def test_a_pulled_embedder_is_saved_by_name_and_commit(hub, served, tmp_path):
+    pull(NAME, accept=True)
+    embedder = ClapEmbedder.load(NAME, device="cpu")
+    embedder.save(tmp_path / "pack" / "embedder")
+    assert [p.name for p in (tmp_path / "pack" / "embedder").iterdir()] == ["hub.yaml"]
+    again = load_embedder(tmp_path / "pack" / "embedder")
+    assert (again.sha, again.name) == (embedder.sha, f"CLAP {NAME} {embedder.sha[:12]}")
+    assert again.origin.revision == hub.commits[NAME]
 
 
 def test_offline_what_is_here_is_used_and_what_is_not_is_named(hub, served, monkeypatch):
