@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bci_music.cli import bench, calibrate, data, doctor, generate, lab, live, models, simulate
+from bci_music.cli import bench, calibrate, checkpoints, data, doctor, generate, lab, live, models, simulate
 
 HELP = (
     "Live EEG becomes music: a decoder listens to the brain of somebody who listens, and steers the sound.\n\n"
@@ -51,6 +51,7 @@ app.command("stream", rich_help_panel=MAKE)(data.stream)
 app.command("generate", rich_help_panel=MAKE)(generate.generate)
 app.add_typer(simulate.app, name="simulate", rich_help_panel=MAKE)
 app.add_typer(models.app, name="pack", rich_help_panel=MAKE)
+app.add_typer(checkpoints.app, name="models", rich_help_panel=MAKE)
 for verb in (lab.pretrain, lab.align, lab.adapt, lab.evaluate, lab.ablate):
     app.command(verb.__name__, rich_help_panel=LAB)(verb)
 app.command("calibrate", rich_help_panel=LAB)(calibrate.calibrate)
