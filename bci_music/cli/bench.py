@@ -6,7 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
+from bci_music.cli import bench_joints
+
 app = typer.Typer(no_args_is_help=True, help="Measure speed on this machine, beside peers.")
+
+
+app.command("joints")(bench_joints.joints)
 
 
 @app.callback()

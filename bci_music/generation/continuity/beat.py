@@ -31,13 +31,13 @@ class Beat:
 
     def times(self, start: float, stop: float) -> NDArray[np.float64]:
         """Beats from `start` up to `stop`, in samples."""
-        first = np.ceil((start - self.phase) / self.period)
-        return self.phase + self.period * np.arange(first, np.ceil((stop - self.phase) / self.period))
+        first, last = (int(np.ceil((at - self.phase) / self.period)) for at in (start, stop))
+        return self.phase + self.period * np.arange(first, last, dtype=np.float64)
 
 
 def to_mono(sound: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mix (n, 2) down to (n,)."""
-    return sound.mean(axis=1) if sound.ndim == 2 else sound
+    return np.asarray(sound.mean(axis=1) if sound.ndim == 2 else sound, np.float32)
 
 
 def onset_strength(sound: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -51,15 +51,16 @@ def meet(
     room = overlap - fade
     alike = likeness_by_lag(tail, head, room)
     near = slice(max(0, room - SAME_WITHIN), room + SAME_WITHIN + 1)
-    beat = find_beat(before) if len(before) > overlap else None
-    by: Literal["same", "beat", "likeness"] = "likeness"
-    if alike[near].max() >= SAME:
-        by, lag = "same", int(alike[near].argmax()) + near.start - room
-    elif (found := _lag_of_beats(beat, find_beat(after), len(before) - overlap, alike, room)) is not None:
-        by, lag = "beat", found
+    if alike[near].max() >= SAME:  # any place will do
+        by: Literal["same", "beat", "likeness"] = "same"
+        lag = int(alike[near].argmax()) + near.start - room
+        at = _place(None, 0, lag, overlap, fade)
     else:
-        lag = int(alike.argmax()) - room
-    at = _place(beat, len(before) - overlap, lag, overlap, fade)
+        start = len(before) - overlap
+        beat = find_beat(before) if start else None
+        found = _lag_of_beats(beat, find_beat(after), start, alike, room) if beat else None
+        by, lag = ("likeness", int(alike.argmax()) - room) if found is None else ("beat", found)
+        at = _place(beat, start, lag, overlap, fade)
     both = tail[at : at + fade], head[at - lag : at - lag + fade]
     return Meeting(at, at - lag, fade, _likeness(*both), by)
 
@@ -78,10 +79,10 @@ def likeness_by_lag(tail: NDArray[np.float32], head: NDArray[np.float32], most: 
 
 
 def _lag_of_beats(
-    beat: Beat | None, other: Beat | None, tail_start: int, alike: NDArray[np.float64], room: int
+    beat: Beat, other: Beat | None, tail_start: int, alike: NDArray[np.float64], room: int
 ) -> int | None:
     """Return the smallest shift that brings the beats together, and within their precision the most alike."""
-    if beat is None or other is None or not beat.agrees(other):
+    if other is None or not beat.agrees(other):
         return None
     shift = (beat.phase - tail_start - other.phase) % beat.period
     near = min((shift, shift - beat.period), key=abs)
