@@ -66,10 +66,14 @@ class LateLadder:
         return LateSteps(**self._counts)
 
     def hold(self) -> bool:
-        """Note that the next clip is late while enough is queued; False when that was known."""
+        """Note that the next clip is late while enough is queued; False when that was known.
+
+        The last bar is found now, while there is time for it.
+        """
         if self.step:
             return False
         self._climb("hold")
+        self._bar = LastBar(self._newest(), self._joint)
         return True
 
     def in_time(self) -> None:

@@ -167,8 +167,8 @@ class Slow:
 def slow_run(library_dir, vector, path, wait_s, seconds):
     clock, latest = Clock(), Latest()
     library = MusicLibrary.load(library_dir)
-    player = ClockPlayer(clock, path, subtype="FLOAT", prime_s=0.5)
-    config = SoundConfig(low_water_s=1.0, late_s=0.5, clip_s=1.6, reserve_s=0.1)
+    player = ClockPlayer(clock, path, subtype="FLOAT")
+    config = SoundConfig(clip_s=2.56)
     stage = SoundStage(Slow(wait_s), LibraryGenerator(library), Steering(latest), player, clock, config=config)
     player.start()
     number = 0
@@ -185,7 +185,7 @@ def slow_run(library_dir, vector, path, wait_s, seconds):
 
 
 def test_a_slow_generator_is_ordered_ahead(library_dir, prototypes, tmp_path):
-    status, kinds = slow_run(library_dir, prototypes[0], tmp_path / "music.wav", 0.2, 3.3)
+    status, kinds = slow_run(library_dir, prototypes[0], tmp_path / "music.wav", 0.2, 6.0)
     assert kinds == ["waiting", "generated"]
     assert status.clips_generated >= 2
     assert status.late_steps.total == 0
@@ -195,7 +195,7 @@ def test_a_slow_generator_is_ordered_ahead(library_dir, prototypes, tmp_path):
 
 
 def test_a_late_generator_is_bridged_and_counted(library_dir, prototypes, tmp_path):
-    status, kinds = slow_run(library_dir, prototypes[0], tmp_path / "music.wav", 1.5, 3.4)
+    status, kinds = slow_run(library_dir, prototypes[0], tmp_path / "music.wav", 4.0, 8.0)
     assert "looped" in kinds
     assert status.late_steps.loop == 1
     assert status.underruns == 0

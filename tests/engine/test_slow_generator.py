@@ -1,0 +1,64 @@
+"""The whole engine with a generator that is four times slower for one minute in five: music without a gap."""
+
+import importlib.util
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from bci_music.cli.sample import find_sample
+from bci_music.clock import Clock
+from bci_music.data.formats import open_session
+from bci_music.engine import build
+from bci_music.engine.config import LiveConfig
+from bci_music.engine.run import write_outputs
+from bci_music.generation.player import ClockPlayer
+from bci_music.streaming.lsl import lsl_clock
+from bci_music.streaming.replay import SessionSource
+
+SLOWED = Path(__file__).parents[1] / "generation" / "slowed.py"
+
+
+def load_slowed():
+    spec = importlib.util.spec_from_file_location("slowed", SLOWED)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def perform(config, tmp_path, monkeypatch, seconds, minute_s):
+    """Play for so long with AudioLDM and return the report as written."""
+    from bci_music.generation.audioldm import AudioLdmGenerator
+    from bci_music.generation.random_model import write_random_audioldm
+
+    slowed, clock = load_slowed(), Clock(lsl_clock)
+    began = clock.now()
+    generator = slowed.Slowed(
+        AudioLdmGenerator.from_directory(write_random_audioldm(tmp_path / "model"), device="cpu"),
+        lambda now: slowed.four_times_slower(now, began, minute_s), clock.now, least_s=1.7,
+    )
+    monkeypatch.setattr(build, "_generator", lambda *_: generator)
+    wav = tmp_path / "music.wav"
+    player = ClockPlayer(clock, wav)
+    source = SessionSource(open_session(find_sample()), loop=True, clock=lsl_clock)
+    engine = build.build_engine(
+        config, source, player, clock, lambda info, on_mark: build.FileMarkers(source, on_mark)
+    )
+    engine.start()
+    while player.counters.played_frames < seconds * 48_000:
+        time.sleep(0.5)
+    engine.stop()
+    write_outputs(engine, LiveConfig(), tmp_path / "out", wav)
+    return json.loads((tmp_path / "out" / "report.json").read_text())
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_twenty_minutes(config, tmp_path, monkeypatch):
+    report = perform(config, tmp_path, monkeypatch, 1200.0, 60.0)
+    assert (report["underruns"], report["starved_seconds"], report["silent_seconds"]) == (0, 0.0, 0.0)
+    assert report["late_steps"]["loop"] >= 4  # at least once in each slow minute
+    assert report["clips_generated"] > 150
+    assert report["fallbacks"] == 0
+    assert report["audio_seconds"] >= 1195
