@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from bci_music.cli.main import app
 
 BCI_MUSIC = Path(sys.executable).parent / "bci-music"
-VERBS = ["demo", "live", "replay", "monitor", "doctor", "data", "stream", "simulate", "pack", "bench"]
+VERBS = ["demo", "live", "replay", "monitor", "doctor", "data", "stream", "simulate", "pack", "bench",
+         "generate", "models"]
 HELP_CPU_S = 0.3
 
 
