@@ -121,7 +121,7 @@ def _key(pieces: Sequence[Piece], seconds: float) -> str:
     return digest.hexdigest()
 
 
-def _begin(directory: Path, plan: dict, n: int, seconds: float) -> tuple[NDArray, NDArray, int]:
+def _begin(directory: Path, plan: dict, n: int, seconds: float) -> tuple[np.memmap, np.memmap, int]:
     """The arrays to fill, and how many clips they hold already."""
     samples = round(seconds * RATE_HZ) // HOP * HOP
     if (directory / _PLAN).is_file():

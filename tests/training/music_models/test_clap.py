@@ -1,0 +1,123 @@
+"""A tiny CLAP learns which words belong to which sound, goes on exactly where it stopped, and is read back."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from bci_music.messages import UserError
+from bci_music.models.clap import ClapEmbedder
+from bci_music.training.music_models.clap import ClapTask, new_clap, new_tokenizer, train_clap, varied
+from bci_music.training.music_models.clap_config import ClapConfig
+from bci_music.training.music_models.clips import ClipBank
+
+RATE, SECONDS = 16_000, 2.0
+PITCHES = {"low": 200, "middle": 700, "high": 2500}
+PULSES = {"slow": 1.0, "fast": 5.0}
+
+
+def planted(n, seed, directory):
+    """Tones whose height and pulse the captions name; each clip is a song of its own."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(RATE * SECONDS)) / RATE
+    sounds, said = [], []
+    for i in range(n):
+        pitch, pulse = list(PITCHES)[i % 3], list(PULSES)[i // 3 % 2]
+        tone = np.sin(2 * np.pi * PITCHES[pitch] * rng.uniform(0.9, 1.1) * t + rng.uniform(0, 6))
+        beat = np.exp(-8 * ((t * PULSES[pulse] + rng.uniform()) % 1.0) / PULSES[pulse])
+        sounds.append(16_000 * (tone * beat + 0.002 * rng.standard_normal(t.size)))
+        said.append((f"A {pitch} and {pulse} tone.", f"{pulse}, {pitch}"))
+    names = [f"song {seed} {i}" for i in range(n)]
+    sound = np.round(np.stack(sounds)).astype(np.int16)
+    return ClipBank(directory, SECONDS, sound, np.zeros((n, 1, 64)), said, np.zeros(n, np.int64), names, [])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def tiny(**changes):
+    config = ClapConfig.preset("tiny")
+    return config.model_copy(update={"loop": config.loop.model_copy(update=changes)})
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("clap")
+    return train_clap(planted(48, 1, out), out, tiny(), held=planted(12, 2, out)), out
+
+
+def test_words_find_the_sounds_they_describe(trained):
+    embedder, out = trained
+    unseen = planted(24, 3, out)
+    sounds = np.stack([embedder.embed(s / 32768.0, RATE) for s in unseen.sound])
+    texts = {said[0]: embedder.embed_text(said[0]) for said in unseen.captions}
+    assert len(texts) == 6
+    named = [max(texts, key=lambda text: float(texts[text] @ row)) for row in sounds]
+    right = np.mean([a == said[0] for a, said in zip(named, unseen.captions, strict=True)])
+    assert right > 0.6  # chance one in six
+
+
+def test_what_is_written_is_small_safe_and_read_back(trained):
+    embedder, out = trained
+    files = {p.name for p in (out / "clap").iterdir()}
+    assert {"model.safetensors", "config.json", "preprocessor_config.json", "tokenizer.json"} <= files
+    assert not any(name.endswith((".bin", ".pt")) for name in files)
+    assert (out / "clap" / "model.safetensors").stat().st_size < 2.2 * sum(
+        p.numel() for p in embedder.model.parameters()
+    )
+    again = ClapEmbedder.load(out / "clap")
+    assert again.sha == embedder.sha
+    assert np.array_equal(again.embed_text("fast, high"), embedder.embed_text("fast, high"))
+    assert abs(np.linalg.norm(again.embed_text("an unknown wörd")) - 1) < 1e-5
+
+
+def test_the_log_names_loss_and_held_out_recall(trained):
+    lines = [json.loads(line) for line in (trained[1] / "clap-training" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 41))
+    assert np.mean([line["loss"] for line in lines[-5:]]) < 0.85 * np.mean([line["loss"] for line in lines[:5]])
+    assert lines[-1]["held_clips"] == 12
+
+
+def test_it_goes_on_exactly_where_it_was_stopped(tmp_path):
+    bank, config = planted(12, 4, tmp_path), tiny(steps=8, checkpoint_every=3)
+    whole = train_clap(bank, tmp_path / "whole", config)
+    steps = []
+    train_clap(bank, tmp_path / "parts", config, report=lambda at, _: steps.append(at), until=lambda: len(steps) == 4)
+    again = train_clap(bank, tmp_path / "parts", config, report=lambda at, _: steps.append(at))
+    assert steps == list(range(1, 9))
+    assert again.sha == whole.sha
+    anew = train_clap(bank, tmp_path / "parts", config, anew=True, report=lambda at, _: steps.append(at))
+    assert len(steps) == 16
+    assert anew.sha == whole.sha
+
+
+def test_the_model_of_the_pack_keeps_its_budget():
+    config = ClapConfig()
+    tokenizer = new_tokenizer(["Slow rock with guitar, 90 bpm."] * 3, config)
+    model = new_clap(tokenizer, config).model
+    grown = config.vocabulary - len(tokenizer)  # a real corpus fills the vocabulary
+    assert sum(p.numel() for p in model.parameters()) + grown * config.text_width <= 3_700_000
+
+
+def test_pieces_vary_and_keep_what_is_heard():
+    config = tiny()
+    picture = np.full((126, 64), -60.0, np.float32)
+    picture[::10, 20] = 0.0
+    seen = [varied(picture, np.random.default_rng(i), config) for i in range(6)]
+    assert all(p.shape == picture.shape for p in seen)
+    assert len({round(float(p.max())) for p in seen}) > 3
+    assert all(set(p[p.max(1) > p.max() - 3].argmax(1)) == {20} for p in seen)
+
+
+def test_a_batch_needs_as_many_songs(tmp_path):
+    bank, config = planted(6, 5, tmp_path), tiny()
+    embedder = new_clap(new_tokenizer(["a"], config), config)
+    with pytest.raises(UserError, match=re.escape("needs as many songs")):
+        ClapTask(embedder, bank, config, tmp_path)
