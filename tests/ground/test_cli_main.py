@@ -13,7 +13,7 @@ from bci_music.cli.main import app
 BCI_MUSIC = Path(sys.executable).parent / "bci-music"
 VERBS = ["demo", "live", "replay", "monitor", "doctor", "data", "stream", "simulate", "pack", "bench",
          "generate", "models"]
-HELP_CPU_S = 0.3
+HELP_CPU_S = 0.5  # slow processors need 0.35 for typer and rich alone; torch would add a second
 
 
 def run(*command, **options):
