@@ -74,6 +74,8 @@ class Splicer:
             return at, 0, min(self._joint, written - at), 0.0
         before = max(0, at + room - 4 * AUDIO_RATE_HZ)
         found = meet(player.peek(before, at + room), samples, room, self._joint)
+        if at + found.leave + len(samples) - found.enter < written:  # too short to cover what is queued
+            return at, 0, min(self._joint, written - at), 0.0
         return at + found.leave, found.enter, found.length, found.likeness
 
     def replace(self, start: int, blocks: list[AudioBlock]) -> bool:
