@@ -135,8 +135,8 @@ class ClapTask:
         named = functional.binary_cross_entropy_with_logits(module.naming(_SHARP * sound), there, reduction="sum")
         named = named / there.sum()  # nats for each word that is there
         figures = {
-            "pairs": float(pairs),
-            "named": float(named),
+            "pairs": float(pairs.detach()),
+            "named": float(named.detach()),
             "right": float((alike.argmax(1) == wanted).float().mean()),
         }
         return pairs + self._config.naming * named, figures
