@@ -96,7 +96,7 @@ class SoundStage:
         self._state = self._revision.revise(style, self._state)
         self._order(now, style)
         ahead = self._producer is not None and self._splicer.source == "generator"
-        due_s = max(self.config.reserve_s, self.config.late_s + self.config.block_s)  # a clip was to be there by then
+        due_s = self.config.low_water_s - self.config.block_s  # a step of the stage late is not late
         if ahead and self.player.queued_s < due_s and self._ladder.hold():
             self.ledger.mark_late(self.player.changeable, "hold")
         mark = self.config.late_s if ahead or self._ladder.step else self.config.low_water_s
