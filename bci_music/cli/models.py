@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
-from bci_music.cli import music_models
+from bci_music.cli import clap, music_models
 
 app = typer.Typer(name="pack", no_args_is_help=True, help="Model packs: all one decoder needs, as one directory.")
+app.command("train-clap")(clap.train_clap)
+app.command("judge-clap")(clap.judge_clap)
 app.command("train")(music_models.train)
 app.command("oracle")(music_models.oracle)
 
@@ -21,7 +23,9 @@ def build(
     data: Annotated[Path | None, typer.Option("--data", help="With --run: the prepared study it learned from.")] = None,
     generator: Annotated[bool, typer.Option("--generator", help="With --demo: ship music models, too.")] = False,
     models: Annotated[Path, typer.Option(help="With --generator: folder of `pack train`.")] = Path("runs/music-models"),
-    clap: Annotated[Path | None, typer.Option(help="With --generator: the CLAP.  [default: MODELS/clap]")] = None,
+    embedder: Annotated[
+        Path | None, typer.Option("--clap", help="With --generator: the CLAP.  [default: MODELS/clap]")
+    ] = None,
     minutes: Annotated[float, typer.Option(min=0.05, help="Time for training; the rest takes longer.")] = 30.0,
     out: Annotated[Path | None, typer.Option(help="Directory of the pack.  [default: out/packs/NAME]")] = None,
     work: Annotated[Path, typer.Option(help="Prepared recordings, checkpoints and logs.")] = Path("runs/demo-pack"),
@@ -44,7 +48,7 @@ def build(
     if generator:
         from bci_music.training.music_models.shipping import MusicModels
 
-        shipped = MusicModels.open(models / "parts", clap or models / "clap")
+        shipped = MusicModels.open(models / "parts", embedder or models / "clap")
     settings = DemoBuildConfig.load(config) if config else DemoBuildConfig()
     pack = build_demo_pack(
         out or Path("out/packs/demo"), work, settings, minutes=minutes, resume=resume, models=shipped

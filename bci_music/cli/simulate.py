@@ -9,12 +9,18 @@ from typing import Annotated
 
 import typer
 
+from bci_music.cli import simulate_music
+
 app = typer.Typer(help="Simulated listeners and composed songs (no headset, no real brain).", no_args_is_help=True)
 
 
 @app.callback()
 def root() -> None:
     """Simulated listeners and composed songs (no headset, no real brain)."""
+
+
+app.command()(simulate_music.music)
+app.command()(simulate_music.songbook)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`bci-music simulate music` and `simulate songs`: what the music models learn from, and a way to hear and see it."""
+"""`bci-music simulate music` and `simulate songbook`: what the music models learn from, and a way to hear and see it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def music(
     typer.echo(f"{out}: {len(bank)} clips of {len(set(bank.songs))} songs, {len(credits)} recorded tracks credited.")
 
 
-def songs(
+def songbook(
     out: Annotated[Path, typer.Option("--out", help="Folder for a sound file per song and songs.png.")],
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the first song.")] = 0,
     per_genre: Annotated[int, typer.Option("--per-genre", min=1, help="Songs of each genre.")] = 2,

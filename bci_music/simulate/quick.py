@@ -1,13 +1,14 @@
 """The composer's music at 16 kHz in mono, some hundred times faster than real time: for training.
 
-Notes are rendered at 48 kHz as ever, but only once: they are kept at 16 kHz, their lengths rounded to steps of a fifth.
+Notes are rendered at 48 kHz as ever, but only once: they are kept at 16 kHz in a few lengths, and a note is the next
+longer one, faded out where it ends.
 """
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import soxr
@@ -23,23 +24,37 @@ from bci_music.simulate.synthesis import RATE_HZ, Wave
 QUICK_HZ = 16_000
 LUFS, CEILING_DB = -19.0, -1.5  # as loud as the two channels of a song at -16
 _RUN_UP_S = 3.0  # before an excerpt: notes and echoes that ring into it
-_SHORTEST_S, _LENGTH_STEP = 0.05, 1.2
+_SHORTEST_S, _LENGTH_STEP = 0.1, 1.7
+_LEAST_RELEASE_S = 0.05
 
 
 class Takes:
     """Notes as they sound at 16 kHz, the least used dropped when `max_bytes` are full."""
 
-    def __init__(self, max_bytes: int = 256_000_000):
+    def __init__(self, max_bytes: int = 512_000_000):
         self._waves: OrderedDict[tuple[str, int, int], Wave] = OrderedDict()
         self._max_bytes, self._bytes = max_bytes, 0
 
     def get(self, instrument: str, drum: bool, pitch: int, seconds: float) -> Wave:
-        """One note or stroke (n,); the length is rounded to steps of a fifth."""
-        step = 0 if drum else max(0, round(math.log(max(seconds, 1e-3) / _SHORTEST_S) / math.log(_LENGTH_STEP)))
+        """One note or stroke (n,), with what rings on after `seconds`."""
+        if drum:
+            return self._kept(instrument, True, 0, 0)
+        step = max(0, math.ceil(math.log(max(seconds, 1e-3) / _SHORTEST_S) / math.log(_LENGTH_STEP) - 1e-6))
+        wave, length_s = self._kept(instrument, False, pitch, step), _SHORTEST_S * _LENGTH_STEP**step
+        release = int(max(_LEAST_RELEASE_S, wave.size / QUICK_HZ - length_s) * QUICK_HZ)
+        stop = int(seconds * QUICK_HZ) + release
+        if seconds > 0.97 * length_s or stop >= wave.size:
+            return wave
+        note = wave[:stop].copy()
+        note[stop - release :] *= _fall(release)
+        return note
+
+    def _kept(self, instrument: str, drum: bool, pitch: int, step: int) -> Wave:
         key = (instrument, pitch, step)
         wave = self._waves.get(key)
         if wave is None:
             wave = _rendered(instrument, drum, pitch, _SHORTEST_S * _LENGTH_STEP**step)
+            wave.flags.writeable = False
             self._waves[key] = wave
             self._bytes += wave.nbytes
             while self._bytes > self._max_bytes and len(self._waves) > 1:
@@ -47,6 +62,11 @@ class Takes:
         else:
             self._waves.move_to_end(key)
         return wave
+
+
+@lru_cache(maxsize=256)
+def _fall(n: int) -> NDArray[np.float32]:
+    return (0.5 + 0.5 * np.cos(np.pi * np.arange(1, n + 1) / n)).astype(np.float32)
 
 
 @cache

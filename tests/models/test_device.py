@@ -33,9 +33,11 @@ def _faults(mode):
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator can be told")
 def test_freed_memory_serves_the_next_tensor():
-    kept, with_it = _faults("keep")
+    (kept, with_it), (_, without) = _faults("keep"), _faults("default")
     assert kept
-    assert with_it < 0.1 * _faults("default")[1]
+    if not without:
+        pytest.skip("this kernel hands out memory without counting page faults")
+    assert with_it < 0.1 * without
 
 
 def test_mixed_precision_is_used_only_where_it_is_native():
