@@ -127,7 +127,10 @@ def _generator(config: LiveConfig, pack: Pack, library: Generator) -> Generator:
             "(sound.audioldm in the configuration)."
         )
     from bci_music.generation.audioldm import AudioLdmGenerator
+    from bci_music.models.checkpoints.towers import require_lead
 
+    if config.sound.audioldm:
+        require_lead(pack.embedder, where, pack.name)
     return AudioLdmGenerator.from_directory(where)
 
 

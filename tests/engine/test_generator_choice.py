@@ -9,10 +9,16 @@ from bci_music.engine.config import LiveConfig
 from bci_music.messages import UserError
 
 
+asked = []
+
+
 @pytest.fixture
 def opened(monkeypatch):
     from bci_music.generation.audioldm import AudioLdmGenerator
+    from bci_music.models.checkpoints import towers
 
+    monkeypatch.setattr(towers, "require_lead", lambda embedder, where, pack: asked.append((embedder, where)))
+    asked.clear()
     monkeypatch.setattr(AudioLdmGenerator, "from_directory", lambda where, *more, **options: f"AudioLDM of {where}")
 
 
@@ -23,8 +29,9 @@ def opened(monkeypatch):
 ])  # fmt: skip
 def test_choice(opened, wanted, given, brought, plays):
     config = LiveConfig.parse({"sound": {"generator": wanted, "audioldm": given}})
-    pack = SimpleNamespace(name="demo", generator=brought)
+    pack = SimpleNamespace(name="demo", generator=brought, embedder="pack/embedder")
     assert build._generator(config, pack, "library") == plays
+    assert asked == [("pack/embedder", "mine")] * plays.endswith("mine")  # what comes with the pack fits it
 
 
 def test_a_pack_without_one_is_a_sentence(opened):

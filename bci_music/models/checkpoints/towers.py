@@ -131,6 +131,22 @@ def require_agreement(clap: str | Path, generator: str | Path) -> Agreement:
     return found
 
 
+def require_lead(embedder: Path | None, generator: str | Path, pack: str) -> Agreement | None:
+    """Refuse a generator that another embedder leads than the one whose vectors pack `pack` decodes.
+
+    Returns None where the generator brings no text tower that could tell.
+    """
+    folder = find_checkpoint(generator)
+    if not (folder / "text_encoder").is_dir():
+        return None
+    if embedder is None or (embedder / "statistics.npz").is_file():
+        raise UserError(
+            f"Pack {pack} decodes into a space of its own, {generator} is led by a CLAP: take the pack's own music, or "
+            "a pack that was aligned to that CLAP (docs/checkpoints.md)."
+        )
+    return require_agreement(embedder, folder)
+
+
 def brings_clap(where: str | Path) -> bool:
     """Whether a generator's text encoder is a whole CLAP, sound tower included (MusicLDM)."""
     config = find_checkpoint(where) / "text_encoder" / "config.json"

@@ -15,7 +15,7 @@ from bci_music.messages import UserError
 from bci_music.models.checkpoints.inspect import inspect_checkpoint
 from bci_music.models.checkpoints.manifest import PULLED, Pulled, stored
 from bci_music.models.checkpoints.pickled import convert_folder
-from bci_music.models.checkpoints.towers import PROMPTS, compare_towers, require_agreement, text_tower
+from bci_music.models.checkpoints.towers import PROMPTS, compare_towers, require_agreement, require_lead, text_tower
 from bci_music.models.clap import ClapEmbedder
 
 
@@ -129,6 +129,20 @@ def test_another_training_run_is_not_taken_for_the_same_clap(audioldm_directory,
     assert "The text towers differ" in done.stderr
     with pytest.raises(UserError, match="does not fit"):
         require_agreement(tmp_path, audioldm_directory)
+
+
+def test_a_stage_trusts_a_generator_only_with_the_clap_that_leads_it(
+    copy_of, audioldm_directory, clap_directory, make, tmp_path
+):
+    assert require_lead(clap_directory, audioldm_directory, "demo").agree
+    ClapEmbedder(make.clap(seed=5), make.extractor(), make.tokenizer(), device="cpu").save(tmp_path / "other")
+    with pytest.raises(UserError, match="does not fit"):
+        require_lead(tmp_path / "other", audioldm_directory, "demo")
+    with pytest.raises(UserError, match="decodes into a space of its own"):
+        require_lead(None, audioldm_directory, "demo")
+    mute = copy_of(audioldm_directory)
+    shutil.rmtree(mute / "text_encoder")
+    assert require_lead(None, mute, "demo") is None
 
 
 def test_half_precision_still_agrees_and_a_lost_tokenizer_is_lent(copy_of, audioldm_directory, clap_directory):
