@@ -120,6 +120,9 @@ def evaluate(
     data: Data, run: Annotated[Path, typer.Option(help="Folder of an `align` run that was adapted.")],
     out: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")] = Path("out/report"),
     robustness: Annotated[bool, typer.Option(help="Also with electrodes removed or replaced by noise.")] = True,
+    generator: Annotated[
+        str | None, typer.Option(help="Pack whose generator makes the sound that is judged.  [default: the library]")
+    ] = None,
 ) -> None:
     """Judge a decoder: every figure with its interval by recording and its controls; writes one HTML page."""
     from bci_music.evaluation.judging import Judging, figure_lines
@@ -127,7 +130,7 @@ def evaluate(
     from bci_music.evaluation.rows import judged_run
 
     config, given, aligner = _finished(data, run)
-    row = judged_run(config, given, aligner, run, Judging(robustness=robustness))
+    row = judged_run(config, given, aligner, run, Judging(robustness=robustness, generator=generator))
     write_report([row], out)
     for line in figure_lines(row):
         _say(line)

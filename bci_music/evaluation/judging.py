@@ -11,6 +11,7 @@ from pydantic import Field
 
 from bci_music.config import Config
 from bci_music.evaluation.audio import AudioJudge, training_music
+from bci_music.evaluation.generated import GeneratedJudge
 from bci_music.evaluation.genre import EmbeddingGenres
 from bci_music.evaluation.outputs import Outputs
 from bci_music.evaluation.predict import Trained, predict, predict_before, true_targets
@@ -30,6 +31,7 @@ class Judging(Config):
     """What is looked at besides identification."""
 
     audio: bool = True
+    generator: str | None = Field(None, description="pack whose generator makes the sound; none: the library")
     robustness: bool = False
     k: int = Field(50, ge=2)
     seed: int = 0
@@ -44,7 +46,11 @@ def judge_row(
     outputs = _oracle(given) if oracle else predict(trained, given, given.split.test)
     before = None if oracle else predict_before(trained, given)
     song, _, _, vectors = training_music(given.split, given.music)
-    audio = _audio_judge(given, song, vectors, config.window_s) if judging.audio else None
+    audio: AudioJudge | GeneratedJudge | None = None
+    if judging.audio:
+        audio = _audio_judge(given, song, vectors, config.window_s)
+        if judging.generator:
+            audio = GeneratedJudge.of_pack(judging.generator, audio, given.embedder)
     figures = judge_outputs(
         outputs, before=before, mean_embedding=vectors.mean(0), split=given.split, seed=judging.seed, audio=audio,
         window_s=config.window_s, k=judging.k,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.evaluation.audio import AudioJudge
+from bci_music.evaluation.generated import GeneratedJudge
 from bci_music.evaluation.measure import Measure, Trial, figure
 from bci_music.evaluation.outputs import Outputs
 from bci_music.evaluation.results import Figure, SplitSummary
@@ -21,7 +22,7 @@ WITHIN_K = 10
 
 def judge_outputs(
     outputs: Outputs, *, before: Outputs | None, mean_embedding: NDArray | None, split: Split, seed: int = 0,
-    audio: AudioJudge | None = None, window_s: float = 4.0, k: int = 50,
+    audio: AudioJudge | GeneratedJudge | None = None, window_s: float = 4.0, k: int = 50,
 ) -> tuple[Figure, ...]:
     """Judge the decoded windows of a test set.
 
@@ -35,8 +36,8 @@ def judge_outputs(
         Mean of the training music's embeddings.
     split : Split
         What was kept apart; a judged window that overlaps a training window is an error.
-    audio : AudioJudge, optional
-        The library that plays what was decoded; without it there are no figures about sound.
+    audio : AudioJudge or GeneratedJudge, optional
+        What plays what was decoded; without it there are no figures about sound.
     k : int
         Size of the choice; where the test set has too little music, the largest possible one is taken and named.
 
@@ -99,7 +100,7 @@ def identification_measures(musics: Musics, k: int, space: str, suffix: str, whe
         )  # fmt: skip
 
 
-def _sound_figures(audio: AudioJudge, trial: Trial, where: str, seed: int) -> list[Figure]:
+def _sound_figures(audio: AudioJudge | GeneratedJudge, trial: Trial, where: str, seed: int) -> list[Figure]:
     """Figures about the sound; where there is no Fréchet distance, the CLAP score's `missing` says why."""
     figures = [figure(measure, trial, seed=seed) for measure in audio.measures(trial.musics, where)]
     some = audio.pictured(trial, seed)

@@ -1,0 +1,146 @@
+"""Sound for the judge, made by a pack's generator from each decoded vector and compared with what was heard."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bci_music.evaluation.audio import AudioJudge
+from bci_music.evaluation.genre import EmbeddingGenres
+from bci_music.evaluation.measure import Measure, Trial
+from bci_music.evaluation.mel import RATE_HZ, power_mel
+from bci_music.evaluation.results import Figure
+from bci_music.generation.loading import MEL_HOP
+from bci_music.judge.image import psnr, ssim
+from bci_music.judge.metrics import cosine
+from bci_music.judge.rates import Musics
+from bci_music.messages import UserError
+from bci_music.models.embedder import Embedder
+
+if TYPE_CHECKING:
+    from bci_music.generation.sampler import AudioLdm
+
+
+
+@dataclass(frozen=True)
+class GeneratedJudge:
+    """A generator that plays what was decoded, and the library that knows what was heard.
+
+    A vector is always turned into the same clip: the noise it is made from depends on the vector alone.
+
+    Attributes
+    ----------
+    model : AudioLdm
+    library : AudioJudge
+        Brings the sound that was heard and the genres.
+    embedder : Embedder
+        Scores the clips; the one the run was aligned to, which also leads the generator.
+    pairs : int
+        Pictures compared at most, about a millisecond each.
+    """
+
+    model: AudioLdm
+    library: AudioJudge
+    embedder: Embedder
+    progress: Callable[[int], None] = lambda made: None
+    pairs: int = 40_000
+    _clips: dict[bytes, tuple[NDArray[np.float32], NDArray[np.float32]]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of_pack(
+        cls, pack: Path | str, library: AudioJudge, embedder: Embedder, progress: Callable[[int], None] | None = None
+    ) -> Self:
+        """Open the generator of a pack.
+
+        Raises
+        ------
+        UserError
+            If the pack brings none, or another embedder leads it than the one the run was aligned to.
+        """
+        from bci_music.generation.sampler import load_audioldm
+        from bci_music.models.pack import Pack
+
+        opened = Pack.open(pack)
+        if opened.generator is None:
+            raise UserError(f"Pack {opened.name} brings no generator: give one built with `pack build --generator`.")
+        if opened.manifest.spaces.generator != embedder.sha:
+            raise UserError(
+                f"The generator of pack {opened.name} is led by another embedder than the one this run was aligned to "
+                f"({embedder.name}): prepare the study with `embedder: {opened.directory / 'embedder'}`."
+            )
+        return cls(load_audioldm(opened.generator, device="cpu"), library, embedder, progress or (lambda made: None))
+
+    @property
+    def name(self) -> str:
+        """What made the sound, for the table."""
+        s = self.model.settings
+        return f"{self.model.name}, {s.steps} steps of {s.solver}, {self.library.clips.window_s:g} s each"
+
+    def measures(self, musics: Musics, where: str) -> Iterator[Measure]:
+        """Score the clip generated against the music heard: by embedding and by genre."""
+        said = f"of the clip generated ({self.name}) with what was heard"
+        yield Measure(
+            "clap-score", "CLAP score of the clip generated", lambda q: cosine(self.vectors(q), musics.vector),
+            f"cosine of the embeddings {said}; {where}",
+        )  # fmt: skip
+        genre = self.library.genre
+        if isinstance(genre, EmbeddingGenres):
+            heard = genre.predict_embeddings(musics.vector)
+            yield Measure(
+                "genre", f"{len(genre.genres)}-way genre agreement",
+                lambda q: (genre.predict_embeddings(self.vectors(q))[:, None] == heard).astype(float),
+                f"share of windows in which the classifier ({genre.name}) names the same genre {said}; genres are not "
+                f"equally frequent, so the deranged control is what chance is; {where}",
+            )  # fmt: skip
+
+    def picture_measures(self, musics: Musics, where: str) -> Iterator[Measure]:
+        """Score the clip generated against the music heard by pictures of the sound."""
+        said = f"on 64-band power mel of the clip generated ({self.name}) with what was heard, range = max - min of it"
+        pictures = [self._heard(str(s), float(t)) for s, t in zip(musics.song, musics.second, strict=True)]
+
+        def table(likeness: Callable[[NDArray, NDArray], NDArray[np.float64]]) -> Callable[[NDArray], NDArray]:
+            def scores(queries: NDArray) -> NDArray[np.float64]:
+                made = np.stack([power_mel(self.clip(q)[0]) for q in queries])
+                return np.stack([likeness(picture, made) for picture in pictures], axis=1)
+
+            return scores
+
+        yield Measure("ssim", "SSIM on mel", table(ssim), f"SSIM {said}; {where}")
+        yield Measure("psnr", "PSNR on mel (dB)", table(psnr), f"PSNR {said}; {where}")
+
+    def pictured(self, trial: Trial, seed: int) -> Trial:
+        """Return the trial with as many of its pieces, drawn at random, as can be pictured in reasonable time."""
+        n = max(1, self.pairs // max(1, len(trial.queries)))
+        if len(trial.musics) <= n:
+            return trial
+        return trial.of_pieces(np.sort(np.random.default_rng(seed).choice(len(trial.musics), n, replace=False)))
+
+    def frechet(self, trial: Trial, where: str, seed: int) -> Figure | str:
+        """Say why there is none: it takes more clips than are generated here."""
+        return "a Fréchet distance of generated clips needs more of them than are made here"
+
+    def clip(self, vector: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Sound (n,) at 16 kHz made for a vector (512,), and its embedding (512,)."""
+        given = np.nan_to_num(np.asarray(vector, np.float32))
+        given = given / np.float32(max(float(np.linalg.norm(given)), 1e-9))
+        key = hashlib.sha256(given.tobytes()).digest()
+        if key not in self._clips:
+            seconds = self.library.clips.window_s
+            whole = seconds + self.model.frame_unit * MEL_HOP / RATE_HZ  # clips come in units: never too short
+            sound = self.model.sample(given, whole, seed=int.from_bytes(key[:4], "little"))[: round(seconds * RATE_HZ)]
+            self._clips[key] = sound, self.embedder.embed(sound, RATE_HZ)
+            self.progress(len(self._clips))
+        return self._clips[key]
+
+    def vectors(self, queries: NDArray) -> NDArray[np.float32]:
+        """(n, 512) embeddings of the clips made for the queries (n, 512)."""
+        return np.stack([self.clip(q)[1] for q in queries])
+
+    def _heard(self, song: str, second: float) -> NDArray[np.float32]:
+        return power_mel(self.library.sound(song, second))

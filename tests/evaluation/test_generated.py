@@ -1,0 +1,90 @@
+"""Sound that a generator makes from decoded vectors, judged beside its controls."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bci_music.evaluation.audio import AudioJudge
+from bci_music.evaluation.generated import GeneratedJudge
+from bci_music.evaluation.genre import EmbeddingGenres
+from bci_music.evaluation.protocol import judge_outputs
+from bci_music.messages import UserError
+
+from .test_sound import Tones, outputs, world  # noqa: F401
+
+
+class Copyist:
+    """A generator that plays the song whose embedding is nearest to the vector, with some noise of the seed's."""
+
+    name, frame_unit = "copyist", 8
+    settings = SimpleNamespace(steps=2, solver="none")
+
+    def __init__(self, music, audio):
+        self._vectors = {s: m.targets for s, m in music.items()}
+        self._audio, self.made = audio, 0
+
+    def sample(self, vector, seconds, *, seed):
+        assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-3)
+        self.made += 1
+        song = max(self._vectors, key=lambda s: float((self._vectors[s] @ vector).max()))
+        at = int((self._vectors[song] @ vector).argmax()) * 64_000
+        n = round(seconds * 16_000)
+        return np.resize(self._audio[song][at : at + n], n) + 0.01 * np.random.default_rng(seed).standard_normal(n)
+
+
+@pytest.fixture(scope="module")
+def judge(world):  # noqa: F811
+    split, music, audio = world
+    vectors = np.concatenate([m.targets for m in music.values()])
+    genres = [s for s, m in music.items() for _ in m.targets]
+    library = AudioJudge.of_training(split, music, audio, genre=EmbeddingGenres.fit(vectors, genres, Tones()))
+    return GeneratedJudge(Copyist(music, audio), library, Tones(), pairs=2000)
+
+
+def test_what_follows_the_decoder_is_heard_and_what_does_not_is_not(world, judge):  # noqa: F811
+    split, music, _ = world
+
+    def figures(signal):
+        found = judge_outputs(outputs(split, music, signal), before=None, mean_embedding=None, split=split, audio=judge)
+        return {f.name: f for f in found}
+
+    good, none = figures(4.0), figures(0.0)
+    for name in ("clap-score", "genre", "ssim", "psnr"):
+        assert good[name].ci95[0] > good[name].controls["deranged"].value, name
+        assert good[name].p < 0.01
+        assert "copyist" in good[name].protocol
+    assert none["genre"].ci95[0] < none["genre"].controls["deranged"].value + 0.1
+    assert none["clap-score"].value < good["clap-score"].value
+    assert "more of them" in good["clap-score"].missing["fad"]
+
+
+def test_a_vector_is_generated_once_and_always_the_same(world, judge):  # noqa: F811
+    vector = world[1]["s1"].targets[3]
+    before = judge.model.made
+    one = judge.clip(vector)[0]
+    assert judge.clip(2 * vector)[0] is one or np.array_equal(judge.clip(2 * vector)[0], one)
+    assert len(one) == 64_000
+    assert judge.model.made <= before + 2
+    fresh = GeneratedJudge(judge.model, judge.library, judge.embedder)
+    assert np.array_equal(fresh.clip(vector)[0], one)
+
+
+def test_a_pack_without_generator_or_led_by_another_embedder_is_a_sentence(judge, monkeypatch):
+    from bci_music.models import pack
+
+    def opened(generator, leads):
+        spaces = SimpleNamespace(generator=leads)
+        found = SimpleNamespace(
+            name="demo", generator=generator, directory=Path("packs"), manifest=SimpleNamespace(spaces=spaces)
+        )
+        monkeypatch.setattr(pack.Pack, "open", lambda name: found)
+
+    embedder = SimpleNamespace(sha="tones", name="tones")
+    opened(None, "tones")
+    with pytest.raises(UserError, match="brings no generator"):
+        GeneratedJudge.of_pack("demo", judge.library, embedder)
+    opened("somewhere", "other")
+    with pytest.raises(UserError, match="led by another embedder"):
+        GeneratedJudge.of_pack("demo", judge.library, embedder)
