@@ -23,7 +23,7 @@ from bci_music.training.music_models.clips import ClipBank
 from bci_music.training.music_models.material import FULL_SCALE, Figures, spread_evenly
 
 _PAD, _MOST_LOGIT_SCALE = 1, float(np.log(100.0))
-_SHARP = 16.0  # length of the unit vectors before words are named from them
+_SHARP = 4.0  # length of the unit vectors before words are named from them; at 16 the head's steps are too wide
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # numbered as RoBERTa's
 WATCHED = 200  # held-out clips judged now and then
 
@@ -144,7 +144,8 @@ class ClapTask:
     def _clips(self, at: int) -> list[int]:
         """One clip each of different songs, often all of one genre."""
         rng = rng_of(self._config.seed, at)
-        within = len(self._pools) > 1 and rng.random() < self._config.one_genre
+        share = self._config.one_genre * min(1.0, 2 * at / self._config.loop.steps)
+        within = len(self._pools) > 1 and rng.random() < share
         pool = self._pools[int(rng.integers(1, len(self._pools)))] if within else self._pools[0]
         chosen = rng.permutation(len(pool))[: self._config.batch]
         return [int(pool[k][int(rng.integers(len(pool[k])))]) for k in chosen]

@@ -25,28 +25,27 @@ class ClapConfig(Config):
     n_fft: int = Field(1024, ge=256)
     spec_size: int = Field(128, ge=64)  # twice the mel bands: a picture of `spec_size` x `spec_size`
     # sizes
-    patch_stride: int = Field(4, ge=2)
-    width: int = Field(48, ge=8)  # of the first stage; each further one doubles it
-    depths: tuple[int, ...] = (1, 2, 3)
+    patch_stride: int = Field(8, ge=2)
+    width: int = Field(64, ge=8)  # of the first stage; each further one doubles it
+    depths: tuple[int, ...] = (1, 2, 2)
     heads: tuple[int, ...] = (2, 4, 8)
-    window: int = Field(8, ge=2)
+    window: int = Field(4, ge=2)  # at most the side of the last stage's picture
     text_width: int = Field(128, ge=16)
     text_layers: int = Field(3, ge=1)
     text_heads: int = Field(4, ge=1)
     vocabulary: int = Field(1200, ge=300)
     longest_text: int = Field(72, ge=16)
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(0.05, ge=0, lt=1)
     # how it learns
     batch: int = Field(64, ge=2)
-    one_genre: float = Field(
-        0.5, ge=0, le=1
-    )  # share of batches within one genre, where the words must tell songs apart
-    naming: float = Field(0.5, ge=0)  # weight of naming the captions' words from the sound
+    # share of batches within one genre, where the words must tell songs apart; reached when half of the steps are done
+    one_genre: float = Field(0.6, ge=0, le=1)
+    naming: float = Field(2.0, ge=0)  # weight of naming the captions' words from the sound
     shortest_s: float = Field(4.0, gt=0)  # of the pieces it learns from; the longest are whole
     gain_db: float = Field(10.0, ge=0)
     noise_db: float = Field(-45.0)  # loudest noise added, below the sound's mean power
     loop: LoopConfig = LoopConfig(
-        steps=2400, lr=1e-3, warmup=100, weight_decay=0.05, ema=0.995, bf16=False, checkpoint_every=100, watch_every=250
+        steps=1600, lr=1e-3, warmup=40, weight_decay=0.05, ema=0.995, bf16=False, checkpoint_every=100, watch_every=250
     )
 
     @classmethod
