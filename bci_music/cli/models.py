@@ -26,6 +26,7 @@ def build(
     embedder: Annotated[
         Path | None, typer.Option("--clap", help="With --generator: the CLAP.  [default: MODELS/clap]")
     ] = None,
+    start: Annotated[str | None, typer.Option(help="With --demo: a demo pack whose encoder goes on learning.")] = None,
     minutes: Annotated[float, typer.Option(min=0.05, help="Time for training; the rest takes longer.")] = 30.0,
     out: Annotated[Path | None, typer.Option(help="Directory of the pack.  [default: out/packs/NAME]")] = None,
     work: Annotated[Path, typer.Option(help="Prepared recordings, checkpoints and logs.")] = Path("runs/demo-pack"),
@@ -42,6 +43,7 @@ def build(
             raise UserError(f"To build a pack of {run}, give the prepared study it learned from with --data.")
         _build_of_run(run, data, out or Path("out/packs") / run.resolve().name)
         return
+    from bci_music.models.pack import Pack
     from bci_music.training.build import DemoBuildConfig, build_demo_pack
 
     shipped = None
@@ -51,7 +53,8 @@ def build(
         shipped = MusicModels.open(models / "parts", embedder or models / "clap")
     settings = DemoBuildConfig.load(config) if config else DemoBuildConfig()
     pack = build_demo_pack(
-        out or Path("out/packs/demo"), work, settings, minutes=minutes, resume=resume, models=shipped
+        out or Path("out/packs/demo"), work, settings, minutes=minutes, resume=resume, models=shipped,
+        start=Pack.open(start) if start else None,
     )
     typer.echo(f"{pack.name} is in {pack.directory}")
 

@@ -1,4 +1,4 @@
-"""`bci-music simulate music` and `simulate songbook`: what the music models learn from, and a way to hear and see it."""
+"""`bci-music simulate music` and `simulate songbook`: what the music models learn from, to hear and to see."""
 
 from __future__ import annotations
 

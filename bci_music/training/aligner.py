@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from bci_music.models import parallel
 from bci_music.models.heads import normalised
+from bci_music.training.adapt import encode_all
 from bci_music.training.corpus import Batch, Corpus
 from bci_music.training.losses import info_nce, same_music, top1
 from bci_music.training.views import to_tensor
@@ -66,6 +67,18 @@ class Aligner(nn.Module):
         """The same from what the encoder gave."""
         bands = None if self.bands is None else self.bands(encoded.times).float()
         return normalised(self.network.head(encoded)), bands
+
+
+def continued(network: Any, corpus: Corpus, hop_s: float = 8.0) -> Aligner:
+    """An aligner of a network that reads already: the music begins where the network says that it lies (ridge)."""
+    aligner = Aligner(network, corpus)
+    rows = [(batch.target - aligner.mean.numpy(), shared) for batch, shared in encode_all(network, corpus, hop_s=hop_s)]
+    music, read = (np.concatenate(side).astype(np.float64) for side in zip(*rows, strict=True))
+    spread = music.T @ music
+    ridge = spread + 0.01 * np.trace(spread) / len(spread) * np.eye(len(spread))
+    with torch.no_grad():
+        aligner.music.weight.copy_(torch.from_numpy(np.linalg.solve(ridge, music.T @ read).T))
+    return aligner
 
 
 def alignment_loss(

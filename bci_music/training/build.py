@@ -20,12 +20,20 @@ from bci_music.models.decoder import Decoder
 from bci_music.models.device import choose_device
 from bci_music.models.embedder import FrameEmbedder, StatisticsEmbedder
 from bci_music.models.network import Network
-from bci_music.models.pack import Calibration, DecoderConfig, Metric, Pack, Provenance
+from bci_music.models.pack import (
+    ENCODER_FILE,
+    Calibration,
+    DecoderConfig,
+    GeneratorPart,
+    Metric,
+    Pack,
+    Provenance,
+)
 from bci_music.simulate.composer import HELD_OUT_SECONDS, SONGS, TRAIN_SECONDS, mono_16k
 from bci_music.simulate.library import song_prototypes, write_library
 from bci_music.training.adapt import fit_adapter
 from bci_music.training.align import AlignConfig, align, settle_norm
-from bci_music.training.aligner import Aligner
+from bci_music.training.aligner import Aligner, continued
 from bci_music.training.backward import BackwardConfig, warm_start
 from bci_music.training.corpus import Corpus, Music
 from bci_music.training.demo_pack import MONTAGE, git_sha, write_demo_pack
@@ -65,7 +73,7 @@ class DemoBuildConfig(Config):
 
 def build_demo_pack(
     out: Path, work: Path, config: DemoBuildConfig, *, minutes: float, resume: bool = False,
-    models: MusicModels | None = None,
+    models: MusicModels | None = None, start: Pack | None = None,
 ) -> Pack:
     """Compose, listen, train, judge and write.
 
@@ -77,6 +85,8 @@ def build_demo_pack(
         Continue from the checkpoints in `work`.
     models : MusicModels, optional
         Trained music models to ship; the decoder then learns towards their embedder.
+    start : Pack, optional
+        An earlier demo pack whose encoder goes on learning; else one is trained from nothing.
     """
     choose_device("cpu")
     montage = Montage.load(MONTAGE)
@@ -88,10 +98,10 @@ def build_demo_pack(
         rate = config.signal.preprocess.sfreq_hz
         corpus = Corpus(takes, music, sfreq_hz=rate, n_times=encoder.n_times, patch=encoder.patch)
         runs = work / f"towards-{embedder.sha[:12]}" if models else work  # checkpoints belong to their targets
-        aligner = train_demo(corpus, config, montage, runs, minutes=minutes, resume=resume, say=say)
+        aligner = train_demo(corpus, config, montage, runs, minutes=minutes, resume=resume, say=say, start=start)
         say("fitting the adapter")
         adapter = fit_adapter(aligner.network, corpus, hop_s=4.0)
-    return judge_and_write(out, aligner.network, adapter, config, embedder, music, hashes, models)
+    return judge_and_write(out, aligner.network, adapter, config, embedder, music, hashes, models, start)
 
 
 def fit_embedder() -> StatisticsEmbedder:
@@ -101,16 +111,25 @@ def fit_embedder() -> StatisticsEmbedder:
 
 
 def train_demo(
-    corpus: Corpus, config: DemoBuildConfig, montage: Montage, work: Path, *, minutes: float, resume: bool, say: Say
+    corpus: Corpus, config: DemoBuildConfig, montage: Montage, work: Path, *, minutes: float, resume: bool, say: Say,
+    start: Pack | None = None,
 ) -> Aligner:
-    """Warm start, then virtual electrodes, then channels with their true deviations, within the time."""
+    """Warm start, then virtual electrodes, then channels with their true deviations, within the time.
+
+    From an earlier pack's encoder only the last of them.
+    """
     torch.manual_seed(config.seed)
-    network = Network(config.decoder, montage.positions_m)
-    read = warm_start(network.encoder, corpus, config.backward)
-    say(f"the linear front end reads {read:.1%} of the bands' variance")
-    aligner = Aligner(network, corpus)
+    stages = [("virtual", config.virtual, _VIRTUAL_SHARE), ("anchored", config.anchored, 1.0)]
+    if start:
+        say(f"reading with the encoder of {start.name}")
+        aligner, stages = continued(Network.load(start.file(ENCODER_FILE), config.decoder), corpus), stages[1:]
+    else:
+        network = Network(config.decoder, montage.positions_m)
+        read = warm_start(network.encoder, corpus, config.backward)
+        say(f"the linear front end reads {read:.1%} of the bands' variance")
+        aligner = Aligner(network, corpus)
     began = time.monotonic()
-    for name, stage, share in (("virtual", config.virtual, _VIRTUAL_SHARE), ("anchored", config.anchored, 1.0)):
+    for name, stage, share in stages:
 
         def late(share: float = share) -> bool:
             return time.monotonic() - began > 60.0 * minutes * share
@@ -127,7 +146,7 @@ def train_demo(
 
 def judge_and_write(
     out: Path, network: Network, adapter: RidgeAdapter, config: DemoBuildConfig, embedder: FrameEmbedder,
-    music: dict[str, Music], hashes: dict[str, str], models: MusicModels | None = None,
+    music: dict[str, Music], hashes: dict[str, str], models: MusicModels | None = None, start: Pack | None = None,
 ) -> Pack:
     """Figures on held-out recordings, then the pack with library and embedder."""
     if out.exists() and any(out.iterdir()):
@@ -142,7 +161,7 @@ def judge_and_write(
         metrics, calibration, bf16 = judge(network, adapter, config, music, prototypes, say)
     provenance = Provenance(
         kind="simulated",
-        data="composed music heard by simulated listeners (bci_music.simulate); no real EEG, no real music",
+        data=_told(start, generator),
         seeds={"training": config.seed, "listeners": list(config.data.listeners),
                "training_recordings": [1000 + r for r in range(config.data.recordings)],
                "held_out_listeners": list(config.data.held_out_listeners),
@@ -154,6 +173,14 @@ def judge_and_write(
         out, network, adapter, decoder=config.decoder.model_copy(update={"bf16": bf16}), signal=config.signal,
         provenance=provenance, embedder_sha=embedder.sha, metrics=metrics, calibration=calibration, generator=generator,
     )
+
+
+def _told(start: Pack | None, generator: GeneratorPart | None) -> str:
+    """What the parts learned from, in words."""
+    told = "composed music heard by simulated listeners (bci_music.simulate); no real EEG"
+    tracks = len(generator.credits) if generator else 0
+    told += f"; the music models also learned from {tracks} real tracks (CARD.md)" if tracks else ", no real music"
+    return told + (f"; the encoder went on from {start.name} of {start.manifest.provenance.git_sha}" if start else "")
 
 
 def judge(

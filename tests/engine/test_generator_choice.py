@@ -8,7 +8,6 @@ from bci_music.engine import build
 from bci_music.engine.config import LiveConfig
 from bci_music.messages import UserError
 
-
 asked = []
 
 

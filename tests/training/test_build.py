@@ -26,6 +26,9 @@ def test_a_short_build_gives_a_pack_that_opens_and_decodes(tmp_path):
     assert len(pack.manifest.provenance.recordings) == 2
     assert Decoder.from_pack(pack).warm_up() > 0
     assert (tmp_path / "work" / "anchored" / "checkpoint.pt").is_file()
+    further = build_demo_pack(tmp_path / "further", tmp_path / "more", config, minutes=5, start=pack)
+    assert "the encoder went on from demo" in further.manifest.provenance.data
+    assert not (tmp_path / "more" / "virtual").exists()
 
 
 def test_the_commented_configuration_is_the_default():
