@@ -148,6 +148,8 @@ class ClapEmbedder(WindowedEmbedder):
             self.extractor.save_pretrained(directory)
             if self.tokenizer is not None:
                 self.tokenizer.save_pretrained(directory)
+        for file in Path(directory).glob("*.safetensors"):
+            file.chmod(0o644)  # written for their owner alone
 
     def _embed_batch(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         import torch

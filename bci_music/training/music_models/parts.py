@@ -34,6 +34,8 @@ def save_part(model: Any, parts: Path, name: str) -> Path:
     shutil.rmtree(fresh, ignore_errors=True)
     with quiet_loading():
         small.save_pretrained(fresh)
+    for file in fresh.glob("*.safetensors"):
+        file.chmod(0o644)  # written for their owner alone
     shutil.rmtree(parts / name, ignore_errors=True)
     fresh.rename(parts / name)
     return parts / name
