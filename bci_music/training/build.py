@@ -154,7 +154,10 @@ def judge_and_write(
 
         raise UserError(f"{out} is not empty: remove it or choose another --out.")
     write_library(out / "library", embedder)
-    embedder.save(out / "embedder")
+    if models:
+        models.write_embedder(out)
+    else:
+        embedder.save(out / "embedder")
     generator = models.write(out) if models else None
     prototypes = song_prototypes(embedder)
     with _progress() as say:

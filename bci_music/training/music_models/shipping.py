@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,12 +29,15 @@ class MusicModels:
     ----------
     settings : mapping
         How the sampler uses them by default.
+    folder : Path, optional
+        Where the embedder was read from.
     """
 
     parts: Path
     embedder: FrameEmbedder
     few: bool = False
     settings: Mapping[str, Any] = field(default_factory=lambda: SETTINGS)
+    folder: Path | None = None
 
     @classmethod
     def open(cls, parts: Path, embedder: Path, settings: Mapping[str, Any] | None = None) -> MusicModels:
@@ -47,10 +51,17 @@ class MusicModels:
                 "was trained with, or train the unet stage again."
             )
         few = (parts / FEW).is_dir()
-        return cls(parts, loaded, few, settings or (FEW_SETTINGS if few else SETTINGS))
+        return cls(parts, loaded, few, settings or (FEW_SETTINGS if few else SETTINGS), embedder)
+
+    def write_embedder(self, pack: Path) -> None:
+        """Write ``embedder/`` into a pack's folder, in the format it was stored in (half precision)."""
+        if self.folder is None:
+            self.embedder.save(pack / "embedder")
+        else:
+            shutil.copytree(self.folder, pack / "embedder", dirs_exist_ok=True)
 
     def write(self, pack: Path) -> GeneratorPart:
-        """Write ``generator/`` and the card into a pack's folder; the embedder is written with the library."""
+        """Write ``generator/`` and the card into a pack's folder."""
         out = assemble(self.parts, pack / "generator", name=NAME, settings=self.settings, few=self.few)
         credits = json.loads((out / CREDITS).read_text(encoding="utf-8")) if (out / CREDITS).is_file() else []
         part = GeneratorPart(

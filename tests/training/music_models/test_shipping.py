@@ -7,7 +7,7 @@ import pytest
 
 from bci_music.generation.random_model import write_random_audioldm
 from bci_music.messages import UserError
-from bci_music.models.embedder import StatisticsEmbedder
+from bci_music.models.embedder import StatisticsEmbedder, load_embedder
 from bci_music.models.pack import Pack
 from bci_music.models.pack_report import describe
 from bci_music.training.demo_pack import write_untrained
@@ -37,6 +37,8 @@ def parts(tmp_path, embedder):
 def test_a_pack_carries_generator_card_and_credits(parts, embedder, tmp_path):
     models = MusicModels.open(parts, embedder[0])
     part = models.write(tmp_path / "pack")
+    models.write_embedder(tmp_path / "pack")
+    assert load_embedder(tmp_path / "pack" / "embedder").sha == part.embedder
     assert part.embedder == embedder[1].sha
     assert part.parameters == check_budget(tmp_path / "pack" / "generator")
     assert part.parameters.keys() == BUDGET.keys()
