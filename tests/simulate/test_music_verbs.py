@@ -8,7 +8,7 @@ from bci_music.training.music_models.clips import ClipBank
 
 app = typer.Typer()
 app.command("music")(simulate_music.music)
-app.command("songs")(simulate_music.songs)
+app.command("songbook")(simulate_music.songbook)
 
 
 def test_a_bank_by_command(tmp_path):
@@ -20,5 +20,5 @@ def test_a_bank_by_command(tmp_path):
 
 
 def test_every_verb_explains_itself():
-    for verb in ("music", "songs"):
+    for verb in ("music", "songbook"):
         assert CliRunner().invoke(app, [verb, "--help"]).exit_code == 0
