@@ -202,7 +202,7 @@ def test_clean_real_eeg_rarely_changes_its_verdicts(shared_data):
     assert changes / seconds <= 0.05
 
 
-def test_a_verdict_on_125_channels_at_1_khz_takes_little_of_its_half_second():
+def test_a_verdict_on_125_channels_at_1_khz_takes_less_than_5_ms():
     samples = simulated(10, 125, 1000.0)
     monitor = QualityMonitor(QualityConfig(), [f"E{i}" for i in range(125)], 1000.0)
     spent = []
@@ -210,4 +210,4 @@ def test_a_verdict_on_125_channels_at_1_khz_takes_little_of_its_half_second():
         start = time.process_time()
         monitor.process(samples[i : i + 500], np.arange(i, i + 500) / 1000, np.zeros(500, np.uint8), i)
         spent.append(time.process_time() - start)
-    assert min(spent) < 0.01  # 3 ms on an idle processor; a loaded one shares its cores
+    assert min(spent) < 0.005  # what else the processor does only adds
