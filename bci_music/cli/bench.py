@@ -50,14 +50,14 @@ def live(
 @app.command()
 def lab(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-    seconds: Annotated[float, typer.Option("--seconds", help="Length of a window, whole seconds.")] = 4.0,
+    seconds: Annotated[float, typer.Option("--seconds", help="Length of a window, whole seconds.")] = 1.0,
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Windows at a time.")] = None,
     runs: Annotated[int, typer.Option("--runs", min=1, help="Alternating runs; medians are shown.")] = 5,
     device: Annotated[str | None, typer.Option("--device", help="cuda, mps or cpu; the fastest there is.")] = None,
 ) -> None:
     """Encoder forward and training beside braindecode's CBraMod and LaBraM, and beside the machine's matrix peak.
 
-    Takes some two minutes on two cores; let nothing else run meanwhile.
+    Takes some three minutes on two cores; let nothing else run meanwhile.
     """
     import sys
 
@@ -130,7 +130,7 @@ def _show_lab(found: dict[str, Any]) -> None:
     console = Console()
     console.print(table)
     console.print(
-        "In brackets the share of the matrix peak measured here: "
+        "In brackets the share of the matrix peak, the best product's median turn here: "
         + ", ".join(f"{value:.3g} TFLOP/s in {name}" for name, value in peak.items())
         + f" ({found['machine']['device']}).", highlight=False,
     )  # fmt: skip

@@ -1,9 +1,11 @@
-"""What a machine can do at most: its fastest matrix product, measured beside what is compared with it."""
+"""What a machine can do at most: its best matrix product, measured beside what is compared with it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from statistics import median
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,20 +25,34 @@ def product_shapes(config: EncoderConfig, batch: int) -> list[Shape]:
     return [(rows, dim, 3 * dim), (rows, dim, dim), (rows, dim, wide), (rows, wide, dim)]
 
 
-class MatrixPeak:
-    """Best of all products measured so far, in FLOP/s (a product of (m, k) and (k, n) counts ``2 m k n``).
+class Turn(NamedTuple):
+    """Work per second of one turn: by the clock, by processor time, and of its fastest single run."""
 
-    `flops` is by the clock; `processor_flops` is per second of processor time (of all threads), which hardly depends
-    on what else the processor does meanwhile. bfloat16 is left out where the machine does not multiply it itself.
+    by_clock: float
+    by_processor: float
+    fastest: float
+
+
+class MatrixPeak:
+    """Rates of matrix products in FLOP/s (a product of (m, k) and (k, n) counts ``2 m k n``), turn by turn.
+
+    What is compared with the peak works for a whole turn too, and its median turn counts: so does the product's. The
+    fastest single product of all (`burst`) is higher by the luck of a few milliseconds. bfloat16 is left out where
+    the machine does not multiply it itself.
 
     Parameters
     ----------
     shapes : iterable of (m, k, n)
     device : torch.device
     for_s : float
-        How long each product is repeated at a time; the fastest single one counts.
+        How long each product is repeated at its turn.
     square : tuple of int, optional
         Sizes of square products measured besides; those of `SQUARE` by default.
+
+    Attributes
+    ----------
+    turns : dict
+        Format -> shape -> `Turn` of each call of `measure`.
     """
 
     def __init__(
@@ -46,24 +62,31 @@ class MatrixPeak:
         self._shapes = list(dict.fromkeys([*((n, n, n) for n in sizes), *shapes]))
         self._device, self._for_s = device, for_s
         self.dtypes = {name: t for name, t in DTYPES.items() if t is torch.float32 or native_bf16(device.type)}
-        self.flops: dict[str, dict[Shape, float]] = {name: dict.fromkeys(self._shapes, 0.0) for name in self.dtypes}
-        self.processor_flops = {name: dict(table) for name, table in self.flops.items()}
+        self.turns: dict[str, dict[Shape, list[Turn]]] = {name: {s: [] for s in self._shapes} for name in self.dtypes}
 
     def measure(self) -> None:
-        """Try every product once more."""
+        """Let every product take its turn once more."""
         for name, dtype in self.dtypes.items():
             for shape in self._shapes:
                 m, k, n = shape
                 a = torch.randn(m, k, device=self._device, dtype=dtype)
                 b = torch.randn(k, n, device=self._device, dtype=dtype)
                 out = torch.empty(m, n, device=self._device, dtype=dtype)
-                fastest = fastest_s(_product(a, b, out), self._device, self._for_s)
-                for table, seconds in zip((self.flops, self.processor_flops), fastest, strict=True):
-                    table[name][shape] = max(table[name][shape], 2.0 * m * k * n / seconds)
+                turn = take_turn(_product(a, b, out), 2.0 * m * k * n, self._device, self._for_s)
+                self.turns[name][shape].append(turn)
 
-    def best(self, dtype: str, *, processor: bool = False) -> float:
-        """FLOP/s of the fastest product in ``"float32"`` or ``"bfloat16"``, by the clock or by processor time."""
-        return max((self.processor_flops if processor else self.flops)[dtype].values())
+    def sustained(self, dtype: str, *, processor: bool = False) -> float:
+        """FLOP/s of the best product's median turn in ``"float32"`` or ``"bfloat16"``.
+
+        By the clock, or per second of processor time (of all threads), which hardly depends on what else the
+        processor does meanwhile.
+        """
+        rates = [[t.by_processor if processor else t.by_clock for t in turns] for turns in self.turns[dtype].values()]
+        return max(median(rate) for rate in rates)
+
+    def burst(self, dtype: str) -> float:
+        """FLOP/s of the fastest single product there was."""
+        return max(turn.fastest for turns in self.turns[dtype].values() for turn in turns)
 
 
 def synchronise(device: torch.device) -> None:
@@ -72,17 +95,16 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def fastest_s(step: Callable[[], object], device: torch.device, for_s: float) -> tuple[float, float]:
-    """Runs of `step` within `for_s` seconds (three at least): the shortest by the clock, the mean processor time.
-
-    Processor time of several threads is booked in coarse ticks on some machines: single runs would tell too little.
-    """
+def take_turn(step: Callable[[], object], work: float, device: torch.device, for_s: float) -> Turn:
+    """Repeat `step`, which does `work`, for `for_s` seconds (three times at least), after one run that warms up."""
+    step()
     times: list[tuple[float, float]] = []
     end = time.perf_counter() + for_s
     while len(times) < 3 or time.perf_counter() < end:
         times.append(timed_s(step, device))
     clock, processor = zip(*times, strict=True)
-    return min(clock), sum(processor) / len(processor)
+    done = work * len(times)
+    return Turn(done / sum(clock), done / sum(processor), work / min(clock))
 
 
 def timed_s(step: Callable[[], object], device: torch.device) -> tuple[float, float]:
