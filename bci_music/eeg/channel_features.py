@@ -115,7 +115,7 @@ class FeatureMeter:
         return stuck, edge
 
     def _line_kernels(self, sfreq_hz: float) -> tuple[NDArray[np.float32] | None, list[tuple[int, list[int]]]]:
-        """Cosines and sines (n_times, 2 * n_waves) under a Hann window; per line its wave and neighbours."""
+        """Cosines and sines (2 * n_waves, n_times) under a Hann window; per line its wave and neighbours."""
         reach = sfreq_hz / 2 - 1.0
         lines = [hz for hz in LINE_HZ if hz <= reach]
         if not lines:
@@ -129,13 +129,14 @@ class FeatureMeter:
         window = np.hanning(self._n + 2)[1:-1]
         phase = 2 * np.pi * np.arange(self._n)[:, None] / sfreq_hz * np.array(waves)
         kernels = window[:, None] / window.sum() * np.sqrt(2) * np.concatenate([np.cos(phase), np.sin(phase)], axis=1)
-        return (kernels - kernels.mean(axis=0)).astype(np.float32), sides
+        return np.ascontiguousarray((kernels - kernels.mean(axis=0)).T, np.float32), sides
 
     def _line(self, x: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if self._waves is None:
             nothing = np.full(len(x), np.nan)
             return nothing, nothing
-        parts = (x @ self._waves).astype(np.float64)
+        # no BLAS: its second thread spins for longer than this takes, beside sound and decoder
+        parts = np.einsum("ct,wt->cw", x, self._waves).astype(np.float64)
         half = parts.shape[1] // 2
         power = parts[:, :half] ** 2 + parts[:, half:] ** 2
         at = np.stack([power[:, wave] for wave, _ in self._sides])

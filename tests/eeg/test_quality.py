@@ -206,12 +206,8 @@ def test_a_verdict_on_125_channels_at_1_khz_takes_less_than_5_ms():
     samples = simulated(10, 125, 1000.0)
     monitor = QualityMonitor(QualityConfig(), [f"E{i}" for i in range(125)], 1000.0)
     spent = []
-    for k in range(200):  # what else the processor does only adds: the fastest counts, a slow spell is waited out
-        i = 500 * k
-        chunk = samples[i % len(samples) :][:500]
+    for i in range(0, len(samples), 500):
         start = time.process_time()
-        monitor.process(chunk, np.arange(i, i + 500) / 1000, np.zeros(500, np.uint8), i)
+        monitor.process(samples[i : i + 500], np.arange(i, i + 500) / 1000, np.zeros(500, np.uint8), i)
         spent.append(time.process_time() - start)
-        if k >= 19 and min(spent) >= 0.005:
-            time.sleep(0.02)
-    assert min(spent) < 0.005
+    assert np.median(spent) < 0.005

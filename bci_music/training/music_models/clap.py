@@ -117,7 +117,7 @@ class ClapTask:
     def step(self, module: Learner, at: int) -> tuple[Tensor, Figures]:
         """Every clip finds its caption and every caption its clip (symmetric cross entropy); sound names words."""
         clips = self._clips(at)
-        pictures, words = self._inputs(clips, at)
+        pictures, words, texts = self._inputs(clips, at)
         clap: Any = module.clap
         heard = clap.get_audio_features(pictures).pooler_output.float()
         sound = functional.normalize(heard, dim=-1)
@@ -127,7 +127,8 @@ class ClapTask:
             clap.logit_scale_t.clamp(max=_MOST_LOGIT_SCALE).exp(),
         ]
         alike = sound @ text.T
-        wanted = torch.arange(len(clips), device=alike.device)
+        wanted = torch.tensor([[float(a == b) for b in texts] for a in texts], device=alike.device)
+        wanted = wanted / wanted.sum(1, keepdim=True)  # who is described by the same words is no negative
         pairs = 0.5 * (
             functional.cross_entropy(scale[0] * alike, wanted) + functional.cross_entropy(scale[1] * alike.T, wanted)
         )
@@ -137,7 +138,7 @@ class ClapTask:
         figures = {
             "pairs": float(pairs.detach()),
             "named": float(named.detach()),
-            "right": float((alike.argmax(1) == wanted).float().mean()),
+            "right": float((wanted.gather(1, alike.argmax(1, keepdim=True)) > 0).float().mean()),
         }
         return pairs + self._config.naming * named, figures
 
@@ -150,15 +151,15 @@ class ClapTask:
         chosen = rng.permutation(len(pool))[: self._config.batch]
         return [int(pool[k][int(rng.integers(len(pool[k])))]) for k in chosen]
 
-    def _inputs(self, clips: list[int], at: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Pieces of the clips' spectrograms, some quieter, some noisy, and one caption of each."""
+    def _inputs(self, clips: list[int], at: int) -> tuple[Tensor, dict[str, Tensor], list[list[int]]]:
+        """Pieces of the clips' spectrograms, some quieter, some noisy, and one caption of each, also as tokens."""
         pictures, texts = [], []
         for sample in own_samples(len(clips)):
             rng = rng_of(self._config.seed + 1, at, sample)
             pictures.append(varied(np.asarray(self._pictures[clips[sample]], np.float32), rng, self._config))
             said = self._words[clips[sample]]
             texts.append(said[int(rng.integers(len(said)))])
-        return torch.from_numpy(np.stack(pictures)[:, None]).to(self._device), _padded(texts, self._device)
+        return torch.from_numpy(np.stack(pictures)[:, None]).to(self._device), _padded(texts, self._device), texts
 
 
 def varied(picture: NDArray[np.float32], rng: np.random.Generator, config: ClapConfig) -> NDArray[np.float32]:

@@ -53,7 +53,7 @@ class ClapConfig(Config):
         """The pack's, or one that a test can train."""
         if name == "pack":
             return cls()
-        tiny = LoopConfig(steps=100, lr=4e-3, warmup=4, ema=0.9, bf16=False, checkpoint_every=10, watch_every=20)
+        tiny = LoopConfig(steps=100, lr=2e-3, warmup=4, ema=0.9, bf16=False, checkpoint_every=10, watch_every=20)
         return cls(
             max_length_s=2, hop=256, patch_stride=8, width=8, depths=(1, 1), heads=(2, 2), window=4,
             text_width=16, text_layers=1, text_heads=2, vocabulary=320, dropout=0.0, batch=8, shortest_s=1.0, loop=tiny,

@@ -15,20 +15,22 @@ from bci_music.training.music_models.clips import ClipBank
 
 RATE, SECONDS = 16_000, 2.0
 PITCHES = {"low": 200, "middle": 700, "high": 2500}
-PULSES = {"slow": 1.0, "fast": 5.0}
+COLOURS = {"dark": 90, "bright": 5000}
 
 
 def planted(n, seed, directory):
-    """Tones whose height and pulse the captions name; each clip is a song of its own."""
+    """Tones whose height and colour the captions name; each clip is a song of its own."""
     rng = np.random.default_rng(seed)
     t = np.arange(int(RATE * SECONDS)) / RATE
     sounds, said = [], []
     for i in range(n):
-        pitch, pulse = list(PITCHES)[i % 3], list(PULSES)[i // 3 % 2]
-        tone = np.sin(2 * np.pi * PITCHES[pitch] * rng.uniform(0.9, 1.1) * t + rng.uniform(0, 6))
-        beat = np.exp(-8 * ((t * PULSES[pulse] + rng.uniform()) % 1.0) / PULSES[pulse])
-        sounds.append(16_000 * (tone * beat + 0.002 * rng.standard_normal(t.size)))
-        said.append((f"A {pitch} and {pulse} tone.", f"{pulse}, {pitch}"))
+        pitch, colour = list(PITCHES)[i % 3], list(COLOURS)[i // 3 % 2]
+        tone, hum = (
+            np.sin(2 * np.pi * hz * rng.uniform(0.9, 1.1) * t + rng.uniform(0, 6))
+            for hz in (PITCHES[pitch], COLOURS[colour])
+        )
+        sounds.append(12_000 * (tone + 0.5 * hum + 0.002 * rng.standard_normal(t.size)))
+        said.append((f"A {pitch} and {colour} tone.", f"{colour}, {pitch}"))
     names = [f"song {seed} {i}" for i in range(n)]
     sound = np.round(np.stack(sounds)).astype(np.int16)
     return ClipBank(directory, SECONDS, sound, np.zeros((n, 1, 64)), said, np.zeros(n, np.int64), names, [])
@@ -61,7 +63,7 @@ def test_words_find_the_sounds_they_describe(trained):
     assert len(texts) == 6
     named = [max(texts, key=lambda text: float(texts[text] @ row)) for row in sounds]
     right = np.mean([a == said[0] for a, said in zip(named, unseen.captions, strict=True)])
-    assert right > 0.4  # chance one in six: p < .004
+    assert right > 0.6  # chance one in six
 
 
 def test_what_is_written_is_small_safe_and_read_back(trained):
@@ -74,7 +76,7 @@ def test_what_is_written_is_small_safe_and_read_back(trained):
     )
     again = ClapEmbedder.load(out / "clap")
     assert again.sha == embedder.sha
-    assert np.array_equal(again.embed_text("fast, high"), embedder.embed_text("fast, high"))
+    assert np.array_equal(again.embed_text("bright, high"), embedder.embed_text("bright, high"))
     assert abs(np.linalg.norm(again.embed_text("an unknown wörd")) - 1) < 1e-5
 
 
