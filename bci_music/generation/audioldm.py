@@ -36,6 +36,7 @@ class AudioLdmConfig(Config):
     anytime: bool = Field(True, description="fewer steps when the deadline asks for it; off: same state, same clip")
     least_steps: int = Field(3, ge=1, description="the deadline never asks for fewer: a late clip is better than mush")
     overlap_s: float = Field(1.28, gt=0, le=4, description="a clip begins with the last one's end, for this long")
+    margin_s: float = Field(0.64, ge=0, le=4, description="made beyond the end and thrown away: networks fade there")
     joint_strength: float = Field(1.0, ge=0, le=1, description="share of the denoising in which that end is held")
     fade_s: float = Field(0.48, gt=0, le=4, description="crossfade within the overlap")
     turn_deg: float = Field(60.0, gt=0, le=180, description="the style turns by at most this angle from clip to clip")
@@ -86,6 +87,7 @@ class AudioLdmGenerator:
         self._stop = threading.Event()
         frames = model.shrink * max(1, round(self.config.overlap_s * SOUND_RATE_HZ / MEL_HOP / model.shrink))
         self._kept = frames // model.shrink  # latent frames with which the next clip begins
+        self._margin = round(self.config.margin_s * SOUND_RATE_HZ / MEL_HOP / model.shrink)  # latent frames
         self._overlap = frames * MEL_HOP * TO_FULL_RATE
         self._fade = min(round(self.config.fade_s * AUDIO_RATE_HZ), self._overlap)
 
@@ -145,10 +147,12 @@ class AudioLdmGenerator:
             start = Joint(state.latents[:, :, -self._kept :], self._kept, config.joint_strength)
             made = state.clips_generated
         latents = model.latents(
-            vector, model.frames(max(seconds, 3 * config.overlap_s)), settings=self.settings,
+            vector, model.frames(max(seconds, 3 * config.overlap_s) + config.margin_s), settings=self.settings,
             seed=(config.seed * 1_000_003 + made) % 2**63, budget=self._budget(deadline), start=start,
         )
         sound = model.vocode(model.decode(latents))
+        end = latents.shape[2] - self._margin
+        latents, sound = latents[:, :, :end], sound[: end * model.shrink * MEL_HOP]
         full = soxr.resample(sound - sound.mean(), SOUND_RATE_HZ, AUDIO_RATE_HZ).astype(np.float32)
         clip = to_loudness(np.repeat(full[:, None], 2, axis=1), config.loudness_lufs)
         return AudioLdmState(

@@ -206,3 +206,17 @@ def test_in_the_stage_the_next_clip_is_there_in_time(model, library_dir, tmp_pat
     assert status.first_eeg_sound_s is not None
     assert not status.trained
     assert silent_seconds(tmp_path / "a.wav") == 0
+
+
+def test_a_clips_edge_is_made_and_thrown_away(model):
+    """What ends a clip is its inside: the same clip with the edge, less the edge, in latents and in sound."""
+    without, with_edge = (AudioLdmGenerator(model, SHORT.model_copy(update={"margin_s": s})) for s in (0.0, 0.16))
+    style = Style(unit(5), made_s=1.0)
+    _, whole = without.generate(style, None, seconds=SECONDS + 0.16, deadline=0.0)
+    _, cut = with_edge.generate(style, None, seconds=SECONDS, deadline=0.0)
+    edge = whole.latents.shape[2] - cut.latents.shape[2]
+    assert edge * model.shrink == 16  # frames of 10 ms
+    assert np.array_equal(whole.latents[:, :, :-edge], cut.latents)
+    assert len(whole.clip) - len(cut.clip) == round(0.16 * AUDIO_RATE_HZ)
+    inside = slice(0, len(cut.clip) - 2400)  # up to the loudness, and resampling at the very end
+    assert np.corrcoef(whole.clip[inside, 0], cut.clip[inside, 0])[0, 1] > 0.999
