@@ -74,6 +74,7 @@ def oracle(
     out: Annotated[Path, typer.Option(help="Folder for table, JSON and pictures.")] = Path("out/oracle"),
     per_genre: Annotated[int, typer.Option(min=1, help="Test songs of each genre.")] = 5,
     recordings: Annotated[int, typer.Option(min=0, help="Simulated recordings a listener; 0: no EEG.")] = 1,
+    stretches: Annotated[int, typer.Option(min=14, help="Clips from EEG, drawn evenly from the recordings.")] = 140,
     judged_by: Annotated[Path | None, typer.Option(help="Another CLAP as judge.  [default: statistics]")] = None,
     device: Device = "cpu",
 ) -> None:
@@ -90,6 +91,7 @@ def oracle(
     from bci_music.models.device import choose_device
     from bci_music.models.embedder import load_embedder
     from bci_music.models.pack import Pack
+    from bci_music.training.music_models.material import spread_evenly
 
     choose_device(device)
     opened = Pack.open(pack)
@@ -114,7 +116,8 @@ def oracle(
         draw_pairs(out / "pairs.png", songs, made)
         if recordings:
             listeners = _listeners(opened)
-            eeg: Sequence[Heard] = decoded_stretches(opened, listeners, recordings, say=status.update)
+            decoded = decoded_stretches(opened, listeners, recordings, say=status.update)
+            eeg: Sequence[Heard] = [decoded[i] for i in spread_evenly(len(decoded), stretches)]
             followed = generate(model, eeg, progress=progress("generating from decoded EEG"))
             rows.append(compare("generated from simulated EEG, time-block split", followed, eeg, judges))
             draw_pairs(out / "pairs-eeg.png", eeg, followed)
