@@ -60,7 +60,7 @@ def train_clap(
 
 def judge_clap(
     unseen: Annotated[Path, typer.Option(help="Bank of test songs: 1000 clips from --seed 1000000 on.")],
-    clips: Annotated[Path | None, typer.Option(help="Bank of training clips: the genre probe is fitted on it.")] = None,
+    clips: Annotated[Path | None, typer.Option(help="Bank of training clips, to fit the genre probe.")] = None,
     embedder: Annotated[
         str, typer.Option(help="Folder of a CLAP, or a checkpoint that was pulled.")
     ] = "runs/music-models/clap",
@@ -73,18 +73,26 @@ def judge_clap(
 
     from rich.console import Console
 
-    from bci_music.evaluation.music_models.retrieval import genre_probe, recall_within_genres, table
+    from bci_music.evaluation.music_models.retrieval import (
+        genre_probe,
+        recall_within_genres,
+        require_other_songs,
+        table,
+    )
     from bci_music.models.clap import ClapEmbedder
     from bci_music.training.music_models.clips import ClipBank
 
     with Console(stderr=True).status("opening") as status:
         clap, bank = ClapEmbedder.load(embedder), ClipBank.open(unseen)
+        learnt = ClipBank.open(clips) if clips else None
+        if learnt:
+            require_other_songs(learnt, bank)
         rates = recall_within_genres(
             clap, bank, pool=pool, progress=lambda done, of: status.update(f"embedding: {done} of {of}")
         )
-        if clips:
+        if learnt:
             rates.append(genre_probe(
-                clap, ClipBank.open(clips), bank, progress=lambda done, of: status.update(f"probe: {done} of {of}")
+                clap, learnt, bank, progress=lambda done, of: status.update(f"probe: {done} of {of}")
             ))  # fmt: skip
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)

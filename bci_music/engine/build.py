@@ -130,7 +130,7 @@ def _generator(config: LiveConfig, pack: Pack, library: Generator) -> Generator:
     from bci_music.models.checkpoints.towers import require_lead
 
     if config.sound.audioldm:
-        require_lead(pack.embedder, where, pack.name)
+        require_lead(pack.embedder, where, pack.name, pack.manifest.spaces.targets)
     return AudioLdmGenerator.from_directory(where)
 
 

@@ -72,7 +72,7 @@ class GeneratedJudge:
         if opened.manifest.spaces.generator != embedder.sha:
             raise UserError(
                 f"The generator of pack {opened.name} is led by another embedder than the one this run was aligned to "
-                f"({embedder.sha[:12]}): prepare the study with `embedder: {opened.directory / 'embedder'}`."
+                f"({embedder.sha[:12]}): align with `embedder: {opened.directory / 'embedder'}`."
             )
         return cls(load_audioldm(opened.generator, device="cpu"), library, embedder, progress or (lambda made: None))
 

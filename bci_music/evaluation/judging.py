@@ -42,15 +42,15 @@ def judge_row(
     training: TrainingSummary, given: Material, judging: Judging,
 ) -> ResultRow:
     """Judge a trained model on the test side of its split."""
-    oracle = config.model == "oracle"
-    outputs = _oracle(given) if oracle else predict(trained, given, given.split.test)
-    before = None if oracle else predict_before(trained, given)
     song, _, _, vectors = training_music(given.split, given.music)
     audio: AudioJudge | GeneratedJudge | None = None
-    if judging.audio:
+    if judging.audio:  # first: a pack that does not fit is told before the long work
         audio = _audio_judge(given, song, vectors, config.window_s)
         if judging.generator:
             audio = GeneratedJudge.of_pack(judging.generator, audio, given.embedder)
+    oracle = config.model == "oracle"
+    outputs = _oracle(given) if oracle else predict(trained, given, given.split.test)
+    before = None if oracle else predict_before(trained, given)
     figures = judge_outputs(
         outputs, before=before, mean_embedding=vectors.mean(0), split=given.split, seed=judging.seed, audio=audio,
         window_s=config.window_s, k=judging.k,

@@ -14,6 +14,7 @@ from pydantic import Field
 from bci_music.config import Config
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
+from bci_music.messages import UserError
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.calibration import Confidence
 from bci_music.models.decoder import Decoder
@@ -90,6 +91,10 @@ def build_demo_pack(
     """
     choose_device("cpu")
     montage = Montage.load(MONTAGE)
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"{out} is not empty: remove it or choose another --out.")
+    if start:
+        require_fair_start(start, config)
     with _progress() as say:
         embedder: FrameEmbedder = models.embedder if models else fit_embedder()
         music = demo_music(embedder)
@@ -98,10 +103,30 @@ def build_demo_pack(
         rate = config.signal.preprocess.sfreq_hz
         corpus = Corpus(takes, music, sfreq_hz=rate, n_times=encoder.n_times, patch=encoder.patch)
         runs = work / f"towards-{embedder.sha[:12]}" if models else work  # checkpoints belong to their targets
+        if start:  # and to what they began from
+            runs /= f"from-{start.manifest.files[ENCODER_FILE].sha256[:12]}"
         aligner = train_demo(corpus, config, montage, runs, minutes=minutes, resume=resume, say=say, start=start)
         say("fitting the adapter")
         adapter = fit_adapter(aligner.network, corpus, hop_s=4.0)
     return judge_and_write(out, aligner.network, adapter, config, embedder, music, hashes, models, start)
+
+
+def require_fair_start(start: Pack, config: DemoBuildConfig) -> None:
+    """Refuse an encoder of another shape, or one that knows what the new pack is judged on."""
+    manifest, data = start.manifest, config.data
+    p, ours = manifest.provenance, (config.decoder.encoder, config.decoder.head, config.signal, MONTAGE)
+    seeds = {key: set(v) if isinstance(v, list) else set() for key, v in p.seeds.items()}
+    spans = [span for some in p.trained_seconds.values() for span in some]
+    first, last = TRAIN_SECONDS
+    why = None
+    if p.kind != "simulated" or not spans or not seeds.get("listeners"):
+        why = "it was not trained on this program's songs and simulated listeners"
+    elif (manifest.decoder.encoder, manifest.decoder.head, manifest.signal, manifest.montage) != ours:
+        why = "its network or signal chain is another than that of the build"
+    elif any(begin < first or end > last for begin, end in spans) or seeds["listeners"] & set(data.held_out_listeners):
+        why = "it learned from seconds or listeners that the new pack is judged on"
+    if why:
+        raise UserError(f"The build cannot go on from {start.name} ({start.directory}): {why}. Choose another --start.")
 
 
 def fit_embedder() -> StatisticsEmbedder:
@@ -149,10 +174,6 @@ def judge_and_write(
     music: dict[str, Music], hashes: dict[str, str], models: MusicModels | None = None, start: Pack | None = None,
 ) -> Pack:
     """Figures on held-out recordings, then the pack with library and embedder."""
-    if out.exists() and any(out.iterdir()):
-        from bci_music.messages import UserError
-
-        raise UserError(f"{out} is not empty: remove it or choose another --out.")
     write_library(out / "library", embedder)
     if models:
         models.write_embedder(out)

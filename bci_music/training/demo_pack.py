@@ -28,6 +28,7 @@ from bci_music.models.pack import (
 MONTAGE = "nmed"
 VERSION = "0.1.0"
 LICENCE = "MIT (weights, music and simulated EEG are made by this program)"
+LICENCE_REAL = "MIT (composed music, simulated EEG; the music models also learned from tracks credited in CARD.md)"
 
 
 def write_demo_pack(
@@ -38,10 +39,11 @@ def write_demo_pack(
     """Write weights and manifest beside what already lies in `directory` (library, embedder), and open the result."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
+    licence = LICENCE_REAL if generator and generator.credits else LICENCE
     network.save(directory / ENCODER_FILE)
     adapter.save(directory / ADAPTER_FILE)
     manifest = PackManifest(
-        name=name, version=VERSION, licence=LICENCE, provenance=provenance, montage=MONTAGE,
+        name=name, version=VERSION, licence=licence, provenance=provenance, montage=MONTAGE,
         reference=signal.preprocess.reference, signal=signal, decoder=decoder, metrics=metrics,
         calibration=calibration or Calibration(), spaces=Spaces(targets=embedder_sha, generator=embedder_sha),
         generator=generator,

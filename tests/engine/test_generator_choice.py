@@ -16,7 +16,7 @@ def opened(monkeypatch):
     from bci_music.generation.audioldm import AudioLdmGenerator
     from bci_music.models.checkpoints import towers
 
-    monkeypatch.setattr(towers, "require_lead", lambda embedder, where, pack: asked.append((embedder, where)))
+    monkeypatch.setattr(towers, "require_lead", lambda embedder, where, pack, space: asked.append((embedder, where)))
     asked.clear()
     monkeypatch.setattr(AudioLdmGenerator, "from_directory", lambda where, *more, **options: f"AudioLDM of {where}")
 
@@ -28,7 +28,8 @@ def opened(monkeypatch):
 ])  # fmt: skip
 def test_choice(opened, wanted, given, brought, plays):
     config = LiveConfig.parse({"sound": {"generator": wanted, "audioldm": given}})
-    pack = SimpleNamespace(name="demo", generator=brought, embedder="pack/embedder")
+    manifest = SimpleNamespace(spaces=SimpleNamespace(targets="sha"))
+    pack = SimpleNamespace(name="demo", generator=brought, embedder="pack/embedder", manifest=manifest)
     assert build._generator(config, pack, "library") == plays
     assert asked == [("pack/embedder", "mine")] * plays.endswith("mine")  # what comes with the pack fits it
 

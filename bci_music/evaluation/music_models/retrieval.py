@@ -79,14 +79,19 @@ def recall_within_genres(
     return [_rate(whole, np.concatenate(hits), names, first / pool, np.concatenate(wrong)), *rates]
 
 
+def require_other_songs(learnt: ClipBank, unseen: ClipBank) -> None:
+    """Refuse to judge with songs that were learnt."""
+    shared = set(learnt.songs) & set(unseen.songs)
+    if shared:
+        raise UserError(f"{len(shared)} songs are in both banks: judge with a bank of other seeds.")
+
+
 def genre_probe(
     embedder: ClapEmbedder, learnt: ClipBank, unseen: ClipBank, *, most: int = 600,
     progress: Progress = lambda done, of: None,
 ) -> Rate:  # fmt: skip
     """How often a linear probe, fitted on training clips, names the genre of a clip of an unseen song."""
-    shared = set(learnt.songs) & set(unseen.songs)
-    if shared:
-        raise UserError(f"{len(shared)} songs are in both banks: judge with a bank of other seeds.")
+    require_other_songs(learnt, unseen)
     fit, judge = _known(learnt, most), _known(unseen, most)
     vectors = embed_clips(embedder, learnt, fit, lambda done, of: progress(done, of + len(judge)))
     tested = embed_clips(embedder, unseen, judge, lambda done, of: progress(len(fit) + done, of + len(fit)))
@@ -142,4 +147,6 @@ def _unique_captions(bank: ClipBank, rows: Sequence[int]) -> list[str]:
 
 def _known(bank: ClipBank, most: int) -> list[int]:
     rows = np.flatnonzero(bank.genre >= 0)
+    if not len(rows):
+        raise UserError(f"No clip in {bank.directory} has a known genre: give a bank of composed songs.")
     return [int(rows[i]) for i in spread_evenly(len(rows), most)]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bci_music.messages import EMBEDDING_DIM, UserError
 from bci_music.models.checkpoints.store import find_checkpoint
 from bci_music.models.clap import load_tokenizer, load_whole, tokenize
+from bci_music.models.pack import MANIFEST, Pack
 from bci_music.models.windowed import unit
 
 UNCONDITIONAL = "unconditional.npy"
@@ -131,12 +132,21 @@ def require_agreement(clap: str | Path, generator: str | Path) -> Agreement:
     return found
 
 
-def require_lead(embedder: Path | None, generator: str | Path, pack: str) -> Agreement | None:
+def require_lead(embedder: Path | None, generator: str | Path, pack: str, space: str = "") -> Agreement | None:
     """Refuse a generator that another embedder leads than the one whose vectors pack `pack` decodes.
 
-    Returns None where the generator brings no text tower that could tell.
+    `space` is that embedder's hash, which another pack's generator is compared with. Returns None where the generator
+    brings no text tower that could tell.
     """
     folder = find_checkpoint(generator)
+    if (folder.parent / MANIFEST).is_file():
+        other = Pack.open(folder.parent)
+        if other.manifest.spaces.generator != space:
+            raise UserError(
+                f"The generator of pack {other.name} is led by another embedder than the one pack {pack} decodes into: "
+                f"take --pack {folder.parent}, or a generator that belongs to {pack}."
+            )
+        return None
     if not (folder / "text_encoder").is_dir():
         return None
     if embedder is None or (embedder / "statistics.npz").is_file():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -221,12 +224,13 @@ def watch_recall(embedder: ClapEmbedder, held: ClipBank) -> Callable[[Learner], 
     sounds = [np.asarray(held.sound[i], np.float32) / np.float32(FULL_SCALE) for i in rows]
 
     def watch(module: Learner) -> Figures:
-        judged = ClapEmbedder(module.clap, embedder.extractor, embedder.tokenizer, device=embedder._device.type)
+        where = str(next(module.clap.parameters()).device)  # elsewhere would move the average away from what it follows
+        judged = ClapEmbedder(module.clap, embedder.extractor, embedder.tokenizer, device=where)
         alike = judged.embed_texts([held.captions[i][0] for i in rows]) @ np.stack(
             [judged.embed(sound, 16_000) for sound in sounds]
         ).T  # fmt: skip
         own = np.diag(alike)[:, None]
-        return {"held_recall_10": float(((alike > own).sum(1) < 10).mean()), "held_clips": float(len(rows))}
+        return {"held_recall_10": float(((alike >= own).sum(1) <= 10).mean()), "held_clips": float(len(rows))}
 
     return watch
 
@@ -244,14 +248,21 @@ def train_clap(
         Clips of other songs, judged now and then.
     until : callable
         Ends early when true; what was learned so far is written all the same.
+
+    Raises
+    ------
+    UserError
+        If `held` shares songs with the bank, or the checkpoint there is of other clips or other settings.
     """
     config, out = config or ClapConfig(), Path(out)
+    shared = set(bank.songs) & set(held.songs) if held else set()
+    if shared:
+        raise UserError(f"{len(shared)} songs are in both banks: give --held a bank of other seeds.")
     tokenizer = new_tokenizer((text for said in bank.captions for text in said), config)
     embedder = new_clap(tokenizer, config)
     task = ClapTask(embedder, bank, config, out / "cache", device=device, say=say)
     work = out / "clap-training"
-    if anew:
-        (work / "checkpoint.pt").unlink(missing_ok=True)
+    _require_same_run(work, bank, config, anew)
     torch.manual_seed(config.seed)
     loop: Loop[Learner] = Loop(
         Learner(embedder.model, task.named), task.step, config.loop, work, device=device, report=report,
@@ -261,5 +272,25 @@ def train_clap(
     averaged = loop.run(until)
     loop.save()
     made = ClapEmbedder(averaged.clap, embedder.extractor, tokenizer, device=device)
-    made.save(out / "clap", half=True)
+    fresh = out / "clap.part"
+    shutil.rmtree(fresh, ignore_errors=True)
+    made.save(fresh, half=True)
+    shutil.rmtree(out / "clap", ignore_errors=True)
+    fresh.rename(out / "clap")  # weights and tokenizer belong together
     return ClapEmbedder.load(out / "clap", device=device)
+
+
+def _require_same_run(work: Path, bank: ClipBank, config: ClapConfig, anew: bool) -> None:
+    """Note what the checkpoint in `work` belongs to, or refuse to go on: other captions number the words otherwise."""
+    said = json.dumps([bank.captions, rows_key(bank.sound), config.model_dump(mode="json", exclude={"loop"})])
+    key = hashlib.sha256(said.encode()).hexdigest()
+    checkpoint, note = work / "checkpoint.pt", work / "run.json"
+    if anew:
+        checkpoint.unlink(missing_ok=True)
+    if checkpoint.is_file() and (not note.is_file() or json.loads(note.read_text(encoding="utf-8"))["key"] != key):
+        raise UserError(
+            f"{checkpoint} is of a run on other clips or with other sizes: say --anew to begin anew, or choose another "
+            "folder with --models."
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps({"key": key}) + "\n", encoding="utf-8")

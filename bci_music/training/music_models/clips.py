@@ -114,7 +114,7 @@ class ClipBank:
 
 def _key(pieces: Sequence[Piece], seconds: float) -> str:
     """Fingerprint of what the clips depend on; where recorded music lies does not matter."""
-    digest = hashlib.sha256(f"clips 1 {seconds}".encode())
+    digest = hashlib.sha256(f"clips 2 {seconds}".encode())
     for piece in pieces:
         known = asdict(piece) | {"source": "seed" if piece.source == "seed" else piece.song}
         digest.update(json.dumps(known, sort_keys=True).encode())

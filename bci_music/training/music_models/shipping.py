@@ -55,7 +55,8 @@ class MusicModels:
 
     def write_embedder(self, pack: Path) -> None:
         """Write ``embedder/`` into a pack's folder, in the format it was stored in (half precision)."""
-        if self.folder is None:
+        pulled = getattr(self.embedder, "origin", None) is not None  # its name is enough
+        if self.folder is None or pulled or not self.folder.is_dir():
             self.embedder.save(pack / "embedder")
         else:
             shutil.copytree(self.folder, pack / "embedder", dirs_exist_ok=True)

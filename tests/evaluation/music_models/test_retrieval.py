@@ -90,3 +90,12 @@ def test_the_probe_names_genres_and_shuffled_labels_do_not(tmp_path):
     assert genre_probe(Planted(genre=0.0), learnt, unseen).value < 0.6
     with pytest.raises(UserError, match="60 songs are in both banks"):
         genre_probe(Planted(), learnt, learnt)
+
+
+def test_the_probe_needs_genres_and_other_songs(tmp_path):
+    learnt, unseen = bank(tmp_path), bank(tmp_path, first=1000)
+    with pytest.raises(UserError, match="60 songs are in both"):
+        genre_probe(Planted(), learnt, learnt)
+    learnt.genre[:] = -1  # recorded tracks only
+    with pytest.raises(UserError, match="known genre"):
+        genre_probe(Planted(), learnt, unseen)

@@ -17,6 +17,7 @@ from bci_music.models.checkpoints.manifest import PULLED, Pulled, stored
 from bci_music.models.checkpoints.pickled import convert_folder
 from bci_music.models.checkpoints.towers import PROMPTS, compare_towers, require_agreement, require_lead, text_tower
 from bci_music.models.clap import ClapEmbedder
+from bci_music.models.pack import Pack
 
 
 def run(*words):
@@ -143,6 +144,13 @@ def test_a_stage_trusts_a_generator_only_with_the_clap_that_leads_it(
     mute = copy_of(audioldm_directory)
     shutil.rmtree(mute / "text_encoder")
     assert require_lead(None, mute, "demo") is None
+
+
+def test_a_packs_own_generator_leads_only_packs_of_its_space():
+    demo = Pack.open("demo")
+    assert require_lead(None, demo.generator, "mine", demo.manifest.spaces.targets) is None
+    with pytest.raises(UserError, match="led by another embedder"):
+        require_lead(None, demo.generator, "mine", "0" * 64)
 
 
 def test_half_precision_still_agrees_and_a_lost_tokenizer_is_lent(copy_of, audioldm_directory, clap_directory):

@@ -123,3 +123,21 @@ def test_a_batch_needs_as_many_songs(tmp_path):
     embedder = new_clap(new_tokenizer(["a"], config), config)
     with pytest.raises(UserError, match=re.escape("needs as many songs")):
         ClapTask(embedder, bank, config, tmp_path)
+
+
+def test_a_checkpoint_of_other_clips_is_not_gone_on_with(tmp_path):
+    """Other captions number the words otherwise: going on would leave a text tower that means nothing."""
+    train_clap(planted(12, 4, tmp_path), tmp_path, tiny(steps=2))
+    before = (tmp_path / "clap" / "model.safetensors").read_bytes()
+    with pytest.raises(UserError, match=r"--anew"):
+        train_clap(planted(12, 5, tmp_path), tmp_path, tiny(steps=2))
+    assert (tmp_path / "clap" / "model.safetensors").read_bytes() == before
+    train_clap(planted(12, 5, tmp_path), tmp_path, tiny(steps=2), anew=True)
+    assert (tmp_path / "clap" / "model.safetensors").read_bytes() != before
+
+
+def test_held_out_songs_are_not_those_of_the_training(tmp_path):
+    bank = planted(12, 4, tmp_path)
+    with pytest.raises(UserError, match="12 songs are in both"):
+        train_clap(bank, tmp_path, tiny(), held=bank)
+    assert not (tmp_path / "clap").exists()

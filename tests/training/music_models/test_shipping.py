@@ -76,3 +76,23 @@ def test_too_large_a_part_is_refused(parts, monkeypatch):
     monkeypatch.setitem(module.BUDGET, "vae", 10)
     with pytest.raises(UserError, match=r"vae has .* parameters, a shipped pack carries at most 10"):
         check_budget(parts)
+
+
+def test_the_embedder_is_carried_as_it_was_stored(tmp_path):
+    """A CLAP in half precision stays that small; a pulled one is named, not copied."""
+    from bci_music.models.checkpoints.store import Reference
+    from bci_music.models.clap import ClapEmbedder
+    from bci_music.training.music_models.clap import new_clap, new_tokenizer
+    from bci_music.training.music_models.clap_config import ClapConfig
+
+    config = ClapConfig.preset("tiny")
+    new_clap(new_tokenizer(["a low tone", "a high tone"], config), config).save(tmp_path / "clap", half=True)
+    embedder = ClapEmbedder.load(tmp_path / "clap")
+    models = MusicModels(tmp_path / "parts", embedder, folder=tmp_path / "clap")
+    models.write_embedder(tmp_path / "pack")
+    files = {file.name: file.read_bytes() for file in (tmp_path / "clap").iterdir()}
+    assert {file.name: file.read_bytes() for file in (tmp_path / "pack" / "embedder").iterdir()} == files
+    assert load_embedder(tmp_path / "pack" / "embedder").sha == embedder.sha
+    embedder.origin = Reference(name="somebody/clap", revision="0" * 40)
+    models.write_embedder(tmp_path / "named")
+    assert not list((tmp_path / "named" / "embedder").glob("*.safetensors"))
