@@ -49,7 +49,7 @@ if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get(
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real EEG, XDF and music; tests that need it skip where it is absent."""
-    path = Path(os.environ.get("BCI_MUSIC_SHARED", REPO.parent / "shared" / "data"))
+    path = Path(os.environ.get("BCI_MUSIC_SHARED") or REPO.parent / "shared" / "data")
     if not path.is_dir():
         pytest.skip(f"real data are not here ({path.name}/ beside the repository, or BCI_MUSIC_SHARED)")
     return path
