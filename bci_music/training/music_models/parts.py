@@ -34,6 +34,9 @@ def save_part(model: Any, parts: Path, name: str) -> Path:
     shutil.rmtree(fresh, ignore_errors=True)
     with quiet_loading():
         small.save_pretrained(fresh)
+    config = json.loads((fresh / "config.json").read_text(encoding="utf-8"))
+    config.pop("_name_or_path", None)  # where it was read from is nobody's business
+    (fresh / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     for file in fresh.glob("*.safetensors"):
         file.chmod(0o644)  # written for their owner alone
     shutil.rmtree(parts / name, ignore_errors=True)

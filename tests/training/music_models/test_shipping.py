@@ -11,7 +11,7 @@ from bci_music.models.embedder import StatisticsEmbedder, load_embedder
 from bci_music.models.pack import Pack
 from bci_music.models.pack_report import describe
 from bci_music.training.demo_pack import write_untrained
-from bci_music.training.music_models.parts import BUDGET, CREDITS, check_budget
+from bci_music.training.music_models.parts import BUDGET, CREDITS, check_budget, load_part, save_part
 from bci_music.training.music_models.shipping import CARD, MusicModels, save_embedder_note
 
 TRACK = {"title": "Rain on Tin", "artist": "A. Player", "licence": "CC-BY-4.0", "source": "example.org/rain"}
@@ -96,3 +96,16 @@ def test_the_embedder_is_carried_as_it_was_stored(tmp_path):
     embedder.origin = Reference(name="somebody/clap", revision="0" * 40)
     models.write_embedder(tmp_path / "named")
     assert not list((tmp_path / "named" / "embedder").glob("*.safetensors"))
+
+
+def test_a_part_does_not_tell_where_it_was_trained(tmp_path):
+    folder = write_random_audioldm(tmp_path / "secret-place")
+    for name in ("unet", "vae"):
+        again = save_part(load_part(folder, name), tmp_path / "parts", name)
+        assert "secret-place" not in (again / "config.json").read_text()
+
+
+def test_the_shipped_pack_names_no_folder_of_its_making():
+    pack = Pack.open("demo")
+    told = [(pack.directory / name).read_text() for name in pack.manifest.files if name.endswith((".json", ".md"))]
+    assert not any("/tmp/" in text or "_name_or_path" in text for text in told)
