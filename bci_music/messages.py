@@ -209,8 +209,8 @@ class SoundSpan:
     stop: int
     kind: str
     title: str
-    song: str = ""  # identity of the library song, "" for generated sound
-    genre: str = ""
+    song: str = ""  # identity of the library song; of generated sound the one nearest to what it was made for
+    genre: str = ""  # of that song
     similarity: float = float("nan")  # cosine of clip and style
     style_made_s: float = float("nan")
     late: str = ""  # "hold" | "loop" | "library" | "fade"

@@ -66,6 +66,15 @@ def no_thread_left():
         time.sleep(0.01)
 
 
+@pytest.fixture(autouse=True)
+def threads_of_torch_stay():
+    """An engine whose generator is a network leaves torch with fewer threads, for its whole process."""
+    before = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None
+    yield
+    if before is not None and sys.modules["torch"].get_num_threads() != before:
+        sys.modules["torch"].set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def server_module():
     """Load tests/sound_server.py."""

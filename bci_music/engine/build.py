@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bci_music.clock import Clock
     from bci_music.eeg.chain import SignalChain
     from bci_music.generation.generator import Generator
+    from bci_music.generation.library import LibraryGenerator
     from bci_music.generation.player import Player
     from bci_music.generation.prompting import PromptStage
     from bci_music.generation.steering import Steering
@@ -45,14 +46,18 @@ def build_engine(
     from bci_music.generation.stage import SoundStage
     from bci_music.generation.steering import Steering
     from bci_music.models.decoder import Decoder
+    from bci_music.models.device import share_cores
     from bci_music.models.pack import Pack
     from bci_music.streaming.acquire import Acquirer
     from bci_music.streaming.replay import SessionSource
 
     pack = Pack.open(config.pack)
+    library = _library(pack)
+    generator = _generator(config, pack, library)
+    if not generator.quick:
+        share_cores(2)  # it computes beside the decoder
     decoder = Decoder.from_pack(pack, device=device)
     decoder.warm_up()
-    library = _library(pack)
     history = History(*_songs(pack), decoder.manifest.signal.window.seconds, decoder.manifest.signal.window.hop_s)
     wired: list[Engine] = []
     stages: list[DecodeStage] = []
@@ -76,7 +81,7 @@ def build_engine(
         decode.not_before = lambda: source.begins_s
     steering = Steering(decode.embedding)
     sound = SoundStage(
-        _generator(config, pack, library),
+        generator,
         library,
         steering,
         player,
@@ -103,7 +108,7 @@ def make_chain(decoder: Decoder, info: StreamInfo) -> SignalChain:
     return SignalChain(decoder.manifest.signal, montage, channels, info.sfreq_hz)
 
 
-def _library(pack: Pack) -> Generator:
+def _library(pack: Pack) -> LibraryGenerator:
     from bci_music.generation.library import LibraryGenerator, MusicLibrary
 
     return LibraryGenerator(MusicLibrary.load(pack.directory / "library"))
@@ -116,7 +121,7 @@ def _songs(pack: Pack) -> tuple[tuple[SongLabel, ...], np.ndarray]:
     return songs, prototypes
 
 
-def _generator(config: LiveConfig, pack: Pack, library: Generator) -> Generator:
+def _generator(config: LiveConfig, pack: Pack, library: LibraryGenerator) -> Generator:
     """Return what makes the sound: AudioLDM, the one that is given before the pack's own, or the library."""
     chosen, where = config.sound.generator, config.sound.audioldm or pack.generator
     if chosen == "library" or (chosen == "auto" and where is None):
@@ -131,7 +136,7 @@ def _generator(config: LiveConfig, pack: Pack, library: Generator) -> Generator:
 
     if config.sound.audioldm:
         require_lead(pack.embedder, where, pack.name, pack.manifest.spaces.targets)
-    return AudioLdmGenerator.from_directory(where)
+    return AudioLdmGenerator.from_directory(where, near=library.library.nearest_song)
 
 
 def make_prompter(pack: Pack, steering: Steering, on_failure: Callable[[Failure], None]) -> PromptStage:

@@ -81,7 +81,10 @@ def versions() -> dict[str, str]:
 
 
 def played_agreement(engine: Engine, now: float) -> Agreement | None:
-    """Share of playing time in which the clip belongs to the song being heard, beside all shifts by >= 10 s."""
+    """Share of playing time in which the clip belongs to the song being heard, beside all shifts by >= 10 s.
+
+    A generated clip counts as the song that is nearest to the vector it was made for; its sound is not judged here.
+    """
     if engine.history is None or engine.sound is None or not engine.history.marks():
         return None
     order = {song.id: i for i, song in enumerate(engine.history.songs)}
@@ -170,7 +173,8 @@ def _agreement(result: Agreement | None) -> dict[str, Any] | None:
     if result is None:
         return None
     return {
-        "protocol": "share of playing time in which the clip's song is the song being heard, no lag allowed for; "
+        "protocol": "share of playing time in which the clip's song (of a generated clip: the one nearest to the "
+        "vector it was made for; its sound is not judged) is the song being heard, no lag allowed for; "
         "control: all circular shifts by >= 10 s",
         **asdict(result),
     }

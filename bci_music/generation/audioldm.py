@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TO_FULL_RATE = AUDIO_RATE_HZ // SOUND_RATE_HZ
+Near = Callable[[NDArray[np.float32]], Mapping[str, Any]]
 
 
 class AudioLdmConfig(Config):
@@ -35,7 +37,7 @@ class AudioLdmConfig(Config):
     sampler: SamplerSettings | None = Field(None, description="null: what the model was made for")
     anytime: bool = Field(True, description="fewer steps when the deadline asks for it; off: same state, same clip")
     least_steps: int = Field(3, ge=1, description="the deadline never asks for fewer: a late clip is better than mush")
-    overlap_s: float = Field(1.28, gt=0, le=4, description="a clip begins with the last one's end, for this long")
+    overlap_s: float = Field(0.64, gt=0, le=4, description="a clip begins with the last one's end, for this long")
     margin_s: float = Field(0.64, ge=0, le=4, description="made beyond the end and thrown away: networks fade there")
     joint_strength: float = Field(1.0, ge=0, le=1, description="share of the denoising in which that end is held")
     fade_s: float = Field(0.48, gt=0, le=4, description="crossfade within the overlap")
@@ -76,12 +78,17 @@ class AudioLdmGenerator:
     config : AudioLdmConfig
     clock : Clock
         The clock deadlines are on.
+    near : callable
+        Gives the known song (id, title, genre) nearest to a vector (512,): what a clip is called after.
     """
 
     quick = False
 
-    def __init__(self, model: AudioLdm, config: AudioLdmConfig | None = None, clock: Clock | None = None):
-        self.model, self.config, self._clock = model, config or AudioLdmConfig(), clock or Clock()
+    def __init__(
+        self, model: AudioLdm, config: AudioLdmConfig | None = None, clock: Clock | None = None,
+        near: Near | None = None,
+    ):
+        self.model, self.config, self._clock, self._near = model, config or AudioLdmConfig(), clock or Clock(), near
         self.name, self.trained = model.name, model.trained
         self.settings = self.config.sampler or model.settings
         self._stop = threading.Event()
@@ -94,10 +101,10 @@ class AudioLdmGenerator:
     @classmethod
     def from_directory(
         cls, where: str | Path, config: AudioLdmConfig | None = None, clock: Clock | None = None, *,
-        revision: str | None = None, device: str | None = None,
+        revision: str | None = None, device: str | None = None, near: Near | None = None,
     ) -> AudioLdmGenerator:
         """Load AudioLDM's parts from a directory, or by a name on the hub such as ``cvssp/audioldm-m-full``."""
-        return cls(load_audioldm(where, revision=revision, device=device), config, clock)
+        return cls(load_audioldm(where, revision=revision, device=device), config, clock, near)
 
     def generate(
         self, style: Style, state: AudioLdmState | None, *, seconds: float, deadline: float
@@ -167,9 +174,12 @@ class AudioLdmGenerator:
         return Budget(lambda: until - self._clock.now(), self._stop)
 
     def _span(self, style: Style, after: AudioLdmState, length: int) -> SoundSpan:
+        """Named after the song nearest to what it was made for; a model that is not trained follows nothing."""
         title = f"clip {after.clips_generated}" + (", again" if after.repeats else "")
+        song = self._near(after.vector) if self._near is not None and self.trained else {}
         return SoundSpan(
-            0, length, "generated", title if self.trained else f"{title} of a model that is not trained",
-            similarity=float(unit(style.vector) @ after.vector), style_made_s=style.made_s,
+            0, length, "generated",
+            song.get("title", title) if self.trained else f"{title} of a model that is not trained",
+            song.get("id", ""), song.get("genre", ""), float(unit(style.vector) @ after.vector), style.made_s,
             prompt_weight=style.prompt_weight,
         )

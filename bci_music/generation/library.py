@@ -83,6 +83,10 @@ class MusicLibrary:
         if missing := [clip.path.name for clip in self.clips if not clip.path.is_file()]:
             raise UserError(f"The music library {directory} has no {missing[0]}: install the pack again.")
 
+    def nearest_song(self, vector: NDArray[np.float32]) -> dict[str, Any]:
+        """The song whose prototype is nearest to a (512,) vector."""
+        return self.songs[int((self.prototypes @ vector).argmax())]
+
     def clip_means(self) -> NDArray[np.float32]:
         """Mean direction of each clip, (n_clips, 512) unit."""
         means = np.stack([self.embeddings[a:b].mean(axis=0) for a, b in (clip.rows for clip in self.clips)])

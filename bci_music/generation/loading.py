@@ -29,12 +29,13 @@ class Note(Config):
 
     trained: bool = True
     name: str = ""
-    solver: str | None = Field(None, description="these five: defaults of the sampler with this model")
+    solver: str | None = Field(None, description="these seven: defaults of the sampler with this model")
     steps: int | None = None
     spacing: str | None = None
     guidance: float | None = None
     guidance_from: float | None = None
     guidance_until: float | None = None
+    guidance_every: int | None = None
 
     def settings(self, where: str) -> SamplerSettings:
         """Sampler settings with what the note gives."""

@@ -30,7 +30,8 @@ def test_choice(opened, wanted, given, brought, plays):
     config = LiveConfig.parse({"sound": {"generator": wanted, "audioldm": given}})
     manifest = SimpleNamespace(spaces=SimpleNamespace(targets="sha"))
     pack = SimpleNamespace(name="demo", generator=brought, embedder="pack/embedder", manifest=manifest)
-    assert build._generator(config, pack, "library") == plays
+    library = SimpleNamespace(library=SimpleNamespace(nearest_song=None))
+    assert build._generator(config, pack, library) == (library if plays == "library" else plays)
     assert asked == [("pack/embedder", "mine")] * plays.endswith("mine")  # what comes with the pack fits it
 
 

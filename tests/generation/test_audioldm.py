@@ -96,7 +96,8 @@ def test_a_clip_goes_on_in_phase(model):
     generator = AudioLdmGenerator(model, AudioLdmConfig(sampler=SamplerSettings(steps=2), anytime=False))
     _, state = generator.generate(Style(unit(1)), None, seconds=3.84, deadline=0.0)
     _, after = generator.generate(Style(unit(2)), state, seconds=3.84, deadline=0.0)
-    found = meet(state.clip, after.clip, round(1.28 * AUDIO_RATE_HZ), round(0.48 * AUDIO_RATE_HZ))
+    overlap, fade = (round(s * AUDIO_RATE_HZ) for s in (generator.config.overlap_s, generator.config.fade_s))
+    found = meet(state.clip, after.clip, overlap, fade)
     assert (found.by, found.leave) == ("same", found.enter)
     assert found.likeness > 0.95
 
@@ -130,6 +131,29 @@ def test_a_clip_is_not_held_for_longer_than_allowed(model):
         block, state = make(generator, 1, state)
         titles.append(block.spans[0].title.removesuffix(" of a model that is not trained"))
     assert titles == ["clip 1", "clip 1, again", "clip 1, again", "clip 2", "clip 2, again"]  # 0.64 s each
+
+
+def test_a_trained_model_s_clip_is_named_after_the_song_it_was_made_for(directory, tmp_path):
+    """The vector turns towards the style, so for a while the clip belongs to the song the style has left."""
+    trained = shutil.copytree(directory, tmp_path / "trained")
+    (trained / "generator.json").write_text('{"trained": true, "name": "so it says"}')
+    songs = {1: {"id": "one", "title": "One", "genre": "folk"}, 2: {"id": "two", "title": "Two"}}
+
+    def near(vector):
+        return songs[max(songs, key=lambda seed: vector @ unit(seed))]
+
+    config = SHORT.model_copy(update={"turn_deg": 30.0})
+    generator, state, spans = AudioLdmGenerator.from_directory(trained, config, device="cpu", near=near), None, []
+    for seed in (1, 2, 2, 2):
+        block, state = make(generator, seed, state)
+        spans.append(block.spans[0])
+    assert [(s.kind, s.title, s.song, s.genre) for s in spans] == [
+        ("generated", "One", "one", "folk"), ("generated", "One", "one", "folk"),
+        ("generated", "Two", "two", ""), ("generated", "Two", "two", ""),
+    ]  # fmt: skip
+    generator = AudioLdmGenerator.from_directory(directory, config, device="cpu", near=near)
+    block, _ = make(generator, 1, None)
+    assert (block.spans[0].song, block.spans[0].title) == ("", "clip 1 of a model that is not trained")
 
 
 def test_steps_follow_the_deadline_but_not_below_the_least(directory):

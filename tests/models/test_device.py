@@ -25,6 +25,33 @@ print(int(kept), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+SHARED = """
+import os
+os.cpu_count = lambda: 6
+import torch
+from bci_music.models.device import choose_device, share_cores
+choose_device("cpu")
+print(torch.get_num_threads(), share_cores(2), torch.get_num_threads(), share_cores(6))
+print(choose_device("cpu").name.split(", ")[1])
+"""
+
+
+@pytest.mark.parametrize("wished", [None, "2"])
+def test_networks_that_compute_at_once_share_the_cores(monkeypatch, wished):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if wished:
+        monkeypatch.setenv("OMP_NUM_THREADS", wished)
+    alone, two, now, six, *name = subprocess.run(
+        [sys.executable, "-c", SHARED], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert now == two
+    if wished:  # the user's wish stands
+        assert two == six == alone
+        assert " ".join(name) == ("1 thread" if alone == "1" else f"{alone} threads")
+    else:
+        assert (int(two), six, " ".join(name)) == (min(int(alone), 3), "1", "1 thread")
+
+
 def _faults(mode):
     told = subprocess.run([sys.executable, "-c", REPEATED, mode], capture_output=True, text=True, check=True).stdout
     kept, faults = (int(word) for word in told.split())

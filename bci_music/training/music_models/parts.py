@@ -34,14 +34,19 @@ def save_part(model: Any, parts: Path, name: str) -> Path:
     shutil.rmtree(fresh, ignore_errors=True)
     with quiet_loading():
         small.save_pretrained(fresh)
-    config = json.loads((fresh / "config.json").read_text(encoding="utf-8"))
-    config.pop("_name_or_path", None)  # where it was read from is nobody's business
-    (fresh / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    _forget_place(fresh / "config.json")
     for file in fresh.glob("*.safetensors"):
         file.chmod(0o644)  # written for their owner alone
     shutil.rmtree(parts / name, ignore_errors=True)
     fresh.rename(parts / name)
     return parts / name
+
+
+def _forget_place(path: Path) -> None:
+    """Take out of a part's configuration where it was read from, which is nobody's business."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if config.pop("_name_or_path", None) is not None:
+        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def load_part(parts: Path, name: str, device: str = "cpu") -> Any:
@@ -92,6 +97,8 @@ def assemble(
         if not source.is_dir():
             raise UserError(f"There is no {source.name} in {parts}: train it first (`bci-music pack train`).")
         shutil.copytree(source, out / part)
+        if part != "scheduler":
+            _forget_place(out / part / "config.json")
     shutil.copyfile(parts / UNCONDITIONAL, out / UNCONDITIONAL)
     if (parts / CREDITS).is_file():
         shutil.copyfile(parts / CREDITS, out / CREDITS)

@@ -17,7 +17,7 @@ from bci_music.training.music_models.parts import CREDITS, FEW, assemble, check_
 CARD = "CARD.md"
 EMBEDDER = "embedder.json"  # beside the parts: which embedder's vectors lead the UNet
 NAME = "small AudioLDM of composed music"
-SETTINGS = {"solver": "dpm++", "steps": 8, "guidance": 2.5}
+SETTINGS = {"solver": "dpm++", "steps": 6, "guidance": 2.5, "guidance_every": 2}
 FEW_SETTINGS = {"solver": "ddim", "steps": 4, "guidance": 1.0}  # what the distilled UNet has learned to do
 
 
