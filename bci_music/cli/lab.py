@@ -125,12 +125,16 @@ def evaluate(
     ] = None,
 ) -> None:
     """Judge a decoder: every figure with its interval by recording and its controls; writes one HTML page."""
+    from rich.console import Console
+
     from bci_music.evaluation.judging import Judging, figure_lines
     from bci_music.evaluation.report.write import write_report
     from bci_music.evaluation.rows import judged_run
 
     config, given, aligner = _finished(data, run)
-    row = judged_run(config, given, aligner, run, Judging(robustness=robustness, generator=generator))
+    with Console(stderr=True).status("judging") as status:
+        judging = Judging(robustness=robustness, generator=generator)
+        row = judged_run(config, given, aligner, run, judging, status.update)
     write_report([row], out)
     for line in figure_lines(row):
         _say(line)

@@ -1,4 +1,4 @@
-"""How fast the encoder reads and learns: beside braindecode's CBraMod and LaBraM, and beside the machine's best.
+"""How fast the encoder reads and learns: beside braindecode's CBraMod and LaBraM, torch's own, and the machine's best.
 
 All models take turns, run by run, so that whatever else the machine does hits them alike.
 """
@@ -31,6 +31,7 @@ RELEASED = "ours, released size"
 SIZES = {"ours, small": EncoderConfig(), RELEASED: EncoderConfig(dim=512, depth=8, heads=16)}
 PEERS = {"braindecode CBraMod": "CBraMod", "braindecode LaBraM": "Labram"}
 MODES = ("forward float32", "training float32", "forward bfloat16", "training bfloat16")
+PLAIN_AIM = 0.8 / 0.84  # the aim where torch's own reaches .84 of the peak: whatever the peak is measured with
 AIMS = {"cpu": ("forward float32", 0.8), "cuda": ("training bfloat16", 0.45)}
 
 
@@ -42,7 +43,7 @@ class Entrant:
     x: Tensor
     features: Callable[[nn.Module, Tensor], Tensor]
     tokens: int
-    flop: dict[str, float] = field(default_factory=dict)  # per window; only ours is counted
+    flop: dict[str, float] = field(default_factory=dict)  # per window; not counted for the peers
     turns: dict[str, list[Turn]] = field(default_factory=lambda: defaultdict(list))
 
     def runs(self, mode: str) -> list[float]:
@@ -76,9 +77,9 @@ def bench_lab(
     -------
     dict
         `input`, `machine`, `peak_tflops` (by format; `burst_tflops` of the fastest single product), `models` (by
-        title: parameters, tokens, windows_per_s, tokens_per_s, runs; ours also gflop_per_window, share_of_peak,
-        share_of_burst and on a CPU share_of_peak_by_processor_time, which a busy machine hardly lowers),
-        `missing` (title -> why), `left_out` (mode -> why), `ratios` (ours over each peer).
+        title: parameters, tokens, windows_per_s, tokens_per_s, runs; ours and torch's own also gflop_per_window,
+        share_of_peak, share_of_burst and on a CPU share_of_peak_by_processor_time, which a busy machine hardly lowers),
+        `missing` (title -> why), `left_out` (mode -> why), `ratios` (ours over each peer, and over torch's own).
     """
     if seconds != int(seconds) or seconds < 1 or runs < 1:
         raise UserError(f"Windows of {seconds:g} s in {runs} runs cannot be compared: give whole seconds, and runs.")
@@ -86,6 +87,8 @@ def bench_lab(
     batch = batch or (64 if chosen.torch.type == "cuda" else 8)
     ours = {title: c.model_copy(update={"n_times": int(SFREQ_HZ * seconds)}) for title, c in (sizes or SIZES).items()}
     entrants = {title: _ours(config, batch, chosen.torch) for title, config in ours.items()}
+    for title, config in ours.items():
+        entrants[plain_title(title)] = _plain(config, entrants[title])
     missing: dict[str, str] = {}
     for title, name in PEERS.items():
         try:
@@ -123,7 +126,18 @@ def aims(found: dict[str, Any]) -> list[dict[str, Any]]:
     mode, aim = AIMS[kind]
     share = found["models"][RELEASED]["share_of_peak"][mode]
     what = f"{RELEASED}: {mode}, share of the matrix peak on {kind}"
-    return [{"what": what, "here": f"{share:.2f}", "aim": f"≥ {aim}", "met": share >= aim}]
+    rows = [{"what": what, "here": f"{share:.2f}", "aim": f"≥ {aim}", "met": share >= aim}]
+    if kind == "cpu":
+        pair = f"{RELEASED} / {plain_title(RELEASED)}"
+        ratio = found["ratios"][pair][mode]
+        what = f"{pair}: {mode}, windows per second"
+        rows.append({"what": what, "here": f"{ratio:.2f}", "aim": f"≥ {PLAIN_AIM:.2f}", "met": ratio >= PLAIN_AIM})
+    return rows
+
+
+def plain_title(title: str) -> str:
+    """What torch's own transformer of the size of ours is called."""
+    return f"plain torch ({title.removeprefix('ours, ')})"
 
 
 def _ours(config: EncoderConfig, batch: int, device: torch.device) -> Entrant:
@@ -137,6 +151,33 @@ def _ours(config: EncoderConfig, batch: int, device: torch.device) -> Entrant:
 def _our_features(model: nn.Module, x: Tensor) -> Tensor:
     encoded = model(x)
     return torch.cat([encoded.cls[:, None], encoded.times], dim=1)
+
+
+class PlainEncoder(nn.Module):
+    """Torch's own transformer, as anybody would write it: of the size of ours, on as many tokens."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        self.size = config.patch
+        self.patch = nn.Linear(config.patch, config.dim)
+        self.cls = nn.Parameter(torch.zeros(config.dim))
+        layer = nn.TransformerEncoderLayer(
+            config.dim, config.heads, config.widen * config.dim, 0.0, nn.functional.gelu, batch_first=True,
+            norm_first=True,
+        )  # fmt: skip
+        self.blocks = nn.TransformerEncoder(layer, config.depth, enable_nested_tensor=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Windows (B, C, T) to CLS and tokens (B, 1 + C * slots, D)."""
+        tokens = self.patch(x.unflatten(2, (-1, self.size))).flatten(1, 2)
+        return self.blocks(torch.cat([self.cls.expand(len(x), 1, -1), tokens], dim=1))
+
+
+def _plain(config: EncoderConfig, ours: Entrant) -> Entrant:
+    """Torch's own with the input of ours; the FLOP are those of the same products."""
+    model = PlainEncoder(config).to(ours.x.device)
+    cut = ours.x[:, :, : config.n_slots * config.patch]
+    return Entrant(model, cut, lambda module, x: module(x), ours.tokens, ours.flop)
 
 
 def _peer(name: str, seconds: int, batch: int, device: torch.device) -> Entrant:
@@ -214,11 +255,11 @@ def _shares(entrant: Entrant, peak: MatrixPeak) -> dict[str, dict[str, float]]:
 
 
 def _ratios(entrants: dict[str, Entrant]) -> dict[str, dict[str, float]]:
-    """Ours over each peer, as the median of the runs' own ratios."""
+    """Ours over each peer and over torch's own, as the median of the runs' own ratios."""
     ratios = {}
-    for ours in (title for title in entrants if title not in PEERS):
-        for peer in (title for title in entrants if title in PEERS):
-            one, other = entrants[ours], entrants[peer]
-            pairs = {mode: zip(one.runs(mode), other.runs(mode), strict=True) for mode in one.turns}
-            ratios[f"{ours} / {peer}"] = {mode: median(a / b for a, b in pair) for mode, pair in pairs.items()}
+    for title in (title for title in entrants if plain_title(title) in entrants):
+        for other in (name for name in entrants if name in PEERS or name == plain_title(title)):
+            one, two = entrants[title], entrants[other]
+            pairs = {mode: zip(one.runs(mode), two.runs(mode), strict=True) for mode in one.turns}
+            ratios[f"{title} / {other}"] = {mode: median(a / b for a, b in pair) for mode, pair in pairs.items()}
     return ratios

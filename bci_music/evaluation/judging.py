@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -39,22 +40,27 @@ class Judging(Config):
 
 def judge_row(
     name: str, kind: Literal["row", "ablation", "split"], config: LabConfig, trained: Trained, model: ModelSummary,
-    training: TrainingSummary, given: Material, judging: Judging,
+    training: TrainingSummary, given: Material, judging: Judging, say: Callable[[str], None] = lambda text: None,
 ) -> ResultRow:
-    """Judge a trained model on the test side of its split."""
+    """Judge a trained model on the test side of its split; `say` is told what takes long."""
     song, _, _, vectors = training_music(given.split, given.music)
     audio: AudioJudge | GeneratedJudge | None = None
     if judging.audio:  # first: a pack that does not fit is told before the long work
         audio = _audio_judge(given, song, vectors, config.window_s)
         if judging.generator:
-            audio = GeneratedJudge.of_pack(judging.generator, audio, given.embedder)
+            audio = GeneratedJudge.of_pack(
+                judging.generator, audio, given.embedder, lambda made: say(f"{made} clips generated")
+            )
+    say("decoding the test windows")
     oracle = config.model == "oracle"
     outputs = _oracle(given) if oracle else predict(trained, given, given.split.test)
     before = None if oracle else predict_before(trained, given)
+    say("judging")
     figures = judge_outputs(
         outputs, before=before, mean_embedding=vectors.mean(0), split=given.split, seed=judging.seed, audio=audio,
         window_s=config.window_s, k=judging.k,
     )  # fmt: skip
+    say("decoding with electrodes removed" if judging.robustness else "writing the row")
     curves = _robustness(trained, given, outputs, judging, config.window_s) if judging.robustness else {}
     if judging.robustness:
         figures += subset_figures(trained, given, window_s=config.window_s, k=judging.k, seed=judging.seed)

@@ -78,7 +78,10 @@ def run_row(
     return row
 
 
-def judged_run(config: LabConfig, given: Material, aligner: Any, directory: Path, judging: Judging) -> ResultRow:
+def judged_run(
+    config: LabConfig, given: Material, aligner: Any, directory: Path, judging: Judging,
+    say: Callable[[str], None] = lambda text: None,
+) -> ResultRow:
     """Judge a run of ours that was aligned and adapted; its row is saved beside it."""
     adapter = directory / "adapter.safetensors"
     if not adapter.is_file():
@@ -92,7 +95,7 @@ def judged_run(config: LabConfig, given: Material, aligner: Any, directory: Path
         windows_per_s=_windows_per_s(trained, given),
     )  # fmt: skip
     summary = training.model_copy(update={"batch": config.align.batch, "curves": curves})
-    row = judge_row("ours", "row", config, trained, model, summary, given, judging)
+    row = judge_row("ours", "row", config, trained, model, summary, given, judging, say)
     row.save(directory / "row.json")
     return row
 

@@ -5,8 +5,20 @@ import time
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
-from bci_music.evaluation.bench_lab import MODES, PEERS, RELEASED, SIZES, _count, aims, bench_lab
+from bci_music.evaluation.bench_lab import (
+    MODES,
+    PEERS,
+    RELEASED,
+    SIZES,
+    PlainEncoder,
+    _count,
+    aims,
+    bench_lab,
+    plain_title,
+)
 from bci_music.evaluation.matrix_peak import MatrixPeak, product_shapes, take_turn
 from bci_music.messages import UserError
 from bci_music.models.device import native_bf16
@@ -37,6 +49,18 @@ def test_flop_are_those_of_the_formula():
     blocks = 2 * n * d * d * (3 + 1 + 4 + 4) + 2 * 2 * n * n * d
     patches = 2 * 125 * 10 * 50 * d
     assert _count(ChannelEncoder(MINI), training=False) == blocks + patches
+
+
+def test_torchs_own_computes_the_same_products_on_as_many_tokens():
+    config = SIZES[RELEASED].model_copy(update={"n_times": 100})
+    ours, plain = ChannelEncoder(config), PlainEncoder(config)
+    x = torch.zeros(1, 125, 100, device="meta")
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        out = plain.to("meta").train()(x)  # in inference torch's own is one opaque operation
+    assert out.shape == (1, 251, 512)
+    assert counter.get_total_flops() == _count(ours, training=False)
+    parameters = [sum(p.numel() for p in model.blocks.parameters()) for model in (ours, plain)]
+    assert parameters[0] == pytest.approx(parameters[1], rel=0.001)  # less or more of biases
 
 
 def test_a_peak_is_the_best_products_median_turn():
@@ -99,7 +123,7 @@ def test_shares_of_the_peak_are_shares(found):
 
 def test_a_peer_is_measured_or_said_to_be_missing(found):
     found = found[0]
-    assert set(found["models"]) | set(found["missing"]) == {"mini", *PEERS}
+    assert set(found["models"]) | set(found["missing"]) == {"mini", "plain torch (mini)", *PEERS}
     assert all("braindecode" in why for why in found["missing"].values())
     for peer in set(PEERS) & set(found["models"]):
         assert 3e6 < found["models"][peer]["parameters"] < 8e6
@@ -111,18 +135,21 @@ def test_without_braindecode_ours_is_measured_alone(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "braindecode", None)
     monkeypatch.setitem(__import__("sys").modules, "braindecode.models", None)
     found = bench_lab(1.0, batch=1, runs=1, device="cpu", sizes={"mini": MINI}, for_s=0.0, square=(256,))
-    assert set(found["models"]) == {"mini"}
+    assert set(found["models"]) == {"mini", "plain torch (mini)"}
     assert set(found["missing"]) == set(PEERS)
-    assert found["ratios"] == {}
+    assert set(found["ratios"]) == {"mini / plain torch (mini)"}
 
 
 def test_the_aim_is_judged_by_the_median_turn():
-    def met(kind, share):
+    def met(kind, share, ratio=1.0):
         model = {"share_of_peak": dict.fromkeys(MODES, share)}
-        return [row["met"] for row in aims({"machine": {"kind": kind}, "models": {RELEASED: model}})]
+        ratios = {f"{RELEASED} / {plain_title(RELEASED)}": dict.fromkeys(MODES, ratio)}
+        return [row["met"] for row in aims({"machine": {"kind": kind}, "models": {RELEASED: model}, "ratios": ratios})]
 
-    assert met("cpu", 0.81) == met("cuda", 0.46) == [True]
-    assert met("cpu", 0.79) == met("cuda", 0.44) == [False]
+    assert met("cpu", 0.81) == [True, True]
+    assert met("cpu", 0.79, 0.94) == [False, False]
+    assert met("cpu", 0.79, 0.96) == [False, True]
+    assert (met("cuda", 0.46), met("cuda", 0.44)) == ([True], [False])
     assert met("mps", 0.9) == []
 
 

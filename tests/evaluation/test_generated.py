@@ -67,8 +67,12 @@ def test_a_vector_is_generated_once_and_always_the_same(world, judge):  # noqa: 
     assert judge.clip(2 * vector)[0] is one or np.array_equal(judge.clip(2 * vector)[0], one)
     assert len(one) == 64_000
     assert judge.model.made <= before + 2
-    fresh = GeneratedJudge(judge.model, judge.library, judge.embedder)
+    told = []
+    fresh = GeneratedJudge(judge.model, judge.library, judge.embedder, told.append)
     assert np.array_equal(fresh.clip(vector)[0], one)
+    fresh.clip(vector)
+    fresh.clip(-vector)
+    assert told == [1, 2]  # what a person who waits is shown
 
 
 def test_a_pack_without_generator_or_led_by_another_embedder_is_a_sentence(judge, monkeypatch):
