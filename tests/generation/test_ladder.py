@@ -95,6 +95,35 @@ def test_a_clip_a_little_late_is_held_and_named(make_rig):
     assert status.late_step == ""
 
 
+@pytest.mark.parametrize(("wall_s", "holds"), [(2.1, 0), (2.35, 1)])
+def test_a_step_of_the_stage_late_is_not_late(make_rig, wall_s, holds):
+    """Clips of 1.5 s are ordered with 2 s + 1.95 s queued: so one that takes 2.1 s comes with 1.85 s left."""
+    walls = iter([1.5, 1.5, 1.5, wall_s])
+    rig = make_rig(lambda now: next(walls, 1.5))
+    status = rig.run(40.0)
+    rig.check_unbroken(status)
+    assert (status.late_steps.hold, status.late_steps.total) == (holds, holds)
+
+
+def test_the_bar_to_be_looped_is_found_while_there_is_time(make_rig, monkeypatch):
+    """Finding it takes as long as several blocks: it must not be looked for when the queue has run low."""
+    found = []
+    walls = iter([1.5, 1.5, 25.0])
+    rig = make_rig(lambda now: next(walls, 1.5), loop_s=6.0)
+
+    def spied(newest, joint):
+        found.append((rig.player.queued_s, rig.stage.status(rig.clock.now()).late_step))
+        return LastBar(newest, joint)
+
+    monkeypatch.setattr("bci_music.generation.ladder.LastBar", spied)
+    status = rig.run(30.0)
+    assert status.late_steps.loop == 1
+    assert len(found) == 1
+    queued_s, step = found[0]
+    assert step == "hold"
+    assert 1.5 < queued_s < 1.75
+
+
 def test_the_ladder_is_climbed_step_by_step_and_left_at_once(make_rig):
     walls = iter([1.5, 1.5, 25.0])
     rig = make_rig(lambda now: next(walls, 1.5), loop_s=6.0)
