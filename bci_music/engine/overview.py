@@ -165,8 +165,9 @@ def _words(report: dict[str, Any]) -> list[tuple[str, str, int]]:
         ]
     if follow is not None:
         share, shifted = 100 * follow["share"], 100 * follow["shifted_share"]
-        verb = "leads the sound" if report["clips_generated"] else "plays"
-        lines.append((f"what is heard {verb} {share:.0f} % of the time, shifted {shifted:.0f} %", TEXT, 12))
+        made = report["clips_generated"]
+        said = "the sound was made for what was heard" if made else "what is heard plays"
+        lines.append((f"{said} {share:.0f} % of the time, shifted {shifted:.0f} %", TEXT, 11 if made else 12))
     if report.get("audio_seconds") is not None:
         seconds, gone = report["audio_seconds"], report["underruns"]
         lines.append((f"{seconds:.0f} s of sound, {gone} underruns, {report['crossfades']} crossfades", TEXT, 12))

@@ -83,19 +83,24 @@ def versions() -> dict[str, str]:
 def played_agreement(engine: Engine, now: float) -> Agreement | None:
     """Share of playing time in which the clip belongs to the song being heard, beside all shifts by >= 10 s.
 
-    A generated clip counts as the song that is nearest to the vector it was made for; its sound is not judged here.
+    A generated clip counts as the song that is nearest to the vector it was made for (its sound is not judged here),
+    and since it is ordered seconds ahead, it is compared with what was heard in the EEG it was made from.
     """
     if engine.history is None or engine.sound is None or not engine.history.marks():
         return None
     order = {song.id: i for i, song in enumerate(engine.history.songs)}
     marks = engine.history.marks()
     times = np.arange(marks[0].time_s, min(now, _music_end(engine.history, now)), STEP_S)
-    heard, played = np.full(len(times), -1), np.full(len(times), -1)
-    for mark, until in zip(marks, [*[m.time_s for m in marks[1:]], now], strict=True):
-        heard[(times >= mark.time_s) & (times < until)] = order.get(mark.song or "", -1)
+    played, listened = np.full(len(times), -1), times.copy()  # which second's music each moment is compared with
     for span, start_s, stop_s in engine.sound.spans():
+        within = (times >= start_s) & (times < stop_s)
         if span.kind != "waiting":
-            played[(times >= start_s) & (times < stop_s)] = order.get(span.song, -1)
+            played[within] = order.get(span.song, -1)
+        if span.kind == "generated" and math.isfinite(span.style_made_s):
+            listened[within] = span.style_made_s - engine.history.window_s / 2
+    heard = np.full(len(times), -1)
+    for mark, until in zip(marks, [*[m.time_s for m in marks[1:]], now], strict=True):
+        heard[(listened >= mark.time_s) & (listened < until)] = order.get(mark.song or "", -1)
     return agreement(heard, played, STEP_S)
 
 
@@ -173,9 +178,9 @@ def _agreement(result: Agreement | None) -> dict[str, Any] | None:
     if result is None:
         return None
     return {
-        "protocol": "share of playing time in which the clip's song (of a generated clip: the one nearest to the "
-        "vector it was made for; its sound is not judged) is the song being heard, no lag allowed for; "
-        "control: all circular shifts by >= 10 s",
+        "protocol": "share of playing time in which the clip's song is the song being heard, no lag allowed for; a "
+        "generated clip's song is the one nearest to the vector it was made for (its sound is not judged), compared "
+        "with the one heard in the EEG it was made from; control: all circular shifts by >= 10 s",
         **asdict(result),
     }
 

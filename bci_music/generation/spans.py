@@ -69,8 +69,9 @@ def same_sound(a: SoundSpan, b: SoundSpan) -> bool:
     return a.stop == b.start and _identity(a) == _identity(b)
 
 
-def _identity(span: SoundSpan) -> tuple[str, str, str, str, float]:
-    return span.kind, span.title, span.song, span.late, round(span.prompt_weight, 2)
+def _identity(span: SoundSpan) -> tuple[str, str, str, str, float, float]:
+    made_s = span.style_made_s if span.kind == "generated" else 0.0  # each such clip has one style of its own
+    return span.kind, span.title, span.song, span.late, round(span.prompt_weight, 2), made_s
 
 
 def join(a: SoundSpan, b: SoundSpan) -> SoundSpan:
