@@ -1,13 +1,19 @@
 """A whole build, small: data, training, figures, pack."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 from bci_music.messages import UserError
 from bci_music.models.decoder import Decoder
-from bci_music.models.pack import Pack
+from bci_music.models.network import Network
+from bci_music.models.pack import ENCODER_FILE, Pack
 from bci_music.models.sizes import EncoderConfig
+from bci_music.training import build
+from bci_music.training.aligner import Aligner
 from bci_music.training.build import DemoBuildConfig, build_demo_pack, require_fair_start
 from bci_music.training.demo_pack import write_untrained
 from bci_music.training.simulated import SimulatedDataConfig
@@ -33,6 +39,36 @@ def test_a_short_build_gives_a_pack_that_opens_and_decodes(tmp_path):
     further = build_demo_pack(tmp_path / "further", tmp_path / "more", config, minutes=5, start=pack)
     assert "the encoder went on from demo" in further.manifest.provenance.data
     assert not (tmp_path / "more" / "virtual").exists()
+
+
+def test_a_build_goes_on_from_the_weights_of_its_start(tmp_path, world, small, monkeypatch):
+    """Nothing but the last stage is trained, and it begins where the start's network is."""
+    corpus, began = world[0], []
+    torch.manual_seed(5)
+    Network(small).save(tmp_path / ENCODER_FILE)
+    network = Network.load(tmp_path / ENCODER_FILE, small).eval()
+    start = SimpleNamespace(name="demo", file=lambda name: tmp_path / name)
+
+    def spied(aligner, corpus, stage, directory, **options):
+        state = {key: value.clone() for key, value in aligner.network.state_dict().items()}
+        began.append((directory.name, state, aligner))
+        return aligner
+
+    monkeypatch.setattr(build, "align", spied)
+    config = DemoBuildConfig().model_copy(update={"decoder": small})
+    build.train_demo(corpus, config, None, tmp_path, minutes=1, resume=False, say=lambda text: None, start=start)
+    [(stage, state, aligner)] = began
+    assert stage == "anchored"
+    assert state.keys() == network.state_dict().keys()
+    assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
+    batch = corpus.draw(np.random.default_rng(0), 64)
+    with torch.no_grad():  # and the music lies where that network reads it
+        read = network.shared(torch.from_numpy(batch.x), torch.from_numpy(batch.used))
+        placed = aligner.place_music(torch.from_numpy(batch.target))
+        fresh = Aligner(network, corpus).place_music(torch.from_numpy(batch.target))
+        near, apart = (torch.cosine_similarity(read - read.mean(0), at - at.mean(0)).mean() for at in (placed, fresh))
+    assert near > 0.1
+    assert abs(apart) < near / 2
 
 
 def test_an_encoder_that_knows_the_answers_is_no_start(tmp_path):
