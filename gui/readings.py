@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from bci_music.judge.live import ENOUGH
+from bci_music.judge.live import above_chance
 from bci_music.messages import ChannelState, ChannelVerdict, Quality, SoundSpan, StreamState
 from bci_music.status import Failure, LateSteps, Snapshot, StreamStatus, mix_words
 
@@ -102,9 +102,7 @@ def verdict(snapshot: Snapshot) -> Verdict:
     if found is None or found.n == 0:
         return Verdict("", *_not_counted(snapshot))
     low, high = found.ci95
-    significant = found.p < 0.05 if math.isfinite(found.p) else True
-    above = low > found.chance and significant and found.n >= ENOUGH
-    word = "yes" if above else "no" if found.n >= NO_FROM_WINDOWS else "not yet"
+    word = "yes" if above_chance(found) else "no" if found.n >= NO_FROM_WINDOWS else "not yet"
     expected = found.n * found.chance
     by_chance = f"{expected:.0f}" if expected >= 1 else "below 1"
     windows = "window" if found.n == 1 else "windows"

@@ -154,7 +154,7 @@ def _words(report: dict[str, Any]) -> list[tuple[str, str, int]]:
     if found is None:
         lines.append(("not known: no music markers came with this stream", MUTED, 12))
     else:
-        above = found["p"] < 0.01
+        above = found["above_chance"]
         expected = found["n"] * found["chance"]
         low, high = (100 * x for x in found["ci95"])
         shuffled = 100 * found["shuffled_top1"]

@@ -15,6 +15,7 @@ from bci_music.engine.decode_stage import percentiles
 from bci_music.engine.history import History
 from bci_music.engine.view import warning
 from bci_music.judge.agreement import Agreement, agreement
+from bci_music.judge.live import above_chance
 
 if TYPE_CHECKING:
     from bci_music.engine.engine import Engine
@@ -171,7 +172,7 @@ def _identification(history: History | None) -> dict[str, Any] | None:
     if result is None:
         return None
     values = asdict(result)
-    return {**values, "top1": result.top1, "ci95": list(result.ci95)}
+    return {**values, "top1": result.top1, "ci95": list(result.ci95), "above_chance": above_chance(result)}
 
 
 def _agreement(result: Agreement | None) -> dict[str, Any] | None:

@@ -104,6 +104,12 @@ def chance_words(found: Identification | None) -> str:
         count = f"{found.hits} of {found.n} windows found the song, chance below 1"
     if found.n < ENOUGH:
         return f"too early: {count}"
-    if found.p < 0.05 and found.ci95[0] > found.chance:
+    if above_chance(found) and np.isfinite(found.p):
         return f"yes, {count}"
     return f"not shown: {count}"
+
+
+def above_chance(found: Identification) -> bool:
+    """Whether window and report may say yes: enough windows, interval above chance, and p < .05 where it is known."""
+    known = found.p < 0.05 if np.isfinite(found.p) else True
+    return bool(found.n >= ENOUGH and found.ci95[0] > found.chance and known)

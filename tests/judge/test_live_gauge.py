@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bci_music.judge.live import LiveGauge, chance_words
+from bci_music.judge.live import LiveGauge, above_chance, chance_words
 from bci_music.status import Identification
 
 SONGS = [f"song-{i}" for i in range(14)]
@@ -62,3 +62,11 @@ def test_the_answer_is_worked_out_once_per_window_length(gauge):
 def test_words_for_tiny_chance():
     found = Identification("", 1000, 3, 40, 0.001, (0.02, 0.2), 0.001, 0.001)
     assert chance_words(found) == "yes, 3 of 40 windows found the song, chance below 1"
+
+
+@pytest.mark.parametrize(("n", "low", "p", "said"), [
+    (40, 0.2, 0.01, True), (40, 0.2, 0.049, True), (40, 0.2, float("nan"), True),  # not known yet: while it runs
+    (40, 0.2, 0.06, False), (40, 0.05, 0.01, False), (7, 0.2, 0.01, False),
+])  # fmt: skip
+def test_window_and_report_say_yes_by_the_same_rule(n, low, p, said):
+    assert above_chance(Identification("", 14, n // 2, n, 1 / 14, (low, 0.9), 0.07, p)) is said
