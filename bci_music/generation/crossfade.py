@@ -8,12 +8,8 @@ from numpy.typing import NDArray
 Ramp = NDArray[np.float32]
 
 
-def equal_power(
-    length: int, start: int = 0, stop: int | None = None, likeness: float | NDArray[np.floating] = 0.0
-) -> tuple[Ramp, Ramp]:
+def equal_power(length: int, start: int = 0, stop: int | None = None, likeness: float = 0.0) -> tuple[Ramp, Ramp]:
     """Gains of the leaving and the entering sound for samples `start` to `stop` of a fade of `length` samples.
-
-    `likeness` may be one number, or one for each of these samples.
 
     Returns
     -------
@@ -29,8 +25,7 @@ def equal_power(
 
 
 def mix(
-    leaving: NDArray[np.float32], entering: NDArray[np.float32], length: int, start: int = 0,
-    likeness: float | NDArray[np.floating] = 0.0,
+    leaving: NDArray[np.float32], entering: NDArray[np.float32], length: int, start: int = 0, likeness: float = 0.0
 ) -> NDArray[np.float32]:
     """Mix two (n, 2) stretches that are samples `start` to `start + n` of a fade of `length` samples."""
     down, up = equal_power(length, start, start + len(leaving), likeness)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.generation.continuity.level import glide, level_difference_db
-from bci_music.generation.continuity.meeting import Meeting, local_likeness, meet
+from bci_music.generation.continuity.meeting import Meeting, meet
 from bci_music.generation.crossfade import mix
 
 GLIDE_SHARE = 0.4  # of what follows the joint: within it a clip comes to its own loudness
@@ -36,7 +36,6 @@ def join(last: NDArray[np.float32], clip: NDArray[np.float32], overlap: int, fad
     entering = clip[found.enter : len(clip) - overlap]
     step_db = level_difference_db(leaving, entering[: found.length])
     entering = glide(entering, step_db, round(GLIDE_SHARE * len(entering)))
-    head = entering[: found.length]
-    over = mix(leaving, head, found.length, likeness=local_likeness(leaving, head))
+    over = mix(leaving, entering[: found.length], found.length, likeness=found.likeness)
     samples = np.concatenate([tail[: found.leave], over, entering[found.length :]])
     return Joined(samples, found.leave, found.leave + found.length, found)

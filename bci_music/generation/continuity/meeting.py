@@ -15,7 +15,6 @@ from bci_music.messages import AUDIO_RATE_HZ
 SAME = 0.5  # likeness from which on both are one sound, shifted by at most SAME_WITHIN
 SAME_WITHIN = round(0.003 * AUDIO_RATE_HZ)
 NEAR_BEAT = round(0.008 * AUDIO_RATE_HZ)  # beats are known to about this
-LOCAL = round(0.03 * AUDIO_RATE_HZ)  # around each sample, where likeness is asked for sample by sample
 CONTEXT = 4 * AUDIO_RATE_HZ  # of which the beat is found
 
 
@@ -77,22 +76,6 @@ def likeness_by_lag(tail: NDArray[np.float32], head: NDArray[np.float32], most: 
     heads = energy(head, np.maximum(-lags, 0), n - np.maximum(lags, 0))
     scale = np.maximum(np.sqrt(np.maximum(tails * heads, 0.0)), 1e-9)
     return correlation(tail, head, lags) / scale * np.sqrt((n - np.abs(lags)) / n)
-
-
-def local_likeness(
-    leaving: NDArray[np.float32], entering: NDArray[np.float32], within: int = LOCAL
-) -> NDArray[np.float64]:
-    """Correlation (0..1) of two (n, 2) stretches around each sample, `within` samples wide: (n,).
-
-    Two renderings of one sound are alike where it is loud, and not where it has died away: mixed there as if they
-    were, they would be 3 dB too soft.
-    """
-    a, b = to_mono(leaving).astype(np.float64), to_mono(entering).astype(np.float64)
-    start, stop = np.arange(len(a)) - within // 2, np.arange(len(a)) + within // 2 + 1
-    start, stop = np.maximum(start, 0), np.minimum(stop, len(a))
-    total = np.concatenate([[0.0], np.cumsum(a * b)])
-    scale = np.sqrt(energy(a, start, stop) * energy(b, start, stop))
-    return np.clip((total[stop] - total[start]) / np.maximum(scale, 1e-10), 0.0, 1.0)
 
 
 def _lag_of_beats(
