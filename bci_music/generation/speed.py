@@ -14,12 +14,16 @@ from pydantic import Field
 
 from bci_music.config import Config
 from bci_music.generation.channels_last import put_channels_last
+from bci_music.generation.fast_conv import put_fast
 from bci_music.models.device import native_bf16
 
 if TYPE_CHECKING:
     import torch
 
     from bci_music.generation.loading import Parts
+
+
+_WIDE_LEVELS = 2  # of the UNet: further down the latents are few and the weights many
 
 
 class Speed(Config):
@@ -29,6 +33,9 @@ class Speed(Config):
         "auto", description="auto: float16 on a GPU; on a processor bfloat16 where it is faster here, else float32"
     )
     channels_last: bool = Field(True, description="channels beside each other in memory, as convolutions like it")
+    fast_convolutions: bool = Field(
+        True, description="on a processor, in float32: wide ones with fewer multiplications (up to twice the memory)"
+    )
     compile: bool = Field(False, description="compile the UNet: minutes at the first clip; on a GPU with CUDA graphs")
 
 
@@ -45,8 +52,13 @@ def prepare(parts: Parts, device: torch.device, speed: Speed) -> tuple[str, ...]
     if speed.channels_last:
         unet.to(memory_format=torch.channels_last)
         vae.to(memory_format=torch.channels_last)
-        if device.type == "cpu":
-            put_channels_last(vocoder)
+    if device.type == "cpu" and speed.fast_convolutions:
+        put_fast(vocoder)
+        if dtype == torch.float32:
+            for part in (vae.decoder, *unet.down_blocks[:_WIDE_LEVELS], *unet.up_blocks[-_WIDE_LEVELS:]):
+                put_fast(part)
+    if device.type == "cpu" and speed.channels_last:
+        put_channels_last(vocoder)  # what is left of it
     if not speed.compile:
         return ()
     if (why := missing_compiler(device)) is not None:

@@ -17,7 +17,8 @@ from torch import nn
 from bci_music.generation.loading import NOTE, PARTS, UNCONDITIONAL, Note, quiet_loading
 from bci_music.messages import UserError
 
-FEW = "unet-few"  # the UNet distilled to few steps, beside the one it comes from
+FEW = "unet-few"  # the UNet distilled to less work, beside the one it comes from
+FEW_NOTE = "unet-few.json"  # how the sampler uses it
 BUDGET = {"unet": 6_000_000, "vae": 2_000_000, "vocoder": 1_000_000}  # parameters
 CREDITS = "credits.json"  # of the real music learned from: beside the parts, and in a pack's generator/
 _KIND = {"unet": "UNet2DConditionModel", FEW: "UNet2DConditionModel", "vae": "AutoencoderKL"}
@@ -86,7 +87,7 @@ def assemble(
     settings : mapping
         Sampler settings for this model: solver, steps, guidance ...
     few : bool
-        Take the UNet that was distilled to few steps.
+        Take the UNet that was distilled to less work.
     """
     note = Note.parse({"trained": trained, "name": name, **settings}, "the generator's settings")
     note.settings("the generator's settings")

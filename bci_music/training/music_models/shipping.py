@@ -12,13 +12,12 @@ from typing import Any
 from bci_music.messages import UserError
 from bci_music.models.embedder import FrameEmbedder, load_embedder
 from bci_music.models.pack import GeneratorPart
-from bci_music.training.music_models.parts import CREDITS, FEW, assemble, check_budget
+from bci_music.training.music_models.parts import CREDITS, FEW, FEW_NOTE, assemble, check_budget
 
 CARD = "CARD.md"
 EMBEDDER = "embedder.json"  # beside the parts: which embedder's vectors lead the UNet
 NAME = "small AudioLDM of composed music"
 SETTINGS = {"solver": "dpm++", "steps": 6, "guidance": 2.5, "guidance_every": 2}
-FEW_SETTINGS = {"solver": "ddim", "steps": 4, "guidance": 1.0}  # what the distilled UNet has learned to do
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class MusicModels:
 
     @classmethod
     def open(cls, parts: Path, embedder: Path, settings: Mapping[str, Any] | None = None) -> MusicModels:
-        """Open what the stages wrote; the UNet distilled to few steps is taken where there is one."""
+        """Open what the stages wrote; the distilled UNet is taken where there is one."""
         loaded = load_embedder(embedder)
         note = parts / EMBEDDER
         leads = json.loads(note.read_text(encoding="utf-8"))["sha"] if note.is_file() else ""
@@ -51,7 +50,7 @@ class MusicModels:
                 "was trained with, or train the unet stage again."
             )
         few = (parts / FEW).is_dir()
-        return cls(parts, loaded, few, settings or (FEW_SETTINGS if few else SETTINGS), embedder)
+        return cls(parts, loaded, few, settings or (_few_settings(parts) if few else SETTINGS), embedder)
 
     def write_embedder(self, pack: Path) -> None:
         """Write ``embedder/`` into a pack's folder, in the format it was stored in (half precision)."""
@@ -75,6 +74,13 @@ class MusicModels:
 def save_embedder_note(parts: Path, sha: str) -> None:
     """Note beside the parts whose vectors lead the UNet."""
     (parts / EMBEDDER).write_text(json.dumps({"sha": sha}) + "\n", encoding="utf-8")
+
+
+def _few_settings(parts: Path) -> dict[str, Any]:
+    note = parts / FEW_NOTE
+    if not note.is_file():
+        raise UserError(f"{parts} has a distilled UNet and no {FEW_NOTE}, which says how it samples: distil it again.")
+    return dict(json.loads(note.read_text(encoding="utf-8")))
 
 
 def card(part: GeneratorPart, settings: Mapping[str, Any]) -> str:

@@ -22,14 +22,14 @@ from bci_music.training.music_models.cache import cached_rows, rows_key, weights
 from bci_music.training.music_models.diffusion import UnetConfig, UnetTask, condition_moments, new_scheduler, new_unet
 from bci_music.training.music_models.distil import DistilConfig, DistilTask
 from bci_music.training.music_models.material import FULL_SCALE, Clips, Figures, Task
-from bci_music.training.music_models.parts import CREDITS, FEW, load_part, save_conditioning, save_part
+from bci_music.training.music_models.parts import CREDITS, FEW, FEW_NOTE, load_part, save_conditioning, save_part
 from bci_music.training.music_models.shipping import save_embedder_note
 from bci_music.training.music_models.vae import VaeConfig, VaeTask, encode, new_vae, rebuild, settle_latents
 from bci_music.training.music_models.vocoder import VocoderConfig, VocoderTask, new_vocoder
 
 Say = Callable[[str], None]
 SHARES = {"vae": 0.15, "vocoder": 0.25, "vocoder-fit": 0.1, "unet": 0.5}  # of the time there is, in this order
-OPTIONAL = ("vocoder-contest", "distil")  # a GPU's; and what halves the work of a step
+OPTIONAL = ("vocoder-contest", "distil")  # a GPU's; and what takes the guidance's work away
 STAGES = (*SHARES, *OPTIONAL)
 
 
@@ -188,6 +188,7 @@ def _distil(stage: str, bench: Bench, config: MusicModelsConfig, start: Path | N
 
     def export(unet: Any) -> Any:
         save_part(unet, bench.parts, FEW)
+        (bench.parts / FEW_NOTE).write_text(json.dumps(config.distil.sampler) + "\n", encoding="utf-8")
         return load_part(bench.parts, FEW, bench.device)
 
     return Job(task, config.distil.loop, config.unet.seed, export, task.judge)

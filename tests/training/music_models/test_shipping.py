@@ -1,6 +1,7 @@
 """A pack with music models: what it holds, what it says, and that the engine plays it."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from bci_music.models.embedder import StatisticsEmbedder, load_embedder
 from bci_music.models.pack import Pack
 from bci_music.models.pack_report import describe
 from bci_music.training.demo_pack import write_untrained
-from bci_music.training.music_models.parts import BUDGET, CREDITS, check_budget, load_part, save_part
+from bci_music.training.music_models.distil import DistilConfig
+from bci_music.training.music_models.parts import BUDGET, CREDITS, FEW, FEW_NOTE, check_budget, load_part, save_part
 from bci_music.training.music_models.shipping import CARD, MusicModels, save_embedder_note
 
 TRACK = {"title": "Rain on Tin", "artist": "A. Player", "licence": "CC-BY-4.0", "source": "example.org/rain"}
@@ -68,6 +70,19 @@ def test_parts_of_another_embedder_are_refused(parts, embedder):
     save_embedder_note(parts, "0" * 64)
     with pytest.raises(UserError, match="another embedder"):
         MusicModels.open(parts, embedder[0])
+
+
+def test_a_distilled_unet_is_taken_and_sampled_as_it_learned(parts, embedder, tmp_path):
+    shutil.copytree(parts / "unet", parts / FEW)
+    with pytest.raises(UserError, match="distil it again"):
+        MusicModels.open(parts, embedder[0])
+    (parts / FEW_NOTE).write_text(json.dumps(DistilConfig().sampler))
+    config = json.loads((parts / FEW / "config.json").read_text())
+    (parts / FEW / "config.json").write_text(json.dumps({**config, "sample_size": 33}))
+    MusicModels.open(parts, embedder[0]).write(tmp_path / "pack")
+    note = json.loads((tmp_path / "pack" / "generator" / "generator.json").read_text())
+    assert (note["guidance"], note["steps"]) == (1.0, 6)
+    assert json.loads((tmp_path / "pack" / "generator" / "unet" / "config.json").read_text())["sample_size"] == 33
 
 
 def test_too_large_a_part_is_refused(parts, monkeypatch):

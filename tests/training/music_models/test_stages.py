@@ -1,6 +1,8 @@
 """Every stage learns, on tiny models, and what they write is a generator that plays."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +10,8 @@ import torch
 
 from bci_music.generation.sampler import load_audioldm
 from bci_music.messages import UserError
-from bci_music.training.music_models.parts import assemble, check_budget, load_part
+from bci_music.training.music_models.distil import DistilConfig
+from bci_music.training.music_models.parts import FEW_NOTE, assemble, check_budget, load_part
 from bci_music.training.music_models.schedule import describe, run_schedule, run_stage
 from bci_music.training.music_models.stages import SHARES, Bench
 from bci_music.training.music_models.vae import encode
@@ -61,6 +64,17 @@ def test_the_denoiser_beats_predicting_nothing_and_hears_its_condition(outcomes)
 def test_the_student_is_nearer_to_its_teacher_than_fewer_steps_are(outcomes):
     figures = outcomes[1]["distil"].figures
     assert figures["from_teacher"] < figures["undistilled"]
+
+
+def test_the_guidance_alone_goes_into_a_student(outcomes, tiny, tmp_path):
+    bench = replace(outcomes[0], out=tmp_path / "models")
+    shutil.copytree(outcomes[0].parts, bench.parts)
+    loop = tiny.distil.loop.model_copy(update={"steps": 40})
+    one = DistilConfig(steps=4, inner=1, guidance=3.0, loop=loop)
+    figures = run_stage("distil", bench, config=tiny.model_copy(update={"distil": one})).figures
+    assert figures["from_teacher"] < 0.7 * figures["undistilled"]  # than the teacher's without guidance
+    assert json.loads((bench.parts / FEW_NOTE).read_text()) == {"solver": "dpm++", "steps": 6, "guidance": 1.0}
+    assert json.loads((outcomes[0].parts / FEW_NOTE).read_text()) == {"solver": "ddim", "steps": 2, "guidance": 1.0}
 
 
 @pytest.mark.parametrize(("few", "settings"), [
