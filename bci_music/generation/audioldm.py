@@ -31,13 +31,16 @@ TO_FULL_RATE = AUDIO_RATE_HZ // SOUND_RATE_HZ
 Near = Callable[[NDArray[np.float32]], Mapping[str, Any]]
 
 
+_SEEN = 16  # frames beyond the last one that a vocoder may look at
+
+
 class AudioLdmConfig(Config):
     """How clips are made, and how one follows another."""
 
     sampler: SamplerSettings | None = Field(None, description="null: what the model was made for")
     anytime: bool = Field(True, description="fewer steps when the deadline asks for it; off: same state, same clip")
     least_steps: int = Field(3, ge=1, description="the deadline never asks for fewer: a late clip is better than mush")
-    overlap_s: float = Field(0.64, gt=0, le=4, description="a clip begins with the last one's end, for this long")
+    overlap_s: float = Field(1.12, gt=0, le=4, description="a clip begins with the last one's end, for this long")
     margin_s: float = Field(0.64, ge=0, le=4, description="made beyond the end and thrown away: networks fade there")
     joint_strength: float = Field(1.0, ge=0, le=1, description="share of the denoising in which that end is held")
     fade_s: float = Field(0.48, gt=0, le=4, description="crossfade within the overlap")
@@ -157,9 +160,9 @@ class AudioLdmGenerator:
             vector, model.frames(max(seconds, 3 * config.overlap_s) + config.margin_s), settings=self.settings,
             seed=(config.seed * 1_000_003 + made) % 2**63, budget=self._budget(deadline), start=start,
         )
-        sound = model.vocode(model.decode(latents))
         end = latents.shape[2] - self._margin
-        latents, sound = latents[:, :, :end], sound[: end * model.shrink * MEL_HOP]
+        mel = model.decode(latents)[: end * model.shrink + _SEEN]
+        latents, sound = latents[:, :, :end], model.vocode(mel)[: end * model.shrink * MEL_HOP]
         full = soxr.resample(sound - sound.mean(), SOUND_RATE_HZ, AUDIO_RATE_HZ).astype(np.float32)
         clip = to_loudness(np.repeat(full[:, None], 2, axis=1), config.loudness_lufs)
         return AudioLdmState(

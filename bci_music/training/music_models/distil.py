@@ -36,7 +36,7 @@ class DistilConfig(Config):
     def sampler(self) -> dict[str, Any]:
         """Sampler settings for the student: its guidance is inside it, and so are its steps if it learned several."""
         if self.inner == 1:
-            return {"solver": "dpm++", "steps": 6, "guidance": 1.0}
+            return {"solver": "dpm++", "steps": 5, "guidance": 1.0}
         return {"solver": "ddim", "steps": self.steps, "guidance": 1.0}
 
 
