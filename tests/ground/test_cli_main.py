@@ -110,3 +110,17 @@ def test_a_fault_of_ours_keeps_its_traceback():
     done = run_verb("raise ZeroDivisionError('ours')")
     assert done.returncode == 1
     assert "ZeroDivisionError: ours" in done.stderr
+
+
+@pytest.mark.parametrize(("given", "read"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_sleep_from_the_first_library_on(given, read):
+    code = """
+import os, sys
+from bci_music.cli import main as cli
+assert "torch" not in sys.modules  # it reads the policy once, when it is loaded
+cli.app = lambda: print(os.environ["OMP_WAIT_POLICY"])
+cli.main()
+"""
+    others = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = run(sys.executable, "-c", code, env=others | ({"OMP_WAIT_POLICY": given} if given else {}))
+    assert done.stdout.strip() == read, done.stderr
