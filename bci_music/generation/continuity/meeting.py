@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.generation.continuity.beat import Beat, find_beat, to_mono
-from bci_music.generation.continuity.correlation import correlation, energy
+from bci_music.generation.continuity.correlation import correlation, energy, sliding_minimum
 from bci_music.messages import AUDIO_RATE_HZ
 
 SAME = 0.5  # likeness from which on both are one sound, shifted by at most SAME_WITHIN
 SAME_WITHIN = round(0.003 * AUDIO_RATE_HZ)
 NEAR_BEAT = round(0.008 * AUDIO_RATE_HZ)  # beats are known to about this
+MOMENT = round(0.05 * AUDIO_RATE_HZ)  # shorter pauses are not heard as such
+NEARLY = 0.8  # of the power, 1 dB: as loud as the loudest
 CONTEXT = 4 * AUDIO_RATE_HZ  # of which the beat is found
 
 
@@ -51,10 +53,10 @@ def meet(
     room = overlap - fade
     alike = likeness_by_lag(tail, head, room)
     near = slice(max(0, room - SAME_WITHIN), room + SAME_WITHIN + 1)
-    if alike[near].max() >= SAME:  # any place will do
+    if alike[near].max() >= SAME:  # any place will do that is not a pause
         by: Literal["same", "beat", "likeness"] = "same"
         lag = int(alike[near].argmax()) + near.start - room
-        at = _place(None, 0, lag, overlap, fade)
+        at = _sounding(tail, head, lag, fade)
     else:
         start = len(before) - overlap
         beat = find_beat(before) if start else None
@@ -100,6 +102,20 @@ def _place(beat: Beat | None, tail_start: int, lag: int, overlap: int, fade: int
         return middle
     starts = np.rint(beat.times(tail_start + low + fade, tail_start + high + fade + 1) - tail_start - fade)
     return int(starts[np.abs(starts - middle).argmin()]) if len(starts) else middle
+
+
+def _sounding(tail: NDArray[np.float32], head: NDArray[np.float32], lag: int, fade: int) -> int:
+    """First sample of the fade in the tail, where the quietest moment within it is loudest, near the middle if it can.
+
+    A sound that has nearly died away goes on as another one soonest there: the new clip may have its pause longer.
+    """
+    low, high = max(0, lag), min(len(tail), len(head) + lag)
+    power = np.square(tail[low:high], dtype=np.float64) + np.square(head[low - lag : high - lag], dtype=np.float64)
+    moment = min(MOMENT, fade)
+    sums = np.cumsum(np.concatenate([[0.0], power]))
+    quietest = sliding_minimum(sums[moment:] - sums[:-moment], fade - moment + 1)
+    loud = np.flatnonzero(quietest >= NEARLY * quietest.max())
+    return low + int(loud[np.abs(loud - (len(quietest) - 1) // 2).argmin()])
 
 
 def _likeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
