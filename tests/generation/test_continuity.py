@@ -98,6 +98,29 @@ def test_the_same_sound_meets_itself():
     np.testing.assert_allclose(joined.samples, music[2 * RATE : 5 * RATE], atol=1e-4)  # the joint leaves no trace
 
 
+@pytest.mark.parametrize("pause_s", [0.1, 0.5, 0.9])
+def test_the_same_sound_does_not_meet_in_a_pause(pause_s):
+    music = stereo(0.1 * np.random.default_rng(5).standard_normal(6 * RATE))
+    quiet = 2 * RATE + round((pause_s - 0.06) * RATE), 2 * RATE + round((pause_s + 0.06) * RATE)
+    music[slice(*quiet)] *= 0.01
+    found = meet(music[: 3 * RATE], music[2 * RATE :], RATE, RATE // 4)
+    assert found.by == "same"
+    start, stop = 2 * RATE + found.leave, 2 * RATE + found.leave + found.length
+    assert stop <= quiet[0] + 0.05 * RATE or start >= quiet[1] - 0.05 * RATE  # where 50 ms would not be silent
+    joined = join(music[: 3 * RATE], music[2 * RATE :], RATE, RATE // 4)
+    np.testing.assert_allclose(joined.samples, music[2 * RATE : 5 * RATE], atol=1e-4)
+
+
+@settings(deadline=None, max_examples=60)
+@given(overlap=st.integers(60, 6000), fade=st.integers(1, 6000), lag=st.integers(-140, 140), seed=st.integers(0, 9))
+def test_the_same_sound_meets_within_the_overlap(overlap, fade, lag, seed):
+    music = np.random.default_rng(seed).standard_normal(4 * RATE).astype(np.float32)
+    before, after = stereo(music[140 : 140 + 2 * RATE]), stereo(music[140 + 2 * RATE - overlap + lag :][: RATE + 6000])
+    found = meet(before, after, overlap, fade)
+    assert 0 <= found.leave <= found.leave + found.length <= overlap
+    assert 0 <= found.enter <= found.enter + found.length <= overlap
+
+
 def test_music_meets_on_the_beat():
     before, after = drums(5.0, 120, 0.10, seed=3), drums(5.0, 120, 0.27, seed=4)
     overlap, fade = round(1.28 * RATE), round(0.3 * RATE)
