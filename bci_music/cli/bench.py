@@ -95,6 +95,9 @@ def sound(
 
     from rich.console import Console
 
+    from bci_music.models.device import sleep_while_waiting
+
+    sleep_while_waiting()
     from bci_music.evaluation.bench_sound import aims, bench_sound
     from bci_music.models.pack import Pack
 

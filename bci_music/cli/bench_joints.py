@@ -31,6 +31,9 @@ def joints(
 
     from rich.console import Console
 
+    from bci_music.models.device import sleep_while_waiting
+
+    sleep_while_waiting()
     from bci_music.evaluation.joints import JointsConfig, compare, record
     from bci_music.models.pack import Pack
 

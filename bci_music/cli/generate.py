@@ -36,6 +36,9 @@ def generate(
     from rich.console import Console
     from rich.progress import Progress
 
+    from bci_music.models.device import sleep_while_waiting
+
+    sleep_while_waiting()
     from bci_music.generation.condition import from_file, from_sound, from_text
     from bci_music.generation.sampler import load_audioldm
     from bci_music.generation.single import make_single

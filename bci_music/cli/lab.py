@@ -127,6 +127,10 @@ def evaluate(
     """Judge a decoder: every figure with its interval by recording and its controls; writes one HTML page."""
     from rich.console import Console
 
+    from bci_music.models.device import sleep_while_waiting
+
+    if generator is not None:
+        sleep_while_waiting()
     from bci_music.evaluation.judging import Judging, figure_lines
     from bci_music.evaluation.report.write import write_report
     from bci_music.evaluation.rows import judged_run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -60,9 +59,6 @@ app.command("calibrate", rich_help_panel=LAB)(calibrate.calibrate)
 
 def main() -> None:
     """Entry point of the console script: 0 done, 1 a check failed, 2 a wrong input, 130 interrupted."""
-    # Waiting OpenMP threads sleep: spinning, they hold up each other and other busy programs. Read once, when torch is
-    # loaded, so said before anything loads it.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except KeyboardInterrupt:

@@ -83,12 +83,14 @@ def oracle(
 
     from rich.console import Console
 
+    from bci_music.models.device import choose_device, sleep_while_waiting
+
+    sleep_while_waiting()
     from bci_music.evaluation.music_models.oracle import compare, generate, table, through_the_autoencoder
     from bci_music.evaluation.music_models.pictures import draw_pairs
     from bci_music.evaluation.music_models.pieces import decoded_stretches, unheard_songs
     from bci_music.generation.sampler import load_audioldm
     from bci_music.messages import UserError
-    from bci_music.models.device import choose_device
     from bci_music.models.embedder import load_embedder
     from bci_music.models.pack import Pack
     from bci_music.training.music_models.material import spread_evenly

@@ -43,10 +43,12 @@ def build_engine(
     device: str | None = None,
 ) -> Engine:
     """Wire source, decoder and sound into an `Engine`; loads the pack and warms the decoder up."""
+    from bci_music.models.device import share_cores, sleep_while_waiting
+
+    sleep_while_waiting()
     from bci_music.generation.stage import SoundStage
     from bci_music.generation.steering import Steering
     from bci_music.models.decoder import Decoder
-    from bci_music.models.device import share_cores
     from bci_music.models.pack import Pack
     from bci_music.streaming.acquire import Acquirer
     from bci_music.streaming.replay import SessionSource

@@ -112,15 +112,58 @@ def test_a_fault_of_ours_keeps_its_traceback():
     assert "ZeroDivisionError: ours" in done.stderr
 
 
+SOUND = {
+    "demo": ["demo", "--headless"],
+    "bench sound": ["bench", "sound"],
+    "bench joints": ["bench", "joints"],
+    "generate": ["generate", "--text", "a drum"],
+    "pack oracle": ["pack", "oracle"],
+    "evaluate": ["evaluate", "--data", "none", "--run", "none", "--generator", "demo"],
+}
+
+
+@pytest.mark.parametrize("verb", SOUND)
+def test_what_makes_sound_lets_waiting_threads_sleep_before_torch_is_there(verb):
+    code = f"""
+import sys
+from bci_music.models import device
+def asked():
+    print("late" if "torch" in sys.modules else "in time", flush=True)
+    raise SystemExit(5)
+device.sleep_while_waiting = asked
+sys.argv = ["bci-music", *{SOUND[verb]!r}]
+from bci_music.cli import main
+main.main()
+"""
+    done = run(sys.executable, "-c", code)
+    assert (done.returncode, done.stdout.strip()) == (5, "in time"), done.stderr
+
+
 @pytest.mark.parametrize(("given", "read"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_threads_that_wait_sleep_from_the_first_library_on(given, read):
+def test_threads_that_wait_sleep_unless_the_user_wants_otherwise(given, read):
+    code = "import os; from bci_music.models.device import sleep_while_waiting as sleep; sleep(); "
+    code += "print(os.environ['OMP_WAIT_POLICY'])"
+    assert waits(code, given) == read
+
+
+def test_training_and_judging_let_threads_spin():
     code = """
 import os, sys
-from bci_music.cli import main as cli
-assert "torch" not in sys.modules  # it reads the policy once, when it is loaded
-cli.app = lambda: print(os.environ["OMP_WAIT_POLICY"])
-cli.main()
+import bci_music.cli.main as cli
+import bci_music.evaluation.bench_lab as lab
+lab.bench_lab = lambda *a, **k: exit(os.environ.get("OMP_WAIT_POLICY", "torch's own"))
+lab.choose_device("cpu")
+sys.argv = ["bci-music", "bench", "lab"]
+try:
+    cli.main()
+except SystemExit as left:
+    print(left.code)
 """
+    assert waits(code, None) == "torch's own"
+
+
+def waits(code: str, given: str | None) -> str:
+    """What `code` prints about how threads wait, when the user gave this policy or none."""
     others = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     done = run(sys.executable, "-c", code, env=others | ({"OMP_WAIT_POLICY": given} if given else {}))
-    assert done.stdout.strip() == read, done.stderr
+    return done.stdout.strip() or done.stderr
