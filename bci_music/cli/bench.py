@@ -82,7 +82,7 @@ def sound(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     seconds: Annotated[float, typer.Option("--seconds", min=0.64, help="Length of a clip.")] = 10.24,
     runs: Annotated[int, typer.Option("--runs", min=1, help="Alternating runs; medians are shown.")] = 3,
-    size: Annotated[list[str] | None, typer.Option("--size", help="s or m; may be repeated.  [default: both]")] = None,
+    size: Annotated[list[str] | None, typer.Option("--size", help="s or m; repeatable.  \\[default: both]")] = None,
     many: Annotated[bool, typer.Option("--many", help="On a processor too: run the pipeline's 100 steps.")] = False,
     pack: Annotated[str, typer.Option("--pack", help="Pack whose generator is measured too.")] = "demo",
     device: Annotated[str | None, typer.Option("--device", help="cuda, mps or cpu; the fastest there is.")] = None,

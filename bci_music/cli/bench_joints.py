@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def joints(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     audioldm: Annotated[
-        str | None, typer.Option("--audioldm", help="Folder or hub id of an AudioLDM.  [default: the pack's]")
+        str | None, typer.Option("--audioldm", help="Folder or hub id of an AudioLDM.  \\[default: the pack's]")
     ] = None,
     pack: Annotated[str, typer.Option("--pack", help="Whose generator plays, in the styles of its library.")] = "demo",
     number: Annotated[int, typer.Option("--joints", min=5, help="Joints to make.")] = 100,

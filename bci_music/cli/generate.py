@@ -13,19 +13,19 @@ def generate(
     audio: Annotated[Path | None, typer.Option("--audio", help="A sound file it is to sound like.")] = None,
     embedding: Annotated[Path | None, typer.Option("--embedding", help="A .npy file of 512 numbers.")] = None,
     generator: Annotated[
-        str | None, typer.Option("--generator", help="Folder or name of an AudioLDM.  [default: the pack's own]")
+        str | None, typer.Option("--generator", help="Folder or name of an AudioLDM.  \\[default: the pack's own]")
     ] = None,
     pack: Annotated[str, typer.Option("--pack", help="Name or folder of the pack.")] = "demo",
     clap: Annotated[
         str | None, typer.Option("--clap", help="Folder or name of the CLAP that leads --generator.")
     ] = None,
     seconds: Annotated[float, typer.Option("--seconds", min=0.64, max=60, help="About how long.")] = 10.24,
-    steps: Annotated[int | None, typer.Option("--steps", help="Denoising steps.  [default: the model's]")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Denoising steps.  \\[default: the model's]")] = None,
     guidance: Annotated[
-        float | None, typer.Option("--guidance", help="How strongly it is led.  [default: the model's]")
+        float | None, typer.Option("--guidance", help="How strongly it is led.  \\[default: the model's]")
     ] = None,
     solver: Annotated[
-        str | None, typer.Option("--solver", help="ddim, dpm++ or lcm.  [default: the model's]")
+        str | None, typer.Option("--solver", help="ddim, dpm++ or lcm.  \\[default: the model's]")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, another clip.")] = 0,
     out: Annotated[Path, typer.Option("--out", help="WAV file to write.")] = Path("clip.wav"),

@@ -73,12 +73,15 @@ def align(
     resume: Resume = True, tensorboard: Board = True, device: Device = "auto",
 ) -> None:
     """Draw windows of EEG to the embedding of the music heard in them (symmetric InfoNCE). Next: adapt."""
-    from bci_music.training.lab_run import ENCODER, load_encoder, material, new_network, run_align, time_limit, warm
+    from bci_music.training.lab_config import override
+    from bci_music.training.lab_run import load_encoder, material, new_network, run_align, time_limit, warm
     from bci_music.training.launch import join_processes, leave_processes
     from bci_music.training.prepared import Prepared
-    from bci_music.training.provenance import same_sides
+    from bci_music.training.provenance import ENCODER, pretraining_of, same_sides
 
     config = _config(preset, {"align": {"loop": _steps(steps)}} | _common(split, minutes, seed))
+    learned = {"pretrain": None} if pretrained is None else pretraining_of(pretrained)
+    config = override(config, learned, "the pretraining's settings")
     where = join_processes(device)
     try:
         prepared = Prepared.open(data)
@@ -86,14 +89,13 @@ def align(
         network = new_network(config, prepared)
         warm(network, given, config)
         if pretrained is not None:
-            encoder = _there(pretrained / ENCODER, "`bci-music pretrain`")
             same_sides(pretrained, config, prepared)
-            load_encoder(network.encoder, encoder)
+            load_encoder(network.encoder, pretrained / ENCODER)
         _begin(out, resume)
         with _progress(out) as report:
             run_align(
-                network, given, config, out, resume=resume, device=where, report=report, tensorboard=tensorboard,
-                until=time_limit(minutes),
+                network, given, config, out, pretrained=pretrained, resume=resume, device=where, report=report,
+                tensorboard=tensorboard, until=time_limit(minutes),
             )
     finally:
         leave_processes()
@@ -121,7 +123,10 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")] = Path("out/report"),
     robustness: Annotated[bool, typer.Option(help="Also with electrodes removed or replaced by noise.")] = True,
     generator: Annotated[
-        str | None, typer.Option(help="Pack whose generator makes the sound that is judged.  [default: the library]")
+        str | None, typer.Option(help="Pack whose generator makes the sound that is judged.  \\[default: the library]")
+    ] = None,
+    genres: Annotated[
+        str | None, typer.Option(help="Folder or pulled NAME@COMMIT of an audio classifier; default: fitted here.")
     ] = None,
 ) -> None:
     """Judge a decoder: every figure with its interval by recording and its controls; writes one HTML page."""
@@ -137,9 +142,9 @@ def evaluate(
 
     config, given, aligner = _finished(data, run)
     with Console(stderr=True).status("judging") as status:
-        judging = Judging(robustness=robustness, generator=generator)
+        judging = Judging(robustness=robustness, generator=generator, genres=genres)
         row = judged_run(config, given, aligner, run, judging, status.update)
-    write_report([row], out)
+    write_report([row], out, given.prepared.montage)
     for line in figure_lines(row):
         _say(line)
     _say(f"The report is {out / 'report.html'}.")
@@ -151,7 +156,9 @@ def ablate(
     preset: Preset = "small",
     table: Annotated[Path | None, typer.Option(help="YAML of the rows; default: configs/lab-table.yaml.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Only this row; repeatable.")] = None,
-    minutes: Annotated[float | None, typer.Option(min=0.01, help="The most any row may train.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="The most each stage of a row (pretraining, alignment) may take.")
+    ] = None,
     seed: Seed = None,
     workers: Annotated[int, typer.Option(min=1, help="Rows trained at once.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 2,
@@ -166,11 +173,11 @@ def ablate(
     plan = TablePlan.load(table or shipped("configs/lab-table.yaml"))
     base = _config(preset, _common(None, None, seed))
     wanted = jobs(plan, base, tuple(only or ()), {} if minutes is None else {"minutes": minutes})
-    Prepared.open(data)  # a missing folder is said at once
+    montage = Prepared.open(data).montage  # a missing folder is said at once
     with _table_progress(len(wanted)) as (show, done):
         rows, failed = run_table(wanted, data, out, workers=workers, threads=threads, show=show, done=done)
     if rows:
-        write_report(rows, out)
+        write_report(rows, out, montage)
         (out / "table.md").write_text(markdown_table(rows), encoding="utf-8")
         _say(f"{len(rows)} rows: {out / 'report.html'}, {out / 'table.md'}")
     for name, why in failed.items():
@@ -214,16 +221,16 @@ def _there(path: Path, made_by: str) -> Path:
 def _finished(data: Path, run: Path) -> tuple[Any, Any, Any]:
     """Settings, material and aligner of a finished alignment."""
     from bci_music.training.lab_config import LabConfig
-    from bci_music.training.lab_run import ALIGNER, material, new_network, run_align
+    from bci_music.training.lab_run import load_aligner, material, new_network
     from bci_music.training.prepared import Prepared
-    from bci_music.training.provenance import CONFIG, same_data
+    from bci_music.training.provenance import ALIGNER, CONFIG, same_data
 
     _there(run / ALIGNER, "`bci-music align`")
     config = LabConfig.load(run / CONFIG)
     prepared = Prepared.open(data)
     same_data(run, prepared)
     given = material(prepared, config)
-    return config, given, run_align(new_network(config, prepared), given, config, run)
+    return config, given, load_aligner(new_network(config, prepared), given, config, run)
 
 
 def _say(text: str) -> None:
@@ -242,15 +249,20 @@ def _progress(out: Path) -> Iterator[Callable[[str, int, int, dict[str, float]],
     from bci_music.models import parallel
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=parallel.rank() > 0) as progress:
-        tasks: dict[str, Any] = {}
+    progress = Progress(*columns, console=Console(stderr=True), disable=parallel.rank() > 0)
+    tasks: dict[str, Any] = {}
 
-        def report(stage: str, step: int, of: int, figures: dict[str, float]) -> None:
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=of)
-            progress.update(tasks[stage], completed=step, description=f"{stage} (loss {figures['loss']:.2f})")
+    def report(stage: str, step: int, of: int, figures: dict[str, float]) -> None:
+        progress.start()  # not before there is something to show: a mistake is told without an empty bar
+        if stage not in tasks:
+            tasks[stage] = progress.add_task(stage, total=of)
+        progress.update(tasks[stage], completed=step, description=f"{stage} (loss {figures['loss']:.2f})")
 
+    try:
         yield report
+    finally:
+        if tasks:
+            progress.stop()
 
 
 @contextmanager

@@ -10,11 +10,11 @@ import typer
 Headless = Annotated[bool, typer.Option("--headless", help="No window; needs no display.")]
 Seconds = Annotated[float | None, typer.Option("--seconds", min=1, help="Stop after this many seconds of stream.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for report.json, music.wav, overview.png.")]
-PackName = Annotated[str | None, typer.Option("--pack", help="Name or folder of the model pack.  [default: demo]")]
+PackName = Annotated[str | None, typer.Option("--pack", help="Name or folder of the model pack.  \\[default: demo]")]
 Config = Annotated[Path | None, typer.Option("--config", help="YAML file, see configs/live.yaml.")]
 Record = Annotated[Path | None, typer.Option("--record", help="Folder to record into (XDF); needs --consent.")]
 Consent = Annotated[str | None, typer.Option("--consent", help="Reference of the listener's consent to recording.")]
-GeneratorName = Annotated[str | None, typer.Option("--generator", help="auto, library or audioldm.  [default: auto]")]
+GeneratorName = Annotated[str | None, typer.Option("--generator", help="auto, library or audioldm.  \\[default: auto]")]
 AudioLdm = Annotated[str | None, typer.Option("--audioldm", help="Folder or hub id of an AudioLDM checkpoint.")]
 Device = Annotated[
     str | None, typer.Option("--sound-device", help="Output device; 'none' plays on a clock into music.wav.")
@@ -32,7 +32,7 @@ def demo(
     pack: PackName = None,
     device: Device = None,
     session: Annotated[
-        Path | None, typer.Option("--session", help="Another recording to stream.  [default: the sample]")
+        Path | None, typer.Option("--session", help="Another recording to stream.  \\[default: the sample]")
     ] = None,
 ) -> None:
     """Hear it now: a second process streams the (simulated) sample session over LSL, this one decodes and plays.
@@ -52,7 +52,7 @@ def live(
         str | None,
         typer.Option(
             "--stream",
-            help="Name, source id or predicate (\"source_id='x'\") of the EEG stream.  [default: the only one]",
+            help="Name, source id or predicate (\"source_id='x'\") of the EEG stream.  \\[default: the only one]",
         ),
     ] = None,
     unit: Annotated[
@@ -72,7 +72,7 @@ def live(
     consent: Consent = None,
     device: Device = None,
     wait: Annotated[
-        float | None, typer.Option("--wait", min=1, help="How long to look for the stream.  [default: 15 s]")
+        float | None, typer.Option("--wait", min=1, help="How long to look for the stream.  \\[default: 15 s]")
     ] = None,
 ) -> None:
     """Decode a headset's LSL stream and play what it asks for.
@@ -119,7 +119,7 @@ def monitor(
         str | None,
         typer.Option(
             "--stream",
-            help="Name, source id or predicate (\"source_id='x'\") of the EEG stream.  [default: the only one]",
+            help="Name, source id or predicate (\"source_id='x'\") of the EEG stream.  \\[default: the only one]",
         ),
     ] = None,
     unit: Annotated[

@@ -24,11 +24,11 @@ def build(
     generator: Annotated[bool, typer.Option("--generator", help="With --demo: ship music models, too.")] = False,
     models: Annotated[Path, typer.Option(help="With --generator: folder of `pack train`.")] = Path("runs/music-models"),
     embedder: Annotated[
-        Path | None, typer.Option("--clap", help="With --generator: the CLAP.  [default: MODELS/clap]")
+        Path | None, typer.Option("--clap", help="With --generator: the CLAP.  \\[default: MODELS/clap]")
     ] = None,
     start: Annotated[str | None, typer.Option(help="With --demo: a demo pack whose encoder goes on learning.")] = None,
     minutes: Annotated[float, typer.Option(min=0.05, help="Time for training; the rest takes longer.")] = 30.0,
-    out: Annotated[Path | None, typer.Option(help="Directory of the pack.  [default: out/packs/NAME]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Directory of the pack.  \\[default: out/packs/NAME]")] = None,
     work: Annotated[Path, typer.Option(help="Prepared recordings, checkpoints and logs.")] = Path("runs/demo-pack"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --work.")] = False,
     config: Annotated[Path | None, typer.Option(help="YAML of the build, e.g. configs/demo-pack.yaml.")] = None,

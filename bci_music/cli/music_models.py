@@ -21,7 +21,7 @@ def train(
     clips: Annotated[Path, typer.Option(help="Bank of training clips.")],
     held: Annotated[Path, typer.Option(help="Bank of clips of other songs, for the figures.")],
     models: Models = Path("runs/music-models"),
-    clap: Annotated[Path | None, typer.Option(help="Embedder that leads the denoiser.  [default: MODELS/clap]")] = None,
+    clap: Annotated[Path | None, typer.Option(help="Embedder that leads it.  \\[default: MODELS/clap]")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Time for learning; with all: for all of it.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML of sizes and schedules.")] = None,
     start: Annotated[Path | None, typer.Option(help="Parts to begin from, e.g. PACK/generator.")] = None,
@@ -75,7 +75,7 @@ def oracle(
     per_genre: Annotated[int, typer.Option(min=1, help="Test songs of each genre.")] = 5,
     recordings: Annotated[int, typer.Option(min=0, help="Simulated recordings a listener; 0: no EEG.")] = 1,
     stretches: Annotated[int, typer.Option(min=14, help="Clips from EEG, drawn evenly from the recordings.")] = 140,
-    judged_by: Annotated[Path | None, typer.Option(help="Another CLAP as judge.  [default: statistics]")] = None,
+    judged_by: Annotated[Path | None, typer.Option(help="Another CLAP as judge.  \\[default: statistics]")] = None,
     device: Device = "cpu",
 ) -> None:
     """Does the generated music follow the embedding, and the EEG? On songs and recordings never learned from."""

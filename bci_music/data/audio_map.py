@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import Field
 
 from bci_music.config import Config, read_yaml
+from bci_music.data.nmed_published import published_version
 from bci_music.data.study import KINDS, Stimulus
 from bci_music.messages import UserError
 
@@ -91,9 +92,10 @@ def with_audio(
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}."
             raise UserError(f"{path} gives music for {key!r}, which is no song of this study: {hint}")
         old = stimuli[key]
+        title = "" if published_version(key) else entry.title  # versions of a published song share the name it has
         found[key] = replace(
             old, audio=(path.parent / entry.file), offset_s=entry.offset_s, reversed=entry.reversed,
-            title=entry.title or old.title, name=entry.name or entry.title or old.name, genre=entry.genre or old.genre,
+            title=entry.title or old.title, name=entry.name or title or old.name, genre=entry.genre or old.genre,
         )  # fmt: skip
     return found
 

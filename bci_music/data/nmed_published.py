@@ -91,3 +91,12 @@ def _h_stimuli() -> dict[int, Published]:
 NMED_T = DataSet("nmed-t", "NMED-T", "https://purl.stanford.edu/jn859kj8079", _t_stimuli(), len(T_LISTENERS), ("",))
 NMED_H = DataSet("nmed-h", "NMED-H", "https://purl.stanford.edu/sd922db3535", _h_stimuli(), H_LISTENERS, H_REPEATS)
 DATA_SETS = {d.kind: d for d in (NMED_T, NMED_H)}
+
+
+def published_version(stimulus_id: str) -> str:
+    """Version of its song that a published stimulus is: "orig", "rev", "phase" or "meas"; empty for any other id."""
+    kind, _, number = stimulus_id.partition("/")
+    if kind not in DATA_SETS or not number.isdecimal():
+        return ""
+    stimulus = DATA_SETS[kind].stimuli.get(int(number))
+    return "" if stimulus is None else stimulus.folder or "orig"

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.evaluation.genre import EmbeddingGenres, GenreClassifier
+from bci_music.evaluation.genre import NO_GENRES, EmbeddingGenres, GenreClassifier
 from bci_music.evaluation.measure import Measure, Trial
 from bci_music.evaluation.mel import RATE_HZ, power_mel
 from bci_music.evaluation.results import Control, Figure
@@ -67,6 +67,11 @@ class AudioJudge:
         """What made the sound, for the table."""
         return f"library: the nearest of {len(self.clips)} clips of the training music, {self.clips.window_s:g} s each"
 
+    @property
+    def lacking(self) -> dict[str, str]:
+        """Which figures there are none of, and why."""
+        return {} if self.genre is not None else {"genre": NO_GENRES}
+
     def choose(self, queries: NDArray) -> NDArray[np.int64]:
         """(n,) clip nearest by cosine to each vector (n, 512); the first where nothing is decoded."""
         return np.nan_to_num(cosine(queries, self.clips.vector), nan=-2.0).argmax(axis=1)
@@ -92,7 +97,7 @@ class AudioJudge:
             f"cosine of the embeddings {said}; {where}",
         )  # fmt: skip
         if self.genre is not None:
-            ours, heard = self._genres(clips), self._genres(musics)
+            ours, heard = self.genres_of(clips), self.genres_of(musics)
             yield Measure(
                 "genre", f"{len(self.genre.genres)}-way genre agreement",
                 lambda q: (ours[self.choose(q)][:, None] == heard).astype(float),
@@ -114,7 +119,8 @@ class AudioJudge:
             return trial
         return trial.of_pieces(np.sort(np.random.default_rng(seed).choice(len(trial.musics), n, replace=False)))
 
-    def _genres(self, pieces: Musics) -> NDArray[np.int64]:
+    def genres_of(self, pieces: Musics) -> NDArray[np.int64]:
+        """(m,) what the classifier names pieces of music."""
         assert self.genre is not None
         if isinstance(self.genre, EmbeddingGenres):
             return self.genre.predict_embeddings(pieces.vector)

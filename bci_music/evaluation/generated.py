@@ -51,6 +51,7 @@ class GeneratedJudge:
     progress: Callable[[int], None] = lambda made: None
     pairs: int = 40_000
     _clips: dict[bytes, tuple[NDArray[np.float32], NDArray[np.float32]]] = field(default_factory=dict, repr=False)
+    _genres: dict[bytes, int] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of_pack(
@@ -82,6 +83,11 @@ class GeneratedJudge:
         s = self.model.settings
         return f"{self.model.name}, {s.steps} steps of {s.solver}, {self.library.clips.window_s:g} s each"
 
+    @property
+    def lacking(self) -> dict[str, str]:
+        """Which figures there are none of, and why."""
+        return self.library.lacking
+
     def measures(self, musics: Musics, where: str) -> Iterator[Measure]:
         """Score the clip generated against the music heard: by embedding and by genre."""
         said = f"of the clip generated ({self.name}) with what was heard"
@@ -90,11 +96,11 @@ class GeneratedJudge:
             f"cosine of the embeddings {said}; {where}",
         )  # fmt: skip
         genre = self.library.genre
-        if isinstance(genre, EmbeddingGenres):
-            heard = genre.predict_embeddings(musics.vector)
+        if genre is not None:
+            heard = self.library.genres_of(musics)
             yield Measure(
                 "genre", f"{len(genre.genres)}-way genre agreement",
-                lambda q: (genre.predict_embeddings(self.vectors(q))[:, None] == heard).astype(float),
+                lambda q: (self.genres_of(q)[:, None] == heard).astype(float),
                 f"share of windows in which the classifier ({genre.name}) names the same genre {said}; genres are not "
                 f"equally frequent, so the deranged control is what chance is; {where}",
             )  # fmt: skip
@@ -127,9 +133,7 @@ class GeneratedJudge:
 
     def clip(self, vector: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Sound (n,) at 16 kHz made for a vector (512,), and its embedding (512,)."""
-        given = np.nan_to_num(np.asarray(vector, np.float32))
-        given = given / np.float32(max(float(np.linalg.norm(given)), 1e-9))
-        key = hashlib.sha256(given.tobytes()).digest()
+        given, key = _direction(vector)
         if key not in self._clips:
             seconds = self.library.clips.window_s
             whole = seconds + self.model.frame_unit * MEL_HOP / RATE_HZ  # clips come in units: never too short
@@ -142,5 +146,24 @@ class GeneratedJudge:
         """(n, 512) embeddings of the clips made for the queries (n, 512)."""
         return np.stack([self.clip(q)[1] for q in queries])
 
+    def genres_of(self, queries: NDArray) -> NDArray[np.int64]:
+        """(n,) what the classifier names the clips made for the queries (n, 512)."""
+        genre = self.library.genre
+        assert genre is not None
+        if isinstance(genre, EmbeddingGenres):
+            return genre.predict_embeddings(self.vectors(queries))
+        keys = [_direction(q)[1] for q in queries]
+        for query, key in zip(queries, keys, strict=True):
+            if key not in self._genres:
+                self._genres[key] = int(genre.predict([self.clip(query)[0]], RATE_HZ)[0])
+        return np.array([self._genres[key] for key in keys])
+
     def _heard(self, song: str, second: float) -> NDArray[np.float32]:
         return power_mel(self.library.sound(song, second))
+
+
+def _direction(vector: NDArray) -> tuple[NDArray[np.float32], bytes]:
+    """Vector at unit length, nothing decoded being zero, and what its clip is kept under."""
+    given = np.nan_to_num(np.asarray(vector, np.float32))
+    given = given / np.float32(max(float(np.linalg.norm(given)), 1e-9))
+    return given, hashlib.sha256(given.tobytes()).digest()

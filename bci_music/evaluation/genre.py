@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.messages import UserError
+from bci_music.models.checkpoints.store import find_checkpoint, origin_of
+from bci_music.models.clap import load_whole
 from bci_music.models.embedder import Embedder
 
-HUB_GENRES = "dima806/music_genres_classification"  # the one the paper used: ten genres, Wav2Vec2
+NO_GENRES = "some training music has no genre, or all has the same one: name a classifier with `evaluate --genres`"
 
 
 class GenreClassifier(Protocol):
@@ -86,44 +89,69 @@ class EmbeddingGenres:
         return (np.asarray(embeddings, np.float64) @ self.weights + self.bias).argmax(axis=1)
 
 
-@dataclass
+@dataclass(frozen=True)
 class HubGenres:
-    """An audio classifier of the hub, loaded when first asked."""
+    """An audio classifier of transformers, such as the paper's: dima806/music_genres_classification (Wav2Vec2).
 
-    model: str = HUB_GENRES
-    revision: str = "main"
-    device: str = "cpu"
-    _pipeline: Any = field(default=None, repr=False)
+    Attributes
+    ----------
+    name : str
+        Checkpoint and commit, or its folder's name.
+    genres : tuple of str
+        Its labels, in its order.
+    """
 
-    @property
-    def name(self) -> str:
-        """What stands in the table."""
-        return f"{self.model}@{self.revision}"
+    name: str
+    genres: tuple[str, ...]
+    model: Any
+    extractor: Any
 
-    @property
-    def genres(self) -> tuple[str, ...]:
-        """The labels of the model, in its order."""
-        labels: Mapping[int, str] = self._loaded().model.config.id2label
-        return tuple(labels[i] for i in sorted(labels))
+    @classmethod
+    def load(cls, where: str) -> Self:
+        """Open ``NAME[@COMMIT]`` as it was pulled, or a folder; never goes online.
+
+        Raises
+        ------
+        UserError
+            If it is not here, or no classifier of sound.
+        """
+        from transformers import AutoModelForAudioClassification
+
+        named, _, commit = (where, "", "") if Path(where).expanduser().is_dir() else where.partition("@")
+        folder = find_checkpoint(named, commit or None)
+        model = load_whole(AutoModelForAudioClassification, folder).eval().requires_grad_(False)
+        labels: Mapping[int, str] = model.config.id2label
+        if len(labels) < 2:
+            raise UserError(f"The classifier in {folder} knows one genre only: give one that tells genres apart.")
+        origin = origin_of(folder)
+        name = f"{origin.name}@{(origin.revision or '')[:12]}" if origin else folder.resolve().name
+        return cls(name, tuple(labels[i] for i in sorted(labels)), model, _load_extractor(folder))
 
     def predict(self, audio: Sequence[NDArray[np.float32]], sfreq_hz: float) -> NDArray[np.int64]:
         """(n,) number in `genres` of each piece (m,) of mono sound."""
-        pipeline, genres = self._loaded(), self.genres
-        pieces = [{"raw": np.asarray(piece, np.float32), "sampling_rate": int(sfreq_hz)} for piece in audio]
-        return np.array([genres.index(answer[0]["label"]) for answer in pipeline(pieces, top_k=1)])
+        return np.array([self._label(np.asarray(piece, np.float32), sfreq_hz) for piece in audio], np.int64)
 
-    def _loaded(self) -> Any:
-        if self._pipeline is None:
-            from transformers import pipeline
+    def _label(self, piece: NDArray[np.float32], sfreq_hz: float) -> int:
+        import soxr
+        import torch
 
-            try:
-                self._pipeline = pipeline(
-                    "audio-classification", model=self.model, revision=self.revision, device=self.device
-                )
-            except (OSError, ValueError) as error:
-                reason = str(error).splitlines()[0]
-                raise UserError(
-                    f"The genre model {self.model}@{self.revision} could not be loaded ({reason}): fetch it where "
-                    "there is a network, or judge with the genres fitted here."
-                ) from error
-        return self._pipeline
+        rate_hz = self.extractor.sampling_rate
+        sound = piece if sfreq_hz == rate_hz else soxr.resample(piece, sfreq_hz, rate_hz)
+        with torch.inference_mode():
+            given = self.extractor(sound, sampling_rate=rate_hz, return_tensors="pt")
+            return int(self.model(**given).logits[0].argmax())
+
+
+def _load_extractor(folder: Path) -> Any:
+    from transformers import AutoFeatureExtractor
+
+    try:
+        extractor = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"The classifier in {folder} has no preprocessor_config.json that can be read, which says how it hears: "
+            "add it."
+        ) from error
+    if not hasattr(extractor, "sampling_rate"):
+        raise UserError(f"The classifier in {folder} does not hear sound: give an audio classifier.")
+    return extractor

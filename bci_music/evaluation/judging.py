@@ -13,7 +13,8 @@ from pydantic import Field
 from bci_music.config import Config
 from bci_music.evaluation.audio import AudioJudge, training_music
 from bci_music.evaluation.generated import GeneratedJudge
-from bci_music.evaluation.genre import EmbeddingGenres
+from bci_music.evaluation.genre import EmbeddingGenres, GenreClassifier, HubGenres
+from bci_music.evaluation.measure import NO_BEFORE
 from bci_music.evaluation.outputs import Outputs
 from bci_music.evaluation.predict import Trained, predict, predict_before, true_targets
 from bci_music.evaluation.protocol import judge_outputs, split_summary
@@ -27,12 +28,15 @@ from bci_music.training.lab_run import Material
 from bci_music.training.provenance import describe_data, provenance
 from bci_music.training.targets import read_song
 
+NO_EEG = "the oracle reads no EEG"
+
 
 class Judging(Config):
     """What is looked at besides identification."""
 
     audio: bool = True
     generator: str | None = Field(None, description="pack whose generator makes the sound; none: the library")
+    genres: str | None = Field(None, description="audio classifier, NAME[@COMMIT] or folder; none: fitted here")
     robustness: bool = False
     k: int = Field(50, ge=2)
     seed: int = 0
@@ -45,8 +49,8 @@ def judge_row(
     """Judge a trained model on the test side of its split; `say` is told what takes long."""
     song, _, _, vectors = training_music(given.split, given.music)
     audio: AudioJudge | GeneratedJudge | None = None
-    if judging.audio:  # first: a pack that does not fit is told before the long work
-        audio = _audio_judge(given, song, vectors, config.window_s)
+    if judging.audio:  # first: a pack or classifier that does not fit is told before the long work
+        audio = _audio_judge(given, song, vectors, config.window_s, judging.genres)
         if judging.generator:
             audio = GeneratedJudge.of_pack(
                 judging.generator, audio, given.embedder, lambda made: say(f"{made} clips generated")
@@ -58,7 +62,7 @@ def judge_row(
     say("judging")
     figures = judge_outputs(
         outputs, before=before, mean_embedding=vectors.mean(0), split=given.split, seed=judging.seed, audio=audio,
-        window_s=config.window_s, k=judging.k,
+        window_s=config.window_s, k=judging.k, no_before=NO_EEG if oracle else NO_BEFORE,
     )  # fmt: skip
     say("decoding with electrodes removed" if judging.robustness else "writing the row")
     curves = _robustness(trained, given, outputs, judging, config.window_s) if judging.robustness else {}
@@ -74,12 +78,14 @@ def judge_row(
 
 
 def _audio_judge(
-    given: Material, song: NDArray[np.str_], vectors: NDArray[np.float32], window_s: float
+    given: Material, song: NDArray[np.str_], vectors: NDArray[np.float32], window_s: float, named: str | None
 ) -> AudioJudge:
+    genre: GenreClassifier | None = HubGenres.load(named) if named else None
     stimuli = given.prepared.stimuli
     audio = {s: to_mono_16k(*read_song(stimuli[s])) for s in given.music}
     genres = [stimuli[s].genre for s in song]
-    genre = EmbeddingGenres.fit(vectors, genres, given.embedder) if all(genres) and len(set(genres)) > 1 else None
+    if genre is None and all(genres) and len(set(genres)) > 1:
+        genre = EmbeddingGenres.fit(vectors, genres, given.embedder)
     return AudioJudge.of_training(given.split, given.music, audio, genre=genre, window_s=window_s)
 
 
@@ -89,7 +95,7 @@ def _oracle(given: Material) -> Outputs:
     target = true_targets(given, rows)
     return Outputs(
         None, None, target.copy(), target, table.song[rows], table.name[rows], table.song_start_s[rows],
-        table.recording[rows], table.listener[rows],
+        table.start_s[rows], table.recording[rows], table.listener[rows],
     )  # fmt: skip
 
 

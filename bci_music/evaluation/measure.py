@@ -36,6 +36,8 @@ class Trial:
         What it made of EEG from before the music, in recordings `before_recording` (b,).
     constant : (d,) or None
         What a decoder says that always says the same; `constant_is` says what it is.
+    no_before : str
+        Why there is no `before`.
     """
 
     queries: Floats
@@ -45,7 +47,7 @@ class Trial:
     before_recording: NDArray[np.str_] | None = None
     constant: Floats | None = None
     constant_is: str = "the mean embedding of the training music"
-
+    no_before: str = NO_BEFORE
 
     def of_pieces(self, pieces: NDArray[np.int64]) -> Trial:
         """Only the windows in which these pieces of music were heard."""
@@ -105,7 +107,7 @@ def _controls(
         "mean over all pairings of the windows with music of another song in the test",
     )
     missing["deranged"] = "only one song is tested, so there is no music of another one"
-    missing["before_song"] = NO_BEFORE
+    missing["before_song"] = trial.no_before
     if trial.before is not None and trial.before_recording is not None and len(trial.before):
         there = heard_there(measure.table(trial.before), trial.before_recording, musics.of, trial.recording)
         found["before_song"] = control(

@@ -30,6 +30,8 @@ class Outputs:
         Stimulus id, and the song's name that its versions share.
     second : (n,) float
         Second of the song at the window's start.
+    start_s : (n,) float
+        Second of the recording at the window's start.
     recording, listener : (n,) str
     attention : (n, n_channels) or None
         Each channel's share of the attention.
@@ -42,6 +44,7 @@ class Outputs:
     song: NDArray[np.str_]
     name: NDArray[np.str_]
     second: NDArray[np.float64]
+    start_s: NDArray[np.float64]
     recording: NDArray[np.str_]
     listener: NDArray[np.str_]
     attention: NDArray[np.float32] | None = None

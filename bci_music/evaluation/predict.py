@@ -111,6 +111,6 @@ def _outputs(
         music = np.zeros_like(shared) if placed is None else placed
     table = windows.table
     return Outputs(
-        shared, music, np.concatenate([p[1] for p in parts]), target, song, name, second, table.recording[rows],
-        table.listener[rows], attention,
+        shared, music, np.concatenate([p[1] for p in parts]), target, song, name, second, table.start_s[rows],
+        table.recording[rows], table.listener[rows], attention,
     )  # fmt: skip

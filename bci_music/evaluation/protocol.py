@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bci_music.evaluation.audio import AudioJudge
 from bci_music.evaluation.generated import GeneratedJudge
-from bci_music.evaluation.measure import Measure, Trial, figure
+from bci_music.evaluation.measure import NO_BEFORE, Measure, Trial, figure
 from bci_music.evaluation.outputs import Outputs
 from bci_music.evaluation.results import Figure, SplitSummary
 from bci_music.judge.metrics import cosine
@@ -18,11 +18,12 @@ from bci_music.judge.splits import Split, shared_counts
 from bci_music.messages import UserError
 
 WITHIN_K = 10
+_SAMPLE_S = 0.02  # windows begin on whole samples: stamps may be one off
 
 
 def judge_outputs(
     outputs: Outputs, *, before: Outputs | None, mean_embedding: NDArray | None, split: Split, seed: int = 0,
-    audio: AudioJudge | GeneratedJudge | None = None, window_s: float = 4.0, k: int = 50,
+    audio: AudioJudge | GeneratedJudge | None = None, window_s: float = 4.0, k: int = 50, no_before: str = NO_BEFORE,
 ) -> tuple[Figure, ...]:
     """Judge the decoded windows of a test set.
 
@@ -40,13 +41,16 @@ def judge_outputs(
         What plays what was decoded; without it there are no figures about sound.
     k : int
         Size of the choice; where the test set has too little music, the largest possible one is taken and named.
+    no_before : str
+        Why there is no `before`.
 
     Returns
     -------
     tuple of Figure
         ``"50-way"``, ``"50-way-within-song"`` (with the k that is possible) and ``"14-way-song-name"`` in the shared
         space, the same with ``-clap`` in the embedder's space, and ``"cosine"`` in the embedder's space; with `audio`
-        ``"clap-score"``, ``"genre"``, ``"ssim"``, ``"psnr"`` and, of 1,024 windows or more, ``"fad"``.
+        ``"clap-score"``, ``"genre"`` (with a classifier), ``"ssim"``, ``"psnr"`` and, of 1,024 windows or more,
+        ``"fad"``.
 
     Raises
     ------
@@ -56,7 +60,7 @@ def judge_outputs(
     _check(outputs, split, window_s)
     where = f"{split.describe()}; interval by recording"
     figures = []
-    for trial, space, suffix in _trials(outputs, before, mean_embedding, window_s):
+    for trial, space, suffix in _trials(outputs, before, mean_embedding, window_s, no_before):
         measures = identification_measures(trial.musics, k, space, suffix, where)
         figures += [figure(measure, trial, seed=seed) for measure in measures]
     figures.append(figure(_cosine_measure(trial.musics, where), trial, seed=seed))  # the last is the embedder's space
@@ -101,15 +105,18 @@ def identification_measures(musics: Musics, k: int, space: str, suffix: str, whe
 
 
 def _sound_figures(audio: AudioJudge | GeneratedJudge, trial: Trial, where: str, seed: int) -> list[Figure]:
-    """Figures about the sound; where there is no Fréchet distance, the CLAP score's `missing` says why."""
+    """Figures about the sound; where genre or Fréchet distance is lacking, the CLAP score's `missing` says why."""
     figures = [figure(measure, trial, seed=seed) for measure in audio.measures(trial.musics, where)]
     some = audio.pictured(trial, seed)
     figures += [figure(measure, some, seed=seed) for measure in audio.picture_measures(some.musics, where)]
     distance = audio.frechet(trial, where, seed)
+    lacking = audio.lacking
     if isinstance(distance, Figure):
-        return [*figures, distance]
+        figures.append(distance)
+    else:
+        lacking = lacking | {"fad": distance}
     score = figures[0]
-    return [score.model_copy(update={"missing": score.missing | {"fad": distance}}), *figures[1:]]
+    return [score.model_copy(update={"missing": score.missing | lacking}), *figures[1:]]
 
 
 def _cosine_measure(musics: Musics, where: str) -> Measure:
@@ -120,7 +127,7 @@ def _cosine_measure(musics: Musics, where: str) -> Measure:
 
 
 def _trials(
-    outputs: Outputs, before: Outputs | None, mean: NDArray | None, window_s: float
+    outputs: Outputs, before: Outputs | None, mean: NDArray | None, window_s: float, no_before: str
 ) -> Iterator[tuple[Trial, str, str]]:
     """The shared space, if there is one, and the embedder's."""
     places = (outputs.song, outputs.name, outputs.second, window_s)
@@ -130,11 +137,12 @@ def _trials(
         mean_music = np.asarray(outputs.music, np.float64).mean(0)
         theirs = None if before is None else before.eeg
         yield Trial(outputs.eeg, outputs.recording, musics, theirs, earlier, mean_music,
-                    "the mean of the music tested"), "shared space", ""
+                    "the mean of the music tested", no_before), "shared space", ""
     musics = distinct_music(outputs.target, *places)
     theirs = None if before is None else before.clap
     constant = None if mean is None else np.asarray(mean, np.float64)
-    yield Trial(outputs.clap, outputs.recording, musics, theirs, earlier, constant), "embedder's space", "-clap"
+    trial = Trial(outputs.clap, outputs.recording, musics, theirs, earlier, constant, no_before=no_before)
+    yield trial, "embedder's space", "-clap"
 
 
 def _check(outputs: Outputs, split: Split, window_s: float) -> None:
@@ -143,18 +151,15 @@ def _check(outputs: Outputs, split: Split, window_s: float) -> None:
         raise UserError("There is no window to judge: the split's test side has none that can be decoded.")
     table = split.table
     for name in np.unique(outputs.recording):
-        ours = outputs.recording == name
-        trained = split.train[table.recording[split.train] == name]
-        for song in np.unique(outputs.song[ours]):
-            at = np.sort(outputs.second[ours & (outputs.song == song)])
-            if (np.diff(at) < window_s - 1e-6).any():
-                raise UserError(
-                    f"Windows of recording {name!r} overlap: the judge needs independent ones, {window_s:g} s apart."
-                )
-            rows = trained[table.song[trained] == song]
-            starts, stops = table.song_start_s[rows], table.song_stop_s[rows]
-            if ((at[:, None] < stops - 1e-6) & (at[:, None] + window_s > starts + 1e-6)).any():
-                raise UserError(
-                    f"Windows of recording {name!r} that are judged overlap windows it was trained on: judge only the "
-                    f"test side of the {split.kind} split."
-                )
+        at = np.sort(outputs.start_s[outputs.recording == name])
+        if (np.diff(at) < window_s - _SAMPLE_S).any():
+            raise UserError(
+                f"Windows of recording {name!r} overlap: the judge needs independent ones, {window_s:g} s apart."
+            )
+        rows = split.train[table.recording[split.train] == name]
+        starts, stops = table.start_s[rows] + _SAMPLE_S, table.stop_s[rows] - _SAMPLE_S
+        if ((at[:, None] < stops) & (at[:, None] + window_s > starts)).any():
+            raise UserError(
+                f"Windows of recording {name!r} that are judged overlap windows it was trained on: judge only the "
+                f"test side of the {split.kind} split."
+            )

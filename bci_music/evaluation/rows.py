@@ -23,7 +23,8 @@ from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.network import Network
 from bci_music.training.lab_config import LabConfig
 from bci_music.training.lab_run import (
-    ENCODER,
+    PRETRAINED_LOG,
+    PRETRAINING,
     Material,
     Report,
     load_encoder,
@@ -36,9 +37,11 @@ from bci_music.training.lab_run import (
     warm,
 )
 from bci_music.training.prepared import Prepared
+from bci_music.training.provenance import ENCODER, began_with
 
 Kind = Literal["row", "ablation", "split"]
 Say = Callable[[str], None]
+Curves = dict[str, list[tuple[int, float]]]
 _CURVE_POINTS = 120
 
 
@@ -71,9 +74,12 @@ def run_row(
     given = material(prepared, config)
     say(f"{name}: {given.split.describe()}")
     fitted = fit(config, given, work, work / "runs" / f"{name}-{key}", report)
+    learned = fitted.training.pretrain_minutes + fitted.training.align_minutes
+    fitting = max(learned, (time.monotonic() - began) / 60.0)  # it may have learned before a restart, or for others too
     say(f"{name}: judging")
+    began = time.monotonic()
     row = judge_row(name, kind, config, fitted.trained, fitted.model, fitted.training, given, judging)
-    row = row.model_copy(update={"minutes": round((time.monotonic() - began) / 60.0, 2)})
+    row = row.model_copy(update={"minutes": round(fitting + (time.monotonic() - began) / 60.0, 2)})
     row.save(path)
     return row
 
@@ -87,14 +93,18 @@ def judged_run(
     if not adapter.is_file():
         raise UserError(f"There is no adapter in {directory}: make it with `bci-music adapt --run {directory}`.")
     trained = Trained(aligner, RidgeAdapter.load(adapter))
+    pretrained = TrainingSummary()
+    first: Curves = {}
+    if began_with(directory) and (directory / PRETRAINED_LOG).is_file():
+        pretrained, first = _read_logs([directory / PRETRAINED_LOG], "pretrain", "distil")
     training, curves = _read_log(directory, "align", "nce")
     model = ModelSummary(
         title=config.title, parameters=sum(p.numel() for p in aligner.network.parameters()),
-        initialised="see provenance",
+        initialised=_started(config, pretrained),
         tokens_per_window=aligner.network.encoder.tokens_of(config.encoder.n_channels, given.windows.n_times),
         windows_per_s=_windows_per_s(trained, given),
     )  # fmt: skip
-    summary = training.model_copy(update={"batch": config.align.batch, "curves": curves})
+    summary = _joined(training, pretrained, config, first | curves)
     row = judge_row("ours", "row", config, trained, model, summary, given, judging, say)
     row.save(directory / "row.json")
     return row
@@ -138,34 +148,30 @@ def _fit_linear(config: LabConfig, given: Material, directory: Path) -> Fitted:
 
 
 def _fit_network(config: LabConfig, given: Material, work: Path, directory: Path, report: Report | None) -> Fitted:
-    until = time_limit(config.minutes)
-    curves: dict[str, list[tuple[int, float]]] = {}
+    curves: Curves = {}
     network: Any
-    pretrained, started = TrainingSummary(), "random"
+    pretrained, home = TrainingSummary(), None
     if config.model == "channel":
         network = new_network(config, given.prepared)
-        if config.backward is not None:
-            warm(network, given, config)
-            started = "first filters in closed form"
+        warm(network, given, config)
         if config.pretrain is not None:
             home = pretraining_home(config, given.prepared, work)
+            until = time_limit(config.minutes, spent_s(home))
             run_pretrain(network.encoder, given.takes, config, given.prepared, home, report=report, until=until)
             load_encoder(network.encoder, home / ENCODER)
             pretrained, curves = _read_log(home, "pretrain", "distil")
-            started = f"pretrained here for {pretrained.pretrain_steps} steps of self-distillation"
+        started = _started(config, pretrained)
     else:
         network = build_baseline(
             config.model, given.prepared.montage, sfreq_hz=given.windows.sfreq_hz, n_times=given.windows.n_times,
             shared=config.head.shared, pretrained=config.pretrained,
         )  # fmt: skip
         started = network.initialised
-    aligner = run_align(network, given, config, directory, report=report, until=until)
+    until = time_limit(config.minutes, spent_s(directory))
+    aligner = run_align(network, given, config, directory, pretrained=home, report=report, until=until)
     trained = Trained(aligner, run_adapt(aligner, given, config, directory))
     aligned, more = _read_log(directory, "align", "nce")
-    training = aligned.model_copy(update={
-        "pretrain_steps": pretrained.pretrain_steps, "pretrain_minutes": pretrained.pretrain_minutes,
-        "batch": config.align.batch, "curves": curves | more,
-    })  # fmt: skip
+    training = _joined(aligned, pretrained, config, curves | more)
     ours = isinstance(network, Network)
     tokens = network.encoder.tokens_of(config.encoder.n_channels, given.windows.n_times) if ours else None
     summary = ModelSummary(
@@ -176,20 +182,63 @@ def _fit_network(config: LabConfig, given: Material, work: Path, directory: Path
     return Fitted(trained, summary, training)
 
 
+def _started(config: LabConfig, pretrained: TrainingSummary) -> str:
+    """What ours began with."""
+    if pretrained.pretrain_steps:
+        return f"pretrained here for {pretrained.pretrain_steps} steps of self-distillation"
+    return "random" if config.backward is None else "first filters in closed form"
+
+
+def _joined(
+    aligned: TrainingSummary, pretrained: TrainingSummary, config: LabConfig, curves: Curves
+) -> TrainingSummary:
+    return aligned.model_copy(update={
+        "pretrain_steps": pretrained.pretrain_steps, "pretrain_minutes": pretrained.pretrain_minutes,
+        "batch": config.align.batch, "curves": curves,
+    })  # fmt: skip
+
+
 def pretraining_home(config: LabConfig, prepared: Prepared, work: Path) -> Path:
     """Where pretraining lies: shared by all rows that start alike and learn from the same takes."""
-    wanted = {"encoder", "backward", "pretrain", "window_s", "split", "splitting", "seed", "normalise"}
+    wanted = set(PRETRAINING)
     text = json.dumps(config.model_dump(mode="json", include=wanted, exclude_defaults=True)) + prepared.data_hash
     return work / "runs" / f"pretrain-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
-def _read_log(directory: Path, stage: str, curve: str) -> tuple[TrainingSummary, dict[str, list[tuple[int, float]]]]:
+def pretraining_is_done(config: LabConfig, home: Path) -> bool:
+    """Whether pretraining ran to its end, or as long as this row allows."""
+    if config.pretrain is None or not (home / ENCODER).is_file():
+        return config.pretrain is None
+    steps = _read_log(home, "pretrain", "distil")[0].pretrain_steps
+    over = config.minutes is not None and spent_s(home) >= 60.0 * config.minutes
+    return over or steps >= config.pretrain.loop.steps
+
+
+def spent_s(directory: Path) -> float:
+    """Seconds that a run has learned for so far."""
+    return sum(line["seconds"] for log in _logs(directory) for line in _lines(log))
+
+
+def _read_log(directory: Path, stage: str, curve: str) -> tuple[TrainingSummary, Curves]:
     """Steps, minutes and the thinned, smoothed curve of a run; a first stage in a folder inside it counts too."""
-    curves: dict[str, list[tuple[int, float]]] = {}
+    return _read_logs(_logs(directory), stage, curve)
+
+
+def _logs(directory: Path) -> list[Path]:
+    """The log of a first stage, then its own."""
+    return sorted(directory.glob("**/log.jsonl"), key=lambda p: -len(p.parts))
+
+
+def _lines(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").split("\n")[:-1]]  # the last may be torn
+
+
+def _read_logs(logs: list[Path], stage: str, curve: str) -> tuple[TrainingSummary, Curves]:
+    curves: Curves = {}
     steps, seconds = 0, 0.0
-    for log in sorted(directory.glob("**/log.jsonl"), key=lambda p: -len(p.parts)):
-        lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-        name = stage if log.parent == directory else log.parent.name
+    for log in logs:
+        lines = _lines(log)
+        name = stage if log.parent == logs[-1].parent else log.parent.name
         steps += len(lines)
         seconds += sum(line["seconds"] for line in lines)
         every = max(1, len(lines) // _CURVE_POINTS)

@@ -35,11 +35,11 @@ from bci_music.models.pack import (
 from bci_music.training.demo_pack import LICENCE, VERSION
 from bci_music.training.evaluate import Decoded, calibrate
 from bci_music.training.lab_config import LabConfig
-from bci_music.training.lab_run import ALIGNER, Material, material, new_network, run_align
+from bci_music.training.lab_run import Material, load_aligner, material, new_network
 from bci_music.training.lab_windows import training_seconds
 from bci_music.training.listener_pack import refuse_filled
 from bci_music.training.prepared import Prepared
-from bci_music.training.provenance import CONFIG, PROVENANCE, describe_data
+from bci_music.training.provenance import ALIGNER, CONFIG, PROVENANCE, describe_data
 from bci_music.training.run_library import write_run_library
 
 Say = Callable[[str], None]
@@ -116,7 +116,7 @@ def _open(run: Path, data: Path) -> _Run:
     if was != prepared.data_hash:
         raise UserError(f"{data} is not the study that {run} was trained on: give the folder it was prepared in.")
     given = material(prepared, config)
-    aligner = run_align(new_network(config, prepared), given, config, run)
+    aligner = load_aligner(new_network(config, prepared), given, config, run)
     return _Run(run, config, given, Trained(aligner, RidgeAdapter.load(run / ADAPTER_FILE)))
 
 

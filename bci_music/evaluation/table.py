@@ -14,11 +14,12 @@ from typing import Any
 from bci_music.config import Config
 from bci_music.evaluation.judging import Judging
 from bci_music.evaluation.results import ResultRow
-from bci_music.evaluation.rows import Kind, pretraining_home, row_key, run_row
+from bci_music.evaluation.rows import Kind, pretraining_home, pretraining_is_done, row_key, run_row, spent_s
 from bci_music.messages import UserError
 from bci_music.training.lab_config import LabConfig, override
-from bci_music.training.lab_run import ENCODER, material, new_network, run_pretrain, time_limit, warm
+from bci_music.training.lab_run import material, new_network, run_pretrain, time_limit, warm
 from bci_music.training.prepared import Prepared
+from bci_music.training.provenance import ENCODER
 
 Told = tuple[str, str, int, int]  # row, stage, step, of how many
 Show = Callable[[Told], None]
@@ -187,15 +188,16 @@ def _renamed(row: ResultRow, job: Job) -> ResultRow:
 def _pretrain(job: Job, data: Path, home: Path, threads: int, told: Any) -> None:
     """Pretrain what several rows share."""
     _calm(threads)
-    if (home / ENCODER).is_file():
-        return
     prepared, config = Prepared.open(data), job.config
+    if pretraining_is_done(config, home):
+        return
+    (home / ENCODER).unlink(missing_ok=True)  # cut short by an earlier limit: it goes on from its checkpoint
     given = material(prepared, config)
     network = new_network(config, prepared)
     warm(network, given, config)
     name = f"{job.name}, pretraining"
     run_pretrain(
-        network.encoder, given.takes, config, prepared, home, until=time_limit(config.minutes),
+        network.encoder, given.takes, config, prepared, home, until=time_limit(config.minutes, spent_s(home)),
         report=lambda stage, step, of, figures: told.put((name, stage, step, of)),
     )  # fmt: skip
 

@@ -33,7 +33,8 @@ class WindowTable:
         Name of the song: what versions of one song (played backwards, say) share; `song` where not given.
     origin_s : float
         Second, in the song's original version, of the music in the window: for a version played backwards
-        ``duration - song_start_s - (stop_s - start_s)``. `song_start_s` where not given.
+        ``duration - song_start_s - (stop_s - start_s)``; NaN for a version in another order. `song_start_s` where not
+        given.
     """
 
     start_s: NDArray[np.float64]

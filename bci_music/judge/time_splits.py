@@ -88,6 +88,9 @@ class TimeBlockSplit(Split):
 class SongTimeSplit(Split):
     """The same blocks of song time are held out for every listener: what is tested nobody heard in training.
 
+    Windows of a version whose seconds have no place in the song (`WindowTable.origin_s` is NaN: its measures were
+    shuffled, say) are not tested, nor trained on where any second of their song is tested.
+
     Attributes
     ----------
     guard_s : float
@@ -120,7 +123,12 @@ class SongTimeSplit(Split):
     @property
     def keeps_apart(self) -> str:
         """What is on one side only, in words."""
-        return f"blocks of song time, the same for every listener, {self.guard_s:g} s apart in recording and song"
+        apart = f"blocks of song time, the same for every listener, {self.guard_s:g} s apart in recording and song"
+        table = self.table
+        lost = np.isnan(table.origin_s) & np.isin(table.name, table.name[self.test])
+        if not lost.any():
+            return apart
+        return f"{apart}; {lost.sum()} windows of versions in another order than a tested song's are left out"
 
 
 def blocks_of(
@@ -129,12 +137,14 @@ def blocks_of(
 ) -> NDArray[np.bool_]:
     """(n,) windows that lie wholly in the blocks drawn: about `share` of those under each name, at least one.
 
-    Where there are not two whole blocks of time under a name, nothing is drawn.
+    Where there are not two whole blocks of time under a name, nothing is drawn; nor are windows without a time (NaN).
     """
     rng = np.random.default_rng(seed)
     test = np.zeros(len(names), bool)
     for name in np.unique(names):
-        rows = np.flatnonzero(names == name)
+        rows = np.flatnonzero((names == name) & ~np.isnan(start_s))
+        if not len(rows):
+            continue
         starts, stops = start_s[rows][:, None], stop_s[rows][:, None]
         first = starts.min()
         length = (stops.max() - first) / block_s
@@ -152,7 +162,10 @@ def near_test(
     names: NDArray[np.str_], start_s: NDArray[np.float64], stop_s: NDArray[np.float64], test: NDArray[np.bool_],
     guard_s: float,
 ) -> NDArray[np.bool_]:
-    """(n,) windows that lie within `guard_s` of a window under `test` of the same name, those of `test` included."""
+    """(n,) windows that lie within `guard_s` of a window under `test` of the same name, those of `test` included.
+
+    A window without a time (NaN) lies near everything of its name.
+    """
     near = test.copy()
     for name in np.unique(names[test]):
         held = np.flatnonzero(test & (names == name))
@@ -161,7 +174,8 @@ def near_test(
         starts, stops = start_s[held], np.maximum.accumulate(stop_s[held])
         # the last test window that starts before this one (with guard) ends must have stopped before it
         last = np.searchsorted(starts, stop_s[rows] + guard_s - _EPS_S, side="left") - 1
-        near[rows] = (last >= 0) & (stops[np.maximum(last, 0)] > start_s[rows] - guard_s + _EPS_S)
+        near[rows] = (last >= 0) & ~(stops[np.maximum(last, 0)] <= start_s[rows] - guard_s + _EPS_S)  # NaN is near
+        near[rows] |= np.isnan(starts).any()
     return near
 
 
@@ -181,5 +195,5 @@ def far_enough(
 
 
 def _placed(table: WindowTable) -> None:
-    if np.isnan(table.origin_s).any():
+    if (np.isnan(table.origin_s) & np.isnan(table.song_start_s)).any():
         raise UserError("A time-block split needs the song second of every window: give song_start_s in the table.")

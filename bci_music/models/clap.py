@@ -171,13 +171,14 @@ def load_clap_model(folder: Path) -> Any:
 def load_whole(kind: Any, folder: Path) -> Any:
     """Load a transformers model from safetensors, and refuse weights that are missing, too many or of other shapes."""
     import torch
+    from safetensors import SafetensorError
 
     try:
         with quiet_transformers():
             model, report = kind.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
             )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"The {kind.__name__} in {folder} could not be loaded ({reason}): give a directory with its config.json "

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bci_music.messages import UserError
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.device import mixed
 from bci_music.training.corpus import Batch, Corpus
 
+FOLD_S = 12.0
 
 def fit_adapter(
     network: Any, corpus: Corpus, *, hop_s: float = 2.0, alpha: float | None = None, bf16: bool = True,
@@ -21,15 +23,29 @@ def fit_adapter(
     """Ridge from the network's output on all windows of a corpus to their targets.
 
     Folds of the inner cross-validation are stretches of song time, so that no music is on both sides.
+
+    Raises
+    ------
+    UserError
+        If there is too little music to choose `alpha`.
     """
+    if alpha is None and len(np.unique(_fold(np.array([start for _, start in corpus.windows(hop_s)])))) < 2:
+        raise UserError(
+            f"All training windows lie within {FOLD_S:g} s of song time, too little to choose the ridge penalty: give "
+            "adapt.alpha (`adapt --alpha 0.1`), or more music."
+        )
 
     def rows() -> Iterator[tuple[NDArray, NDArray, NDArray]]:
         for batch, shared in encode_all(network, corpus, hop_s=hop_s, bf16=bf16):
-            yield shared, batch.target, (batch.second // 12.0).astype(int) % 4
+            yield shared, batch.target, _fold(batch.second)
             if report:
                 report(len(shared))
 
     return RidgeAdapter.fit(rows(), alpha=alpha)
+
+
+def _fold(second: NDArray[np.float64]) -> NDArray[np.int64]:
+    return (second // FOLD_S).astype(np.int64) % 4
 
 
 def encode_all(

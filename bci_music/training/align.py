@@ -18,7 +18,7 @@ from bci_music.models.device import mixed
 from bci_music.models.network import Network
 from bci_music.training.aligner import Aligner, alignment_loss
 from bci_music.training.corpus import Batch, Corpus
-from bci_music.training.draws import Ahead, draw_batch, noise_like, own_samples, rng_of
+from bci_music.training.draws import Ahead, draw_batch, least_used, noise_like, own_samples, rng_of
 from bci_music.training.loop import Loop, LoopConfig, compile_blocks
 from bci_music.training.losses import same_music, top1
 from bci_music.training.views import crop, kept_channels, to_tensor
@@ -73,7 +73,7 @@ def align(
     means = MeanTokens(module.network.encoder, corpus, config.seed) if special else None
 
     def make(at: int) -> tuple[Batch, NDArray[np.int64] | None]:
-        return _channel_view(draw_batch(corpus, config.seed, at, config.batch, config.jitter_s), config, at)
+        return _channel_view(corpus, config, at)
 
     def step(module: Aligner, at: int) -> tuple[Tensor, dict[str, float]]:
         cost: dict[str, float] = {}
@@ -115,8 +115,9 @@ def align(
     return loop.averaged
 
 
-def _channel_view(batch: Batch, config: AlignConfig, at: int) -> tuple[Batch, NDArray[np.int64] | None]:
-    """Crop, add noise, choose the channels that stay."""
+def _channel_view(corpus: Corpus, config: AlignConfig, at: int) -> tuple[Batch, NDArray[np.int64] | None]:
+    """Draw windows, crop, add noise, choose the channels that stay."""
+    batch = draw_batch(corpus, config.seed, at, config.batch, config.jitter_s)
     samples = own_samples(config.batch)
     x = batch.x
     if config.crop != (1.0, 1.0):
@@ -125,7 +126,9 @@ def _channel_view(batch: Batch, config: AlignConfig, at: int) -> tuple[Batch, ND
     keep = None
     if config.keep is not None:
         n = int(rng_of(config.seed + 2, at).integers(config.keep[0], config.keep[1] + 1))
-        keep = kept_channels(batch.used, n, config.seed + 3, at, samples)
+        alone = parallel.world() == 1  # its rows are all there are
+        least = int(batch.used.sum(1).min()) if alone else least_used(corpus, config.seed, at, config.batch)
+        keep = kept_channels(batch.used, n, least, config.seed + 3, at, samples)
     return Batch(x, batch.used, batch.target, batch.bands, batch.song, batch.second), keep
 
 
@@ -138,7 +141,8 @@ def _token_view(
         batch, mean = means.draw_both(rng, config.batch, config.jitter_s)
         keep = config.keep or (batch.x.shape[1],) * 2
         n = int(rng.integers(keep[0], keep[1] + 1))
-        chosen = to_tensor(kept_channels(batch.used, n, config.seed + 3, at, range(len(batch.x))), device)
+        least = int(batch.used.sum(1).min())
+        chosen = to_tensor(kept_channels(batch.used, n, least, config.seed + 3, at, range(len(batch.x))), device)
         tokens = anchored_tokens(encoder, to_tensor(batch.x, device), chosen, to_tensor(mean, device))
     else:
         batch = means.draw(rng, config.batch, config.jitter_s)

@@ -21,7 +21,8 @@ from bci_music.training.views import to_tensor
 class Aligner(nn.Module):
     """An `EegModel` with what only training needs.
 
-    The music targets are frozen; their map into the shared space is linear and starts at their principal axes.
+    The music targets are frozen; their map into the shared space is linear and starts at their principal axes. Centre
+    and axes are those of the music in the corpus's takes: of held-out music nothing is known.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ class Aligner(nn.Module):
         self, network: Any, corpus: Corpus, temperature: float = 0.07, *, shared: int | None = None, bands: bool = True
     ):
         super().__init__()
-        targets = np.concatenate([corpus.music[song].targets for song in corpus.songs])
+        targets = corpus.heard_targets()
         self.network = network
         shared = shared or int(network.head.config.shared)
         self.music = nn.Linear(targets.shape[1], shared, bias=False)

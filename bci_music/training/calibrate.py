@@ -19,7 +19,7 @@ from bci_music.models.decoder import Decoder
 from bci_music.training.calibrate_fit import CalibrationSums
 from bci_music.training.calibrate_folds import Question, make_folds
 from bci_music.training.calibrate_judge import Comparison, compare
-from bci_music.training.lab_windows import LabWindows, lab_windows
+from bci_music.training.lab_windows import LabWindows, Version, lab_windows
 from bci_music.training.sittings import Sittings
 from bci_music.training.targets import GRID_S
 
@@ -120,14 +120,15 @@ def _usable(
             f"{config.least_minutes:g} minutes are needed; look at one with `bci-music data info`."
         )
     names = {key: stimulus.name for key, stimulus in sittings.stimuli.items()}
-    backwards = [key for key, stimulus in sittings.stimuli.items() if stimulus.reversed and key in music]
-    reversed_s = {key: (len(music[key]) - 1) * GRID_S + window_s for key in backwards}
-    windows = lab_windows(
-        takes, names, window_s=window_s, sfreq_hz=rate, hop_s=config.hop_s, reversed_s=reversed_s
-    )
+    versions = {
+        key: Version.of(stimulus, (len(music[key]) - 1) * GRID_S + window_s)
+        for key, stimulus in sittings.stimuli.items() if key in music
+    }
+    windows = lab_windows(takes, names, window_s=window_s, sfreq_hz=rate, hop_s=config.hop_s, versions=versions)
     least = decoder.manifest.decoder.min_channels
     good = np.array([take.used.sum() >= least for take in takes])[windows.take]
     ends = np.array([len(music[song]) for song in windows.table.song])
+    good &= ~np.isnan(windows.table.origin_s)  # folds are blocks of song time
     return windows, np.flatnonzero(good & (np.round(windows.table.song_start_s / GRID_S) < ends))
 
 

@@ -111,6 +111,13 @@ class Corpus:
                     yield i, float(start)
                     last = start
 
+    def heard_targets(self) -> NDArray[np.float32]:
+        """(m, d) target of every window there is in the takes, each piece of music once, in order of song and time."""
+        grid: dict[str, set[int]] = {song: set() for song in self.songs}
+        for take, starts in zip(self.takes, self._places, strict=True):
+            grid[take.song].update(np.rint(starts / self.grid_s).astype(int).tolist())
+        return np.concatenate([self.music[song].targets[sorted(rows)] for song, rows in grid.items() if rows])
+
     def gather(self, places: list[tuple[int, float]], shift: NDArray[np.int64] | None = None) -> Batch:
         """Cut the windows at these places."""
         x = np.empty((len(places), self.takes[0].eeg.shape[0], self.n_times), np.float32)

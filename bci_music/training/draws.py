@@ -45,6 +45,12 @@ def draw_batch(corpus: Corpus, seed: int, step: int, batch: int, jitter_s: float
     return corpus.gather(places, np.array(shift))
 
 
+def least_used(corpus: Corpus, seed: int, step: int, batch: int) -> int:
+    """Count the usable channels of the row of step `step` that has fewest, among the rows of all processes."""
+    takes = {corpus.places(rng_of(seed, step, sample), 1)[0][0] for sample in range(batch)}
+    return min(int(corpus.takes[i].used.sum()) for i in takes)
+
+
 def noise_like(x: NDArray[np.float32], seed: int, step: int, samples: range, std: float) -> NDArray[np.float32]:
     """Add white noise to rows (B, ...), each row from its own generator."""
     if not std:

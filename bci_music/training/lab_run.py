@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import torch
 
 from bci_music.judge.splits import Split
 from bci_music.messages import UserError
+from bci_music.models import parallel
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.embedder import FrameEmbedder, load_embedder
 from bci_music.models.encoder import ChannelEncoder
@@ -26,11 +28,12 @@ from bci_music.training.lab_config import LabConfig
 from bci_music.training.lab_windows import LabWindows, split_windows, study_windows, training_seconds
 from bci_music.training.prepared import Prepared
 from bci_music.training.pretrain import pretrain
-from bci_music.training.provenance import save_run
+from bci_music.training.provenance import ALIGNER, ENCODER, pretrained_by, same_run, save_run
 from bci_music.training.targets import fit_embedder, music_of
 
 Report = Callable[[str, int, int, dict[str, float]], None]  # stage, step, of how many, figures
-ENCODER, ALIGNER = "encoder.safetensors", "aligner.safetensors"
+PRETRAINED_LOG = "pretrained.jsonl"  # of the pretraining that an alignment began with
+PRETRAINING = frozenset({"encoder", "backward", "pretrain", "window_s", "split", "splitting", "seed", "normalise"})
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def material(prepared: Prepared, config: LabConfig) -> Material:
         raise UserError(
             f"Windows have {config.window_s:g} s, but align.window_s is {config.align.window_s:g}: make them the same."
         )
+    _fits(config, prepared.sfreq_hz)
     windows = study_windows(prepared, config.window_s)
     split, takes = split_windows(windows, config.split, config.splitting)
     if config.embedder:
@@ -88,6 +92,8 @@ def run_pretrain(
     done = directory / ENCODER
     if config.pretrain is None:
         return encoder
+    if resume:
+        same_run(directory, config, prepared, PRETRAINING)
     if resume and done.is_file():
         return load_encoder(encoder, done)
     save_run(directory, config, prepared, config.seed)
@@ -102,19 +108,25 @@ def run_pretrain(
 
 
 def run_align(
-    network: Any, given: Material, config: LabConfig, directory: Path, *, resume: bool = True, device: str = "cpu",
-    report: Report | None = None, tensorboard: bool = False, until: Callable[[], bool] = lambda: False,
+    network: Any, given: Material, config: LabConfig, directory: Path, *, pretrained: Path | None = None,
+    resume: bool = True, device: str = "cpu", report: Report | None = None, tensorboard: bool = False,
+    until: Callable[[], bool] = lambda: False,
 ) -> Aligner:
-    """Align any model with the music, or load what a finished run left."""
+    """Align any model with the music, or load what a finished run left.
+
+    `pretrained` is the folder of the pretraining that filled the network's encoder; the run remembers it.
+    """
     corpus = given.corpus(config.encoder.patch)
-    ours = isinstance(network, Network)
-    bands = ours and config.align.bands_weight > 0
     done = directory / ALIGNER
-    module = Aligner(network, corpus, config.align.temperature, shared=config.head.shared, bands=bands)
-    if resume and done.is_file():
-        return _filled(module, done)
-    save_run(directory, config, given.prepared, config.seed)
-    if ours and config.mean_tokens is not None:
+    module = _new_aligner(network, corpus, config)
+    start = {"pretrained": None if pretrained is None else pretrained_by(pretrained)}
+    if resume:
+        same_run(directory, config, given.prepared, None, **start)
+        if done.is_file():
+            return _filled(module, done)
+    save_run(directory, config, given.prepared, config.seed, **start)
+    _keep_log(pretrained, directory)
+    if isinstance(network, Network) and config.mean_tokens is not None:
         stage = config.mean_tokens
         told = None if report is None else _named(report, "mean tokens", stage.loop.steps)
         module = align(module, corpus, stage, directory / "mean-tokens", resume=resume, device=device, report=told,
@@ -129,6 +141,11 @@ def run_align(
     module = module.cpu()
     _save(module, done)
     return module
+
+
+def load_aligner(network: Any, given: Material, config: LabConfig, directory: Path) -> Aligner:
+    """Fill an aligner with what a finished alignment left."""
+    return _filled(_new_aligner(network, given.corpus(config.encoder.patch), config), directory / ALIGNER)
 
 
 def warm(network: Network, given: Material, config: LabConfig) -> float | None:
@@ -156,10 +173,40 @@ def load_encoder(encoder: ChannelEncoder, path: Path) -> ChannelEncoder:
     return encoder
 
 
-def time_limit(minutes: float | None) -> Callable[[], bool]:
-    """Return a function that becomes true when the minutes are over."""
-    end = None if minutes is None else time.monotonic() + 60.0 * minutes
+def time_limit(minutes: float | None, spent_s: float = 0.0) -> Callable[[], bool]:
+    """Return a function that becomes true when the minutes are over, some seconds of which were spent before."""
+    end = None if minutes is None else time.monotonic() + 60.0 * minutes - spent_s
     return lambda: end is not None and time.monotonic() >= end
+
+
+def _new_aligner(network: Any, corpus: Corpus, config: LabConfig) -> Aligner:
+    bands = isinstance(network, Network) and config.align.bands_weight > 0
+    return Aligner(network, corpus, config.align.temperature, shared=config.head.shared, bands=bands)
+
+
+def _keep_log(pretrained: Path | None, directory: Path) -> None:
+    """Keep the curve of the pretraining beside the alignment, for the report."""
+    if parallel.rank() == 0:
+        (directory / PRETRAINED_LOG).unlink(missing_ok=True)
+        if pretrained is not None and (pretrained / "log.jsonl").is_file():
+            shutil.copyfile(pretrained / "log.jsonl", directory / PRETRAINED_LOG)
+
+
+def _fits(config: LabConfig, sfreq_hz: float) -> None:
+    """Raise `UserError` where a window or a view is longer than what the encoder is built for."""
+    if config.model != "channel":
+        return
+    most = config.encoder.n_times
+    lengths = {"window_s": round(config.window_s * sfreq_hz)}
+    if config.pretrain is not None:
+        views = {"student_views": config.pretrain.student_views, "teacher_views": config.pretrain.teacher_views}
+        lengths |= {f"pretrain.{name}.n_times": view.n_times for name, view in views.items()}
+    for name, n_times in lengths.items():
+        if not config.encoder.patch <= n_times <= most:
+            raise UserError(
+                f"{name} makes windows of {n_times} samples, the encoder takes {config.encoder.patch} to {most}: "
+                "change it, or encoder.n_times."
+            )
 
 
 def _named(report: Report, stage: str, steps: int) -> Callable[[int, dict[str, float]], None]:
@@ -168,8 +215,6 @@ def _named(report: Report, stage: str, steps: int) -> Callable[[int, dict[str, f
 
 def _save(module: torch.nn.Module, path: Path) -> None:
     from safetensors.torch import save_file
-
-    from bci_music.models import parallel
 
     if parallel.rank() == 0:
         state = {name: t.detach().cpu().contiguous().clone() for name, t in module.state_dict().items()}

@@ -2,19 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bci_music.data.audio_map import audio_seconds
+from bci_music.data.nmed_published import published_version
+from bci_music.data.study import Stimulus
 from bci_music.judge.split_choice import SplitConfig, make_split
 from bci_music.judge.splits import Split, WindowTable
 from bci_music.messages import UserError
 from bci_music.training.corpus import Take
 from bci_music.training.prepared import Prepared
-from bci_music.training.targets import read_song
+from bci_music.training.targets import GRID_S
+
+_EPS_S = 1e-6
+
+
+@dataclass(frozen=True)
+class Version:
+    """How the seconds of a stimulus lie in the original version of its song.
+
+    Attributes
+    ----------
+    first_s : float
+        Second of the original at second 0 of the stimulus; NaN where its seconds have no place there (its measures
+        were shuffled, say).
+    backwards : bool
+        Whether the original's seconds are counted down from there.
+    music_s : float
+        How much music there is of the stimulus: windows with a target beyond are left out.
+    """
+
+    first_s: float = 0.0
+    backwards: bool = False
+    music_s: float = np.inf
+
+    @classmethod
+    def of(cls, stimulus: Stimulus, music_s: float) -> Version:
+        """Give the version that a stimulus is, with its music in seconds from its offset on.
+
+        A published stimulus is known by its number, since its file may be backwards already, or not yet
+        (`Stimulus.reversed`); for any other the file tells.
+        """
+        kind = published_version(stimulus.id) or ("rev" if stimulus.reversed else "orig")
+        if kind == "rev":
+            return cls(music_s, True, music_s)
+        return cls(stimulus.offset_s if kind == "orig" else np.nan, False, music_s)
+
+    def origin_s(self, at: float, window_s: float) -> float:
+        """Second of the original where the music of a window begins."""
+        return self.first_s - at - window_s if self.backwards else self.first_s + at
+
+    def has_target(self, at: float, window_s: float) -> bool:
+        """Whether there is music enough to embed what is heard in a window."""
+        return GRID_S * round(at / GRID_S) + window_s <= self.music_s + _EPS_S
 
 
 @dataclass(frozen=True)
@@ -59,7 +104,7 @@ class LabWindows:
 
 def lab_windows(
     takes: Sequence[Take], names: dict[str, str], *, window_s: float, sfreq_hz: float,
-    reversed_s: dict[str, float] | None = None, hop_s: float | None = None,
+    versions: Mapping[str, Version] | None = None, hop_s: float | None = None,
 ) -> LabWindows:
     """Lay the grid over takes.
 
@@ -67,16 +112,18 @@ def lab_windows(
     ----------
     names : mapping of stimulus id to song name
         Versions of one song share their name.
-    reversed_s : mapping of stimulus id to seconds, optional
-        Length of the stimuli that were played backwards: their second t is another version's second length - t.
+    versions : mapping of stimulus id to Version, optional
+        By default a stimulus is the original of its song, with music to the end of the EEG.
     hop_s : float, optional
         From one window's beginning to the next one's; by default the windows' length.
     """
-    n_times, hop_s = round(window_s * sfreq_hz), hop_s or window_s
+    n_times, hop_s, plain = round(window_s * sfreq_hz), hop_s or window_s, Version()
+    versions = versions or {}
     rows: list[tuple[int, int, float, float]] = []
     for number, take in enumerate(takes):
-        at = hop_s * np.ceil(take.song_start_s / hop_s - 1e-6)
-        while True:
+        at = hop_s * np.ceil(take.song_start_s / hop_s - _EPS_S)
+        version = versions.get(take.song, plain)
+        while version.has_target(at, window_s):
             first = round((at - take.song_start_s) * sfreq_hz)
             if first + n_times > take.eeg.shape[1]:
                 break
@@ -90,28 +137,23 @@ def lab_windows(
     def column(name: str) -> NDArray[np.str_]:
         return np.array([getattr(takes[i], name) for i in which])
 
-    song, backwards = column("song"), reversed_s or {}
+    song = column("song")
     table = WindowTable(
         start, start + window_s, column("recording"), column("listener"), song, song_start, column("repeat"),
         np.array([names.get(s, s) for s in song]),
-        np.array([
-            at if s not in backwards else backwards[s] - at - window_s for s, at in zip(song, song_start, strict=True)
-        ]),
+        np.array([versions.get(s, plain).origin_s(at, window_s) for s, at in zip(song, song_start, strict=True)]),
     )  # fmt: skip
     return LabWindows(list(takes), table, which, np.array([r[1] for r in rows]), n_times, sfreq_hz)
 
 
 def study_windows(prepared: Prepared, window_s: float) -> LabWindows:
-    """Lay the grid over the takes of a prepared study."""
+    """Lay the grid over the takes of a prepared study, as far as there is music."""
     names = {key: stimulus.name for key, stimulus in prepared.stimuli.items()}
-    backwards = {}
-    for key, stimulus in prepared.stimuli.items():
-        if stimulus.reversed:
-            audio, rate = read_song(stimulus)
-            backwards[key] = len(audio) / rate
-    return lab_windows(
-        prepared.takes, names, window_s=window_s, sfreq_hz=prepared.sfreq_hz, reversed_s=backwards
-    )
+    heard = {key: prepared.stimuli[key] for key in prepared.song_seconds() if key in prepared.stimuli}
+    versions = {
+        key: Version.of(s, audio_seconds(s.audio) - s.offset_s) for key, s in heard.items() if s.audio is not None
+    }
+    return lab_windows(prepared.takes, names, window_s=window_s, sfreq_hz=prepared.sfreq_hz, versions=versions)
 
 
 def split_windows(windows: LabWindows, kind: str, config: SplitConfig) -> tuple[Split, list[Take]]:

@@ -22,6 +22,7 @@ from bci_music.models.device import keep_memory, mixed
 from bci_music.training.draws import rng_of
 
 M = TypeVar("M", bound=nn.Module)
+SAVE_S = 120.0  # steps may take half a minute: no more than this is lost with a killed run
 
 
 class LoopConfig(Config):
@@ -116,6 +117,7 @@ class Loop(Generic[M]):
         c = self.config
         if self._writes:
             _forget_after(self._log_file, self.at)
+        saved = time.monotonic()
         while self.at < c.steps and not self._agreed(until()):
             began = time.perf_counter()
             figures = self._one()
@@ -127,8 +129,10 @@ class Loop(Generic[M]):
             if self._watch and (self.at % c.watch_every == 0 or self.at == c.steps):
                 figures |= self._watch(self.averaged)
             self._log(figures)
-            if self.at % c.checkpoint_every == 0 or self.at == c.steps:
+            late = time.monotonic() - saved >= SAVE_S
+            if late or self.at % c.checkpoint_every == 0 or self.at == c.steps:
                 self.save()
+                saved = time.monotonic()
         if self._board is not None:
             self._board.close()  # writes what it holds back; opens again by itself
         return self.averaged

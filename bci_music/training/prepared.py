@@ -160,7 +160,7 @@ def write_prepared(
 ) -> None:
     """Write the table of takes, then the settings: what has them is finished."""
     entries = {key: _entry(s, directory) for key, s in stimuli.items()}
-    made = config.model_copy(update={"stimuli": entries, "data_hash": _hash(hashes, config)})
+    made = config.model_copy(update={"stimuli": entries, "data_hash": _hash(hashes, places, config, stimuli)})
     table = {"files": hashes, "takes": [vars(p) for p in places]}
     write_text(directory / TAKES, json.dumps(table))
     text = yaml.safe_dump(made.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
@@ -181,11 +181,27 @@ def place_of(row: dict[str, Any]) -> Place:
     return Place(**{**row, "absent": tuple(row["absent"])})
 
 
-def _hash(hashes: dict[str, str], config: PreparedConfig) -> str:
+def _hash(
+    hashes: dict[str, str], places: list[Place], config: PreparedConfig, stimuli: dict[str, Stimulus]
+) -> str:
+    """Fingerprint of EEG, of what was heard when, and of the sound itself: change one, and no old result is taken."""
     digest = hashlib.sha256(config.model_dump_json(include={"normalise", "signal", "montage"}).encode())
     for one in sorted(hashes.values()):
         digest.update(one.encode())
+    heard = [{name: value for name, value in vars(p).items() if name != "file"} for p in places]
+    digest.update(json.dumps(sorted(heard, key=json.dumps)).encode())
+    for key, s in sorted(stimuli.items()):
+        said = [key, s.name, s.genre, s.offset_s, s.reversed, file_hash(s.audio)]
+        digest.update(json.dumps(said).encode())
     return digest.hexdigest()
+
+
+def file_hash(path: Path | None) -> str:
+    """SHA-256 of a file; empty where there is none."""
+    if path is None or not path.is_file():
+        return ""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

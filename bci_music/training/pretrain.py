@@ -77,12 +77,20 @@ class EegWindows:
         """Windows (B, C, T) float32 and their usable channels (B, C) of this process's samples of a step."""
         x, used = [], []
         for sample in own_samples(batch):
-            at = rng_of(seed, step, sample).uniform(0, self._ends[-1])
-            i = min(int(np.searchsorted(self._ends, at, side="right")), len(self.takes) - 1)
-            first = int(at - (self._ends[i - 1] if i else 0.0))
+            i, first = self._place(seed, step, sample)
             x.append(self.takes[i].eeg[:, first : first + self.n_times].astype(np.float32))
             used.append(self.takes[i].used)
         return np.stack(x), np.stack(used)
+
+    def least_used(self, seed: int, step: int, batch: int) -> int:
+        """Count the usable channels of the window of a step that has fewest, among the samples of all processes."""
+        return min(int(self.takes[self._place(seed, step, sample)[0]].used.sum()) for sample in range(batch))
+
+    def _place(self, seed: int, step: int, sample: int) -> tuple[int, int]:
+        """Take and first row of one sample's window."""
+        at = rng_of(seed, step, sample).uniform(0, self._ends[-1])
+        i = min(int(np.searchsorted(self._ends, at, side="right")), len(self.takes) - 1)
+        return i, int(at - (self._ends[i - 1] if i else 0.0))
 
 
 def make_views(windows: EegWindows, config: PretrainConfig, step: int) -> tuple[list[View], list[View]]:
@@ -91,12 +99,15 @@ def make_views(windows: EegWindows, config: PretrainConfig, step: int) -> tuple[
     samples = own_samples(config.batch)
     views: list[list[View]] = [[], []]
     number = 0
-    pool = kept_channels(used, _count(config.pool_share, x.shape[1]), config.seed + 999, step, samples)
+    least = windows.least_used(config.seed, step, config.batch)
+    pool = kept_channels(used, _count(config.pool_share, x.shape[1]), least, config.seed + 999, step, samples)
+    size = pool.shape[1]
     used = np.zeros_like(used)
     np.put_along_axis(used, pool, True, axis=1)
     for kind, side in ((config.teacher_views, views[0]), (config.student_views, views[1])):
         for _ in range(kind.count):
-            keep = kept_channels(used, _count(kind.keep_share, x.shape[1]), config.seed + 1000 + number, step, samples)
+            n = _count(kind.keep_share, x.shape[1])
+            keep = kept_channels(used, n, size, config.seed + 1000 + number, step, samples)
             part = np.take_along_axis(x, keep[:, :, None], axis=1)  # no noise is drawn for what is left out
             part = crop(part, kind.scale, kind.n_times, config.seed, step, samples, number)
             part = noise_like(part, config.seed + 2000 + number, step, samples, kind.noise)

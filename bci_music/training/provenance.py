@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
+from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from bci_music.config import Config, read_yaml
 from bci_music.messages import UserError
 from bci_music.models import parallel
 from bci_music.training.demo_pack import git_sha
-from bci_music.training.prepared import Prepared
+from bci_music.training.prepared import Prepared, file_hash
 
 CONFIG, PROVENANCE = "config.yaml", "provenance.json"
+ENCODER, ALIGNER = "encoder.safetensors", "aligner.safetensors"
+LEARNED = (ENCODER, ALIGNER, "checkpoint.pt", "mean-tokens/checkpoint.pt")
 
 
 def provenance(prepared: Prepared, seed: int) -> dict[str, Any]:
@@ -59,6 +62,52 @@ def same_sides(run: Path, config: Config, prepared: Prepared) -> None:
         )
 
 
+def same_run(run: Path, config: Config, prepared: Prepared, parts: Collection[str] | None, **more: Any) -> None:
+    """Raise `UserError` if a folder holds what was learned from other data, another split or other settings.
+
+    Going on there would learn from what the new split tests, or give an old run a new name.
+
+    Parameters
+    ----------
+    parts : collection of str, optional
+        Settings that count; by default all but the title, the time limit and the adapter, which comes after.
+    **more
+        What else the provenance has to say, if it tells it, e.g. which encoder the run began with.
+    """
+    if not any((run / name).exists() for name in LEARNED) or not (run / CONFIG).is_file():
+        return
+    theirs, said = type(config).load(run / CONFIG).model_dump(mode="json"), _told(run)
+    ours = config.model_dump(mode="json")
+    kept = parts or ours.keys() - {"title", "minutes", "adapt"}
+    odd = [name for name in ours if name in kept and ours[name] != theirs[name]]
+    odd += [name.replace("_", " ") for name, value in more.items() if said.get(name, value) != value]
+    if said["data_hash"] != prepared.data_hash:
+        odd.insert(0, "the study")
+    if odd:
+        raise UserError(
+            f"{run} holds a run that differs in {', '.join(odd)}: give it what it began with, say --anew to begin "
+            "anew, or choose another folder with --out."
+        )
+
+
+def pretraining_of(run: Path) -> dict[str, Any]:
+    """Settings a pretraining was made with, for those of the alignment that begins with it."""
+    if not (run / ENCODER).is_file():
+        raise UserError(f"There is no {run / ENCODER}: make it with `bci-music pretrain`.")
+    return {name: read_yaml(run / CONFIG).get(name) for name in ("backward", "pretrain")}
+
+
+def pretrained_by(run: Path) -> dict[str, Any]:
+    """What an alignment's provenance tells of the pretraining it began with: its encoder, its study, its program."""
+    told = _told(run)
+    return {"encoder_sha256": file_hash(run / ENCODER), "data_hash": told["data_hash"], "git_sha": told.get("git_sha")}
+
+
+def began_with(run: Path) -> dict[str, Any] | None:
+    """`pretrained_by` as it was when an alignment began; None where it began without, or does not tell."""
+    return _told(run).get("pretrained") or None
+
+
 def _told(run: Path) -> dict[str, Any]:
     try:
         return {"data_hash": ""} | json.loads((run / PROVENANCE).read_text(encoding="utf-8"))
@@ -66,11 +115,11 @@ def _told(run: Path) -> dict[str, Any]:
         raise UserError(f"{run / PROVENANCE} cannot be read ({error}): train the run again.") from error
 
 
-def save_run(directory: Path, config: Config, prepared: Prepared, seed: int) -> None:
-    """Write the resolved configuration and the provenance; only the first process does."""
+def save_run(directory: Path, config: Config, prepared: Prepared, seed: int, **more: Any) -> None:
+    """Write the resolved configuration and the provenance, with what `more` there is to it; the first process does."""
     if parallel.rank():
         return
     directory.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     (directory / CONFIG).write_text(text, encoding="utf-8")
-    (directory / PROVENANCE).write_text(json.dumps(provenance(prepared, seed), indent=1), encoding="utf-8")
+    (directory / PROVENANCE).write_text(json.dumps(provenance(prepared, seed) | more, indent=1), encoding="utf-8")

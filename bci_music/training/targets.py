@@ -16,7 +16,7 @@ from bci_music.models.embedder import Embedder, StatisticsEmbedder, to_mono_16k
 from bci_music.models.windowed import WindowedEmbedder
 from bci_music.training.bands import band_features
 from bci_music.training.corpus import Music
-from bci_music.training.prepared import Prepared
+from bci_music.training.prepared import Prepared, file_hash
 
 AUDIO_HZ = 16_000
 GRID_S = 0.25
@@ -138,8 +138,7 @@ def _key(stimulus: Stimulus, embedder: Embedder, window_s: float, grid_s: float)
 def _file_hash(path: Path | None) -> str:
     if path is None or not path.is_file():
         raise UserError(f"There is no audio file {path}: put it there, or prepare again with its new place.")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_hash(path)
 
 
 def _store(path: Path, targets: NDArray[np.float32], bands: NDArray[np.float32]) -> None:

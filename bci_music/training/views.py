@@ -39,10 +39,14 @@ def crop(
 
 
 def kept_channels(
-    used: NDArray[np.bool_], n_keep: int, seed: int, step: int, samples: range
+    used: NDArray[np.bool_], n_keep: int, least: int, seed: int, step: int, samples: range
 ) -> NDArray[np.int64]:
-    """Draw `n_keep` usable channels for every row: (B, K) ascending, K the same for all rows of a batch."""
-    n = min(n_keep, int(used.sum(1).min()))
+    """Draw `n_keep` usable channels for every row: (B, K) ascending, K the same for all rows of a batch.
+
+    `least` is the smallest number of usable channels of any row of the global batch, not only of the rows given: with
+    it K is the same in all processes.
+    """
+    n = min(n_keep, least)
     draws = np.stack([rng_of(seed, step, s).random(used.shape[1]) for s in samples])
     order = np.argsort(np.where(used, draws, 2.0), axis=1)
     return np.sort(order[:, :n], axis=1)

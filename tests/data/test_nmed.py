@@ -101,6 +101,20 @@ def test_versions_of_a_song_share_its_name():
     assert NMED_H.where(27).endswith("_rev.zip")
 
 
+def test_a_title_in_the_mapping_does_not_part_the_versions_of_a_song(tmp_path):
+    """Splits keep versions together by their name: two titles must not let one be learned and the other tested."""
+    songs = {}
+    for number in (23, 27):
+        write_mat(tmp_path / f"song{number}_a_Imputed.mat", f"data{number}_a")
+        songs[f"nmed-h/{number}"] = write_audio(tmp_path, f"{number}.wav", title=f"My file {number}")
+    write_map(tmp_path, songs)
+    stimuli = open_study("nmed-h", tmp_path).stimuli
+    assert {s.name for s in stimuli.values()} == {"Haule Haule"}
+    assert stimuli["nmed-h/27"].title == "My file 27"
+    write_map(tmp_path, {key: {**entry, "name": "Mine"} for key, entry in songs.items()})
+    assert {s.name for s in open_study("nmed-h", tmp_path).stimuli.values()} == {"Mine"}
+
+
 @pytest.mark.parametrize(("change", "words"), [
     ({"rows": 124}, ("song21_Imputed.mat", "124 rows", "expected 125")),
     ({"fs": 250.0}, ("song21_Imputed.mat", "250 Hz", "expected 125 Hz")),

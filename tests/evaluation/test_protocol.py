@@ -6,6 +6,8 @@ import pytest
 from bci_music.evaluation.outputs import Outputs, joined
 from bci_music.evaluation.protocol import judge_outputs, split_summary
 from bci_music.evaluation.results import Figure
+from bci_music.judge.split_choice import SplitConfig, make_split
+from bci_music.judge.splits import WindowTable
 from bci_music.messages import UserError
 
 
@@ -78,12 +80,49 @@ def test_what_cannot_be_had_is_named_missing(plant):
 
 def test_overlapping_or_trained_windows_are_not_judged(plant):
     outputs, _, _, split = plant("time-block")
-    closer = dataclasses.replace(outputs, second=outputs.second * 0.9)
+    closer = dataclasses.replace(outputs, start_s=outputs.start_s * 0.9)
     with pytest.raises(UserError, match="overlap: the judge needs independent"):
         judge_outputs(closer, before=None, mean_embedding=None, split=split)
     _, everything, _, _ = plant("time-block")
     with pytest.raises(UserError, match="overlap windows it was trained on"):
         judge_outputs(everything, before=None, mean_embedding=None, split=split)
+
+
+def test_a_song_heard_twice_in_one_recording_is_judged(plant):
+    outputs, before, mean, split = plant("time-block", signal=0.4)
+    t = split.table
+    columns = (t.recording, t.listener, t.song, t.song_start_s)
+    table = WindowTable(
+        np.r_[t.start_s, t.start_s + 200], np.r_[t.stop_s, t.stop_s + 200], *(np.tile(c, 2) for c in columns)
+    )
+    twice = make_split("time-block", table, SplitConfig(seed=1))
+
+    def judged(later_s):
+        both = joined([outputs, dataclasses.replace(outputs, start_s=outputs.start_s + later_s)])
+        return figures((both, before, mean, twice))
+
+    found = judged(200.0)
+    assert found["50-way"].n == 2 * len(outputs) == len(twice.test)
+    assert found["50-way"].n_recordings == 70
+    assert found["50-way"].ci95[0] > found["50-way"].controls["deranged"].ci95[1]
+    with pytest.raises(UserError, match="overlap: the judge needs independent"):
+        judged(2.0)
+    elsewhere = dataclasses.replace(outputs, start_s=outputs.start_s + 240)  # trained on, heard another song second
+    with pytest.raises(UserError, match="overlap windows it was trained on"):
+        figures((elsewhere, before, mean, twice))
+
+
+def test_windows_of_two_songs_may_not_overlap_either(plant):
+    outputs, _, _, split = plant("time-block")
+    other = dataclasses.replace(outputs, song=np.char.add(outputs.song, "b"), start_s=outputs.start_s + 1)
+    with pytest.raises(UserError, match="overlap: the judge needs independent"):
+        judge_outputs(joined([outputs, other]), before=None, mean_embedding=None, split=split)
+
+
+def test_windows_on_whole_samples_may_be_one_off(plant):
+    outputs, before, mean, split = plant("time-block")
+    rounded = dataclasses.replace(outputs, start_s=outputs.start_s + 0.008 * (np.arange(len(outputs)) % 2))
+    assert figures((rounded, before, mean, split))["50-way"].n == len(outputs)
 
 
 def test_a_split_tells_what_both_sides_share(plant):

@@ -44,7 +44,8 @@ def test_an_absent_electrode_counts_in_the_windows_it_was_in():
     attention[:, 4] = np.nan  # never there
     shares = song_attention(Outputs(
         None, None, np.ones((4, 512), np.float32), np.ones((4, 512), np.float32), np.array(["s"] * 4),
-        np.array(["Song"] * 4), np.arange(4) * 4.0, np.array(["a", "a", "b", "b"]), np.array(["L"] * 4), attention,
+        np.array(["Song"] * 4), np.arange(4) * 4.0, np.arange(4) * 4.0, np.array(["a", "a", "b", "b"]),
+        np.array(["L"] * 4), attention,
     ))["Song"]  # fmt: skip
     assert shares[4] == 0.0
     assert sum(shares) == pytest.approx(1.0)
@@ -52,6 +53,6 @@ def test_an_absent_electrode_counts_in_the_windows_it_was_in():
     nothing = np.full((1, 5), np.nan, np.float32)
     alone = Outputs(
         None, None, np.ones((1, 512), np.float32), np.ones((1, 512), np.float32), np.array(["s"]), np.array(["Song"]),
-        np.zeros(1), np.array(["a"]), np.array(["L"]), nothing,
+        np.zeros(1), np.zeros(1), np.array(["a"]), np.array(["L"]), nothing,
     )  # fmt: skip
     assert song_attention(alone) == {}

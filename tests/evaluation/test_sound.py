@@ -1,23 +1,31 @@
 """Audio of the judge: composed here from tones, so that what is near and what is far is known."""
 
+import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soxr
 
 from bci_music.evaluation.audio import AudioJudge, training_music
+from bci_music.evaluation.generated import GeneratedJudge
 from bci_music.evaluation.genre import EmbeddingGenres, HubGenres
 from bci_music.evaluation.measure import Trial
 from bci_music.evaluation.mel import N_FFT, mel_filters, power_mel
 from bci_music.evaluation.outputs import Outputs
 from bci_music.evaluation.protocol import judge_outputs
+from bci_music.evaluation.report.tables import not_to_be_had
 from bci_music.judge.rates import distinct_music
 from bci_music.judge.split_choice import SplitConfig, make_split
 from bci_music.judge.splits import WindowTable
 from bci_music.messages import UserError
+from bci_music.models.checkpoints.manifest import Pulled, stored
+from bci_music.models.checkpoints.store import folder_of
 from bci_music.training.corpus import Music
 
 SONGS, LISTENERS, SECONDS = 4, 12, 120
+PLAYER = SimpleNamespace(name="player", settings=SimpleNamespace(steps=2, solver="none"))
 
 
 class Tones:
@@ -69,7 +77,7 @@ def outputs(split, music, signal, seed=0):
     target = np.stack([music[s].targets[round(at / 4)] for s, at in places])
     noise = np.random.default_rng(seed).standard_normal(target.shape) / np.sqrt(512)
     return Outputs(None, None, (signal * target + noise).astype(np.float32), target, t.song[rows], t.name[rows],
-                   t.song_start_s[rows], t.recording[rows], t.listener[rows])  # fmt: skip
+                   t.song_start_s[rows], t.start_s[rows], t.recording[rows], t.listener[rows])  # fmt: skip
 
 
 def test_the_mel_spectrogram_is_the_one_everybody_makes():
@@ -172,9 +180,90 @@ def test_genres_learned_on_some_music_hold_for_other():
         EmbeddingGenres.fit(x[:5], ["one"] * 5, Tones())
 
 
-def test_a_genre_model_out_of_reach_is_told(tmp_path):
-    with pytest.raises(UserError, match="could not be loaded"):
-        HubGenres(str(tmp_path / "no-model")).predict([song(0)[:16_000]], 16_000)
+@pytest.fixture(scope="module")
+def classifier(write_classifier, tmp_path_factory):
+    return write_classifier(tmp_path_factory.mktemp("genres") / "four", [song(i)[:64_000] for i in range(SONGS)])
+
+
+def test_genre_agreement_is_that_of_the_classifier_given(world, classifier):
+    split, music, audio = world
+    genre = HubGenres.load(str(classifier))
+    assert (genre.name, genre.genres) == ("four", ("blues", "folk", "jazz", "rock"))
+    judge = AudioJudge.of_training(split, music, audio, genre=genre)
+    decoded = outputs(split, music, 2.0)
+    found = {f.name: f for f in judge_outputs(decoded, before=None, mean_embedding=None, split=split, audio=judge)}
+    figure = found["genre"]
+    assert figure.label == "4-way genre agreement"
+    assert "the classifier (four) names the same genre" in figure.protocol
+    assert "genre" not in found["clap-score"].missing
+    places = [*zip(judge.clips.song, judge.clips.second, strict=True), *zip(decoded.song, decoded.second, strict=True)]
+    named = {at: genre.predict([judge.sound(*at)], 16_000)[0] for at in set(places)}
+    ours, heard = np.split(np.array([named[at] for at in places]), [len(judge.clips)])
+    assert len(np.unique(heard)) >= 3
+    assert figure.value == pytest.approx((ours[judge.choose(decoded.clap)] == heard).mean())
+    assert figure.ci95[0] > figure.controls["deranged"].ci95[1]
+
+
+def test_genre_of_what_is_generated_is_heard_once(world, classifier, monkeypatch):
+    split, music, audio = world
+    judge = AudioJudge.of_training(split, music, audio, genre=HubGenres.load(str(classifier)))
+    made = GeneratedJudge(PLAYER, judge, Tones())
+    monkeypatch.setattr(GeneratedJudge, "clip", lambda self, v: (audio["s1"][: int(64_000 * abs(v[0]))], None))
+    measure = next(m for m in made.measures(judge.clips, "") if m.name == "genre")
+    queries = np.eye(2, 512)[[0, 0]]
+    agreed = measure.table(queries)
+    named = judge.genre.predict([audio["s1"][:64_000]], 16_000)
+    assert (agreed == (judge.genres_of(judge.clips) == named)).all()
+    monkeypatch.setattr(HubGenres, "predict", None)  # nobody is asked twice
+    assert (measure.table(queries) == agreed).all()
+
+
+def test_without_a_classifier_the_report_says_that_genre_is_lacking(world):
+    split, music, audio = world
+    judge = AudioJudge.of_training(split, music, audio)
+    for maker in (judge, GeneratedJudge(None, judge, Tones())):
+        assert maker.lacking["genre"].startswith("some training music has no genre")
+    found = judge_outputs(outputs(split, music, 2.0), before=None, mean_embedding=None, split=split, audio=judge)
+    assert "genre" not in {f.name for f in found}
+    row = SimpleNamespace(figures=found)
+    assert "genre agreement (some training music has no genre, or all has the same one: name a classifier" in (
+        not_to_be_had([row], [f.name for f in found])
+    )
+
+
+def test_a_genre_model_out_of_reach_is_told(tmp_path, classifier, monkeypatch):
+    monkeypatch.setenv("BCI_MUSIC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("socket.getaddrinfo", None)  # nobody asks the network
+    deaf, torn = tmp_path / "deaf", tmp_path / "torn"
+    for folder in (deaf, torn):
+        shutil.copytree(classifier, folder)
+    (deaf / "preprocessor_config.json").unlink()
+    (torn / "model.safetensors").write_bytes(b"no weights")
+    for where, said in (
+        (tmp_path / "none", "There is no directory"),
+        ("someone/genres", "is not on this machine: fetch it with `bci-music models pull someone/genres`"),
+        ("someone/genres@abc", "pull someone/genres --revision abc"),
+        (tmp_path, "could not be loaded"),
+        (deaf, "which says how it hears"),
+        (torn, "could not be loaded"),
+    ):
+        with pytest.raises(UserError, match=said):
+            HubGenres.load(str(where))
+
+
+def test_a_genre_model_that_was_pulled_is_found_by_its_name(tmp_path, classifier, monkeypatch):
+    monkeypatch.setenv("BCI_MUSIC_CACHE", str(tmp_path / "cache"))
+    folder = folder_of("someone/genres", "abc")
+    shutil.copytree(classifier, folder)
+    files = stored(folder, [p.name for p in folder.iterdir()])
+    Pulled(name="someone/genres", revision="abc", licence="MIT", source=files, files=files).write(folder)
+    assert HubGenres.load("someone/genres@abc").name == "someone/genres@abc"
+
+
+def test_a_classifier_hears_at_its_own_rate(classifier):
+    genre = HubGenres.load(str(classifier))
+    fine = soxr.resample(song(2)[:64_000], 16_000, 48_000)
+    assert genre.predict([fine], 48_000).tolist() == genre.predict([song(2)[:64_000]], 16_000).tolist() == [2]
 
 
 def test_sound_that_is_missing_or_too_short_is_told(world):

@@ -1,41 +1,12 @@
-"""The lab from data to table on a tiny simulated study: rows, what fails beside them, and the verbs of the terminal."""
-
-import json
+"""The lab from data to table on a tiny simulated study: rows, and what fails beside them."""
 
 import psutil
 import pytest
-import torch
-import yaml
 
-from bci_music.cli import main as cli
-from bci_music.data.studies import join, open_study
-from bci_music.eeg.chain import SignalConfig
-from bci_music.evaluation.results import ResultRow
 from bci_music.evaluation.table import TablePlan, jobs, run_table
 from bci_music.messages import UserError
-from bci_music.simulate.nmed import simulate_nmed
-from bci_music.simulate.study_plan import preset as study_preset
 from bci_music.training.lab_config import lab_preset
-from bci_music.training.prepare import prepare
 
-LOOP = {"steps": 3, "lr": 1e-3, "warmup": 1, "ema": 0.5, "checkpoint_every": 2, "watch_every": 1000}
-VIEW = {"n_times": 200, "keep_share": 0.1}
-MINIMAL = {
-    "window_s": 2.0,
-    "encoder": {
-        "n_channels": 125, "n_times": 250, "patch": 50, "dim": 16, "depth": 1, "heads": 2, "gains": False,
-        "start": "paper",
-    },
-    "head": {"kind": "temporal", "hidden": 16, "shared": 8},
-    "pretrain": {
-        "window_s": 2.0, "batch": 4, "teacher_views": {"count": 1, **VIEW}, "student_views": {"count": 1, **VIEW},
-        "hidden": 16, "bottleneck": 8, "prototypes": 8, "loop": LOOP,
-    },
-    "align": {"window_s": 2.0, "batch": 8, "keep": [6, 8], "bands_weight": 0.0, "loop": LOOP},
-    "adapt": {"hop_s": 4.0},
-    "split": "time-block",
-    "splitting": {"share": 0.4, "block_s": 4.0, "guard_s": 0.0},
-}  # fmt: skip
 PLAN = {
     "rows": {
         "endless": {"title": "Killed", "set": {"pretrain": None, "align": {"loop": {"steps": 1_000_000}}}},
@@ -56,23 +27,6 @@ PLAN = {
     },
 }  # fmt: skip
 BAD = {"endless", "other-headset", "odd-heads", "odd-heads-too"}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """A prepared study: three songs of 20 s, four simulated listeners."""
-    folder = tmp_path_factory.mktemp("study")
-    simulate_nmed(folder, study_preset("tiny"))
-    study = join([open_study(kind, folder / kind) for kind in ("nmed-t", "nmed-h")])
-    prepare(study, folder / "prepared", signal=SignalConfig(), quality=False)
-    return folder / "prepared"
-
-
-@pytest.fixture(scope="module")
-def preset(tmp_path_factory):
-    path = tmp_path_factory.mktemp("preset") / "minimal.yaml"
-    path.write_text(yaml.safe_dump(MINIMAL))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -177,107 +131,13 @@ def test_unknown_rows_and_keys_are_one_sentence(preset):
         jobs(plan, base, (), {"minute": 3})
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command in this process: ``(exit code, what it said, what it said about mistakes)``."""
-    threads = torch.get_num_threads()
-
-    def verb(*arguments):
-        monkeypatch.setattr("sys.argv", ["bci-music", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        said = capsys.readouterr()
-        return left.value.code or 0, said.out, said.err
-
-    yield verb
-    torch.set_num_threads(threads)
-
-
-def test_the_verbs_lead_from_data_to_report(data, preset, tmp_path, run):
-    common = ("--data", data, "--preset", preset, "--device", "cpu")
-    code, said, _ = run("pretrain", *common, "--out", tmp_path / "pre", "--steps", 4, "--no-tensorboard")
-    assert (code, "The encoder is in" in said) == (0, True)
-    steps = [json.loads(line)["step"] for line in (tmp_path / "pre" / "log.jsonl").read_text().splitlines()]
-    assert steps == [1, 2, 3, 4]
-    code, said, _ = run(
-        "align", *common, "--pretrained", tmp_path / "pre", "--out", tmp_path / "run", "--no-tensorboard"
-    )
-    assert (code, "Next: bci-music adapt" in said) == (0, True)
-    run_of = ("--data", data, "--run", tmp_path / "run")
-    code, _, error = run("evaluate", *run_of)
-    assert code == 2
-    assert "There is no adapter" in error
-    code, said, _ = run("adapt", *run_of, "--alpha", "0.5")
-    assert (code, "alpha 0.5" in said) == (0, True)
-    code, said, _ = run("evaluate", *run_of, "--out", tmp_path / "report", "--no-robustness")
-    assert code == 0
-    assert "deranged" in said
-    row = ResultRow.read(tmp_path / "run" / "row.json")
-    assert row.training.align_steps == 3
-    assert row.simulated
-    assert "simulated" in (tmp_path / "report" / "report.html").read_text()
-    assert len(json.loads((tmp_path / "report" / "report.json").read_text())) > 0
-
-
-def test_a_decoder_is_judged_on_what_it_was_kept_from(data, preset, tmp_path, run):
-    """Neither on another study than it was trained on, nor after pretraining on the other side of another split."""
-    pre, aligned = tmp_path / "pre", tmp_path / "run"
-    common = ("--data", data, "--preset", preset, "--device", "cpu", "--no-tensorboard", "--steps", 1)
-    assert run("pretrain", *common, "--out", pre, "--split", "random")[0] == 0
-    code, _, error = run("align", *common, "--out", aligned, "--pretrained", pre)
-    assert (code, f"{pre} learned under another split (random, 2.0 s windows)" in error) == (2, True)
-    assert run("align", *common, "--out", aligned, "--pretrained", pre, "--split", "random", "--seed", 7)[0] == 0
-    config = yaml.safe_load((aligned / "config.yaml").read_text())
-    assert [config["seed"], config["pretrain"]["seed"], config["align"]["seed"]] == [7, 7, 7]
-    told = json.loads((aligned / "provenance.json").read_text())
-    (aligned / "provenance.json").write_text(json.dumps(told | {"data_hash": "of another study"}))
-    code, _, error = run("adapt", "--data", data, "--run", aligned)
-    assert (code, "did not learn from" in error) == (2, True)
-
-
-MISTAKES = {
-    "no data": (("pretrain", "--data", "nowhere", "--out", "out"), "nowhere has no prepared.yaml"),
-    "no preset": (
-        ("pretrain", "--data", "DATA", "--out", "out", "--preset", "medium"),
-        "There is no preset 'medium': choose small, paper, released, or give a YAML file.",
-    ),
-    "no file": (("align", "--data", "DATA", "--out", "out", "--preset", "x.yaml"), "There is no file x.yaml"),
-    "no pretraining in it": (
-        ("pretrain", "--data", "DATA", "--out", "out", "--preset", "bare.yaml", "--steps", "3"),
-        "has no `pretrain:`: go on with `bci-music align`",
-    ),
-    "no pretrained": (
-        ("align", "--data", "DATA", "--out", "out", "--pretrained", "nowhere", "--preset", "PRESET"),
-        "There is no nowhere/encoder.safetensors: make it with `bci-music pretrain`.",
-    ),
-    "no run to adapt": (("adapt", "--data", "DATA", "--run", "nowhere"), "There is no nowhere/aligner.safetensors"),
-    "no run to judge": (("evaluate", "--data", "DATA", "--run", "nowhere"), "make it with `bci-music align`"),
-    "no split": (
-        ("align", "--data", "DATA", "--out", "out", "--preset", "PRESET", "--split", "even"), "split in",
-    ),
-    "other normalisation": (
-        ("align", "--data", "DATA", "--out", "out", "--preset", "whole.yaml"),
-        "was prepared with normalise: causal, the preset wants whole-recording",
-    ),
-    "two lengths of windows": (
-        ("align", "--data", "DATA", "--out", "out", "--preset", "long.yaml"),
-        "Windows have 4 s, but align.window_s is 2: make them the same.",
-    ),
-    "no device": (("align", "--data", "DATA", "--out", "out", "--preset", "PRESET", "--device", "tpu"), "'tpu'"),
-    "no row": (("ablate", "--data", "DATA", "--out", "out", "--preset", "PRESET", "--only", "best"), "no row 'best'"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_sentence(mistake, data, preset, tmp_path, run, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "bare.yaml").write_text(yaml.safe_dump({k: v for k, v in MINIMAL.items() if k != "pretrain"}))
-    (tmp_path / "whole.yaml").write_text(yaml.safe_dump(MINIMAL | {"normalise": "whole-recording"}))
-    (tmp_path / "long.yaml").write_text(yaml.safe_dump(MINIMAL | {"window_s": 4.0}))
-    arguments, sentence = MISTAKES[mistake]
-    known = {"DATA": data, "PRESET": preset}
-    code, _, error = run(*(known.get(a, a) for a in arguments))
-    assert code == 2
-    assert sentence in error
-    assert error.startswith("bci-music: ")
-    assert error.count("\n") == 1
+def test_pretraining_that_was_cut_short_goes_on_when_there_is_time(data, preset, tmp_path):
+    """A first look with a tight limit must not leave its pretraining to the table that follows."""
+    plan = TablePlan.parse({"rows": {"ours": {"title": "Ours", "set": {"align": {"loop": {"steps": 1}}}}}})
+    base = lab_preset(str(preset))
+    for minutes, steps in ((1e-6, 0), (None, 3)):
+        wanted = jobs(plan, base, (), {} if minutes is None else {"minutes": minutes})
+        rows, failed = run_table(wanted, data, tmp_path)
+        assert not failed
+        assert rows[0].training.pretrain_steps == steps
+        assert rows[0].minutes >= rows[0].training.pretrain_minutes + rows[0].training.align_minutes

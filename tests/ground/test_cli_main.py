@@ -1,11 +1,13 @@
 """The command: cheap help, one sentence for mistakes, exit codes."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 from typer.testing import CliRunner
 
 from bci_music.cli.main import app
@@ -47,6 +49,20 @@ def test_every_verb_explains_itself(verb):
     done = CliRunner().invoke(app, [verb, "--help"])
     assert done.exit_code == 0, done.output
     assert f"{verb} [OPTIONS]" in done.output
+
+
+def test_defaults_told_in_words_are_shown():
+    """Unescaped brackets are markup: the terminal swallows what stands in them."""
+    shown = CliRunner().invoke(app, ["demo", "--help"], env={"COLUMNS": "200"}).output
+    assert "[default: demo]" in shown
+    swallowed, groups = [], [typer.main.get_command(app)]
+    for group in groups:
+        for command in group.commands.values():
+            (groups if hasattr(command, "commands") else []).append(command)
+            options = [(command.name, getattr(option, "help", None) or "") for option in command.params]
+            swallowed += [said for said in options if re.search(r"(?<!\\)\[default", said[1])]
+    assert len(groups) > 4
+    assert swallowed == []
 
 
 def test_help_is_cheap():

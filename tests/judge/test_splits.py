@@ -102,6 +102,23 @@ def test_a_block_of_a_song_is_held_out_forwards_and_backwards():
         SongTimeSplit(table, at_20, at_96)
 
 
+def test_a_version_in_another_order_leaks_wherever_its_song_is_tested():
+    at = 4.0 * np.concatenate([np.arange(30), np.arange(30), np.arange(4), np.arange(4)])
+    recording = np.repeat(["r1", "r2", "r3", "r4"], [30, 30, 4, 4])
+    shuffled = np.isin(recording, ["r2", "r4"])
+    name = np.where(np.isin(recording, ["r1", "r2"]), "long", "short")  # too short for two blocks: it is not tested
+    table = WindowTable(at, at + 4, recording, recording, recording, at, name=name,
+                        origin_s=np.where(shuffled, np.nan, at))  # fmt: skip
+    split = make_split("time-block", table, SplitConfig(seed=5))
+    assert set(recording[split.test]) == {"r1"}
+    assert set(recording[split.train]) == {"r1", "r3", "r4"}
+    assert "30 windows of versions in another order" in split.describe()
+    with pytest.raises(UserError, match="leaks"):
+        SongTimeSplit(table, np.append(split.train, 30), split.test)
+    with pytest.raises(UserError, match="leaks"):
+        SongTimeSplit(table, split.train, np.append(split.test, 30))
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10**6), hop_s=st.sampled_from([0.5, 1.7, 4.0]), block_s=st.floats(6, 20),

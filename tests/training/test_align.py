@@ -1,14 +1,17 @@
 """Training finds a planted truth, finds nothing where there is none, and resumes where it was."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from bci_music.models import parallel
 from bci_music.models.network import Network
-from bci_music.training.align import AlignConfig, align, found_share, settle_norm
+from bci_music.training.align import AlignConfig, _channel_view, align, found_share, settle_norm
 from bci_music.training.aligner import Aligner
+from bci_music.training.corpus import Corpus
 from bci_music.training.loop import LoopConfig
 from bci_music.training.losses import info_nce, same_music, top1
 from bci_music.training.views import kept_channels
@@ -92,9 +95,31 @@ def test_dropped_channels_are_drawn_from_the_usable_ones():
     used = np.ones((5, 16), bool)
     used[:, 3] = False
     used[2, :6] = False
-    keep = kept_channels(used, 7, 0, 0, range(5))
+    keep = kept_channels(used, 7, 10, 0, 0, range(5))
     assert keep.shape == (5, 7)
     assert used[np.arange(5)[:, None], keep].all()
     assert all(len(set(row)) == len(row) for row in keep)
-    everything = kept_channels(used, 99, 0, 0, range(5))
+    everything = kept_channels(used, 99, 10, 0, 0, range(5))
     assert everything.shape[1] == used.sum(1).min()
+    part = kept_channels(used[:2], 99, 10, 0, 0, range(2))  # rows that have more keep as many as the others
+    np.testing.assert_array_equal(part, everything[:2])
+
+
+def test_one_process_keeps_as_many_channels_as_another(world, monkeypatch):
+    """Where one listener lacks electrodes, a process without a row of theirs must know."""
+    learn, _ = world
+    fewer = np.arange(16) > 2
+    takes = [replace(take, used=take.used & fewer) if take.listener == "0" else take for take in learn.takes]
+    corpus = Corpus(takes, learn.music, sfreq_hz=learn.sfreq_hz, n_times=100, patch=20)
+    config = AlignConfig(batch=8, keep=(16, 16), window_s=2.0)
+    for step in range(6):
+        whole, keep = _channel_view(corpus, config, step)
+        parts = []
+        with monkeypatch.context() as patch:
+            patch.setattr(parallel, "world", lambda: 2)
+            for rank in range(2):
+                patch.setattr(parallel, "rank", lambda rank=rank: rank)
+                parts.append(_channel_view(corpus, config, step))
+        np.testing.assert_array_equal(np.concatenate([part.x for part, _ in parts]), whole.x)
+        np.testing.assert_array_equal(np.concatenate([kept for _, kept in parts]), keep)
+        assert keep.shape[1] == whole.used.sum(1).min()

@@ -40,6 +40,30 @@ def test_the_same_seed_gives_the_same_batch_and_another_another():
     assert not np.array_equal(a.x, c.x)
 
 
+def test_the_map_of_the_music_knows_only_what_is_heard_in_the_takes():
+    """Each piece once, however many listen; music kept for the test changes neither centre nor axes."""
+    rng = np.random.default_rng(0)
+    music = {song: rng.standard_normal((100, 4)).astype(np.float32) for song in "ab"}
+    takes = [
+        Take(np.zeros((3, 500), np.float16), np.ones(3, bool), "a", start, who, who)
+        for who, start in (("1", 4.0), ("2", 4.0), ("2", 30.0))
+    ]
+    bands = np.zeros((600, 1), np.float32)
+
+    def heard(changed=None):
+        known = {song: rows.copy() for song, rows in music.items()}
+        for song, rows in changed or ():
+            known[song][rows] = 9.0
+        made = {song: Music(rows, bands, 0.5) for song, rows in known.items()}
+        return Corpus(takes, made, sfreq_hz=RATE, n_times=100, patch=20).heard_targets()
+
+    # windows of 2 s in 10 s of EEG, every half second: grid places 8 to 24 and 60 to 76 of song a
+    np.testing.assert_array_equal(heard(), music["a"][[*range(8, 25), *range(60, 77)]])
+    unheard = [("b", slice(None)), ("a", slice(0, 8)), ("a", slice(25, 60)), ("a", slice(77, None))]
+    np.testing.assert_array_equal(heard(unheard), heard())
+    assert not np.array_equal(heard([("a", slice(24, 25))]), heard())
+
+
 def test_windows_keep_their_distance():
     places = list(counting_corpus().windows(2.0))
     assert np.all(np.diff([start for _, start in places]) >= 2.0)

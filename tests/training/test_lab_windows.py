@@ -1,14 +1,20 @@
 """Windows of the lab: on one grid of song time, inside takes, apart; what is trained on never holds a tested sample."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bci_music.judge.split_choice import SplitConfig
+from bci_music.data.study import Stimulus
+from bci_music.judge.split_choice import SplitConfig, make_split
+from bci_music.judge.splits import WindowTable
 from bci_music.messages import UserError
 from bci_music.training.corpus import Corpus, Music, Take
-from bci_music.training.lab_windows import lab_windows, split_windows, training_seconds
+from bci_music.training.lab_windows import Version, lab_windows, split_windows, study_windows, training_seconds
+from bci_music.training.targets import read_song
 
 RATE = 25.0  # every sample of every take holds a number of its own, exactly, in float16 pairs
 
@@ -124,7 +130,8 @@ def test_what_is_drawn_for_training_holds_no_tested_sample_or_music(takes, seed)
 def test_songs_played_backwards_are_placed_where_their_music_came_from():
     takes = [take(0, "b", 0.0, 20.0), take(1, "b backwards", 3.0, 17.0)]
     names = {"b": "b", "b backwards": "b"}
-    windows = lab_windows(takes, names, window_s=4.0, sfreq_hz=RATE, reversed_s={"b backwards": 20.0})
+    versions = {"b backwards": Version(20.0, backwards=True)}
+    windows = lab_windows(takes, names, window_s=4.0, sfreq_hz=RATE, versions=versions)
     table = windows.table
     forwards = table.song == "b"
     np.testing.assert_allclose(table.origin_s[forwards], table.song_start_s[forwards])
@@ -137,6 +144,91 @@ def test_songs_played_backwards_are_placed_where_their_music_came_from():
     assert set(held) & set(kept) == set()
     assert {table.song[row] for row in split.test} == {"b", "b backwards"}
     assert {part.song for part in stretches} == {"b", "b backwards"}
+
+
+AUDIO_HZ, AUDIO_S = 100, 100.0
+
+
+@pytest.fixture
+def ramp(tmp_path):
+    """Music that tells its second, as a file that runs forwards and one that is backwards already."""
+    rising = np.arange(round(AUDIO_S * AUDIO_HZ)) / AUDIO_HZ
+    for name, samples in (("forwards", rising / 1000), ("backwards", rising[::-1] / 1000)):
+        soundfile.write(tmp_path / f"{name}.wav", samples, AUDIO_HZ, subtype="FLOAT")
+    return tmp_path
+
+
+def windows_of(ramp, *stimuli, seconds=80.0):
+    """One take of each stimulus, all of them versions of one song."""
+    made = {
+        key: Stimulus(key, key, "song", ramp / f"{name}.wav", offset_s, backwards)
+        for key, name, offset_s, backwards in stimuli
+    }
+    takes = [take(number, key, 0.0, seconds) for number, key in enumerate(made)]
+    prepared = SimpleNamespace(stimuli=made, takes=takes, sfreq_hz=RATE, song_seconds=lambda: made)
+    return study_windows(prepared, 4.0), made
+
+
+@pytest.mark.parametrize("forwards", [("nmed-h/21", "forwards", 9.0, False), ("nmed-h/21", "backwards", 9.0, True)])
+@pytest.mark.parametrize("backwards", [
+    ("nmed-h/25", "forwards", 2.0, True), ("nmed-h/25", "backwards", 2.0, False), ("own", "forwards", 2.0, True),
+])  # fmt: skip
+def test_music_is_placed_where_it_lies_in_the_song_whatever_the_offset_and_the_file(ramp, forwards, backwards):
+    windows, stimuli = windows_of(ramp, forwards, backwards)
+    table = windows.table
+    pieces = [
+        read_song(stimuli[song])[0][round(at * AUDIO_HZ) : round((at + 4.0) * AUDIO_HZ)]
+        for song, at in zip(table.song, table.song_start_s, strict=True)
+    ]
+    origin = np.array([1000 * piece.min() for piece in pieces])
+    np.testing.assert_allclose(table.origin_s, origin, atol=1.5 / AUDIO_HZ)
+    split, _ = split_windows(windows, "time-block", SplitConfig(seed=3))
+    assert set(table.song[split.test]) == set(stimuli) == set(table.song[split.train])
+    apart = np.abs(origin[split.train][:, None] - origin[split.test])
+    assert apart.min() >= 4.0 + 4.0 - 0.05  # a window and the guard
+
+
+def test_versions_in_another_order_are_kept_out_of_training_and_test(ramp):
+    ordered = (("nmed-h/21", "forwards", 0.0, False), ("nmed-h/25", "forwards", 0.0, True))
+    shuffled = (("nmed-h/29", "forwards", 0.0, False), ("nmed-h/33", "forwards", 0.0, False))
+    windows, _ = windows_of(ramp, *ordered, *shuffled, seconds=AUDIO_S)
+    split, stretches = split_windows(windows, "time-block", SplitConfig(seed=3))
+    assert {part.song for part in stretches} == {"nmed-h/21", "nmed-h/25"} == set(windows.table.song[split.test])
+    assert "50 windows of versions in another order than a tested song's are left out" in split.describe()
+    alone, _ = windows_of(ramp, *ordered, seconds=AUDIO_S)
+    without, _ = split_windows(alone, "time-block", SplitConfig(seed=3))
+    assert "order" not in without.describe()
+    np.testing.assert_array_equal(split.test, without.test)
+    np.testing.assert_array_equal(split.train, without.train)
+    random, _ = split_windows(windows, "random", SplitConfig())
+    assert set(windows.table.song[random.train]) == {key for key, *_ in (*ordered, *shuffled)}
+
+
+def test_without_offsets_a_song_and_its_reverse_are_split_as_ever(ramp):
+    """What simulated studies hold: first and last second of a file, of as many seconds as the EEG."""
+    windows, _ = windows_of(ramp, ("nmed-h/22", "forwards", 0.0, False), ("nmed-h/26", "forwards", 0.0, True),
+                            seconds=AUDIO_S)  # fmt: skip
+    table = windows.table
+    assert len(table) == 50
+    origin = np.where(table.song == "nmed-h/26", AUDIO_S - table.song_start_s - 4.0, table.song_start_s)
+    np.testing.assert_array_equal(table.origin_s, origin)
+    plain = WindowTable(
+        table.start_s, table.stop_s, table.recording, table.listener, table.song, table.song_start_s, table.repeat,
+        table.name, origin,
+    )  # fmt: skip
+    for kind in ("time-block", "random"):
+        split, _ = split_windows(windows, kind, SplitConfig())
+        as_ever = make_split(kind, plain, SplitConfig())
+        np.testing.assert_array_equal(split.train, as_ever.train)
+        np.testing.assert_array_equal(split.test, as_ever.test)
+
+
+@pytest.mark.parametrize(("eeg_s", "last"), [(100.0, 96.0), (100.2, 96.0), (104.0, 96.0)])
+def test_a_window_without_a_target_is_none(ramp, eeg_s, last):
+    windows, _ = windows_of(ramp, ("a", "forwards", 0.0, False), seconds=eeg_s)
+    assert windows.table.song_start_s.max() == last
+    windows, _ = windows_of(ramp, ("a", "forwards", 0.2, False), seconds=eeg_s)
+    assert windows.table.song_start_s.max() == last - 4.0
 
 
 def test_two_takes_of_one_recording_keep_their_times():

@@ -53,6 +53,13 @@ def test_dropout_too_goes_on_as_if_nothing_had_happened(tmp_path, stop):
     assert steps_of(tmp_path / "parts") == list(range(1, 21))
 
 
+def test_long_steps_are_kept_before_the_next_checkpoint_is_due(tmp_path, monkeypatch):
+    monkeypatch.setattr("bci_music.training.loop.SAVE_S", 0.0)  # every step takes longer
+    first = loop(tmp_path)
+    first.run(until=lambda: first.at >= 3)
+    assert loop(tmp_path).resume() == 3
+
+
 def test_a_torn_last_line_of_the_log_is_left_out(tmp_path):
     first = loop(tmp_path, steps=6)
     first.run()

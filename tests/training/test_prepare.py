@@ -1,6 +1,9 @@
 """Prepared studies: the live chain's windows on disk, made once, opened without being loaded; targets made once."""
 
 import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -225,8 +228,6 @@ def test_the_embedder_is_fitted_on_the_seconds_given(prepared):
 
 
 def test_offset_and_direction_are_heeded(prepared):
-    from dataclasses import replace
-
     stimulus = prepared.stimuli[SONGS[0]]
     plain, rate = read_song(stimulus)
     late, _ = read_song(replace(stimulus, offset_s=2.5))
@@ -235,9 +236,25 @@ def test_offset_and_direction_are_heeded(prepared):
     np.testing.assert_array_equal(backwards, plain[::-1][round(rate) :])
 
 
-def test_a_song_without_audio_is_named(study, tmp_path):
-    from dataclasses import replace
+def test_a_mended_song_makes_it_another_study(study, prepared, tmp_path):
+    """Old results must not be taken for those of other sound, another offset, direction or name."""
+    def hash_with(**changes):
+        stimuli = dict(study.stimuli)
+        stimuli[SONGS[0]] = replace(stimuli[SONGS[0]], **changes)
+        out = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        shutil.copytree(prepared.directory / "eeg", out / "eeg")  # what is prepared stays
+        return prepare(replace(study, stimuli=stimuli), out, signal=NO_QUALITY).data_hash
 
+    other = tmp_path / "other.wav"
+    sound, rate = soundfile.read(study.stimuli[SONGS[0]].audio)
+    soundfile.write(other, 0.5 * sound, rate)
+    moved = shutil.copy(study.stimuli[SONGS[0]].audio, tmp_path / "moved.wav")
+    assert hash_with() == prepared.data_hash == hash_with(audio=Path(moved))
+    changed = [hash_with(**c) for c in ({"audio": other}, {"offset_s": 0.5}, {"reversed": True}, {"name": "X"})]
+    assert len({prepared.data_hash, *changed}) == 5
+
+
+def test_a_song_without_audio_is_named(study, tmp_path):
     stimuli = {key: replace(s, audio=None) for key, s in study.stimuli.items()}
     made = prepare(replace(study, stimuli=stimuli), tmp_path / "out", signal=NO_QUALITY)
     with pytest.raises(UserError, match=r"no audio for nmed-t/21.*audio\.yaml"):

@@ -1,5 +1,6 @@
 """Self-distillation: it finds what sets takes apart, nothing where views are strangers', and says when it collapses."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -214,9 +215,12 @@ def test_one_scale_per_view_of_a_batch_one_place_per_window():
     assert all(0.27 < slope < 0.82 for slope in slopes)
 
 
+@pytest.mark.parametrize("share", [0.75, 1.0])
 @pytest.mark.parametrize("world", [2, 4])
-def test_draws_belong_to_samples_whoever_computes_them(world, monkeypatch):
-    windows, config = EegWindows(own_rhythms(), 100), settings(pool_share=0.75)
+def test_draws_belong_to_samples_whoever_computes_them(world, share, monkeypatch):
+    takes = own_rhythms()
+    takes[0] = replace(takes[0], used=np.arange(CHANNELS) > 2)  # a process may draw no window of it
+    windows, config = EegWindows(takes, 100), settings(pool_share=share)
     whole = make_views(windows, config, step=7)
     parts = []
     for rank in range(world):

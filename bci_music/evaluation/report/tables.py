@@ -71,7 +71,9 @@ def figure_names(rows: Sequence[ResultRow], *, main: bool) -> list[str]:
 
 def not_to_be_had(rows: Sequence[ResultRow], names: Sequence[str]) -> str:
     """Say what is missing beside the figures named, and why, each reason once; empty if nothing is."""
-    words = wording.CONTROLS | {"p": "p", "ci95": "an interval", "fad": "Fréchet audio distance"}
+    words = wording.CONTROLS | {
+        "p": "p", "ci95": "an interval", "fad": "Fréchet audio distance", "genre": "genre agreement",
+    }  # fmt: skip
     reasons: dict[str, list[str]] = {}
     for row in rows:
         for figure in (f for f in row.figures if f.name in names):
@@ -146,7 +148,7 @@ def _setting(rows: Sequence[ResultRow]) -> str:
 def cost_table(rows: Sequence[ResultRow], ours: ResultRow) -> Table:
     """Size, speed and length of training of every row, beside the recipe."""
     columns = ("parameters", "tokens a window", "windows/s", "pretrain steps", "min", "align steps", "min", "batch",
-               "whole row, min")  # fmt: skip
+               "training and judging, min")  # fmt: skip
     groups = (("model", 3), ("self-distillation", 2), ("alignment", 3), ("", 1))
     lines = [Line(row.model.title, _start(row), _cost(row), row is ours) for row in rows]
     return Table(groups, columns, tuple(lines), (

@@ -1,0 +1,79 @@
+"""`evaluate` and `ablate` beyond the usual: another headset than the study's of the paper, another genre classifier."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from bci_music.cli import main as cli
+from bci_music.data.studies import open_study
+from bci_music.eeg.chain import SignalConfig
+from bci_music.eeg.montage import Montage
+from bci_music.evaluation.results import ResultRow
+from bci_music.training.prepare import prepare
+
+
+@pytest.fixture(scope="module")
+def headset(data, minimal, tmp_path_factory):
+    """``(prepared study of another montage, preset for it)``."""
+    folder = tmp_path_factory.mktemp("headset")
+    study = open_study("nmed-t", data.parent / "nmed-t")
+    prepare(study, folder / "prepared", signal=SignalConfig(), quality=False, montage="standard1020")
+    n = len(Montage.load("standard1020").names)
+    own = {"encoder": minimal["encoder"] | {"n_channels": n}, "adapt": {"hop_s": 4.0, "alpha": 0.5}, "pretrain": None}
+    (folder / "preset.yaml").write_text(yaml.safe_dump(minimal | own))
+    return folder / "prepared", folder / "preset.yaml"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command in this process: ``(exit code, what it said, what it said about mistakes)``."""
+    threads = torch.get_num_threads()
+
+    def verb(*arguments):
+        monkeypatch.setattr("sys.argv", ["bci-music", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        said = capsys.readouterr()
+        return left.value.code or 0, said.out, said.err
+
+    yield verb
+    torch.set_num_threads(threads)
+
+
+def test_a_decoder_of_another_headset_is_judged_to_the_report(headset, write_classifier, tmp_path, run, monkeypatch):
+    monkeypatch.setenv("BCI_MUSIC_CACHE", str(tmp_path / "cache"))
+    data, preset = headset
+    out = tmp_path / "run"
+    run_of = ("--data", data, "--run", out)
+    assert run("align", "--data", data, "--preset", preset, "--out", out, "--device", "cpu", "--no-tensorboard")[0] == 0
+    assert run("adapt", *run_of)[0] == 0
+    judge = ("evaluate", *run_of, "--out", tmp_path / "report", "--no-robustness")
+    code, _, error = run(*judge, "--genres", "someone/genres")
+    assert (code, error.count("\n")) == (2, 1)
+    assert "models pull someone/genres" in error
+    assert not (out / "row.json").exists()
+    noise = np.random.default_rng(0).standard_normal((2, 32_000)).astype(np.float32)
+    genres = write_classifier(tmp_path / "two-genres", [noise[0], np.cumsum(noise[1])])
+    assert run(*judge, "--genres", genres)[0] == 0
+    row = ResultRow.read(out / "row.json")
+    assert "the classifier (two-genres) names" in next(f.protocol for f in row.figures if f.name == "genre")
+    assert {len(shares) for shares in row.song_attention.values()} == {len(Montage.load("standard1020").names)}
+    assert "What the model weighs" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_a_table_of_another_headset_is_reported(headset, tmp_path, run):
+    data, preset = headset
+    table = tmp_path / "table.yaml"
+    rows = {"ours": {"title": "Ours"}, "oracle": {"title": "Oracle", "set": {"model": "oracle"}}}
+    table.write_text(yaml.safe_dump({"rows": rows}))
+    out = tmp_path / "out"
+    code, said, _ = run("ablate", "--data", data, "--preset", preset, "--table", table, "--out", out)
+    assert (code, said.count("has no row")) == (0, 0), said
+    assert "What the model weighs" in (out / "report.html").read_text()
+    oracle, ours = json.loads((out / "report.json").read_text())["rows"]
+    assert ours["song_attention"]
+    assert oracle["figures"][0]["missing"]["before_song"] == "the oracle reads no EEG"
+    assert "before_song" in ours["figures"][0]["controls"]
