@@ -141,7 +141,7 @@ def _ablations(rows: Sequence[ResultRow], ours: ResultRow) -> Section | None:
     if not chosen:
         return None
     beside = [ours, *chosen]
-    names = tables.figure_names(beside, main=True) or [f.name for f in ours.figures[:4]]
+    names = tables.figure_names(chosen, main=True) or [f.name for f in chosen[0].figures[:4]]
     table = tables.figures_table(chosen, names, ours, lines=ABLATIONS, beside=True,
                                  caption=f"{CELLS} On the right what {SOURCE} printed: {SETTING}.")  # fmt: skip
     return Section("What each part is worth", (), [

@@ -148,6 +148,15 @@ def test_a_bare_row_still_makes_a_page(tmp_path, row):
     assert "Rows that were not run" in (tmp_path / "report.html").read_text()
 
 
+def test_a_row_of_a_split_and_an_ablation_alone_make_a_page(tmp_path, row, figure):
+    """What `ablate --only` of one of each gives: fewer songs on one test side, so figures of other names."""
+    few = row("split-song", "Channel-oriented", kind="split", split="song")
+    few = few.model_copy(update={"figures": (figure("4-way-song-name", "4-way song name"),)})
+    ablation = row("no-pretraining", "No pretraining", kind="ablation")
+    write_report([ablation, few], tmp_path)
+    assert "No pretraining" in (tmp_path / "report.html").read_text()
+
+
 def test_no_rows_is_an_error_in_one_sentence(tmp_path):
     with pytest.raises(UserError, match="bci-music evaluate"):
         write_report([], tmp_path)
