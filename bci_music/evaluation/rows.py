@@ -95,12 +95,16 @@ def judged_run(
     trained = Trained(aligner, RidgeAdapter.load(adapter))
     pretrained = TrainingSummary()
     first: Curves = {}
-    if began_with(directory) and (directory / PRETRAINED_LOG).is_file():
-        pretrained, first = _read_logs([directory / PRETRAINED_LOG], "pretrain", "distil")
+    started, start = _started(config, pretrained), began_with(directory)
+    if start is not None:
+        started = "pretrained, its steps were not kept" if start else "not noted by the run"
+        if (directory / PRETRAINED_LOG).is_file():
+            pretrained, first = _read_logs([directory / PRETRAINED_LOG], "pretrain", "distil")
+            started = _started(config, pretrained)
     training, curves = _read_log(directory, "align", "nce")
     model = ModelSummary(
         title=config.title, parameters=sum(p.numel() for p in aligner.network.parameters()),
-        initialised=_started(config, pretrained),
+        initialised=started,
         tokens_per_window=aligner.network.encoder.tokens_of(config.encoder.n_channels, given.windows.n_times),
         windows_per_s=_windows_per_s(trained, given),
     )  # fmt: skip

@@ -16,7 +16,7 @@ from bci_music.config import Config, read_yaml
 from bci_music.messages import UserError
 from bci_music.models import parallel
 from bci_music.training.demo_pack import git_sha
-from bci_music.training.prepared import Prepared, file_hash
+from bci_music.training.prepared import Prepared, file_hash, write_text
 
 CONFIG, PROVENANCE = "config.yaml", "provenance.json"
 ENCODER, ALIGNER = "encoder.safetensors", "aligner.safetensors"
@@ -104,8 +104,8 @@ def pretrained_by(run: Path) -> dict[str, Any]:
 
 
 def began_with(run: Path) -> dict[str, Any] | None:
-    """`pretrained_by` as it was when an alignment began; None where it began without, or does not tell."""
-    return _told(run).get("pretrained") or None
+    """`pretrained_by` as it was when an alignment began, None where it began without; empty where it does not tell."""
+    return _told(run).get("pretrained", {})
 
 
 def _told(run: Path) -> dict[str, Any]:
@@ -121,5 +121,5 @@ def save_run(directory: Path, config: Config, prepared: Prepared, seed: int, **m
         return
     directory.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    (directory / CONFIG).write_text(text, encoding="utf-8")
-    (directory / PROVENANCE).write_text(json.dumps(provenance(prepared, seed) | more, indent=1), encoding="utf-8")
+    write_text(directory / CONFIG, text)  # whole at any time: other processes may be reading what was there
+    write_text(directory / PROVENANCE, json.dumps(provenance(prepared, seed) | more, indent=1))

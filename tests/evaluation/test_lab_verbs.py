@@ -8,6 +8,7 @@ import yaml
 
 from bci_music.cli import main as cli
 from bci_music.evaluation.results import ResultRow
+from bci_music.training.prepared import file_hash
 
 
 @pytest.fixture
@@ -52,6 +53,13 @@ def test_the_verbs_lead_from_data_to_report(data, preset, tmp_path, run):
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["pretrain"]["loop"]["steps"] == 4
     assert row.simulated
     assert "simulated" in (tmp_path / "report" / "report.html").read_text()
+    told = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert told["pretrained"]["encoder_sha256"] == file_hash(tmp_path / "pre" / "encoder.safetensors")
+    del told["pretrained"]  # as an older program left it
+    (tmp_path / "run" / "provenance.json").write_text(json.dumps(told))
+    (tmp_path / "run" / "pretrained.jsonl").unlink()
+    assert run("evaluate", *run_of, "--out", tmp_path / "report", "--no-robustness")[0] == 0
+    assert ResultRow.read(tmp_path / "run" / "row.json").model.initialised == "not noted by the run"
     assert len(json.loads((tmp_path / "report" / "report.json").read_text())) > 0
 
 
