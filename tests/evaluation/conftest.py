@@ -5,8 +5,10 @@ And a tiny simulated study with the smallest settings that go the whole way of t
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
+from bci_music.cli import main as cli
 from bci_music.data.studies import join, open_study
 from bci_music.eeg.chain import SignalConfig
 from bci_music.evaluation.outputs import Outputs
@@ -130,3 +132,19 @@ def write_classifier():
         return folder
 
     return write
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command in this process: ``(exit code, what it said, what it said about mistakes)``."""
+    threads = torch.get_num_threads()
+
+    def verb(*arguments):
+        monkeypatch.setattr("sys.argv", ["bci-music", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        said = capsys.readouterr()
+        return left.value.code or 0, said.out, said.err
+
+    yield verb
+    torch.set_num_threads(threads)

@@ -4,10 +4,8 @@ import json
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
-from bci_music.cli import main as cli
 from bci_music.data.studies import open_study
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
@@ -25,22 +23,6 @@ def headset(data, minimal, tmp_path_factory):
     own = {"encoder": minimal["encoder"] | {"n_channels": n}, "adapt": {"hop_s": 4.0, "alpha": 0.5}, "pretrain": None}
     (folder / "preset.yaml").write_text(yaml.safe_dump(minimal | own))
     return folder / "prepared", folder / "preset.yaml"
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command in this process: ``(exit code, what it said, what it said about mistakes)``."""
-    threads = torch.get_num_threads()
-
-    def verb(*arguments):
-        monkeypatch.setattr("sys.argv", ["bci-music", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        said = capsys.readouterr()
-        return left.value.code or 0, said.out, said.err
-
-    yield verb
-    torch.set_num_threads(threads)
 
 
 def test_a_decoder_of_another_headset_is_judged_to_the_report(headset, write_classifier, tmp_path, run, monkeypatch):

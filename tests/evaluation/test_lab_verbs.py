@@ -3,28 +3,10 @@
 import json
 
 import pytest
-import torch
 import yaml
 
-from bci_music.cli import main as cli
 from bci_music.evaluation.results import ResultRow
 from bci_music.training.prepared import file_hash
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command in this process: ``(exit code, what it said, what it said about mistakes)``."""
-    threads = torch.get_num_threads()
-
-    def verb(*arguments):
-        monkeypatch.setattr("sys.argv", ["bci-music", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        said = capsys.readouterr()
-        return left.value.code or 0, said.out, said.err
-
-    yield verb
-    torch.set_num_threads(threads)
 
 
 def test_the_verbs_lead_from_data_to_report(data, preset, tmp_path, run):
