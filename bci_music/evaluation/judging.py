@@ -63,6 +63,7 @@ def judge_row(
     figures = judge_outputs(
         outputs, before=before, mean_embedding=vectors.mean(0), split=given.split, seed=judging.seed, audio=audio,
         window_s=config.window_s, k=judging.k, no_before=NO_EEG if oracle else NO_BEFORE,
+        sample_s=1.0 / given.windows.sfreq_hz,
     )  # fmt: skip
     say("decoding with electrodes removed" if judging.robustness else "writing the row")
     curves = _robustness(trained, given, outputs, judging, config.window_s) if judging.robustness else {}

@@ -18,12 +18,13 @@ from bci_music.judge.splits import Split, shared_counts
 from bci_music.messages import UserError
 
 WITHIN_K = 10
-_SAMPLE_S = 0.02  # windows begin on whole samples: stamps may be one off
+_EPS_S = 1e-6
 
 
 def judge_outputs(
     outputs: Outputs, *, before: Outputs | None, mean_embedding: NDArray | None, split: Split, seed: int = 0,
     audio: AudioJudge | GeneratedJudge | None = None, window_s: float = 4.0, k: int = 50, no_before: str = NO_BEFORE,
+    sample_s: float = 0.0,
 ) -> tuple[Figure, ...]:
     """Judge the decoded windows of a test set.
 
@@ -43,6 +44,9 @@ def judge_outputs(
         Size of the choice; where the test set has too little music, the largest possible one is taken and named.
     no_before : str
         Why there is no `before`.
+    sample_s : float
+        Distance of two samples of the EEG. Windows begin on whole samples, so two may be one sample nearer than the
+        music heard in them; 0 where starts are exact.
 
     Returns
     -------
@@ -57,7 +61,7 @@ def judge_outputs(
     UserError
         If windows overlap each other or the training side, or nothing can be judged.
     """
-    _check(outputs, split, window_s)
+    _check(outputs, split, window_s, _EPS_S + sample_s)
     where = f"{split.describe()}; interval by recording"
     figures = []
     for trial, space, suffix in _trials(outputs, before, mean_embedding, window_s, no_before):
@@ -145,19 +149,19 @@ def _trials(
     yield trial, "embedder's space", "-clap"
 
 
-def _check(outputs: Outputs, split: Split, window_s: float) -> None:
-    """Raise unless windows are apart from each other and from the training side."""
+def _check(outputs: Outputs, split: Split, window_s: float, slack_s: float) -> None:
+    """Raise unless windows are apart, but for `slack_s`, from each other and from the training side."""
     if not len(outputs):
         raise UserError("There is no window to judge: the split's test side has none that can be decoded.")
     table = split.table
     for name in np.unique(outputs.recording):
         at = np.sort(outputs.start_s[outputs.recording == name])
-        if (np.diff(at) < window_s - _SAMPLE_S).any():
+        if (np.diff(at) < window_s - slack_s).any():
             raise UserError(
                 f"Windows of recording {name!r} overlap: the judge needs independent ones, {window_s:g} s apart."
             )
         rows = split.train[table.recording[split.train] == name]
-        starts, stops = table.start_s[rows] + _SAMPLE_S, table.stop_s[rows] - _SAMPLE_S
+        starts, stops = table.start_s[rows] + slack_s, table.stop_s[rows] - slack_s
         if ((at[:, None] < stops) & (at[:, None] + window_s > starts)).any():
             raise UserError(
                 f"Windows of recording {name!r} that are judged overlap windows it was trained on: judge only the "

@@ -162,7 +162,7 @@ def _figures(run: _Run, outputs: Outputs) -> tuple[Metric, ...]:
     vectors = training_music(given.split, given.music)[3]
     judged = judge_outputs(
         outputs, before=predict_before(run.trained, given), mean_embedding=vectors.mean(0), split=given.split,
-        window_s=run.config.window_s,
+        window_s=run.config.window_s, sample_s=1.0 / given.windows.sfreq_hz,
     )  # fmt: skip
     return tuple(made for figure in judged if (made := _metric(figure, given.prepared.simulated)) is not None)
 

@@ -29,7 +29,8 @@ def subset_figures(
         before = predict_before(trained, given, there)
         outputs: Outputs = predict(trained, given, given.split.test, there)
         first = judge_outputs(
-            outputs, before=before, mean_embedding=None, split=given.split, seed=seed, window_s=window_s, k=k
+            outputs, before=before, mean_embedding=None, split=given.split, seed=seed, window_s=window_s, k=k,
+            sample_s=1.0 / given.windows.sfreq_hz,
         )[0]
         figures.append(first.model_copy(update={
             "name": f"{first.name}@{size}", "label": f"{first.label}, {size} electrodes",

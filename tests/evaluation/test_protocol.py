@@ -121,8 +121,17 @@ def test_windows_of_two_songs_may_not_overlap_either(plant):
 
 def test_windows_on_whole_samples_may_be_one_off(plant):
     outputs, before, mean, split = plant("time-block")
-    rounded = dataclasses.replace(outputs, start_s=outputs.start_s + 0.008 * (np.arange(len(outputs)) % 2))
-    assert figures((rounded, before, mean, split))["50-way"].n == len(outputs)
+    odd = np.arange(len(outputs)) % 2
+
+    def judged(off_s, **more):
+        rounded = dataclasses.replace(outputs, start_s=outputs.start_s + off_s * odd)
+        return figures((rounded, before, mean, split), **more)["50-way"].n
+
+    assert judged(0.008, sample_s=0.008) == len(outputs)
+    with pytest.raises(UserError, match="overlap: the judge needs independent"):
+        judged(0.016, sample_s=0.008)
+    with pytest.raises(UserError, match="overlap: the judge needs independent"):
+        judged(0.008)
 
 
 def test_a_split_tells_what_both_sides_share(plant):
