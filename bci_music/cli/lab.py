@@ -23,6 +23,9 @@ Seed = Annotated[int | None, typer.Option(min=0, help="Seed, instead of the pres
 Split = Annotated[
     str | None, typer.Option(help="random, time-block, song, listener, repeat, recording; default: the preset's.")
 ]
+Genres = Annotated[
+    str | None, typer.Option(help="Folder or pulled NAME@COMMIT of an audio classifier; default: fitted here.")
+]
 Resume = Annotated[bool, typer.Option("--resume/--anew", help="Go on from the checkpoint in --out, or begin anew.")]
 Board = Annotated[bool, typer.Option("--tensorboard/--no-tensorboard", help="Write figures for TensorBoard, too.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
@@ -125,9 +128,7 @@ def evaluate(
     generator: Annotated[
         str | None, typer.Option(help="Pack whose generator makes the sound that is judged.  \\[default: the library]")
     ] = None,
-    genres: Annotated[
-        str | None, typer.Option(help="Folder or pulled NAME@COMMIT of an audio classifier; default: fitted here.")
-    ] = None,
+    genres: Genres = None,
 ) -> None:
     """Judge a decoder: every figure with its interval by recording and its controls; writes one HTML page."""
     from rich.console import Console
@@ -162,9 +163,11 @@ def ablate(
     seed: Seed = None,
     workers: Annotated[int, typer.Option(min=1, help="Rows trained at once.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 2,
+    genres: Genres = None,
 ) -> None:
     """Train and judge all rows of the table: ours, baselines, ablations, splits. What is done is not done again."""
     from bci_music.config import shipped
+    from bci_music.evaluation.genre import HubGenres
     from bci_music.evaluation.report.markdown import markdown_table
     from bci_music.evaluation.report.write import write_report
     from bci_music.evaluation.table import TablePlan, jobs, run_table
@@ -172,8 +175,10 @@ def ablate(
 
     plan = TablePlan.load(table or shipped("configs/lab-table.yaml"))
     base = _config(preset, _common(None, None, seed))
-    wanted = jobs(plan, base, tuple(only or ()), {} if minutes is None else {"minutes": minutes})
+    wanted = jobs(plan, base, tuple(only or ()), {} if minutes is None else {"minutes": minutes}, genres)
     montage = Prepared.open(data).montage  # a missing folder is said at once
+    if genres is not None:
+        HubGenres.load(genres)  # and a classifier that is no good, not after the first row's training
     with _table_progress(len(wanted)) as (show, done):
         rows, failed = run_table(wanted, data, out, workers=workers, threads=threads, show=show, done=done)
     if rows:

@@ -15,7 +15,7 @@ from bci_music.models.checkpoints.store import find_checkpoint, origin_of
 from bci_music.models.clap import load_whole
 from bci_music.models.embedder import Embedder
 
-NO_GENRES = "some training music has no genre, or all has the same one: name a classifier with `evaluate --genres`"
+NO_GENRES = "some training music has no genre, or all has the same one: name a classifier with `--genres`"
 
 
 class GenreClassifier(Protocol):

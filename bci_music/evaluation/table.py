@@ -53,9 +53,13 @@ class Job:
 
 
 def jobs(
-    plan: TablePlan, base: LabConfig, only: tuple[str, ...] = (), changes: dict[str, Any] | None = None
+    plan: TablePlan, base: LabConfig, only: tuple[str, ...] = (), changes: dict[str, Any] | None = None,
+    genres: str | None = None,
 ) -> list[Job]:
-    """Resolve the rows of a plan, or some of them by name; `changes` apply to all rows on top."""
+    """Resolve the rows of a plan, or some of them by name; `changes` apply to all rows on top.
+
+    `genres` names an audio classifier that judges all rows instead of the one fitted on the study's own genres.
+    """
     groups: tuple[tuple[Kind, dict[str, RowPlan]], ...] = (
         ("row", plan.rows), ("ablation", plan.ablations), ("split", plan.splits)
     )  # fmt: skip
@@ -70,7 +74,7 @@ def jobs(
             if not only or name in only:
                 config = override(base, {"title": row.title} | row.set, f"row {name!r} of the table")
                 config = override(config, changes or {}, "the changes for all rows")
-                made.append(Job(name, kind, config, Judging(robustness=row.robustness)))
+                made.append(Job(name, kind, config, Judging(robustness=row.robustness, genres=genres)))
     return made
 
 

@@ -46,16 +46,27 @@ def test_a_decoder_of_another_headset_is_judged_to_the_report(headset, write_cla
     assert "What the model weighs" in (tmp_path / "report" / "report.html").read_text()
 
 
-def test_a_table_of_another_headset_is_reported(headset, tmp_path, run):
+def test_a_table_of_another_headset_is_reported(headset, write_classifier, tmp_path, run, monkeypatch):
+    monkeypatch.setenv("BCI_MUSIC_CACHE", str(tmp_path / "cache"))
     data, preset = headset
     table = tmp_path / "table.yaml"
     rows = {"ours": {"title": "Ours"}, "oracle": {"title": "Oracle", "set": {"model": "oracle"}}}
     table.write_text(yaml.safe_dump({"rows": rows}))
     out = tmp_path / "out"
-    code, said, _ = run("ablate", "--data", data, "--preset", preset, "--table", table, "--out", out)
+    make = ("ablate", "--data", data, "--preset", preset, "--table", table, "--out", out)
+    code, _, error = run(*make, "--genres", "someone/genres")
+    assert (code, error.count("\n")) == (2, 1)
+    assert "models pull someone/genres" in error
+    assert not out.exists()
+    noise = np.random.default_rng(0).standard_normal((2, 32_000)).astype(np.float32)
+    genres = write_classifier(tmp_path / "two-genres", [noise[0], np.cumsum(noise[1])])
+    code, said, _ = run(*make, "--genres", genres)
     assert (code, said.count("has no row")) == (0, 0), said
     assert "What the model weighs" in (out / "report.html").read_text()
     oracle, ours = json.loads((out / "report.json").read_text())["rows"]
     assert ours["song_attention"]
+    for row in (oracle, ours):
+        genre = next(f for f in row["figures"] if f["name"] == "genre")
+        assert "the classifier (two-genres) names" in genre["protocol"]
     assert oracle["figures"][0]["missing"]["before_song"] == "the oracle reads no EEG"
     assert "before_song" in ours["figures"][0]["controls"]
