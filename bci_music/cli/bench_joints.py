@@ -62,7 +62,7 @@ def joints(
 
 def _generator(pack: Pack, where: str | None) -> Any:
     """Return AudioLDM without a deadline; every clip is made anew."""
-    from bci_music.generation.audioldm import AudioLdmConfig, AudioLdmGenerator
+    from bci_music.generation.audioldm.generator import AudioLdmConfig, AudioLdmGenerator
     from bci_music.messages import UserError
 
     found = where or pack.generator

@@ -77,7 +77,7 @@ def measure_stage(pack: str, seconds: float = SECONDS) -> dict[str, Any]:
     from bci_music.clock import Clock
     from bci_music.engine.build import build_engine
     from bci_music.engine.config import LiveConfig
-    from bci_music.generation.player import ClockPlayer
+    from bci_music.sound.player import ClockPlayer
     from bci_music.streaming.lsl import LslSource, StreamQuery, lsl_clock
     from gui.measure import measure_window
 

@@ -157,7 +157,7 @@ def _open(found: Findings, device: str | None) -> str:
         embedder = ClapEmbedder.load(found.folder, device=device)
         size = sum(p.numel() for p in embedder.model.parameters()) / 1e6
         return f"{found.folder} is a CLAP ({size:.1f} M parameters, sha {embedder.sha[:12]}). {hears(embedder).verdict}"
-    from bci_music.generation.sampler import load_audioldm
+    from bci_music.generation.audioldm.sampler import load_audioldm
 
     model = load_audioldm(found.folder, device=device)
     networks = (model.unet, model.vae, model.vocoder)

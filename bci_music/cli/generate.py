@@ -39,10 +39,10 @@ def generate(
     from bci_music.models.device import sleep_while_waiting
 
     sleep_while_waiting()
+    from bci_music.generation.audioldm.sampler import load_audioldm
+    from bci_music.generation.audioldm.single import make_single
+    from bci_music.generation.audioldm.solver import SamplerSettings
     from bci_music.generation.condition import from_file, from_sound, from_text
-    from bci_music.generation.sampler import load_audioldm
-    from bci_music.generation.single import make_single
-    from bci_music.generation.solver import SamplerSettings
     from bci_music.messages import UserError
 
     if sum(given is not None for given in (text, audio, embedding)) != 1:

@@ -89,7 +89,7 @@ def oracle(
     from bci_music.evaluation.music_models.oracle import compare, generate, table, through_the_autoencoder
     from bci_music.evaluation.music_models.pictures import draw_pairs
     from bci_music.evaluation.music_models.pieces import decoded_stretches, unheard_songs
-    from bci_music.generation.sampler import load_audioldm
+    from bci_music.generation.audioldm.sampler import load_audioldm
     from bci_music.messages import UserError
     from bci_music.models.embedder import load_embedder
     from bci_music.models.pack import Pack

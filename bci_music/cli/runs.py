@@ -92,7 +92,7 @@ def resolve(options: Options, stream: dict[str, str | None], stack: ExitStack) -
         values["pack"] = options.pack
     config = LiveConfig.parse(values, "the command line")
     if config.sound.generator == "audioldm" and config.sound.audioldm is None and not _brings_generator(config.pack):
-        from bci_music.generation.random_model import write_random_audioldm
+        from bci_music.generation.audioldm.loading import write_random_audioldm
 
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bci-music-")))
         write_random_audioldm(folder, seed=0)
@@ -150,7 +150,7 @@ def _run(
     from bci_music.clock import Clock
     from bci_music.engine.build import build_engine
     from bci_music.engine.run import run_headless, write_outputs
-    from bci_music.generation.player import open_player
+    from bci_music.sound.player import open_player
     from bci_music.streaming.lsl import lsl_clock
 
     out = options.out

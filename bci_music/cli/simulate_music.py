@@ -52,10 +52,10 @@ def songbook(
     from rich.console import Console
 
     from bci_music.evaluation.music_models.songs import draw_songs
-    from bci_music.generation.wavfile import WavFile
     from bci_music.simulate.captions import caption
     from bci_music.simulate.composer import render
     from bci_music.simulate.songbook import GENRES, new_song
+    from bci_music.sound.player import WavFile
 
     out.mkdir(parents=True, exist_ok=True)
     specs = [new_song(genre, seed + k) for genre in GENRES for k in range(per_genre)]

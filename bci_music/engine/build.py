@@ -20,13 +20,13 @@ from bci_music.workers import Stage
 if TYPE_CHECKING:
     from bci_music.clock import Clock
     from bci_music.eeg.chain import SignalChain
-    from bci_music.generation.generator import Generator
     from bci_music.generation.library import LibraryGenerator
-    from bci_music.generation.player import Player
-    from bci_music.generation.prompting import PromptStage
-    from bci_music.generation.steering import Steering
     from bci_music.models.decoder import Decoder
     from bci_music.models.pack import Pack
+    from bci_music.sound.generator import Generator
+    from bci_music.sound.player import Player
+    from bci_music.sound.prompting import PromptStage
+    from bci_music.sound.steering import Steering
     from bci_music.streaming.replay import SessionSource
     from bci_music.streaming.source import Source
 
@@ -46,10 +46,10 @@ def build_engine(
     from bci_music.models.device import share_cores, sleep_while_waiting
 
     sleep_while_waiting()
-    from bci_music.generation.stage import SoundStage
-    from bci_music.generation.steering import Steering
     from bci_music.models.decoder import Decoder
     from bci_music.models.pack import Pack
+    from bci_music.sound.stage import SoundStage
+    from bci_music.sound.steering import Steering
     from bci_music.streaming.acquire import Acquirer
     from bci_music.streaming.replay import SessionSource
 
@@ -133,7 +133,7 @@ def _generator(config: LiveConfig, pack: Pack, library: LibraryGenerator) -> Gen
             f"Pack {pack.name} brings no AudioLDM: give --audioldm with a directory or a hub id "
             "(sound.audioldm in the configuration)."
         )
-    from bci_music.generation.audioldm import AudioLdmGenerator
+    from bci_music.generation.audioldm.generator import AudioLdmGenerator
     from bci_music.models.checkpoints.towers import require_lead
 
     if config.sound.audioldm:
@@ -143,7 +143,7 @@ def _generator(config: LiveConfig, pack: Pack, library: LibraryGenerator) -> Gen
 
 def make_prompter(pack: Pack, steering: Steering, on_failure: Callable[[Failure], None]) -> PromptStage:
     """Return what takes the operator's words; it says so itself where the pack's embedder knows no text."""
-    from bci_music.generation.prompting import PromptStage
+    from bci_music.sound.prompting import PromptStage
 
     folder = pack.embedder
     if folder is None or (folder / "statistics.npz").is_file():

@@ -16,9 +16,9 @@ from bci_music.workers import Stage, Worker
 if TYPE_CHECKING:
     from bci_music.clock import Clock
     from bci_music.eeg.montage import Montage
-    from bci_music.generation.prompting import PromptStage
-    from bci_music.generation.stage import SoundStage
     from bci_music.models.decoder import Decoder
+    from bci_music.sound.prompting import PromptStage
+    from bci_music.sound.stage import SoundStage
     from bci_music.streaming.acquire import Acquirer
     from bci_music.streaming.ring import Cursor, RingBuffer
 

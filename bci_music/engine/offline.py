@@ -33,7 +33,7 @@ def run_session(session: Session, config: LiveConfig | None = None, wav: Path | 
     Engine
         Stopped; its history, reports and counters are those of a live run without any delay of the machine.
     """
-    from bci_music.generation.player import ClockPlayer
+    from bci_music.sound.player import ClockPlayer
     from bci_music.streaming.replay import SessionSource
 
     clock = ManualClock(1000.0)

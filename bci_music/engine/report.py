@@ -135,7 +135,7 @@ def _mapped(engine: Engine) -> int:
 def _sound(engine: Engine, wav: Path | None) -> dict[str, Any]:
     if engine.sound is None:
         return {}
-    from bci_music.generation.silence import silent_seconds
+    from bci_music.sound.silence import silent_seconds
 
     sound = engine.sound.status(engine.now())
     first = sound.first_eeg_sound_s

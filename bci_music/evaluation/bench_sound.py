@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bci_music.evaluation.published import SIZES, copied, published_parts
-from bci_music.generation.loading import PARTS, Parts
-from bci_music.generation.sampler import AudioLdm, load_audioldm
-from bci_music.generation.solver import SamplerSettings
-from bci_music.generation.speed import Speed, prepare, settle
+from bci_music.generation.audioldm.loading import PARTS, Parts
+from bci_music.generation.audioldm.precision import Speed, prepare, settle
+from bci_music.generation.audioldm.sampler import AudioLdm, load_audioldm
+from bci_music.generation.audioldm.solver import SamplerSettings
 from bci_music.messages import EMBEDDING_DIM, UserError
 from bci_music.models.device import choose_device
 

@@ -16,7 +16,7 @@ from bci_music.evaluation.genre import EmbeddingGenres
 from bci_music.evaluation.measure import Measure, Trial
 from bci_music.evaluation.mel import RATE_HZ, power_mel
 from bci_music.evaluation.results import Figure
-from bci_music.generation.loading import MEL_HOP
+from bci_music.generation.audioldm.loading import MEL_HOP
 from bci_music.judge.image import psnr, ssim
 from bci_music.judge.metrics import cosine
 from bci_music.judge.rates import Musics
@@ -24,7 +24,7 @@ from bci_music.messages import UserError
 from bci_music.models.embedder import Embedder
 
 if TYPE_CHECKING:
-    from bci_music.generation.sampler import AudioLdm
+    from bci_music.generation.audioldm.sampler import AudioLdm
 
 
 
@@ -64,7 +64,7 @@ class GeneratedJudge:
         UserError
             If the pack brings none, or another embedder leads it than the one the run was aligned to.
         """
-        from bci_music.generation.sampler import load_audioldm
+        from bci_music.generation.audioldm.sampler import load_audioldm
         from bci_music.models.pack import Pack
 
         opened = Pack.open(pack)

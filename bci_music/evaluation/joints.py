@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bci_music.config import Config
-from bci_music.generation.continuity.beat import to_mono
-from bci_music.generation.generator import Generator
 from bci_music.messages import AUDIO_RATE_HZ, UserError
+from bci_music.sound.beat import to_mono
+from bci_music.sound.generator import Generator
 
 Floats = NDArray[np.float64]
 HOP = 480  # 10 ms

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bci_music.generation.loading import Parts
-from bci_music.generation.solver import SamplerSettings
+from bci_music.generation.audioldm.loading import Parts
+from bci_music.generation.audioldm.solver import SamplerSettings
 from bci_music.messages import EMBEDDING_DIM
 
 SIZES = {"s": 128, "m": 192}  # channels of the UNet's first level

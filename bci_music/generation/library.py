@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bci_music.config import Config
-from bci_music.generation.crossfade import fade_in, mix
-from bci_music.generation.loop import Loop
-from bci_music.generation.loudness import to_level
-from bci_music.generation.waiting import waiting_pad
 from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, AudioBlock, SoundSpan, Style, UserError
+from bci_music.sound.loop import Loop, waiting_pad
+from bci_music.sound.loudness import to_level
+from bci_music.sound.splice import fade_in, mix
 
 WAITING = -1
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.generation.sampler import AudioLdm, Interrupted
+from bci_music.generation.audioldm.sampler import AudioLdm, Interrupted
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,7 +13,7 @@ asked = []
 
 @pytest.fixture
 def opened(monkeypatch):
-    from bci_music.generation.audioldm import AudioLdmGenerator
+    from bci_music.generation.audioldm.generator import AudioLdmGenerator
     from bci_music.models.checkpoints import towers
 
     monkeypatch.setattr(towers, "require_lead", lambda embedder, where, pack, space: asked.append((embedder, where)))

@@ -36,7 +36,7 @@ def assert_same(embedding, other):
 
 @pytest.mark.parametrize("speed", [1.0, 3.0, math.inf])
 def test_replay_at_any_speed_equals_offline(noise_session, config, speed):
-    from bci_music.generation.player import ClockPlayer
+    from bci_music.sound.player import ClockPlayer
     from bci_music.streaming.replay import SessionSource
 
     session = noise_session(20.0, 160.0)

@@ -8,8 +8,8 @@ import pytest
 
 from bci_music.engine.history import History, SongLabel
 from bci_music.engine.report import played_agreement
-from bci_music.generation.spans import same_sound
 from bci_music.messages import EMBEDDING_DIM, MusicMark, SoundSpan
+from bci_music.sound.span_log import same_sound
 
 PIECE_S, CLIP_S, WINDOW_S, LATE_S = 8.0, 4.0, 4.0, 6.0
 SONGS = tuple(SongLabel(name, name.upper()) for name in "abcde")

@@ -8,8 +8,8 @@ import pytest
 from bci_music.clock import ManualClock
 from bci_music.engine.build import make_prompter
 from bci_music.engine.engine import Engine
-from bci_music.generation.steering import Steering
 from bci_music.messages import EMBEDDING_DIM
+from bci_music.sound.steering import Steering
 from bci_music.status import Command
 from bci_music.workers import Latest
 

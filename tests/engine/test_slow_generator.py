@@ -13,7 +13,7 @@ from bci_music.data.formats import open_session
 from bci_music.engine import build
 from bci_music.engine.config import LiveConfig
 from bci_music.engine.run import write_outputs
-from bci_music.generation.player import ClockPlayer
+from bci_music.sound.player import ClockPlayer
 from bci_music.streaming.lsl import lsl_clock
 from bci_music.streaming.replay import SessionSource
 
@@ -29,8 +29,8 @@ def load_slowed():
 
 def perform(config, tmp_path, monkeypatch, seconds, minute_s):
     """Play for so long with AudioLDM and return the report as written."""
-    from bci_music.generation.audioldm import AudioLdmGenerator
-    from bci_music.generation.random_model import write_random_audioldm
+    from bci_music.generation.audioldm.generator import AudioLdmGenerator
+    from bci_music.generation.audioldm.loading import write_random_audioldm
 
     slowed, clock = load_slowed(), Clock(lsl_clock)
     began = clock.now()

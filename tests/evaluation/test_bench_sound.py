@@ -8,9 +8,8 @@ import torch
 
 from bci_music.evaluation import published
 from bci_music.evaluation.bench_sound import FAST, PACK, SAME, STOCK, STOCK_MANY, aims, bench_sound
-from bci_music.generation.loading import load_parts
-from bci_music.generation.random_model import write_random_audioldm
-from bci_music.generation.speed import Speed
+from bci_music.generation.audioldm.loading import load_parts, write_random_audioldm
+from bci_music.generation.audioldm.precision import Speed
 from bci_music.messages import UserError
 
 PRECISE = Speed(dtype="float32")

@@ -107,9 +107,9 @@ def test_recording_keeps_the_places_of_joints():
 def test_the_joints_of_audioldm_cannot_be_told(tmp_path):
     import torch
 
-    from bci_music.generation.audioldm import AudioLdmConfig, AudioLdmGenerator
-    from bci_music.generation.random_model import write_random_audioldm
-    from bci_music.generation.solver import SamplerSettings
+    from bci_music.generation.audioldm.generator import AudioLdmConfig, AudioLdmGenerator
+    from bci_music.generation.audioldm.loading import write_random_audioldm
+    from bci_music.generation.audioldm.solver import SamplerSettings
 
     torch.set_num_threads(1)
     settings = AudioLdmConfig(

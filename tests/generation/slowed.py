@@ -5,8 +5,8 @@ from functools import cache
 
 import numpy as np
 
-from bci_music.generation.silence import THRESHOLD
 from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, SoundSpan
+from bci_music.sound.silence import THRESHOLD
 
 
 @cache

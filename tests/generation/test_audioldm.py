@@ -9,20 +9,18 @@ import numpy as np
 import pytest
 
 from bci_music.clock import Clock, ManualClock
-from bci_music.generation.audioldm import AudioLdmConfig, AudioLdmGenerator
-from bci_music.generation.continuity.level import loudness_lufs
-from bci_music.generation.continuity.meeting import meet
-from bci_music.generation.continuity.sphere import angle
-from bci_music.generation.continuity.truepeak import DELAY
+from bci_music.generation.audioldm.generator import AudioLdmConfig, AudioLdmGenerator
+from bci_music.generation.audioldm.loading import NAME, write_random_audioldm
+from bci_music.generation.audioldm.sampler import Interrupted, load_audioldm
+from bci_music.generation.audioldm.solver import SamplerSettings
 from bci_music.generation.library import LibraryGenerator, MusicLibrary
-from bci_music.generation.player import ClockPlayer
-from bci_music.generation.random_model import NAME, write_random_audioldm
-from bci_music.generation.sampler import Interrupted, load_audioldm
-from bci_music.generation.silence import silent_seconds
-from bci_music.generation.solver import SamplerSettings
-from bci_music.generation.stage import SoundConfig, SoundStage
-from bci_music.generation.steering import Steering
 from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, Embedding, Style, UserError
+from bci_music.sound.loudness import DELAY, loudness_lufs
+from bci_music.sound.player import ClockPlayer
+from bci_music.sound.silence import silent_seconds
+from bci_music.sound.splice import meet
+from bci_music.sound.stage import SoundConfig, SoundStage
+from bci_music.sound.steering import Steering, angle
 from bci_music.workers import Latest
 
 SHORT = AudioLdmConfig(sampler=SamplerSettings(steps=2), anytime=False, overlap_s=0.08, fade_s=0.04)

@@ -7,15 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bci_music.generation.continuity.beat import find_beat
-from bci_music.generation.continuity.joint import join
-from bci_music.generation.continuity.level import glide, level_difference_db, loudness_lufs, to_loudness
-from bci_music.generation.continuity.meeting import likeness_by_lag, meet
-from bci_music.generation.continuity.sphere import angle, slerp, toward, unit
-from bci_music.generation.continuity.truepeak import CEILING_DB, DELAY, limit, true_peaks
-from bci_music.generation.crossfade import mix
-from bci_music.generation.loudness import from_db, to_db
 from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM
+from bci_music.sound.beat import find_beat
+from bci_music.sound.loudness import (
+    CEILING_DB,
+    DELAY,
+    from_db,
+    glide,
+    level_difference_db,
+    limit,
+    loudness_lufs,
+    to_db,
+    to_loudness,
+    true_peaks,
+)
+from bci_music.sound.splice import join, likeness_by_lag, meet, mix
+from bci_music.sound.steering import angle, slerp, toward, unit
 
 RATE = AUDIO_RATE_HZ
 

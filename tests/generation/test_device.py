@@ -8,9 +8,9 @@ import pytest
 import soundfile
 
 from bci_music.clock import Clock
-from bci_music.generation.device import DevicePlayer
-from bci_music.generation.player import BLOCK, ClockPlayer, open_player
 from bci_music.messages import AUDIO_RATE_HZ, UserError
+from bci_music.sound.device import DevicePlayer
+from bci_music.sound.player import BLOCK, ClockPlayer, open_player
 
 pytestmark = pytest.mark.sound
 SKIP = round(0.1 * AUDIO_RATE_HZ)
@@ -167,7 +167,7 @@ def test_a_device_that_takes_no_more_sound_is_reported(sound_server, monkeypatch
     import os
     import signal
 
-    monkeypatch.setattr("bci_music.generation.device.STUCK_S", 0.6)
+    monkeypatch.setattr("bci_music.sound.device.STUCK_S", 0.6)
     player, clock = DevicePlayer(Clock(), prime_s=0.5), Clock()
     player.start()
     player.write(noise(2.0, 7))

@@ -9,8 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bci_music.generation.bilinear import cheapest, fourier, toom_cook, twice
-from bci_music.generation.fast_conv import ROWS, FastConv1d, FastConv2d, put_fast
+from bci_music.generation.audioldm.fast_conv import (
+    ROWS,
+    FastConv1d,
+    FastConv2d,
+    cheapest,
+    fourier,
+    put_fast,
+    toom_cook,
+    twice,
+)
 
 TAPS = (1, 2, 3, 7, 11)
 WAYS = {k: [fourier(k + k % 2 + 2, k), fourier(24, k)] for k in TAPS}

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from bci_music.clock import Clock, ManualClock
-from bci_music.generation.ladder import LadderConfig
-from bci_music.generation.lastbar import LOWEST, LastBar, bar_length
 from bci_music.generation.library import LibraryGenerator, MusicLibrary
-from bci_music.generation.player import ClockPlayer
-from bci_music.generation.stage import SoundConfig, SoundStage
-from bci_music.generation.steering import Steering
 from bci_music.messages import AUDIO_RATE_HZ, Embedding
+from bci_music.sound.fallback import LOWEST, LadderConfig, LastBar, bar_length
+from bci_music.sound.player import ClockPlayer
+from bci_music.sound.stage import SoundConfig, SoundStage
+from bci_music.sound.steering import Steering
 from bci_music.workers import Latest
 
 
@@ -115,7 +114,7 @@ def test_the_bar_to_be_looped_is_found_while_there_is_time(make_rig, monkeypatch
         found.append((rig.player.queued_s, rig.stage.status(rig.clock.now()).late_step))
         return LastBar(newest, joint)
 
-    monkeypatch.setattr("bci_music.generation.ladder.LastBar", spied)
+    monkeypatch.setattr("bci_music.sound.fallback.LastBar", spied)
     status = rig.run(30.0)
     assert status.late_steps.loop == 1
     assert len(found) == 1

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from bci_music.generation.library import LibraryConfig, LibraryGenerator, MusicLibrary, read_sound
-from bci_music.generation.loop import Loop
-from bci_music.generation.loudness import to_db
 from bci_music.messages import AUDIO_RATE_HZ, Style, UserError
+from bci_music.sound.loop import Loop
+from bci_music.sound.loudness import to_db
 
 
 @pytest.fixture(scope="module")

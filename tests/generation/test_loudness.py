@@ -6,11 +6,11 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bci_music.generation.crossfade import equal_power, fade_in, mix
-from bci_music.generation.loudness import CEILING, KNEE, GainCurve, from_db, soft_limit, to_db, to_level
-from bci_music.generation.silence import silent_seconds, silent_spans
-from bci_music.generation.waiting import SECONDS, waiting_pad
 from bci_music.messages import AUDIO_RATE_HZ, UserError
+from bci_music.sound.loop import SECONDS, waiting_pad
+from bci_music.sound.loudness import CEILING, KNEE, GainCurve, from_db, soft_limit, to_db, to_level
+from bci_music.sound.silence import silent_seconds, silent_spans
+from bci_music.sound.splice import equal_power, fade_in, mix
 
 
 def test_equal_power_keeps_the_energy_flat():

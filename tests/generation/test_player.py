@@ -7,11 +7,11 @@ import pytest
 import soundfile
 
 from bci_music.clock import Clock, ManualClock
-from bci_music.generation.meter import Meter
-from bci_music.generation.player import BLOCK, ClockPlayer, open_player
-from bci_music.generation.playqueue import HeardTime
-from bci_music.generation.spans import SpanLedger
 from bci_music.messages import AUDIO_RATE_HZ, SoundSpan, UserError
+from bci_music.sound.loudness import Meter
+from bci_music.sound.player import BLOCK, ClockPlayer, open_player
+from bci_music.sound.queue import HeardTime
+from bci_music.sound.span_log import SpanLedger
 
 
 def noise(seconds, seed=0):

@@ -5,10 +5,9 @@ import threading
 import numpy as np
 import pytest
 
-from bci_music.generation.continuity.sphere import angle
-from bci_music.generation.prompting import PromptStage
-from bci_music.generation.steering import Steering
 from bci_music.messages import EMBEDDING_DIM, Embedding
+from bci_music.sound.prompting import PromptStage
+from bci_music.sound.steering import Steering, angle
 from bci_music.status import PromptStatus, mix_words
 from bci_music.workers import Latest
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from bci_music.generation.random_model import write_random_audioldm
-from bci_music.generation.sampler import Budget, Interrupted, Joint, SamplerSettings, load_audioldm
-from bci_music.generation.solver import Solver
-from bci_music.generation.speed import Speed, Walls
+from bci_music.generation.audioldm.loading import write_random_audioldm
+from bci_music.generation.audioldm.precision import Speed, Walls
+from bci_music.generation.audioldm.sampler import Budget, Interrupted, Joint, SamplerSettings, load_audioldm
+from bci_music.generation.audioldm.solver import Solver
 from bci_music.messages import EMBEDDING_DIM, UserError
 
 FRAMES = 32  # 0.32 s: latents (1, 8, 8, 16)

@@ -6,9 +6,9 @@ import soundfile
 
 from bci_music.cli.generate import generate
 from bci_music.generation import condition
-from bci_music.generation.random_model import write_random_audioldm
-from bci_music.generation.sampler import load_audioldm
-from bci_music.generation.speed import Speed
+from bci_music.generation.audioldm.loading import write_random_audioldm
+from bci_music.generation.audioldm.precision import Speed
+from bci_music.generation.audioldm.sampler import load_audioldm
 from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, UserError
 from bci_music.models import embedder as embedder_module
 from bci_music.models.embedder import StatisticsEmbedder

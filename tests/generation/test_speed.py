@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from bci_music.generation import speed as speed_module
+from bci_music.generation.audioldm import precision as speed_module
+from bci_music.generation.audioldm.loading import write_random_audioldm
+from bci_music.generation.audioldm.precision import Speed, Walls, fastest_dtype, missing_compiler
+from bci_music.generation.audioldm.sampler import Interrupted, load_audioldm
 from bci_music.generation.overlap import Overlapped
-from bci_music.generation.random_model import write_random_audioldm
-from bci_music.generation.sampler import Interrupted, load_audioldm
-from bci_music.generation.speed import Speed, Walls, fastest_dtype, missing_compiler
 from bci_music.messages import EMBEDDING_DIM
 
 CPU = torch.device("cpu")

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bci_music.clock import ManualClock
-from bci_music.generation.loudness import soft_limit
-from bci_music.generation.player import ClockPlayer
-from bci_music.generation.spans import SpanLedger
-from bci_music.generation.splice import Splicer
 from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, SoundSpan
+from bci_music.sound.loudness import soft_limit
+from bci_music.sound.player import ClockPlayer
+from bci_music.sound.span_log import SpanLedger
+from bci_music.sound.splice import Splicer
 
 JOINT = round(0.4 * AUDIO_RATE_HZ)
 

@@ -9,11 +9,11 @@ import soundfile
 
 from bci_music.clock import Clock, ManualClock
 from bci_music.generation.library import LibraryGenerator, MusicLibrary
-from bci_music.generation.player import BLOCK, ClockPlayer
-from bci_music.generation.silence import silent_seconds
-from bci_music.generation.stage import SoundConfig, SoundStage
-from bci_music.generation.steering import Steering
 from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, Embedding, SoundSpan
+from bci_music.sound.player import BLOCK, ClockPlayer
+from bci_music.sound.silence import silent_seconds
+from bci_music.sound.stage import SoundConfig, SoundStage
+from bci_music.sound.steering import Steering
 from bci_music.workers import Latest
 
 SONGS = ("low", "middle", "high")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bci_music.generation.steering import Steering, SteeringConfig
 from bci_music.messages import EMBEDDING_DIM, Embedding
+from bci_music.sound.steering import Steering, SteeringConfig
 from bci_music.workers import Latest
 
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bci_music.generation.loading import NOTE, PARTS, UNCONDITIONAL, Note, quiet_loading
+from bci_music.generation.audioldm.loading import NOTE, PARTS, UNCONDITIONAL, Note, quiet_loading
 from bci_music.messages import UserError
 
 FEW = "unet-few"  # the UNet distilled to less work, beside the one it comes from

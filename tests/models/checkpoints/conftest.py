@@ -94,7 +94,7 @@ def audioldm_directory(tmp_path_factory):
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from transformers import ClapTextModelWithProjection, SpeechT5HifiGan
 
-    from bci_music.generation.random_model import write_random_audioldm
+    from bci_music.generation.audioldm.loading import write_random_audioldm
 
     given = write_random_audioldm(tmp_path_factory.mktemp("parts"), seed=3)
     kinds = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "vocoder": SpeechT5HifiGan, "scheduler": DDIMScheduler}

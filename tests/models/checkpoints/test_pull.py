@@ -6,7 +6,7 @@ import shutil
 import pytest
 from safetensors.torch import load_file
 
-from bci_music.generation.sampler import load_audioldm
+from bci_music.generation.audioldm.sampler import load_audioldm
 from bci_music.messages import UserError
 from bci_music.models.checkpoints import catalogue
 from bci_music.models.checkpoints.manifest import Lock

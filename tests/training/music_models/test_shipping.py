@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from bci_music.generation.random_model import write_random_audioldm
+from bci_music.generation.audioldm.loading import write_random_audioldm
 from bci_music.messages import UserError
 from bci_music.models.embedder import StatisticsEmbedder, load_embedder
 from bci_music.models.pack import Pack

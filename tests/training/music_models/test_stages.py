@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from bci_music.generation.sampler import load_audioldm
+from bci_music.generation.audioldm.sampler import load_audioldm
 from bci_music.messages import UserError
 from bci_music.training.music_models.distil import DistilConfig
 from bci_music.training.music_models.parts import FEW_NOTE, assemble, check_budget, load_part

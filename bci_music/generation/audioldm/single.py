@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.generation.loudness import to_db, to_level
-from bci_music.generation.sampler import MEL_HOP, SOUND_RATE_HZ, AudioLdm
-from bci_music.generation.solver import SamplerSettings
-from bci_music.generation.wavfile import WavFile
+from bci_music.generation.audioldm.sampler import MEL_HOP, SOUND_RATE_HZ, AudioLdm
+from bci_music.generation.audioldm.solver import SamplerSettings
 from bci_music.messages import AUDIO_RATE_HZ
+from bci_music.sound.loudness import to_db, to_level
+from bci_music.sound.player import WavFile
 
 LEVEL_DB, PEAK_DB = -20.0, -1.0
 

@@ -7,8 +7,8 @@ import time
 from collections import deque
 from typing import Any
 
-from bci_music.generation.generator import Generator
 from bci_music.messages import AudioBlock, Style
+from bci_music.sound.generator import Generator
 
 
 class Producer:

@@ -9,8 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.generation.continuity.sphere import unit
-from bci_music.generation.steering import Steering
+from bci_music.sound.steering import Steering, unit
 from bci_music.status import Failure, PromptStatus
 
 EmbedText = Callable[[str], NDArray[np.float32]]

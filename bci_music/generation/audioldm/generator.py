@@ -14,15 +14,13 @@ from pydantic import Field
 
 from bci_music.clock import Clock
 from bci_music.config import Config
-from bci_music.generation.continuity.joint import join
-from bci_music.generation.continuity.level import loudness_lufs, to_loudness
-from bci_music.generation.continuity.sphere import toward, unit
-from bci_music.generation.continuity.truepeak import DELAY, LimiterState, limit
-from bci_music.generation.crossfade import fade_in
-from bci_music.generation.loading import MEL_HOP, SOUND_RATE_HZ
-from bci_music.generation.sampler import AudioLdm, Budget, Joint, load_audioldm
-from bci_music.generation.solver import SamplerSettings
+from bci_music.generation.audioldm.loading import MEL_HOP, SOUND_RATE_HZ
+from bci_music.generation.audioldm.sampler import AudioLdm, Budget, Joint, load_audioldm
+from bci_music.generation.audioldm.solver import SamplerSettings
 from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, AudioBlock, SoundSpan, Style
+from bci_music.sound.loudness import DELAY, LimiterState, limit, loudness_lufs, to_loudness
+from bci_music.sound.splice import fade_in, join
+from bci_music.sound.steering import toward, unit
 
 if TYPE_CHECKING:
     from torch import Tensor

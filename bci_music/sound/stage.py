@@ -14,16 +14,16 @@ from pydantic import Field
 
 from bci_music.clock import Clock
 from bci_music.config import Config
-from bci_music.generation.generator import Generator
-from bci_music.generation.ladder import LadderConfig, LateLadder
-from bci_music.generation.meter import Meter
-from bci_music.generation.player import Player
-from bci_music.generation.producer import Producer
-from bci_music.generation.revision import Revision
-from bci_music.generation.spans import SpanLedger
-from bci_music.generation.splice import Splicer
-from bci_music.generation.steering import Steering
 from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, SoundSpan, Style
+from bci_music.sound.fallback import LadderConfig, LateLadder
+from bci_music.sound.generator import Generator
+from bci_music.sound.loudness import Meter
+from bci_music.sound.player import Player
+from bci_music.sound.producer import Producer
+from bci_music.sound.revision import Revision
+from bci_music.sound.span_log import SpanLedger
+from bci_music.sound.splice import Splicer
+from bci_music.sound.steering import Steering
 from bci_music.status import Failure, SoundStatus
 
 PREPARE_S = 0.25

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from bci_music.clock import Clock
-from bci_music.generation.player import BLOCK, PRIME_S, PlayerCounters, QueuePlayer
 from bci_music.messages import AUDIO_RATE_HZ
+from bci_music.sound.player import BLOCK, PRIME_S, PlayerCounters, QueuePlayer
 
 LATENCY_S = 0.4  # at 0.25 s ALSA underran once beside work for four times the cores
 AGAIN_S = 0.1  # after starvation the device goes on once this much is queued

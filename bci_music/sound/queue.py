@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.generation.loudness import GainCurve
 from bci_music.messages import AUDIO_RATE_HZ
+from bci_music.sound.loudness import GainCurve
 
 CAPACITY = 2**19  # frames, 10.9 s; a power of two because PortAudio's ring asks for it
 

@@ -1,4 +1,4 @@
-"""Players take sound and let it be heard: on a device through a C callback, or on a clock when there is none."""
+"""The file of what was played."""
 
 from __future__ import annotations
 
@@ -8,16 +8,42 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.clock import Clock
-from bci_music.generation.loudness import from_db
-from bci_music.generation.playqueue import HeardTime, PlayQueue
-from bci_music.generation.wavfile import WavFile
 from bci_music.messages import AUDIO_RATE_HZ, UserError
+from bci_music.sound.loudness import from_db
+from bci_music.sound.queue import HeardTime, PlayQueue
+
+if TYPE_CHECKING:
+    from soundfile import SoundFile
+
+
+class WavFile:
+    """Writes what was played, as float32 (exact) or 16 bit PCM."""
+
+    def __init__(self, path: str | Path, subtype: str = "PCM_16"):
+        import soundfile
+
+        path = Path(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: SoundFile = soundfile.SoundFile(path, "w", AUDIO_RATE_HZ, 2, subtype=subtype, format="WAV")
+        except (OSError, soundfile.SoundFileError) as error:
+            text = f"The sound cannot be written to {path} ({error}): give a folder you may write to."
+            raise UserError(text) from error
+
+    def __call__(self, samples: NDArray[np.float32]) -> None:
+        """Append (n, 2) samples."""
+        self._file.write(samples)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
 
 log = logging.getLogger(__name__)
 BLOCK = 960  # frames the device asks for at a time: 20 ms
@@ -282,7 +308,7 @@ def open_player(
     """
     if device == "none":
         return ClockPlayer(clock, wav_path, subtype=subtype, note="no sound device wanted: the sound runs on a clock")
-    from bci_music.generation.device import DevicePlayer, NoDevice
+    from bci_music.sound.device import DevicePlayer, NoDevice
 
     try:
         return DevicePlayer(clock, device=device, wav_path=wav_path, subtype=subtype)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bci_music.generation.generator import Choosing, Generator
-from bci_music.generation.player import Player
-from bci_music.generation.splice import Splicer
 from bci_music.messages import AudioBlock, Style
+from bci_music.sound.generator import Choosing, Generator
+from bci_music.sound.player import Player
+from bci_music.sound.splice import Splicer
 
 
 @dataclass(frozen=True)
