@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from bci_music.judge.live import above_chance
 from bci_music.messages import ChannelState, ChannelVerdict, Quality, SoundSpan, StreamState
+from bci_music.metrics.live import above_chance
 from bci_music.status import Failure, LateSteps, Snapshot, StreamStatus, mix_words
 
 EAR_KINDS = ("retrieved", "generated")

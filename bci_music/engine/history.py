@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bci_music.judge.live import LiveGauge
 from bci_music.messages import Embedding, MusicMark
+from bci_music.metrics.live import LiveGauge
 from bci_music.status import Identification, TimelineSpan
 
 if TYPE_CHECKING:

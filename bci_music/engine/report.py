@@ -14,8 +14,8 @@ import numpy as np
 from bci_music.engine.decode_stage import percentiles
 from bci_music.engine.history import History
 from bci_music.engine.view import warning
-from bci_music.judge.agreement import Agreement, agreement
-from bci_music.judge.live import above_chance
+from bci_music.metrics.agreement import Agreement, agreement
+from bci_music.metrics.live import above_chance
 
 if TYPE_CHECKING:
     from bci_music.engine.engine import Engine

@@ -13,12 +13,12 @@ from bci_music.evaluation.genre import NO_GENRES, EmbeddingGenres, GenreClassifi
 from bci_music.evaluation.measure import Measure, Trial
 from bci_music.evaluation.mel import RATE_HZ, power_mel
 from bci_music.evaluation.results import Control, Figure
-from bci_music.judge.frechet import ENOUGH, common_axes, frechet_distance
-from bci_music.judge.image import psnr, ssim
-from bci_music.judge.metrics import cosine
-from bci_music.judge.rates import Musics, distinct_music
-from bci_music.judge.splits import Split
 from bci_music.messages import UserError
+from bci_music.metrics.frechet import ENOUGH, common_axes, frechet_distance
+from bci_music.metrics.image import psnr, ssim
+from bci_music.metrics.metrics import cosine
+from bci_music.metrics.rates import Musics, distinct_music
+from bci_music.metrics.splits import Split
 from bci_music.training.corpus import Music
 
 _BOOTSTRAPS = 200

@@ -17,10 +17,10 @@ from bci_music.evaluation.measure import Measure, Trial
 from bci_music.evaluation.mel import RATE_HZ, power_mel
 from bci_music.evaluation.results import Figure
 from bci_music.generation.audioldm.loading import MEL_HOP
-from bci_music.judge.image import psnr, ssim
-from bci_music.judge.metrics import cosine
-from bci_music.judge.rates import Musics
 from bci_music.messages import UserError
+from bci_music.metrics.image import psnr, ssim
+from bci_music.metrics.metrics import cosine
+from bci_music.metrics.rates import Musics
 from bci_music.models.embedder import Embedder
 
 if TYPE_CHECKING:

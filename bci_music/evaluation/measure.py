@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.evaluation.results import Control, Figure
-from bci_music.judge.intervals import by_recording
-from bci_music.judge.permutation import heard_there, permutation_p, wrong_song
-from bci_music.judge.rates import Musics
+from bci_music.metrics.intervals import by_recording
+from bci_music.metrics.permutation import heard_there, permutation_p, wrong_song
+from bci_music.metrics.rates import Musics
 
 Floats = NDArray[np.floating]
 

@@ -12,10 +12,10 @@ from bci_music.evaluation.generated import GeneratedJudge
 from bci_music.evaluation.measure import NO_BEFORE, Measure, Trial, figure
 from bci_music.evaluation.outputs import Outputs
 from bci_music.evaluation.results import Figure, SplitSummary
-from bci_music.judge.metrics import cosine
-from bci_music.judge.rates import Musics, distinct_music, largest_k, name_rates, pick_rates
-from bci_music.judge.splits import Split, shared_counts
 from bci_music.messages import UserError
+from bci_music.metrics.metrics import cosine
+from bci_music.metrics.rates import Musics, distinct_music, largest_k, name_rates, pick_rates
+from bci_music.metrics.splits import Split, shared_counts
 
 WITHIN_K = 10
 _EPS_S = 1e-6

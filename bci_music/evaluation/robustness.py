@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.evaluation.measure import interval
-from bci_music.judge.permutation import wrong_song
-from bci_music.judge.rates import Musics, distinct_music, largest_k, pick_rates
 from bci_music.messages import UserError
+from bci_music.metrics.permutation import wrong_song
+from bci_music.metrics.rates import Musics, distinct_music, largest_k, pick_rates
 
 SHARES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 Kind = Literal["removed", "noise"]

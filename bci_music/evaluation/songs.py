@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.evaluation.outputs import Outputs
-from bci_music.judge.metrics import cosine
+from bci_music.metrics.metrics import cosine
 
 
 def song_attention(outputs: Outputs) -> dict[str, list[float]]:

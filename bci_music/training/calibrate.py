@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bci_music.config import Config
-from bci_music.judge.rates import distinct_music
-from bci_music.judge.splits import WindowTable
 from bci_music.messages import UserError
+from bci_music.metrics.rates import distinct_music
+from bci_music.metrics.splits import WindowTable
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.decoder import Decoder
 from bci_music.training.calibrate_fit import CalibrationSums

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.judge.splits import WindowTable
-from bci_music.judge.time_splits import near_test
+from bci_music.metrics.splits import WindowTable
+from bci_music.metrics.time_splits import near_test
 
 _EPS = 1e-6
 SONGS_ENOUGH = 3  # with so many songs whole songs are held out, too

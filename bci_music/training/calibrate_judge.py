@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.judge.controls import derangement
-from bci_music.judge.intervals import by_recording
-from bci_music.judge.permutation import wrong_song
-from bci_music.judge.rates import Musics, largest_k, name_rates, pick_rates
+from bci_music.metrics.controls import derangement
+from bci_music.metrics.intervals import by_recording
+from bci_music.metrics.permutation import wrong_song
+from bci_music.metrics.rates import Musics, largest_k, name_rates, pick_rates
 from bci_music.models.pack import Metric
 
 Floats = NDArray[np.floating]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.judge.controls import derangement
-from bci_music.judge.intervals import by_recording
-from bci_music.judge.metrics import auroc, k_way, top1_hits
+from bci_music.metrics.controls import derangement
+from bci_music.metrics.intervals import by_recording
+from bci_music.metrics.metrics import auroc, k_way, top1_hits
 from bci_music.models.calibration import Confidence, features, fit_calibration
 from bci_music.models.decoder import Decoder
 from bci_music.models.pack import Calibration, Metric

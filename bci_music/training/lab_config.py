@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bci_music.config import Config, read_yaml, shipped
-from bci_music.judge.split_choice import SplitConfig, SplitKind
 from bci_music.messages import UserError
+from bci_music.metrics.split_choice import SplitConfig, SplitKind
 from bci_music.models.sizes import EncoderConfig, HeadConfig
 from bci_music.training.align import AlignConfig
 from bci_music.training.backward import BackwardConfig

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from bci_music.judge.splits import Split
 from bci_music.messages import UserError
+from bci_music.metrics.splits import Split
 from bci_music.models import parallel
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.embedder import FrameEmbedder, load_embedder

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from bci_music.data.audio_map import audio_seconds
 from bci_music.data.nmed_published import published_version
 from bci_music.data.study import Stimulus
-from bci_music.judge.split_choice import SplitConfig, make_split
-from bci_music.judge.splits import Split, WindowTable
 from bci_music.messages import UserError
+from bci_music.metrics.split_choice import SplitConfig, make_split
+from bci_music.metrics.splits import Split, WindowTable
 from bci_music.training.corpus import Take
 from bci_music.training.prepared import Prepared
 from bci_music.training.targets import GRID_S

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from bci_music.judge.metrics import auroc, top1_hits
 from bci_music.messages import UserError
+from bci_music.metrics.metrics import auroc, top1_hits
 from bci_music.models.calibration import Confidence
 from bci_music.models.decoder import ANCHORS_FILE, Decoder
 from bci_music.models.embedder import FrameEmbedder, load_embedder

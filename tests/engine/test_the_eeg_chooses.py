@@ -25,7 +25,7 @@ def spans_s(session):
 
 def with_eeg_of_other_songs(session, seed):
     """The same markers, but under every song the EEG of another one (a derangement of the songs)."""
-    from bci_music.judge.controls import derangement
+    from bci_music.metrics.controls import derangement
 
     spans = spans_s(session)
     order = derangement(len(spans), seed)

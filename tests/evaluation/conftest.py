@@ -12,8 +12,8 @@ from bci_music.cli import main as cli
 from bci_music.data.studies import join, open_study
 from bci_music.eeg.chain import SignalConfig
 from bci_music.evaluation.outputs import Outputs
-from bci_music.judge.split_choice import SplitConfig, make_split
-from bci_music.judge.splits import WindowTable
+from bci_music.metrics.split_choice import SplitConfig, make_split
+from bci_music.metrics.splits import WindowTable
 from bci_music.simulate.nmed import simulate_nmed
 from bci_music.simulate.study_plan import preset as study_preset
 from bci_music.training.prepare import prepare

@@ -6,9 +6,9 @@ import pytest
 from bci_music.evaluation.outputs import Outputs, joined
 from bci_music.evaluation.protocol import judge_outputs, split_summary
 from bci_music.evaluation.results import Figure
-from bci_music.judge.split_choice import SplitConfig, make_split
-from bci_music.judge.splits import WindowTable
 from bci_music.messages import UserError
+from bci_music.metrics.split_choice import SplitConfig, make_split
+from bci_music.metrics.splits import WindowTable
 
 
 def figures(planted, **more):

@@ -16,10 +16,10 @@ from bci_music.evaluation.mel import N_FFT, mel_filters, power_mel
 from bci_music.evaluation.outputs import Outputs
 from bci_music.evaluation.protocol import judge_outputs
 from bci_music.evaluation.report.tables import not_to_be_had
-from bci_music.judge.rates import distinct_music
-from bci_music.judge.split_choice import SplitConfig, make_split
-from bci_music.judge.splits import WindowTable
 from bci_music.messages import UserError
+from bci_music.metrics.rates import distinct_music
+from bci_music.metrics.split_choice import SplitConfig, make_split
+from bci_music.metrics.splits import WindowTable
 from bci_music.models.checkpoints.manifest import Pulled, stored
 from bci_music.models.checkpoints.store import folder_of
 from bci_music.training.corpus import Music

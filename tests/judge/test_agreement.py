@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bci_music.judge.agreement import agreement
+from bci_music.metrics.agreement import agreement
 
 
 def track(song_steps=85, songs=14):

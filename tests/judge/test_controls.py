@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bci_music.judge.controls import derangement, shift_test
-from bci_music.judge.metrics import best
+from bci_music.metrics.controls import derangement, shift_test
+from bci_music.metrics.metrics import best
 
 
 @settings(max_examples=30, deadline=None)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from bci_music.judge.frechet import common_axes, frechet_distance
+from bci_music.metrics.frechet import common_axes, frechet_distance
 
 
 def test_the_distance_equals_its_formula_and_grows_with_shift_and_spread():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bci_music.judge.image import psnr, ssim
+from bci_music.metrics.image import psnr, ssim
 
 
 def by_hand(x, y, span):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from bci_music.judge.intervals import by_recording, wilson
 from bci_music.messages import UserError
+from bci_music.metrics.intervals import by_recording, wilson
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (3, 10), (10, 10), (14, 38), (120, 300)])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bci_music.judge.live import LiveGauge, above_chance, chance_words
+from bci_music.metrics.live import LiveGauge, above_chance, chance_words
 from bci_music.status import Identification
 
 SONGS = [f"song-{i}" for i in range(14)]

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bci_music.judge.metrics import auroc, best, k_way, top1_hits
+from bci_music.metrics.metrics import auroc, best, k_way, top1_hits
 
 
 def planted(n, k, signal, seed):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from bci_music.judge.metrics import k_way
-from bci_music.judge.permutation import heard_there, permutation_p, wrong_song
-from bci_music.judge.rates import distinct_music, largest_k, name_rates, pick_rates
+from bci_music.metrics.metrics import k_way
+from bci_music.metrics.permutation import heard_there, permutation_p, wrong_song
+from bci_music.metrics.rates import distinct_music, largest_k, name_rates, pick_rates
 
 
 def windows(seed=0, listeners=4, songs=6, pieces=8, offset=0.0):

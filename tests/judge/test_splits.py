@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bci_music.judge.split_choice import SPLITS, SplitConfig, make_split
-from bci_music.judge.splits import (
+from bci_music.messages import UserError
+from bci_music.metrics.split_choice import SPLITS, SplitConfig, make_split
+from bci_music.metrics.splits import (
     ListenerSplit,
     RecordingSplit,
     RepeatSplit,
@@ -13,8 +14,7 @@ from bci_music.judge.splits import (
     WindowTable,
     shared_counts,
 )
-from bci_music.judge.time_splits import RandomSplit, SongTimeSplit, TimeBlockSplit
-from bci_music.messages import UserError
+from bci_music.metrics.time_splits import RandomSplit, SongTimeSplit, TimeBlockSplit
 
 
 @pytest.fixture

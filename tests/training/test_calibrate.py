@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bci_music.eeg.chain import SignalConfig
-from bci_music.judge.splits import WindowTable
 from bci_music.messages import UserError
+from bci_music.metrics.splits import WindowTable
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.pack import DecoderConfig, Metric
 from bci_music.training.calibrate import CalibrateConfig, calibrate

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bci_music.data.formats import open_session
-from bci_music.judge.metrics import best, cosine
+from bci_music.metrics.metrics import best, cosine
 from bci_music.models.decoder import Decoder
 from bci_music.models.pack import Pack
 from bci_music.simulate.composer import SONGS

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bci_music.data.study import Stimulus
-from bci_music.judge.split_choice import SplitConfig, make_split
-from bci_music.judge.splits import WindowTable
 from bci_music.messages import UserError
+from bci_music.metrics.split_choice import SplitConfig, make_split
+from bci_music.metrics.splits import WindowTable
 from bci_music.training.corpus import Corpus, Music, Take
 from bci_music.training.lab_windows import Version, lab_windows, split_windows, study_windows, training_seconds
 from bci_music.training.targets import read_song

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.evaluation.genre import EmbeddingGenres
-from bci_music.judge.controls import derangement
-from bci_music.judge.intervals import by_recording
 from bci_music.messages import UserError
+from bci_music.metrics.controls import derangement
+from bci_music.metrics.intervals import by_recording
 from bci_music.models.embedder import Embedder
 
 RATE_HZ = 16_000

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bci_music.judge.controls import shift_test
-from bci_music.judge.intervals import wilson
-from bci_music.judge.metrics import cosine
+from bci_music.metrics.controls import shift_test
+from bci_music.metrics.intervals import wilson
+from bci_music.metrics.metrics import cosine
 from bci_music.status import Identification
 
 ENOUGH = 8  # windows below which nothing is claimed

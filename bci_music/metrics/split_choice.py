@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bci_music.config import Config
-from bci_music.judge.splits import ListenerSplit, RecordingSplit, RepeatSplit, SongSplit, Split, WindowTable
-from bci_music.judge.time_splits import RandomSplit, SongTimeSplit, TimeBlockSplit
 from bci_music.messages import UserError
+from bci_music.metrics.splits import ListenerSplit, RecordingSplit, RepeatSplit, SongSplit, Split, WindowTable
+from bci_music.metrics.time_splits import RandomSplit, SongTimeSplit, TimeBlockSplit
 
 SplitKind = Literal["random", "time-block", "recording-block", "recording", "song", "listener", "repeat"]
 SPLITS: tuple[SplitKind, ...] = get_args(SplitKind)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bci_music.judge.metrics import best
+from bci_music.metrics.metrics import best
 
 
 def derangement(n: int, seed: int) -> NDArray[np.int64]:

@@ -8,8 +8,8 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.judge.splits import Split, WindowTable
 from bci_music.messages import UserError
+from bci_music.metrics.splits import Split, WindowTable
 
 _EPS_S = 1e-6  # stamps are exact to a microsecond
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.judge.metrics import cosine, none_drawn
+from bci_music.metrics.metrics import cosine, none_drawn
 
 Floats = NDArray[np.floating]
 
