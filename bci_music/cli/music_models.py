@@ -133,9 +133,9 @@ def _judges(clips: Path, judged_by: Path | None, leads: str) -> Judges:
     """Statistics (or another CLAP) and a genre classifier, fitted on real clips of the training."""
     import numpy as np
 
+    from bci_music.compose.songbook import GENRES
     from bci_music.evaluation.music_models.oracle import Judges
     from bci_music.models.embedder import StatisticsEmbedder, load_embedder
-    from bci_music.simulate.songbook import GENRES
     from bci_music.training.music_models.clips import ClipBank
     from bci_music.training.music_models.material import FULL_SCALE, spread_evenly
 

@@ -47,7 +47,7 @@ def song(
     seconds: Annotated[float, typer.Option(min=2.0, max=600.0, help="Length.")] = 120.0,
 ) -> None:
     """Render one composed song to a file, 48 kHz stereo."""
-    from bci_music.simulate.render import render_song
+    from bci_music.compose.composer import render_song
 
     typer.echo(render_song(song_id, out, seconds))
 
@@ -55,7 +55,7 @@ def song(
 @app.command()
 def songs() -> None:
     """List the composed songs."""
-    from bci_music.simulate.render import list_songs
+    from bci_music.compose.composer import list_songs
 
     typer.echo(list_songs())
 

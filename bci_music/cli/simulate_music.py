@@ -23,7 +23,7 @@ def music(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from bci_music.simulate.songbook import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS
+    from bci_music.compose.songbook import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS
     from bci_music.training.music_models.clips import ClipBank
     from bci_music.training.music_models.pieces import drawn_pieces, recorded_pieces
 
@@ -51,10 +51,10 @@ def songbook(
     """Write drawn songs to hear (WAV, 48 kHz) and to see: spectrogram with onsets and bar lines, chroma beside it."""
     from rich.console import Console
 
+    from bci_music.compose.captions import caption
+    from bci_music.compose.composer import render
+    from bci_music.compose.songbook import GENRES, new_song
     from bci_music.evaluation.music_models.songs import draw_songs
-    from bci_music.simulate.captions import caption
-    from bci_music.simulate.composer import render
-    from bci_music.simulate.songbook import GENRES, new_song
     from bci_music.sound.player import WavFile
 
     out.mkdir(parents=True, exist_ok=True)

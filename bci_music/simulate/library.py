@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bci_music.compose.composer import SONGS, TRAIN_SECONDS, Song, compose, mono_16k
+from bci_music.compose.score import SongSpec, lay_out
+from bci_music.compose.synthesis import RATE_HZ
 from bci_music.models.embedder import FrameEmbedder
-from bci_music.simulate.composer import SONGS, TRAIN_SECONDS, Song, compose, mono_16k
-from bci_music.simulate.score import SongSpec, lay_out
-from bci_music.simulate.synthesis import RATE_HZ
 
 MAX_BYTES = 2_000_000
 TAIL_S = 0.65  # beyond the last bar, for the fade back to the beginning

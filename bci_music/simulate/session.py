@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bci_music.compose.composer import HELD_OUT_SECONDS, SONG_SECONDS, SONGS, mono_16k, song_spec
 from bci_music.data.session import Event, Session, song_marker
 from bci_music.messages import UserError
-from bci_music.simulate.composer import HELD_OUT_SECONDS, SONG_SECONDS, SONGS, mono_16k, song_spec
 from bci_music.simulate.listener import SimulatedListener
 
 Program = Sequence[tuple[str, float, float]]  # (song id, start in the song, seconds)

@@ -15,9 +15,9 @@ import numpy as np
 import pylsl
 from numpy.typing import NDArray
 
+from bci_music.compose.composer import HELD_OUT_SECONDS, SONGS, mono_16k
 from bci_music.data.session import song_marker
 from bci_music.messages import UserError
-from bci_music.simulate.composer import HELD_OUT_SECONDS, SONGS, mono_16k
 from bci_music.simulate.head import Array
 from bci_music.simulate.listener import SimulatedListener, response_gain
 from bci_music.streaming.outlets import eeg_stream_info, text_outlet

@@ -9,11 +9,11 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from bci_music.compose.composer import SONGS
+from bci_music.compose.score import SongSpec
 from bci_music.config import Config
 from bci_music.messages import UserError
 from bci_music.simulate.background import BackgroundConfig
-from bci_music.simulate.composer import SONGS
-from bci_music.simulate.score import SongSpec
 
 SFREQ_HZ = 125
 N_SONGS_T, N_SONGS_H = 10, 4

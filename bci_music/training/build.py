@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from bci_music.compose.composer import HELD_OUT_SECONDS, SONGS, TRAIN_SECONDS, mono_16k
 from bci_music.config import Config
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
@@ -30,7 +31,6 @@ from bci_music.models.pack import (
     Pack,
     Provenance,
 )
-from bci_music.simulate.composer import HELD_OUT_SECONDS, SONGS, TRAIN_SECONDS, mono_16k
 from bci_music.simulate.library import song_prototypes, write_library
 from bci_music.training.adapt import fit_adapter
 from bci_music.training.align import AlignConfig, align, settle_norm

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from bci_music.compose.composer import HELD_OUT_SECONDS, SONGS, TRAIN_SECONDS, mono_16k
 from bci_music.config import Config
 from bci_music.data.session import Session
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
 from bci_music.models.embedder import FrameEmbedder
-from bci_music.simulate.composer import HELD_OUT_SECONDS, SONGS, TRAIN_SECONDS, mono_16k
 from bci_music.simulate.listener import SimulatedListener
 from bci_music.simulate.session import make_session
 from bci_music.training.bands import band_features

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bci_music.compose.composer import SONGS, mono_16k
 from bci_music.data.audio_map import check_length, read_audio_map
 from bci_music.data.formats import open_session
 from bci_music.data.own_sessions import open_sessions
@@ -20,7 +21,6 @@ from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
 from bci_music.messages import UserError
 from bci_music.models.embedder import Embedder
-from bci_music.simulate.composer import SONGS, mono_16k
 from bci_music.training.corpus import Take
 from bci_music.training.sessions import takes_of
 from bci_music.training.simulated import session_hash

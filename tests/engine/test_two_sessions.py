@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bci_music.compose.composer import HELD_OUT_SECONDS
 from bci_music.engine.offline import run_session
-from bci_music.simulate.composer import HELD_OUT_SECONDS
 from bci_music.simulate.listener import SimulatedListener
 from bci_music.simulate.session import make_session
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from bci_music.compose.composer import HELD_OUT_SECONDS, TRAIN_SECONDS, compose, song_spec
+from bci_music.compose.mastering import limit, loudness_lufs, true_peak
+from bci_music.compose.orchestra import ORCHESTRA
+from bci_music.compose.percussion import SOUNDS, stroke
 from bci_music.messages import UserError
-from bci_music.simulate.composer import HELD_OUT_SECONDS, TRAIN_SECONDS, compose, song_spec
-from bci_music.simulate.mastering import limit, loudness_lufs, true_peak
-from bci_music.simulate.orchestra import ORCHESTRA
-from bci_music.simulate.percussion import SOUNDS, stroke
 
 RATE = 48_000
 

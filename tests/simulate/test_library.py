@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from bci_music.compose.composer import SONG_SECONDS, SONGS, TRAIN_SECONDS, Song, song_spec
 from bci_music.models.embedder import StatisticsEmbedder
 from bci_music.simulate import library
-from bci_music.simulate.composer import SONG_SECONDS, SONGS, TRAIN_SECONDS, Song, song_spec
 from bci_music.simulate.library import MAX_BYTES, excerpts, write_library
 
 
@@ -72,7 +72,7 @@ def test_library_is_complete(tmp_path):
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_the_real_library_fits_its_budget_and_finds_its_songs(tmp_path):
-    from bci_music.simulate.composer import HELD_OUT_SECONDS, mono_16k
+    from bci_music.compose.composer import HELD_OUT_SECONDS, mono_16k
 
     stop, again = int(TRAIN_SECONDS[1] * 16_000), int(HELD_OUT_SECONDS[0] * 16_000)
     embedder = StatisticsEmbedder.fit([mono_16k(s.id)[:stop] for s in SONGS])

@@ -5,8 +5,7 @@ import pytest
 from scipy.signal import lfilter
 
 from bci_music.simulate.background import Background, BackgroundConfig, shaped_noise
-from bci_music.simulate.hearing import heard_features
-from bci_music.simulate.listener import ListenerConfig, SimulatedListener, band_power, measured_snr_db
+from bci_music.simulate.listener import ListenerConfig, SimulatedListener, band_power, heard_features, measured_snr_db
 
 RATE = 16_000
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from bci_music.compose.composer import compose, render, song_spec
+from bci_music.compose.mastering import k_weighting, loudness_lufs
+from bci_music.compose.quick import LUFS, QUICK_HZ, Takes, quick_mix
 from bci_music.models.music_features import mel_weights, power_frames
-from bci_music.simulate.composer import compose, render, song_spec
-from bci_music.simulate.mastering import k_weighting, loudness_lufs
-from bci_music.simulate.quick import LUFS, QUICK_HZ, Takes, quick_mix
 
 SPEC = song_spec("night-bus")
 RECORDED = {  # mean log10 mel of every eighth band, as it was when the recordings were made

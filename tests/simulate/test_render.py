@@ -6,8 +6,8 @@ import soundfile
 from typer.testing import CliRunner
 
 from bci_music.cli.simulate import app
+from bci_music.compose.composer import render_song
 from bci_music.messages import UserError
-from bci_music.simulate.render import render_song
 
 
 def test_song_as_a_file(tmp_path):

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bci_music.compose.composer import SONGS
 from bci_music.data.formats import open_session
 from bci_music.data.session import Event, Session, song_marker
 from bci_music.eeg.montage import NMED_CHANNELS
 from bci_music.messages import UserError
 from bci_music.simulate import sample
-from bci_music.simulate.composer import SONGS
 from bci_music.simulate.session import SAMPLE_PROGRAM
 
 SAMPLE = Path(__file__).resolve().parents[2] / "recordings" / "sample.xdf"

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bci_music.simulate.composer import SONGS
-from bci_music.simulate.harmony import nearest, parse_chord, pitch_class, scale_notes, voicing
-from bci_music.simulate.score import lay_out, write_score
+from bci_music.compose.composer import SONGS
+from bci_music.compose.harmony import nearest, parse_chord, pitch_class, scale_notes, voicing
+from bci_music.compose.score import lay_out, write_score
 
 
 @pytest.mark.parametrize(

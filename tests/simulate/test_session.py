@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from bci_music.compose.composer import HELD_OUT_SECONDS, SONG_SECONDS, SONGS
 from bci_music.messages import UserError
 from bci_music.simulate import session as sessions
-from bci_music.simulate.composer import HELD_OUT_SECONDS, SONG_SECONDS, SONGS
 from bci_music.simulate.listener import SimulatedListener
 from bci_music.simulate.session import SAMPLE_PROGRAM, make_session, program_audio
 

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
+from bci_music.compose.captions import caption, heard_in
+from bci_music.compose.composer import SONGS, render
+from bci_music.compose.harmony import parse_progression
+from bci_music.compose.score import lay_out, write_score
+from bci_music.compose.songbook import GENRES, TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, new_song
+from bci_music.compose.songwriting import Draw, motif, spell
 from bci_music.evaluation.genre import EmbeddingGenres
 from bci_music.messages import UserError
 from bci_music.models.music_features import window_features
-from bci_music.simulate.captions import caption, heard_in
-from bci_music.simulate.composer import SONGS, render
-from bci_music.simulate.harmony import parse_progression
-from bci_music.simulate.score import lay_out, write_score
-from bci_music.simulate.songbook import GENRES, TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, new_song
-from bci_music.simulate.songwriting import Draw, motif, spell
 
 
 def test_the_genres_are_those_of_the_composed_songs():

@@ -7,10 +7,10 @@ import numpy as np
 import pylsl
 import pytest
 
+from bci_music.compose.composer import HELD_OUT_SECONDS, SONG_SECONDS
 from bci_music.data.session import parse_song_marker
 from bci_music.messages import UserError
 from bci_music.simulate import stream as streams
-from bci_music.simulate.composer import HELD_OUT_SECONDS, SONG_SECONDS
 from bci_music.simulate.listener import SimulatedListener, band_power
 from bci_music.simulate.stream import EndlessListener, SimulatedOutlet
 

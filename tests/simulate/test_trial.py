@@ -7,10 +7,9 @@ import pytest
 from scipy.signal import welch
 
 from bci_music.eeg.montage import Montage
-from bci_music.simulate.fingerprint import N_RHYTHMS, Fingerprint
 from bci_music.simulate.listener import band_power, measured_snr_db
 from bci_music.simulate.study_plan import files, preset
-from bci_music.simulate.trial import simulate_trial
+from bci_music.simulate.trial import N_RHYTHMS, Fingerprint, simulate_trial
 
 CONFIG = preset("tiny").model_copy(update={"before_s": 8.0})
 PLAN = files(CONFIG)

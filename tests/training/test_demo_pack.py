@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bci_music.compose.composer import SONGS
 from bci_music.data.formats import open_session
 from bci_music.metrics.metrics import best, cosine
 from bci_music.models.decoder import Decoder
 from bci_music.models.pack import Pack
-from bci_music.simulate.composer import SONGS
 from bci_music.simulate.session import SAMPLE_PROGRAM, SAMPLE_SEED
 from bci_music.training.sessions import heard_windows
 from bci_music.training.simulated import session_hash

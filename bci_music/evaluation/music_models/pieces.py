@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from bci_music.compose.composer import mono_16k, render, song_spec
+from bci_music.compose.songbook import GENRES, TEST_SEEDS, new_song
 from bci_music.eeg.montage import Montage
 from bci_music.evaluation.music_models.oracle import RATE_HZ, Heard
 from bci_music.models.decoder import Decoder
 from bci_music.models.embedder import Embedder
 from bci_music.models.log_mel import normalised
 from bci_music.models.pack import Pack
-from bci_music.simulate.composer import mono_16k, render, song_spec
-from bci_music.simulate.songbook import GENRES, TEST_SEEDS, new_song
 from bci_music.training.sessions import Heard as HeardWindows
 from bci_music.training.simulated import held_out_windows
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bci_music.compose.songbook import GENRES
 from bci_music.evaluation.genre import EmbeddingGenres
 from bci_music.messages import UserError
 from bci_music.metrics.controls import derangement
 from bci_music.metrics.intervals import by_recording
 from bci_music.models.clap import ClapEmbedder
-from bci_music.simulate.songbook import GENRES
 from bci_music.training.music_models.clips import ClipBank
 from bci_music.training.music_models.material import FULL_SCALE, spread_evenly
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from bci_music.compose.composer import Song, render
+from bci_music.compose.harmony import NOTE_NAMES
+from bci_music.compose.score import SongSpec
 from bci_music.models.log_mel import log_mel
 from bci_music.models.music_features import chroma_frames
-from bci_music.simulate.composer import Song, render
-from bci_music.simulate.harmony import NOTE_NAMES
-from bci_music.simulate.score import SongSpec
 
 
 def draw_songs(path: Path, specs: Sequence[SongSpec], seconds: float = 10.24, columns: int = 2) -> Path:

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bci_music.compose.captions import caption, heard_in
+from bci_music.compose.quick import quick_mix
+from bci_music.compose.songbook import GENRES, new_song
 from bci_music.messages import UserError
 from bci_music.models.log_mel import RATE_HZ
-from bci_music.simulate.captions import caption, heard_in
-from bci_music.simulate.quick import quick_mix
-from bci_music.simulate.songbook import GENRES, new_song
 
 WORDINGS = 6  # captions of each clip
 _LATEST_S = 64.0  # of a song: where its last excerpt may begin

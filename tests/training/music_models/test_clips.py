@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
+from bci_music.compose.songbook import GENRES, TEST_SEEDS, TRAINING_SEEDS
 from bci_music.messages import UserError
 from bci_music.models.log_mel import RATE_HZ, log_mel
-from bci_music.simulate.songbook import GENRES, TEST_SEEDS, TRAINING_SEEDS
 from bci_music.training.music_models.clips import ClipBank
 from bci_music.training.music_models.pieces import drawn_pieces, recorded_pieces
 

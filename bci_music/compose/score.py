@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bci_music.simulate.harmony import Chord, nearest, parse_progression, pitch_class, scale_notes, voicing
+from bci_music.compose.harmony import Chord, nearest, parse_progression, pitch_class, scale_notes, voicing
 
 LOUDNESS = {"X": 1.0, "x": 0.78, "o": 0.5}
 KICKS = frozenset({"kick", "thump", "soft kick", "deep kick"})  # what the low voices give way to

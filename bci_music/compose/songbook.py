@@ -8,10 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from bci_music.compose.genres import calm as book_calm
+from bci_music.compose.genres import loud as book_loud
+from bci_music.compose.genres import roots as book_roots
+from bci_music.compose.genres import world as book_world
+from bci_music.compose.score import SongSpec
+from bci_music.compose.songwriting import Draw
 from bci_music.messages import UserError
-from bci_music.simulate import book_calm, book_loud, book_roots, book_world
-from bci_music.simulate.score import SongSpec
-from bci_music.simulate.songwriting import Draw
 
 _WRITERS: dict[str, Callable[[Draw], SongSpec]] = {
     "ambient": book_calm.ambient, "blues": book_roots.blues, "classical": book_calm.classical,

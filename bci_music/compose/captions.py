@@ -8,8 +8,8 @@ from collections.abc import Collection
 
 import numpy as np
 
-from bci_music.simulate.score import SongSpec, write_score
-from bci_music.simulate.songwriting import Draw
+from bci_music.compose.score import SongSpec, write_score
+from bci_music.compose.songwriting import Draw
 
 _NAMES = {
     "rhodes": "electric piano", "nylon": "nylon-string guitar", "steel": "acoustic guitar", "guitar": "electric guitar",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
-from bci_music.simulate.synthesis import RATE_HZ, Wave
+from bci_music.compose.synthesis import RATE_HZ, Wave
 
 
 def _decay(seconds: float, rate: float, attack_s: float = 0.001) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -11,18 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.signal import butter, sosfilt
 
-from bci_music.simulate.synthesis import (
-    RATE_HZ,
-    Wave,
-    cycle,
-    envelope,
-    finish,
-    modes,
-    play,
-    string,
-    swept,
-    timeline,
-)
+from bci_music.compose.synthesis import RATE_HZ, Wave, cycle, envelope, finish, modes, play, string, swept, timeline
 
 
 def rhodes(freq: float, seconds: float) -> Wave:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
+from bci_music.compose.mastering import master, reverb
+from bci_music.compose.orchestra import ORCHESTRA, WIDE
+from bci_music.compose.percussion import stroke
+from bci_music.compose.quick import QUICK_HZ, quick_mix
+from bci_music.compose.score import KICKS, Note, SongSpec, section_gain, write_score
+from bci_music.compose.songs import acoustic as acoustic
+from bci_music.compose.songs import electric as electric
+from bci_music.compose.synthesis import RATE_HZ, Wave
 from bci_music.messages import UserError
-from bci_music.simulate import songs_acoustic as acoustic
-from bci_music.simulate import songs_electric as electric
-from bci_music.simulate.mastering import master, reverb
-from bci_music.simulate.orchestra import ORCHESTRA, WIDE
-from bci_music.simulate.percussion import stroke
-from bci_music.simulate.quick import QUICK_HZ, quick_mix
-from bci_music.simulate.score import KICKS, Note, SongSpec, section_gain, write_score
-from bci_music.simulate.synthesis import RATE_HZ, Wave
 
 SONGS: tuple[SongSpec, ...] = (
     electric.NIGHT_BUS, acoustic.PAPER_BIRDS, electric.LOW_TIDE, acoustic.LANTERN, electric.NEON_TRAM,
@@ -187,3 +188,23 @@ def _ending(n: int) -> NDArray[np.float32]:
     gain = np.ones(n, np.float32)
     gain[n - fade:] = 0.5 + 0.5 * np.cos(np.pi * np.arange(fade) / fade)
     return gain
+
+
+def render_song(song_id: str, path: Path, seconds: float) -> str:
+    """Write `seconds` of a song to a WAV or FLAC file; returns what was done, in words."""
+    import soundfile
+
+    if path.suffix.lower() not in {".wav", ".flac"}:
+        raise UserError(f"{path} ends in {path.suffix or 'nothing'}: give a file that ends in .wav or .flac.")
+    song = compose(song_id, seconds)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        soundfile.write(path, song.samples, RATE_HZ, subtype="PCM_16")
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise UserError(f"{path} could not be written ({error}): choose another place.") from error
+    return f"{song.spec.title} ({song.spec.genre}, {song.spec.bpm:g} bpm): {seconds:g} s in {path}"
+
+
+def list_songs() -> str:
+    """One line per song."""
+    return "\n".join(f"{s.id:<14} {s.title:<14} {s.genre:<11} {s.bpm:>5g} bpm  {s.mood}" for s in SONGS)

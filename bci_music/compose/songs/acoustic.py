@@ -1,6 +1,6 @@
 """Seven songs on strings, wood and bronze."""
 
-from bci_music.simulate.score import Part, SongSpec
+from bci_music.compose.score import Part, SongSpec
 
 PAPER_BIRDS = SongSpec(
     "paper-birds",

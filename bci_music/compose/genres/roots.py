@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bci_music.simulate.book_plan import BARS, DORIAN, MAJOR, MINOR, MIXOLYDIAN, harmony, plan
-from bci_music.simulate.score import Part, SongSpec
-from bci_music.simulate.songwriting import Draw, drums, figure, motif, part, spell, stretched
+from bci_music.compose.genres.plan import BARS, DORIAN, MAJOR, MINOR, MIXOLYDIAN, harmony, plan
+from bci_music.compose.score import Part, SongSpec
+from bci_music.compose.songwriting import Draw, drums, figure, motif, part, spell, stretched
 
 _PICKING = ("0.3.1.3.2.3.1.3.", "0.231.3.2.341.3.", "0.2.1.2.3.2.1.2.", "0.3.2.3.1.3.2.3.", "0.213.2.0.314.2.")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bci_music.simulate.book_plan import BARS, SHORT_BARS, harmony, plan, pools
-from bci_music.simulate.score import SongSpec
-from bci_music.simulate.songwriting import TONICS, Draw, drums, figure, motif, part, stretched
+from bci_music.compose.genres.plan import BARS, SHORT_BARS, harmony, plan, pools
+from bci_music.compose.score import SongSpec
+from bci_music.compose.songwriting import TONICS, Draw, drums, figure, motif, part, stretched
 
 _HELD = "x---------------"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bci_music.simulate.book_plan import BARS, CADENCES, DARK_CADENCES, SHORT_BARS, harmony, plan, pools
-from bci_music.simulate.score import Part, SongSpec
-from bci_music.simulate.songwriting import TONICS, Draw, drums, figure, motif, part, thinned
+from bci_music.compose.genres.plan import BARS, CADENCES, DARK_CADENCES, SHORT_BARS, harmony, plan, pools
+from bci_music.compose.score import Part, SongSpec
+from bci_music.compose.songwriting import TONICS, Draw, drums, figure, motif, part, thinned
 
 
 def lo_fi(draw: Draw) -> SongSpec:

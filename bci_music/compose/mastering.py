@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from scipy.signal import butter, lfilter, oaconvolve, resample_poly, sosfilt
 
-from bci_music.simulate.synthesis import RATE_HZ
+from bci_music.compose.synthesis import RATE_HZ
 
 _SHELF = ((1.53512485958697, -2.69169619940638, 1.19839281085285), (1.0, -1.69065929318241, 0.73248077421585))
 _HIGH_PASS = ((1.0, -2.0, 1.0), (1.0, -1.99004745483398, 0.99007225036621))

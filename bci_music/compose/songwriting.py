@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bci_music.simulate.harmony import SCALES, pitch_class
-from bci_music.simulate.score import Part
+from bci_music.compose.harmony import SCALES, pitch_class
+from bci_music.compose.score import Part
 
 T = TypeVar("T")
 TONICS = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bci_music.simulate.score import Part, SongSpec
-from bci_music.simulate.songwriting import Draw, spell, stretched
+from bci_music.compose.score import Part, SongSpec
+from bci_music.compose.songwriting import Draw, spell, stretched
 
 BARS = {"I": 4, "A": 8, "B": 8, "C": 4}
 SHORT_BARS = {"I": 2, "A": 4, "B": 4, "C": 2}

@@ -15,11 +15,11 @@ import soxr
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
-from bci_music.simulate.mastering import limit, loudness_lufs, reverb
-from bci_music.simulate.orchestra import ORCHESTRA, WIDE
-from bci_music.simulate.percussion import stroke
-from bci_music.simulate.score import KICKS, Note, SongSpec, section_gain, write_score
-from bci_music.simulate.synthesis import RATE_HZ, Wave
+from bci_music.compose.mastering import limit, loudness_lufs, reverb
+from bci_music.compose.orchestra import ORCHESTRA, WIDE
+from bci_music.compose.percussion import stroke
+from bci_music.compose.score import KICKS, Note, SongSpec, section_gain, write_score
+from bci_music.compose.synthesis import RATE_HZ, Wave
 
 QUICK_HZ = 16_000
 LUFS, CEILING_DB = -19.0, -1.5  # as loud as the two channels of a song at -16

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
-from bci_music.simulate import instruments
-from bci_music.simulate.synthesis import (
+from bci_music.compose import instruments
+from bci_music.compose.synthesis import (
     RATE_HZ,
     TABLE,
     Wave,

@@ -1,6 +1,6 @@
 """Seven songs on keys, synthesizers and amplified strings."""
 
-from bci_music.simulate.score import Part, SongSpec
+from bci_music.compose.score import Part, SongSpec
 
 NIGHT_BUS = SongSpec(
     "night-bus",
