@@ -28,7 +28,7 @@ def calibrate(
     """
     from rich.console import Console
 
-    from bci_music.training.calibrate import CalibrateConfig
+    from bci_music.training.calibration.calibrate import CalibrateConfig
     from bci_music.training.listener_pack import make_listener_pack
 
     config = CalibrateConfig.parse({"alpha": alpha}, "the options")

@@ -30,9 +30,9 @@ def train_clap(
     from rich.console import Console
 
     from bci_music.models.device import choose_device
-    from bci_music.training.music_models.clap import train_clap as train
-    from bci_music.training.music_models.clap_config import ClapConfig
-    from bci_music.training.music_models.clips import ClipBank
+    from bci_music.training.audioldm.clap import ClapConfig
+    from bci_music.training.audioldm.clap import train_clap as train
+    from bci_music.training.audioldm.clips import ClipBank
 
     choose_device(device)
     if threads:
@@ -80,7 +80,7 @@ def judge_clap(
         table,
     )
     from bci_music.models.clap import ClapEmbedder
-    from bci_music.training.music_models.clips import ClipBank
+    from bci_music.training.audioldm.clips import ClipBank
 
     with Console(stderr=True).status("opening") as status:
         clap, bank = ClapEmbedder.load(embedder), ClipBank.open(unseen)

@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from bci_music.evaluation.results import ResultRow
-    from bci_music.training.lab_config import LabConfig
+    from bci_music.training.lab.config import LabConfig
 
 Data = Annotated[Path, typer.Option("--data", help="Folder made by `bci-music data prepare`.")]
 Preset = Annotated[
@@ -42,10 +42,10 @@ def pretrain(
     ...`. Next: align.
     """
     from bci_music.messages import UserError
-    from bci_music.training.lab_config import override
-    from bci_music.training.lab_run import material, new_network, run_pretrain, time_limit, warm
+    from bci_music.training.lab.config import override
+    from bci_music.training.lab.prepared import Prepared
+    from bci_music.training.lab.run import material, new_network, run_pretrain, time_limit, warm
     from bci_music.training.launch import join_processes, leave_processes
-    from bci_music.training.prepared import Prepared
 
     config = _config(preset, _common(split, minutes, seed))
     if config.pretrain is None:
@@ -76,10 +76,10 @@ def align(
     resume: Resume = True, tensorboard: Board = True, device: Device = "auto",
 ) -> None:
     """Draw windows of EEG to the embedding of the music heard in them (symmetric InfoNCE). Next: adapt."""
-    from bci_music.training.lab_config import override
-    from bci_music.training.lab_run import load_encoder, material, new_network, run_align, time_limit, warm
+    from bci_music.training.lab.config import override
+    from bci_music.training.lab.prepared import Prepared
+    from bci_music.training.lab.run import load_encoder, material, new_network, run_align, time_limit, warm
     from bci_music.training.launch import join_processes, leave_processes
-    from bci_music.training.prepared import Prepared
     from bci_music.training.provenance import ENCODER, pretraining_of, same_sides
 
     config = _config(preset, {"align": {"loop": _steps(steps)}} | _common(split, minutes, seed))
@@ -110,8 +110,8 @@ def adapt(
     alpha: Annotated[float | None, typer.Option(help="Ridge penalty; by default chosen by cross-validation.")] = None,
 ) -> None:
     """Fit the ridge from the shared space into the embedder's, on the training side of the split. Next: evaluate."""
-    from bci_music.training.lab_config import override
-    from bci_music.training.lab_run import run_adapt
+    from bci_music.training.lab.config import override
+    from bci_music.training.lab.run import run_adapt
 
     config, given, aligner = _finished(data, run)
     if alpha is not None:
@@ -171,7 +171,7 @@ def ablate(
     from bci_music.evaluation.report.markdown import markdown_table
     from bci_music.evaluation.report.write import write_report
     from bci_music.evaluation.table import TablePlan, jobs, run_table
-    from bci_music.training.prepared import Prepared
+    from bci_music.training.lab.prepared import Prepared
 
     plan = TablePlan.load(table or shipped("configs/lab-table.yaml"))
     base = _config(preset, _common(None, None, seed))
@@ -192,7 +192,7 @@ def ablate(
 
 
 def _config(preset: str, changes: dict[str, Any]) -> LabConfig:
-    from bci_music.training.lab_config import lab_preset, reseeded
+    from bci_music.training.lab.config import lab_preset, reseeded
 
     config = lab_preset(preset, **{name: value for name, value in changes.items() if name != "seed"})
     return reseeded(config, changes["seed"]) if "seed" in changes else config
@@ -225,9 +225,9 @@ def _there(path: Path, made_by: str) -> Path:
 
 def _finished(data: Path, run: Path) -> tuple[Any, Any, Any]:
     """Settings, material and aligner of a finished alignment."""
-    from bci_music.training.lab_config import LabConfig
-    from bci_music.training.lab_run import load_aligner, material, new_network
-    from bci_music.training.prepared import Prepared
+    from bci_music.training.lab.config import LabConfig
+    from bci_music.training.lab.prepared import Prepared
+    from bci_music.training.lab.run import load_aligner, material, new_network
     from bci_music.training.provenance import ALIGNER, CONFIG, same_data
 
     _there(run / ALIGNER, "`bci-music align`")

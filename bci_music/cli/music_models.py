@@ -35,9 +35,9 @@ def train(
     from bci_music.messages import UserError
     from bci_music.models.device import choose_device
     from bci_music.models.embedder import load_embedder
-    from bci_music.training.music_models.clips import ClipBank
-    from bci_music.training.music_models.schedule import describe, run_schedule, run_stage
-    from bci_music.training.music_models.stages import Bench, MusicModelsConfig
+    from bci_music.training.audioldm.clips import ClipBank
+    from bci_music.training.audioldm.schedule import describe, run_schedule, run_stage
+    from bci_music.training.audioldm.stages import Bench, MusicModelsConfig
 
     choose_device(device)
     leads = clap or models / "clap"
@@ -93,7 +93,7 @@ def oracle(
     from bci_music.messages import UserError
     from bci_music.models.embedder import load_embedder
     from bci_music.models.pack import Pack
-    from bci_music.training.music_models.material import spread_evenly
+    from bci_music.training.audioldm.batches import spread_evenly
 
     choose_device(device)
     opened = Pack.open(pack)
@@ -136,8 +136,8 @@ def _judges(clips: Path, judged_by: Path | None, leads: str) -> Judges:
     from bci_music.compose.songbook import GENRES
     from bci_music.evaluation.music_models.oracle import Judges
     from bci_music.models.embedder import StatisticsEmbedder, load_embedder
-    from bci_music.training.music_models.clips import ClipBank
-    from bci_music.training.music_models.material import FULL_SCALE, spread_evenly
+    from bci_music.training.audioldm.batches import FULL_SCALE, spread_evenly
+    from bci_music.training.audioldm.clips import ClipBank
 
     bank = ClipBank.open(clips)
     known = [i for i in range(len(bank.genre)) if bank.genre[i] >= 0]  # real tracks have none of the ten

@@ -24,8 +24,8 @@ def music(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from bci_music.compose.songbook import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS
-    from bci_music.training.music_models.clips import ClipBank
-    from bci_music.training.music_models.pieces import drawn_pieces, recorded_pieces
+    from bci_music.training.audioldm.clips import ClipBank
+    from bci_music.training.audioldm.sources import drawn_pieces, recorded_pieces
 
     seeds = next(r for r in (TRAINING_SEEDS, VALIDATION_SEEDS, TEST_SEEDS) if seed < r.stop or r is TEST_SEEDS)
     console = Console(stderr=True)

@@ -67,7 +67,7 @@ def prepare(
 
     from bci_music.data.studies import only
     from bci_music.eeg.chain import SignalConfig
-    from bci_music.training.prepare import prepare as run
+    from bci_music.training.lab.prepare import prepare as run
 
     study = _open(studies, audio)
     if song:

@@ -19,7 +19,7 @@ from bci_music.metrics.image import psnr, ssim
 from bci_music.metrics.metrics import cosine
 from bci_music.metrics.rates import Musics, distinct_music
 from bci_music.metrics.splits import Split
-from bci_music.training.corpus import Music
+from bci_music.training.eeg.corpus import Music
 
 _BOOTSTRAPS = 200
 _PAIRS = 40_000  # pictures compared at most, about a millisecond each

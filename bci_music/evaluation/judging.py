@@ -23,10 +23,10 @@ from bci_music.evaluation.robustness import TestWindows, robustness
 from bci_music.evaluation.songs import song_attention, song_distances
 from bci_music.evaluation.subsets import subset_figures
 from bci_music.models.embedder import to_mono_16k
-from bci_music.training.lab_config import LabConfig
-from bci_music.training.lab_run import Material
+from bci_music.training.eeg.targets import read_song
+from bci_music.training.lab.config import LabConfig
+from bci_music.training.lab.run import Material
 from bci_music.training.provenance import describe_data, provenance
-from bci_music.training.targets import read_song
 
 NO_EEG = "the oracle reads no EEG"
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from bci_music.evaluation.outputs import Outputs
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.device import mixed
-from bci_music.training.aligner import Aligner
-from bci_music.training.lab_run import Material
-from bci_music.training.lab_windows import LabWindows, lab_windows
+from bci_music.training.eeg.align import Aligner
+from bci_music.training.lab.run import Material
+from bci_music.training.lab.windows import LabWindows, lab_windows
 
 BATCH = 32
 Decode = Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.float32]]

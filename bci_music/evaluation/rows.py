@@ -20,9 +20,10 @@ from bci_music.evaluation.predict import Trained
 from bci_music.evaluation.results import ModelSummary, ResultRow, TrainingSummary
 from bci_music.messages import UserError
 from bci_music.models.adapter import RidgeAdapter
-from bci_music.models.network import Network
-from bci_music.training.lab_config import LabConfig
-from bci_music.training.lab_run import (
+from bci_music.models.encoder import Network
+from bci_music.training.lab.config import LabConfig
+from bci_music.training.lab.prepared import Prepared
+from bci_music.training.lab.run import (
     PRETRAINED_LOG,
     PRETRAINING,
     Material,
@@ -36,7 +37,6 @@ from bci_music.training.lab_run import (
     time_limit,
     warm,
 )
-from bci_music.training.prepared import Prepared
 from bci_music.training.provenance import ENCODER, began_with
 
 Kind = Literal["row", "ablation", "split"]

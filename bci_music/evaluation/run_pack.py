@@ -20,7 +20,7 @@ from bci_music.evaluation.protocol import judge_outputs
 from bci_music.evaluation.results import Figure
 from bci_music.messages import UserError
 from bci_music.models.adapter import RidgeAdapter
-from bci_music.models.network import Network
+from bci_music.models.encoder import Network
 from bci_music.models.pack import (
     ADAPTER_FILE,
     ENCODER_FILE,
@@ -34,11 +34,11 @@ from bci_music.models.pack import (
 )
 from bci_music.training.demo_pack import LICENCE, VERSION
 from bci_music.training.evaluate import Decoded, calibrate
-from bci_music.training.lab_config import LabConfig
-from bci_music.training.lab_run import Material, load_aligner, material, new_network
-from bci_music.training.lab_windows import training_seconds
+from bci_music.training.lab.config import LabConfig
+from bci_music.training.lab.prepared import Prepared
+from bci_music.training.lab.run import Material, load_aligner, material, new_network
+from bci_music.training.lab.windows import training_seconds
 from bci_music.training.listener_pack import refuse_filled
-from bci_music.training.prepared import Prepared
 from bci_music.training.provenance import ALIGNER, CONFIG, PROVENANCE, describe_data
 from bci_music.training.run_library import write_run_library
 

@@ -11,7 +11,7 @@ from bci_music.evaluation.outputs import Outputs
 from bci_music.evaluation.predict import Trained, predict, predict_before
 from bci_music.evaluation.protocol import judge_outputs
 from bci_music.evaluation.results import Figure
-from bci_music.training.lab_run import Material
+from bci_music.training.lab.run import Material
 
 SIZES = (64, 32)
 

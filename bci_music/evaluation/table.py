@@ -16,9 +16,9 @@ from bci_music.evaluation.judging import Judging
 from bci_music.evaluation.results import ResultRow
 from bci_music.evaluation.rows import Kind, pretraining_home, pretraining_is_done, row_key, run_row, spent_s
 from bci_music.messages import UserError
-from bci_music.training.lab_config import LabConfig, override
-from bci_music.training.lab_run import material, new_network, run_pretrain, time_limit, warm
-from bci_music.training.prepared import Prepared
+from bci_music.training.lab.config import LabConfig, override
+from bci_music.training.lab.prepared import Prepared
+from bci_music.training.lab.run import material, new_network, run_pretrain, time_limit, warm
 from bci_music.training.provenance import ENCODER
 
 Told = tuple[str, str, int, int]  # row, stage, step, of how many

@@ -1,11 +1,8 @@
-"""The channel-oriented encoder, in the order of the paper's figure.
-
-Each electrode's signal is cut into time patches, all electrodes share one patch embedding, and every token says
-where (channel) and when (time slot) it comes from. A channel that is dropped or masked gives no token at all.
-"""
+"""Where electrodes are, as smooth functions over the head: what lets an encoder read a headset it never saw."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +11,44 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bci_music.models.places import N_BUMPS, head_basis, smooth_patterns
+from bci_music.messages import UserError
+from bci_music.models.heads import make_head, normalised
+from bci_music.models.pack import DecoderConfig
 from bci_music.models.sizes import EncoderConfig
+
+N_BUMPS = 48
+SHARPNESS = 8.0  # a bump falls to half within some 24 degrees
+
+
+def head_basis(positions_m: NDArray[np.float64] | Tensor) -> Tensor:
+    """Value of each of `N_BUMPS` bumps, spread evenly over the sphere, at each electrode: (n_channels, N_BUMPS).
+
+    Each electrode's values are scaled to unit norm, so that no place on the head is louder than another.
+    """
+    at = torch.as_tensor(positions_m, dtype=torch.float32)
+    at = at / at.norm(dim=1, keepdim=True).clamp_min(1e-9)
+    bumps = torch.exp(SHARPNESS * (at @ _even_directions(N_BUMPS).T - 1.0))
+    return bumps / bumps.norm(dim=1, keepdim=True)
+
+
+def smooth_patterns(positions_m: NDArray[np.float64], dim: int) -> Tensor:
+    """Random smooth patterns over the head of unit variance: (n_channels, dim)."""
+    unit = torch.as_tensor(positions_m, dtype=torch.float32)
+    unit = unit / unit.norm(dim=1, keepdim=True)
+    kernel = torch.exp(6.0 * (unit @ unit.T - 1.0))  # neighbours within some 45 degrees alike
+    values, vectors = torch.linalg.eigh(kernel)
+    patterns = vectors * values.clamp_min(0).sqrt() @ torch.randn(len(unit), dim)
+    return patterns / patterns.std(0, keepdim=True)
+
+
+def _even_directions(n: int) -> Tensor:
+    """Unit vectors (n, 3) on a Fibonacci spiral."""
+    step = torch.arange(n, dtype=torch.float64) + 0.5
+    height = 1.0 - 2.0 * step / n
+    turn = np.pi * (1.0 + 5.0**0.5) * step
+    flat = torch.sqrt(1.0 - height**2)
+    return torch.stack([flat * torch.cos(turn), flat * torch.sin(turn), height], dim=1).float()
+
 
 # How training starts: size of the slot codes, sharpness of the attention to them, amplification of what it gathers.
 SLOT_CODE, SHARPNESS, LOUDNESS = 8.0, 0.6, 60.0
@@ -257,3 +290,46 @@ class Block(nn.Module):
             values = self.qkv.weight[2 * dim :]
             values -= values @ codes.T @ codes  # what is gathered is the signal, not the codes
             self.out.weight *= LOUDNESS
+
+
+class Network(nn.Module):
+    """EEG windows to the shared space."""
+
+    removes_channels = True
+
+    def __init__(self, config: DecoderConfig, positions_m: NDArray[np.float64] | None = None):
+        super().__init__()
+        self.encoder = ChannelEncoder(config.encoder, positions_m)
+        self.head = make_head(config.encoder.dim, config.head)
+
+    def shared(self, x: Tensor, used: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
+        """Vectors (B, shared), not normalised; see `ChannelEncoder.forward`."""
+        return self.head(self.encoder(x, used, keep))
+
+    def infer(self, x: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit shared vectors (B, shared) and channel attention (B, C) of windows (B, C, T) with masks (B, C)."""
+        encoded = self.encoder(x, used, return_attention=True)
+        assert encoded.attention is not None
+        return normalised(self.head(encoded)), encoded.attention
+
+    def save(self, path: str | Path) -> None:
+        """Write the matrices in half precision, vectors and statistics as they are."""
+        from safetensors.torch import save_file
+
+        state = {name: t.detach().cpu().contiguous() for name, t in self.state_dict().items()}
+        save_file({name: t.half() if t.ndim > 1 else t for name, t in state.items()}, str(path))
+        Path(path).chmod(0o644)
+
+    @classmethod
+    def load(cls, path: str | Path, config: DecoderConfig) -> Network:
+        """Build the network of `config` and fill it from what `save` wrote."""
+        from safetensors.torch import load_file
+
+        weights = load_file(str(path))
+        with torch.random.fork_rng(devices=[]):  # building draws random numbers: leave the caller's state alone
+            network = cls(config)
+        wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
+        if wanted != {name: tuple(t.shape) for name, t in weights.items()}:
+            raise UserError(f"The weights in {Path(path).name} do not fit the sizes in pack.yaml: rebuild the pack.")
+        network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in weights.items()})
+        return network

@@ -17,11 +17,11 @@ from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
 from bci_music.messages import UserError
 from bci_music.models.adapter import RidgeAdapter
-from bci_music.models.calibration import Confidence
+from bci_music.models.confidence import Confidence
 from bci_music.models.decoder import Decoder
 from bci_music.models.device import choose_device
 from bci_music.models.embedder import FrameEmbedder, StatisticsEmbedder
-from bci_music.models.network import Network
+from bci_music.models.encoder import Network
 from bci_music.models.pack import (
     ENCODER_FILE,
     Calibration,
@@ -32,23 +32,16 @@ from bci_music.models.pack import (
     Provenance,
 )
 from bci_music.simulate.library import song_prototypes, write_library
-from bci_music.training.adapt import fit_adapter
-from bci_music.training.align import AlignConfig, align, settle_norm
-from bci_music.training.aligner import Aligner, continued
-from bci_music.training.backward import BackwardConfig, warm_start
-from bci_music.training.corpus import Corpus, Music
 from bci_music.training.demo_pack import MONTAGE, git_sha, write_demo_pack
+from bci_music.training.eeg.adapt import fit_adapter
+from bci_music.training.eeg.align import AlignConfig, Aligner, align, continued, settle_norm
+from bci_music.training.eeg.closed_form import BackwardConfig, warm_start
+from bci_music.training.eeg.corpus import Corpus, Music
+from bci_music.training.eeg.sessions import Heard
+from bci_music.training.eeg.simulated import AUDIO_HZ, SimulatedDataConfig, demo_music, held_out_windows, training_takes
 from bci_music.training.evaluate import Decoded, calibrate, decode_heard, identification, song_identification
 from bci_music.training.loop import LoopConfig
 from bci_music.training.music_models.shipping import MusicModels
-from bci_music.training.sessions import Heard
-from bci_music.training.simulated import (
-    AUDIO_HZ,
-    SimulatedDataConfig,
-    demo_music,
-    held_out_windows,
-    training_takes,
-)
 
 Say = Callable[[str], None]
 _VIRTUAL_SHARE = 0.3  # of the training time at most

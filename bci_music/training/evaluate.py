@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from bci_music.metrics.controls import derangement
 from bci_music.metrics.intervals import by_recording
 from bci_music.metrics.metrics import auroc, k_way, top1_hits
-from bci_music.models.calibration import Confidence, features, fit_calibration
+from bci_music.models.confidence import Confidence, features, fit_calibration
 from bci_music.models.decoder import Decoder
 from bci_music.models.pack import Calibration, Metric
-from bci_music.training.corpus import Music
-from bci_music.training.sessions import Heard
+from bci_music.training.eeg.corpus import Music
+from bci_music.training.eeg.sessions import Heard
 
 
 @dataclass(frozen=True)

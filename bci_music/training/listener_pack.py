@@ -13,7 +13,7 @@ import numpy as np
 
 from bci_music.messages import UserError
 from bci_music.metrics.metrics import auroc, top1_hits
-from bci_music.models.calibration import Confidence
+from bci_music.models.confidence import Confidence
 from bci_music.models.decoder import ANCHORS_FILE, Decoder
 from bci_music.models.embedder import FrameEmbedder, load_embedder
 from bci_music.models.pack import (
@@ -24,10 +24,10 @@ from bci_music.models.pack import (
     Provenance,
     file_sha256,
 )
-from bci_music.training.calibrate import CalibrateConfig, Calibrated, calibrate
+from bci_music.training.calibration.calibrate import CalibrateConfig, Calibrated, calibrate
+from bci_music.training.calibration.recordings import Sittings, audio_hashes, composed, embedded_music, open_sittings
 from bci_music.training.demo_pack import git_sha
-from bci_music.training.lab_windows import training_seconds
-from bci_music.training.sittings import Sittings, audio_hashes, composed, embedded_music, open_sittings
+from bci_music.training.lab.windows import training_seconds
 
 Say = Callable[[str], None]
 

@@ -19,7 +19,7 @@ from bci_music.config import Config
 from bci_music.messages import UserError
 from bci_music.models import parallel
 from bci_music.models.device import keep_memory, mixed
-from bci_music.training.draws import rng_of
+from bci_music.training.sampling import rng_of
 
 M = TypeVar("M", bound=nn.Module)
 SAVE_S = 120.0  # steps may take half a minute: no more than this is lost with a killed run

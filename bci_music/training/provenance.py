@@ -16,7 +16,7 @@ from bci_music.config import Config, read_yaml
 from bci_music.messages import UserError
 from bci_music.models import parallel
 from bci_music.training.demo_pack import git_sha
-from bci_music.training.prepared import Prepared, file_hash, write_text
+from bci_music.training.lab.prepared import Prepared, file_hash, write_text
 
 CONFIG, PROVENANCE = "config.yaml", "provenance.json"
 ENCODER, ALIGNER = "encoder.safetensors", "aligner.safetensors"

@@ -16,8 +16,8 @@ from bci_music.data.study import Stimulus
 from bci_music.messages import AUDIO_RATE_HZ, UserError
 from bci_music.models.embedder import FrameEmbedder
 from bci_music.simulate.library import COMPRESSION, HOP_S, MAX_BYTES, TAIL_S, write_clip
-from bci_music.training.corpus import Music
-from bci_music.training.targets import read_song
+from bci_music.training.eeg.corpus import Music
+from bci_music.training.eeg.targets import read_song
 
 Spans = Sequence[tuple[float, float]]
 TrainingSeconds = Mapping[str, Spans]

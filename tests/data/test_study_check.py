@@ -15,7 +15,7 @@ from bci_music.cli import main as entry
 from bci_music.data.audio_map import read_audio_map
 from bci_music.data.study_check import check_study
 from bci_music.messages import UserError
-from bci_music.training.prepared import Prepared
+from bci_music.training.lab.prepared import Prepared
 
 
 def write_mat(folder, number=21, *, rows=125, fs=125.0, n_times=1500, bad=False, scale=10.0):

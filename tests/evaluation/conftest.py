@@ -16,7 +16,7 @@ from bci_music.metrics.split_choice import SplitConfig, make_split
 from bci_music.metrics.splits import WindowTable
 from bci_music.simulate.nmed import simulate_nmed
 from bci_music.simulate.study_plan import preset as study_preset
-from bci_music.training.prepare import prepare
+from bci_music.training.lab.prepare import prepare
 
 LISTENERS, SONGS, PIECES = 5, 14, 22
 LOOP = {"steps": 3, "lr": 1e-3, "warmup": 1, "ema": 0.5, "checkpoint_every": 2, "watch_every": 1000}

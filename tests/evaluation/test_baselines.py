@@ -18,7 +18,7 @@ from bci_music.evaluation.baselines.foundation import hub_weights, model_class
 from bci_music.evaluation.baselines.oracle import audio_oracle
 from bci_music.evaluation.baselines.resample import Resample
 from bci_music.messages import UserError
-from bci_music.training.losses import info_nce
+from bci_music.training.eeg.align import info_nce
 
 
 def part_of_net(n):

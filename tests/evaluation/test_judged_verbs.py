@@ -10,7 +10,7 @@ from bci_music.data.studies import open_study
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
 from bci_music.evaluation.results import ResultRow
-from bci_music.training.prepare import prepare
+from bci_music.training.lab.prepare import prepare
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from bci_music.evaluation.results import ResultRow
-from bci_music.training.prepared import file_hash
+from bci_music.training.lab.prepared import file_hash
 
 
 def test_the_verbs_lead_from_data_to_report(data, preset, tmp_path, run):

@@ -5,7 +5,7 @@ import pytest
 
 from bci_music.evaluation.baselines.linear import LinearEeg, fit_linear, flattened
 from bci_music.messages import UserError
-from bci_music.training.corpus import Corpus, Music, Take
+from bci_music.training.eeg.corpus import Corpus, Music, Take
 
 RATE, CHANNELS, SECONDS, SONGS, DIM = 40.0, 6, 120, 4, 5
 

@@ -12,9 +12,9 @@ from bci_music.data.study import Recording, Stimulus, Study
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import NMED_CHANNELS
 from bci_music.evaluation.predict import Trained, predict
-from bci_music.training.lab_config import LabConfig
-from bci_music.training.lab_run import material
-from bci_music.training.prepare import prepare
+from bci_music.training.lab.config import LabConfig
+from bci_music.training.lab.prepare import prepare
+from bci_music.training.lab.run import material
 
 START_S, SECONDS, SHORT_S = 0.45, 44.15, 0.2  # when the song begins in its recording, and how long it is heard
 SONGS = ("nmed-t/21", "nmed-t/22")

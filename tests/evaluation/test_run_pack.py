@@ -21,13 +21,13 @@ from bci_music.models.decoder import Decoder
 from bci_music.models.embedder import StatisticsEmbedder, load_embedder
 from bci_music.models.pack import Pack
 from bci_music.models.pack_report import describe
-from bci_music.training.corpus import Music
-from bci_music.training.lab_config import LabConfig
-from bci_music.training.lab_run import material, new_network, run_adapt, run_align
-from bci_music.training.prepare import prepare
-from bci_music.training.prepared import Prepared
+from bci_music.training.eeg.corpus import Music
+from bci_music.training.eeg.targets import read_song
+from bci_music.training.lab.config import LabConfig
+from bci_music.training.lab.prepare import prepare
+from bci_music.training.lab.prepared import Prepared
+from bci_music.training.lab.run import material, new_network, run_adapt, run_align
 from bci_music.training.run_library import excerpts, write_run_library
-from bci_music.training.targets import read_song
 
 SECONDS = 44.0
 SONGS = ("nmed-t/21", "nmed-t/22")

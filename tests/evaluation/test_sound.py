@@ -22,7 +22,7 @@ from bci_music.metrics.split_choice import SplitConfig, make_split
 from bci_music.metrics.splits import WindowTable
 from bci_music.models.checkpoints.manifest import Pulled, stored
 from bci_music.models.checkpoints.store import folder_of
-from bci_music.training.corpus import Music
+from bci_music.training.eeg.corpus import Music
 
 SONGS, LISTENERS, SECONDS = 4, 12, 120
 PLAYER = SimpleNamespace(name="player", settings=SimpleNamespace(steps=2, solver="none"))

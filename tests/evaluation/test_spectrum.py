@@ -3,7 +3,7 @@
 import numpy as np
 
 from bci_music.evaluation.baselines.spectrum import SpectrumEeg, fit_spectrum, log_power, n_bands
-from bci_music.training.corpus import Corpus, Music, Take
+from bci_music.training.eeg.corpus import Corpus, Music, Take
 
 RATE, CHANNELS, SECONDS = 125.0, 6, 40
 

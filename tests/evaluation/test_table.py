@@ -5,7 +5,7 @@ import pytest
 
 from bci_music.evaluation.table import TablePlan, jobs, run_table
 from bci_music.messages import UserError
-from bci_music.training.lab_config import lab_preset
+from bci_music.training.lab.config import lab_preset
 
 PLAN = {
     "rows": {

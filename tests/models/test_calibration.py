@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bci_music.metrics.metrics import auroc
-from bci_music.models.calibration import FEATURES, Confidence, features, fit_calibration
+from bci_music.models.confidence import FEATURES, Confidence, features, fit_calibration
 from bci_music.models.pack import Calibration
 
 

@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from bci_music.models.encoder import ChannelEncoder
+from bci_music.models.encoder import ChannelEncoder, Network, head_basis
 from bci_music.models.heads import make_head
-from bci_music.models.network import Network
 from bci_music.models.pack import DecoderConfig
-from bci_music.models.places import head_basis
 from bci_music.models.sizes import EncoderConfig, HeadConfig
-from bci_music.training.distiller import PrototypeHead
+from bci_music.training.eeg.distiller import PrototypeHead
 
 RELEASED = EncoderConfig(n_channels=125, n_times=1000, patch=50, dim=512, depth=8, heads=16, gains=False, start="paper")
 SMALL = EncoderConfig(n_channels=12, n_times=100, patch=25, dim=32, depth=2, heads=4, gains=False, start="paper")

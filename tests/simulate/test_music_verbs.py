@@ -4,7 +4,7 @@ import typer
 from typer.testing import CliRunner
 
 from bci_music.cli import simulate_music
-from bci_music.training.music_models.clips import ClipBank
+from bci_music.training.audioldm.clips import ClipBank
 
 app = typer.Typer()
 app.command("music")(simulate_music.music)

@@ -5,7 +5,7 @@ import pytest
 
 from bci_music.models.pack import DecoderConfig
 from bci_music.models.sizes import EncoderConfig, HeadConfig
-from bci_music.training.corpus import Corpus, Music, Take
+from bci_music.training.eeg.corpus import Corpus, Music, Take
 
 RATE, CHANNELS, SECONDS, N_SONGS, N_BANDS = 50.0, 16, 60, 6, 4
 

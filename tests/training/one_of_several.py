@@ -11,16 +11,14 @@ import torch
 from safetensors.torch import save_file
 
 from bci_music.models import parallel
-from bci_music.models.encoder import ChannelEncoder
-from bci_music.models.network import Network
+from bci_music.models.encoder import ChannelEncoder, Network
 from bci_music.models.pack import DecoderConfig
 from bci_music.models.sizes import EncoderConfig, HeadConfig
-from bci_music.training.align import AlignConfig, align, settle_norm
-from bci_music.training.aligner import Aligner
-from bci_music.training.corpus import Corpus, Music, Take
+from bci_music.training.eeg.align import AlignConfig, Aligner, align, settle_norm
+from bci_music.training.eeg.corpus import Corpus, Music, Take
+from bci_music.training.eeg.pretrain import PretrainConfig, ViewConfig, pretrain
 from bci_music.training.launch import join_processes, leave_processes
 from bci_music.training.loop import LoopConfig
-from bci_music.training.pretrain import PretrainConfig, ViewConfig, pretrain
 
 RATE, CHANNELS, STEPS, BATCH = 50.0, 8, 12, 8
 ENCODER = EncoderConfig(n_channels=CHANNELS, n_times=100, patch=20, dim=16, depth=1, heads=2)

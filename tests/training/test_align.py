@@ -8,13 +8,21 @@ import pytest
 import torch
 
 from bci_music.models import parallel
-from bci_music.models.network import Network
-from bci_music.training.align import AlignConfig, _channel_view, align, found_share, settle_norm
-from bci_music.training.aligner import Aligner
-from bci_music.training.corpus import Corpus
+from bci_music.models.encoder import Network
+from bci_music.training.eeg.align import (
+    AlignConfig,
+    Aligner,
+    _channel_view,
+    align,
+    found_share,
+    info_nce,
+    same_music,
+    settle_norm,
+    top1,
+)
+from bci_music.training.eeg.corpus import Corpus
+from bci_music.training.eeg.views import kept_channels
 from bci_music.training.loop import LoopConfig
-from bci_music.training.losses import info_nce, same_music, top1
-from bci_music.training.views import kept_channels
 
 
 def config(views="channels", steps=110, **more):

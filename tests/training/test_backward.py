@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from bci_music.models.encoder import ChannelEncoder
-from bci_music.training.backward import BackwardConfig, warm_start
-from bci_music.training.virtual import MeanTokens, anchored_tokens, virtual_tokens
+from bci_music.training.eeg.closed_form import BackwardConfig, warm_start
+from bci_music.training.eeg.virtual import MeanTokens, anchored_tokens, virtual_tokens
 
 CONFIG = BackwardConfig(windows=300, patterns=4, lag_samples=4, alpha=0.05)
 

@@ -9,14 +9,14 @@ import torch
 
 from bci_music.messages import UserError
 from bci_music.models.decoder import Decoder
-from bci_music.models.network import Network
+from bci_music.models.encoder import Network
 from bci_music.models.pack import ENCODER_FILE, Pack
 from bci_music.models.sizes import EncoderConfig
 from bci_music.training import build
-from bci_music.training.aligner import Aligner
 from bci_music.training.build import DemoBuildConfig, build_demo_pack, require_fair_start
 from bci_music.training.demo_pack import write_untrained
-from bci_music.training.simulated import SimulatedDataConfig
+from bci_music.training.eeg.align import Aligner
+from bci_music.training.eeg.simulated import SimulatedDataConfig
 
 
 @pytest.mark.soak

@@ -13,12 +13,12 @@ from bci_music.messages import UserError
 from bci_music.metrics.splits import WindowTable
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.pack import DecoderConfig, Metric
-from bci_music.training.calibrate import CalibrateConfig, calibrate
-from bci_music.training.calibrate_fit import KEEP, CalibrationSums, changes
-from bci_music.training.calibrate_folds import make_folds
-from bci_music.training.calibrate_judge import Comparison
-from bci_music.training.corpus import Take
-from bci_music.training.sittings import Sittings
+from bci_music.training.calibration.calibrate import CalibrateConfig, calibrate
+from bci_music.training.calibration.evaluate import Comparison
+from bci_music.training.calibration.fit import KEEP, CalibrationSums, changes
+from bci_music.training.calibration.folds import make_folds
+from bci_music.training.calibration.recordings import Sittings
+from bci_music.training.eeg.corpus import Take
 
 RATE, CHANNELS, DIM = 125.0, 16, 6
 RNG = np.random.default_rng(0)

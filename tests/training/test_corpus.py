@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from bci_music.training.bands import band_features
-from bci_music.training.corpus import Corpus, Music, Take
+from bci_music.training.eeg.bands import band_features
+from bci_music.training.eeg.corpus import Corpus, Music, Take
 
 RATE = 50.0
 

@@ -11,8 +11,8 @@ from bci_music.metrics.metrics import best, cosine
 from bci_music.models.decoder import Decoder
 from bci_music.models.pack import Pack
 from bci_music.simulate.session import SAMPLE_PROGRAM, SAMPLE_SEED
-from bci_music.training.sessions import heard_windows
-from bci_music.training.simulated import session_hash
+from bci_music.training.eeg.sessions import heard_windows
+from bci_music.training.eeg.simulated import session_hash
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_the_sample_was_never_in_training(pack, sample):
 @pytest.mark.soak
 def test_listed_hashes_are_those_of_the_training_recordings(pack):
     """The hash is of the samples themselves, so a listed recording can be made again and recognised."""
-    from bci_music.training.simulated import SimulatedDataConfig, training_session
+    from bci_music.training.eeg.simulated import SimulatedDataConfig, training_session
 
     data = SimulatedDataConfig.model_validate(pack.manifest.provenance.config["data"])
     listener = data.listeners[0]

@@ -12,9 +12,9 @@ from bci_music.data.study import Stimulus
 from bci_music.messages import UserError
 from bci_music.metrics.split_choice import SplitConfig, make_split
 from bci_music.metrics.splits import WindowTable
-from bci_music.training.corpus import Corpus, Music, Take
-from bci_music.training.lab_windows import Version, lab_windows, split_windows, study_windows, training_seconds
-from bci_music.training.targets import read_song
+from bci_music.training.eeg.corpus import Corpus, Music, Take
+from bci_music.training.eeg.targets import read_song
+from bci_music.training.lab.windows import Version, lab_windows, split_windows, study_windows, training_seconds
 
 RATE = 25.0  # every sample of every take holds a number of its own, exactly, in float16 pairs
 

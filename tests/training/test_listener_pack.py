@@ -24,10 +24,10 @@ from bci_music.models.pack_report import describe
 from bci_music.models.sizes import EncoderConfig, HeadConfig
 from bci_music.simulate.listener import SimulatedListener
 from bci_music.simulate.session import make_session
-from bci_music.training import sittings
+from bci_music.training.calibration import recordings as sittings
 from bci_music.training.demo_pack import write_untrained
+from bci_music.training.eeg.simulated import session_hash
 from bci_music.training.listener_pack import make_listener_pack
-from bci_music.training.simulated import session_hash
 
 SONGS = ("night-bus", "lantern", "ash-waltz")
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from bci_music.messages import UserError
 from bci_music.models import parallel
-from bci_music.training.draws import rng_of
 from bci_music.training.loop import Loop, LoopConfig, learning_share
+from bci_music.training.sampling import rng_of
 
 
 def toy(seed=0, width=6):

@@ -15,13 +15,13 @@ from bci_music.data.study import Recording, Stimulus, Study
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import NMED_CHANNELS, Montage
 from bci_music.messages import UserError
-from bci_music.training import prepare as making
-from bci_music.training import targets
-from bci_music.training.corpus import Corpus
-from bci_music.training.prepare import prepare
-from bci_music.training.prepared import Place, Prepared, PreparedConfig, write_prepared
-from bci_music.training.sessions import session_windows, takes_of, window_start_s
-from bci_music.training.targets import fit_embedder, music_of, read_song
+from bci_music.training.eeg import targets
+from bci_music.training.eeg.corpus import Corpus
+from bci_music.training.eeg.sessions import session_windows, takes_of, window_start_s
+from bci_music.training.eeg.targets import fit_embedder, music_of, read_song
+from bci_music.training.lab import prepare as making
+from bci_music.training.lab.prepare import prepare
+from bci_music.training.lab.prepared import Place, Prepared, PreparedConfig, write_prepared
 
 NO_QUALITY = SignalConfig.model_validate({"quality": {"enabled": False}})
 SONGS = ("nmed-t/21", "nmed-t/22")

@@ -11,12 +11,19 @@ from bci_music.messages import UserError
 from bci_music.models import parallel
 from bci_music.models.encoder import ChannelEncoder
 from bci_music.models.sizes import EncoderConfig
-from bci_music.training import pretrain as pretraining
-from bci_music.training.corpus import Take
-from bci_music.training.distiller import Distiller, collapse_figures
-from bci_music.training.draws import Ahead
+from bci_music.training.eeg import pretrain as pretraining
+from bci_music.training.eeg.corpus import Take
+from bci_music.training.eeg.distiller import Distiller, collapse_figures
+from bci_music.training.eeg.pretrain import (
+    EegWindows,
+    PretrainConfig,
+    ViewConfig,
+    make_views,
+    pretrain,
+    teacher_momentum,
+)
 from bci_music.training.loop import LoopConfig
-from bci_music.training.pretrain import EegWindows, PretrainConfig, ViewConfig, make_views, pretrain, teacher_momentum
+from bci_music.training.sampling import Ahead
 
 RATE, CHANNELS, TAKES = 50.0, 12, 8
 SMALL = EncoderConfig(n_channels=CHANNELS, n_times=100, patch=20, dim=32, depth=2, heads=2, gains=False, start="paper")

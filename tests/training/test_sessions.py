@@ -7,7 +7,7 @@ from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
 from bci_music.simulate.listener import SimulatedListener
 from bci_music.simulate.session import make_session
-from bci_music.training.sessions import heard_windows, session_windows, takes_of, window_start_s
+from bci_music.training.eeg.sessions import heard_windows, session_windows, takes_of, window_start_s
 
 PROGRAM = [("night-bus", 20.0, 13.0), ("rain-temple", 3.0, 11.0)]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bci_music.messages import UserError
 from bci_music.models.adapter import RidgeAdapter
-from bci_music.training.corpus import Corpus
+from bci_music.training.eeg.corpus import Corpus
 
 MAX_INPUTS = 8_000
 ALPHAS = tuple(10.0**k for k in range(-3, 3))  # relative to the inputs' mean variance

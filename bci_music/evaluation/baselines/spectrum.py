@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.evaluation.baselines.linear import LinearEeg, Rows
-from bci_music.training.corpus import Corpus
+from bci_music.training.eeg.corpus import Corpus
 
 LOWEST_HZ, HIGHEST_HZ, WIDTH_HZ = 2.0, 46.0, 2.0
 _FOLD_S = 20.0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bci_music.evaluation.music_models.oracle import Heard
 from bci_music.models.log_mel import HOP, RATE_HZ, log_mel, normalised
-from bci_music.training.music_models.material import spread_evenly
+from bci_music.training.audioldm.batches import spread_evenly
 
 _DECIBEL = 20 / np.log(10)
 _RANGE_DB = 70.0

@@ -14,8 +14,8 @@ from bci_music.messages import UserError
 from bci_music.metrics.controls import derangement
 from bci_music.metrics.intervals import by_recording
 from bci_music.models.clap import ClapEmbedder
-from bci_music.training.music_models.clips import ClipBank
-from bci_music.training.music_models.material import FULL_SCALE, spread_evenly
+from bci_music.training.audioldm.batches import FULL_SCALE, spread_evenly
+from bci_music.training.audioldm.clips import ClipBank
 
 _SHUFFLES = 5  # of the probe's labels
 Progress = Callable[[int, int], None]

@@ -12,7 +12,7 @@ from typing import Any
 from bci_music.messages import UserError
 from bci_music.models.embedder import FrameEmbedder, load_embedder
 from bci_music.models.pack import GeneratorPart
-from bci_music.training.music_models.parts import CREDITS, FEW, FEW_NOTE, assemble, check_budget
+from bci_music.training.audioldm.parts import CREDITS, FEW, FEW_NOTE, assemble, check_budget
 
 CARD = "CARD.md"
 EMBEDDER = "embedder.json"  # beside the parts: which embedder's vectors lead the UNet

@@ -6,7 +6,7 @@ import pytest
 from bci_music.compose.songbook import GENRES
 from bci_music.evaluation.music_models.retrieval import genre_probe, recall_within_genres, table
 from bci_music.messages import UserError
-from bci_music.training.music_models.clips import ClipBank
+from bci_music.training.audioldm.clips import ClipBank
 
 POOL = 20
 

@@ -9,11 +9,10 @@ import torch
 
 from bci_music.messages import UserError
 from bci_music.models.checkpoints.hearing import hears
-from bci_music.models.clap import ClapEmbedder
-from bci_music.models.clap_features import clap_input
+from bci_music.models.clap import ClapEmbedder, clap_input
 from bci_music.models.embedder import StatisticsEmbedder, load_embedder
 from bci_music.models.windowed import cover
-from bci_music.training.targets import embed_song
+from bci_music.training.eeg.targets import embed_song
 
 RATE = 16_000
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from bci_music.models.log_mel import RATE_HZ, log_mel
+from bci_music.training.audioldm.diffusion import UnetConfig
+from bci_music.training.audioldm.discriminator import AdversaryConfig
+from bci_music.training.audioldm.distil import DistilConfig
+from bci_music.training.audioldm.stages import Bench, MusicModelsConfig
+from bci_music.training.audioldm.vae import VaeConfig
+from bci_music.training.audioldm.vocoder import VocoderConfig
 from bci_music.training.loop import LoopConfig
-from bci_music.training.music_models.adversary import AdversaryConfig
-from bci_music.training.music_models.diffusion import UnetConfig
-from bci_music.training.music_models.distil import DistilConfig
-from bci_music.training.music_models.stages import Bench, MusicModelsConfig
-from bci_music.training.music_models.vae import VaeConfig
-from bci_music.training.music_models.vocoder import VocoderConfig
 
 FRAMES = 64  # 0.64 s
 

@@ -9,9 +9,8 @@ import torch
 
 from bci_music.messages import UserError
 from bci_music.models.clap import ClapEmbedder
-from bci_music.training.music_models.clap import ClapTask, new_clap, new_tokenizer, train_clap, varied
-from bci_music.training.music_models.clap_config import ClapConfig
-from bci_music.training.music_models.clips import ClipBank
+from bci_music.training.audioldm.clap import ClapConfig, ClapTask, new_clap, new_tokenizer, train_clap, varied
+from bci_music.training.audioldm.clips import ClipBank
 
 RATE, SECONDS = 16_000, 2.0
 PITCHES = {"low": 200, "middle": 700, "high": 2500}

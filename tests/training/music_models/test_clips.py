@@ -9,8 +9,8 @@ import pytest
 from bci_music.compose.songbook import GENRES, TEST_SEEDS, TRAINING_SEEDS
 from bci_music.messages import UserError
 from bci_music.models.log_mel import RATE_HZ, log_mel
-from bci_music.training.music_models.clips import ClipBank
-from bci_music.training.music_models.pieces import drawn_pieces, recorded_pieces
+from bci_music.training.audioldm.clips import ClipBank
+from bci_music.training.audioldm.sources import drawn_pieces, recorded_pieces
 
 SECONDS = 2.0
 FEW = ("ambient", "rock")  # quick to render

@@ -7,17 +7,18 @@ import torch
 from bci_music.config import shipped
 from bci_music.messages import UserError
 from bci_music.models.log_mel import log_mel
-from bci_music.training.music_models.adversary import AdversaryConfig, Contest, ContestTask
-from bci_music.training.music_models.cache import cached_rows
-from bci_music.training.music_models.diffusion import UnetConfig, new_unet
-from bci_music.training.music_models.material import pieces, places, sounds
-from bci_music.training.music_models.parts import BUDGET
-from bci_music.training.music_models.spectral import distances, log_spectral_distance
-from bci_music.training.music_models.stages import MusicModelsConfig
-from bci_music.training.music_models.vae import VaeConfig, new_vae
-from bci_music.training.music_models.vocoder import (
+from bci_music.training.audioldm.batches import pieces, places, sounds
+from bci_music.training.audioldm.cache import cached_rows
+from bci_music.training.audioldm.diffusion import UnetConfig, new_unet
+from bci_music.training.audioldm.discriminator import AdversaryConfig, Contest, ContestTask
+from bci_music.training.audioldm.parts import BUDGET
+from bci_music.training.audioldm.stages import MusicModelsConfig
+from bci_music.training.audioldm.vae import VaeConfig, new_vae
+from bci_music.training.audioldm.vocoder import (
     VocoderConfig,
     VocoderTask,
+    distances,
+    log_spectral_distance,
     new_vocoder,
     with_weight_norm,
     without_weight_norm,

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from bci_music.training.music_models.parts import load_part
-from bci_music.training.music_models.schedule import run_stage
-from bci_music.training.music_models.stages import Bench
+from bci_music.training.audioldm.parts import load_part
+from bci_music.training.audioldm.schedule import run_stage
+from bci_music.training.audioldm.stages import Bench
 
 STAGES = {"vae": "vae", "vocoder": "vocoder", "vocoder-fit": "vocoder", "vocoder-contest": "vocoder", "unet": "unet",
           "distil": "unet-few"}  # fmt: skip
@@ -49,7 +49,7 @@ def test_all_stages_resume_exactly(straight, bench, tiny):
 
 
 def test_a_step_depends_on_its_number_only(bench, tiny):
-    from bci_music.training.music_models.stages import make_job
+    from bci_music.training.audioldm.stages import make_job
 
     task = make_job("vocoder", bench, tiny, None).task
     picture, sound = task.draw(5)

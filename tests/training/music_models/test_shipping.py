@@ -11,9 +11,9 @@ from bci_music.messages import UserError
 from bci_music.models.embedder import StatisticsEmbedder, load_embedder
 from bci_music.models.pack import Pack
 from bci_music.models.pack_report import describe
+from bci_music.training.audioldm.distil import DistilConfig
+from bci_music.training.audioldm.parts import BUDGET, CREDITS, FEW, FEW_NOTE, check_budget, load_part, save_part
 from bci_music.training.demo_pack import write_untrained
-from bci_music.training.music_models.distil import DistilConfig
-from bci_music.training.music_models.parts import BUDGET, CREDITS, FEW, FEW_NOTE, check_budget, load_part, save_part
 from bci_music.training.music_models.shipping import CARD, MusicModels, save_embedder_note
 
 TRACK = {"title": "Rain on Tin", "artist": "A. Player", "licence": "CC-BY-4.0", "source": "example.org/rain"}
@@ -86,7 +86,7 @@ def test_a_distilled_unet_is_taken_and_sampled_as_it_learned(parts, embedder, tm
 
 
 def test_too_large_a_part_is_refused(parts, monkeypatch):
-    from bci_music.training.music_models import parts as module
+    from bci_music.training.audioldm import parts as module
 
     monkeypatch.setitem(module.BUDGET, "vae", 10)
     with pytest.raises(UserError, match=r"vae has .* parameters, a shipped pack carries at most 10"):
@@ -97,8 +97,7 @@ def test_the_embedder_is_carried_as_it_was_stored(tmp_path):
     """A CLAP in half precision stays that small; a pulled one is named, not copied."""
     from bci_music.models.checkpoints.store import Reference
     from bci_music.models.clap import ClapEmbedder
-    from bci_music.training.music_models.clap import new_clap, new_tokenizer
-    from bci_music.training.music_models.clap_config import ClapConfig
+    from bci_music.training.audioldm.clap import ClapConfig, new_clap, new_tokenizer
 
     config = ClapConfig.preset("tiny")
     new_clap(new_tokenizer(["a low tone", "a high tone"], config), config).save(tmp_path / "clap", half=True)

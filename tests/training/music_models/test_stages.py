@@ -10,12 +10,12 @@ import torch
 
 from bci_music.generation.audioldm.sampler import load_audioldm
 from bci_music.messages import UserError
-from bci_music.training.music_models.distil import DistilConfig
-from bci_music.training.music_models.parts import FEW_NOTE, assemble, check_budget, load_part
-from bci_music.training.music_models.schedule import describe, run_schedule, run_stage
-from bci_music.training.music_models.stages import SHARES, Bench
-from bci_music.training.music_models.vae import encode
-from bci_music.training.music_models.vocoder import VocoderConfig, new_vocoder
+from bci_music.training.audioldm.distil import DistilConfig
+from bci_music.training.audioldm.parts import FEW_NOTE, assemble, check_budget, load_part
+from bci_music.training.audioldm.schedule import describe, run_schedule, run_stage
+from bci_music.training.audioldm.stages import SHARES, Bench
+from bci_music.training.audioldm.vae import encode
+from bci_music.training.audioldm.vocoder import VocoderConfig, new_vocoder
 
 pytestmark = pytest.mark.timeout(600)  # 20 s of computing, on a machine that may do much else
 
@@ -45,7 +45,7 @@ def test_latents_have_mean_0_and_spread_1_in_every_channel(outcomes, clips):
 
 
 def test_the_vocoder_gets_nearer_than_an_untrained_one(outcomes, clips, held):
-    from bci_music.training.music_models.vocoder import VocoderTask
+    from bci_music.training.audioldm.vocoder import VocoderTask
 
     config = VocoderConfig(channels=32, kernels=(3,), dilations=(1,), held=4)
     untrained = VocoderTask(None, clips, held, config).judge(new_vocoder(config, clips.mel))

@@ -1,0 +1,118 @@
+"""The vocoder against judges of its sound: a stage for GPUs, where judges cost little.
+
+Vocoder and judges learn in one step of one optimiser: what each must not change for the other is detached.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
+
+from bci_music.config import Config
+from bci_music.training.audioldm.batches import Figures
+from bci_music.training.audioldm.vocoder import VocoderTask, magnitudes, spectral_loss
+
+_SLOPE = 0.1
+
+
+class AdversaryConfig(Config):
+    """Judges and weights of the losses."""
+
+    channels: int = Field(32, ge=4)
+    periods: tuple[int, ...] = (2, 3, 5, 7, 11)
+    resolutions: tuple[int, ...] = (512, 1024, 2048)
+    spectra: float = Field(15.0, ge=0)
+    features: float = Field(2.0, ge=0)
+
+
+class Judge(nn.Module):
+    """A tower of 2-d convolutions: features of every layer, the last of them the verdict."""
+
+    def __init__(self, channels: int, kernel: tuple[int, int], stride: tuple[int, int]):
+        super().__init__()
+        widths = [1, channels, 2 * channels, 4 * channels]
+        pad = (kernel[0] // 2, kernel[1] // 2)
+        self.layers = nn.ModuleList(
+            weight_norm(nn.Conv2d(i, o, kernel, stride, pad)) for i, o in pairwise(widths)
+        )
+        self.last = weight_norm(nn.Conv2d(widths[-1], 1, (3, 1), 1, (1, 0)))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Features of (B, 1, height, width)."""
+        found = []
+        for layer in self.layers:
+            x = functional.leaky_relu(layer(x), _SLOPE)
+            found.append(x)
+        return [*found, self.last(x)]
+
+
+class Judges(nn.Module):
+    """Judges of periods and of spectra."""
+
+    def __init__(self, config: AdversaryConfig):
+        super().__init__()
+        self._periods, self._resolutions = config.periods, config.resolutions
+        self.period = nn.ModuleList(Judge(config.channels, (5, 1), (3, 1)) for _ in config.periods)
+        self.spectrum = nn.ModuleList(Judge(config.channels, (3, 9), (1, 2)) for _ in config.resolutions)
+
+    def forward(self, sound: Tensor) -> list[list[Tensor]]:
+        """Features by judge of (B, n) sound."""
+        found = []
+        for period, judge in zip(self._periods, self.period, strict=True):
+            whole = functional.pad(sound, (0, -sound.shape[1] % period))
+            found.append(judge(whole.reshape(len(sound), 1, -1, period)))
+        for size, judge in zip(self._resolutions, self.spectrum, strict=True):
+            found.append(judge(magnitudes(sound, size).log()[:, None]))
+        return found
+
+
+class Contest(nn.Module):
+    """A vocoder and its judges."""
+
+    def __init__(self, vocoder: nn.Module, config: AdversaryConfig):
+        super().__init__()
+        self.vocoder, self.judges = vocoder, Judges(config)
+
+
+class ContestTask:
+    """Learn to sound like music to judges that learn to tell.
+
+    Parameters
+    ----------
+    inner : VocoderTask
+        Draws the pieces and judges the vocoder.
+    """
+
+    def __init__(self, module: Contest, inner: VocoderTask, config: AdversaryConfig, mel: float):
+        self.module, self._inner, self._config, self._mel = module, inner, config, mel
+
+    def step(self, module: Any, at: int) -> tuple[Tensor, Figures]:
+        """Losses of both sides; each moves its own weights only."""
+        c = self._config
+        picture, true = self._inner.draw(at)
+        made = module.vocoder(picture).float()
+        genuine, copied = module.judges(true), module.judges(made.detach())
+        judging = sum(
+            (1 - t[-1]).square().mean() + f[-1].square().mean() for t, f in zip(genuine, copied, strict=True)
+        )
+        fixed = {name: p.detach() for name, p in module.judges.named_parameters()}
+        seen = functional_call(module.judges, fixed, (made,))
+        fooling = sum((1 - f[-1]).square().mean() for f in seen)
+        alike = sum(
+            (a - b.detach()).abs().mean() for f, t in zip(seen, genuine, strict=True)
+            for a, b in zip(f[:-1], t[:-1], strict=True)
+        )  # fmt: skip
+        spectra, figures = spectral_loss(made, true, self._mel)
+        loss = judging + fooling + c.features * alike + c.spectra * spectra
+        return torch.as_tensor(loss), figures | {"judging": float(torch.as_tensor(judging).detach())}
+
+    def judge(self, module: Any) -> Figures:
+        """Figures of the vocoder."""
+        return self._inner.judge(module.vocoder)

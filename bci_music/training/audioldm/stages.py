@@ -1,0 +1,208 @@
+"""The stages of the music models as data, and what each of them learns, from what, into which part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bci_music.config import Config
+from bci_music.messages import UserError
+from bci_music.models.embedder import Embedder
+from bci_music.training.audioldm import vocoder as voc
+from bci_music.training.audioldm.batches import FULL_SCALE, Clips, Figures, Task
+from bci_music.training.audioldm.cache import cached_rows, rows_key, weights_key
+from bci_music.training.audioldm.diffusion import UnetConfig, UnetTask, condition_moments, new_scheduler, new_unet
+from bci_music.training.audioldm.discriminator import AdversaryConfig, Contest, ContestTask
+from bci_music.training.audioldm.distil import DistilConfig, DistilTask
+from bci_music.training.audioldm.parts import CREDITS, FEW, FEW_NOTE, load_part, save_conditioning, save_part
+from bci_music.training.audioldm.vae import VaeConfig, VaeTask, encode, new_vae, rebuild, settle_latents
+from bci_music.training.audioldm.vocoder import VocoderConfig, VocoderTask, new_vocoder
+from bci_music.training.loop import LoopConfig
+from bci_music.training.music_models.shipping import save_embedder_note
+
+Say = Callable[[str], None]
+SHARES = {"vae": 0.15, "vocoder": 0.25, "vocoder-fit": 0.1, "unet": 0.5}  # of the time there is, in this order
+OPTIONAL = ("vocoder-contest", "distil")  # a GPU's; and what takes the guidance's work away
+STAGES = (*SHARES, *OPTIONAL)
+
+
+class MusicModelsConfig(Config):
+    """Sizes and schedules of all stages; `fit` and `contest` continue the vocoder."""
+
+    vae: VaeConfig = VaeConfig()
+    vocoder: VocoderConfig = VocoderConfig()
+    fit: VocoderConfig = VocoderConfig(
+        seed=1, loop=LoopConfig(
+            steps=1500, lr=4e-4, warmup=50, weight_decay=0.0, clip=10.0, ema=0.99, bf16=False, watch_every=500
+        ),
+    )  # fmt: skip
+    judges: AdversaryConfig = AdversaryConfig()
+    contest: VocoderConfig = VocoderConfig(
+        seed=2, batch=32, loop=LoopConfig(
+            steps=20_000, lr=2e-4, warmup=200, weight_decay=0.0, clip=1000.0, ema=0.999, beta2=0.99, bf16=False,
+            watch_every=2000,
+        ),
+    )  # fmt: skip
+    unet: UnetConfig = UnetConfig()
+    distil: DistilConfig = DistilConfig()
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where a stage works: training and held-out clips, the conditioning embedder, folders, device."""
+
+    clips: Clips
+    held: Clips
+    out: Path
+    embedder: Embedder | None = None
+    device: str = "cpu"
+    say: Say = print
+
+    @property
+    def parts(self) -> Path:
+        """Where trained parts go."""
+        return self.out / "parts"
+
+    def rows(self, kind: str, make: Callable[[Clips, int, int], NDArray], key: str) -> tuple[NDArray, NDArray]:
+        """Rows of the training and of the held-out clips, from disk where they were made before."""
+
+        def of(name: str, clips: Clips) -> NDArray:
+            return cached_rows(
+                self.out / "cache" / f"{name}-{kind}.npy", len(clips.mel), lambda a, b: make(clips, a, b),
+                key=f"{key} {rows_key(clips.mel)}",
+                progress=lambda done, n: self.say(f"{kind} of {name} clips: {done} of {n}"),
+            )  # fmt: skip
+
+        return of("training", self.clips), of("held-out", self.held)
+
+    def mel_rows(self, kind: str, call: Callable[[torch.Tensor], torch.Tensor], key: str) -> tuple[NDArray, NDArray]:
+        """Rows computed from spectrograms (B, frames, 64) by a network."""
+
+        def make(clips: Clips, first: int, stop: int) -> NDArray:
+            mel = torch.from_numpy(np.asarray(clips.mel[first:stop], np.float32)).to(self.device)
+            return call(mel).to("cpu", torch.float16).numpy()
+
+        return self.rows(kind, make, key)
+
+    def conditions(self) -> tuple[NDArray, NDArray]:
+        """Embeddings (n, 512) of the clips' sound."""
+        embedder = self.embedder
+        if embedder is None:
+            raise UserError("The denoiser learns from embeddings of the music: say which embedder conditions it.")
+
+        def make(clips: Clips, first: int, stop: int) -> NDArray:
+            sound = np.asarray(clips.sound[first:stop], np.float32) / np.float32(FULL_SCALE)
+            return np.stack([embedder.embed(row, 16_000) for row in sound])
+
+        return self.rows("conditions", make, embedder.sha)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage, ready to run.
+
+    `export` writes what was learned into the parts and returns it as it was written, `judge` gives its figures.
+    """
+
+    task: Task
+    loop: LoopConfig
+    seed: int
+    export: Callable[[Any], Any]
+    judge: Callable[[Any], Figures]
+
+
+def make_job(stage: str, bench: Bench, config: MusicModelsConfig, start: Path | None) -> Job:
+    """Prepare a stage. `start` holds parts of an earlier training, from whose weights it goes on."""
+    makers = {"vae": _vae, "vocoder": _vocoder, "unet": _unet, "distil": _distil}
+    makers |= {"vocoder-fit": _vocoder, "vocoder-contest": _vocoder}
+    if stage not in makers:
+        raise UserError(f"There is no stage {stage!r}: choose one of {', '.join(STAGES)}.")
+    return makers[stage](stage, bench, config, start)
+
+
+def _vae(stage: str, bench: Bench, config: MusicModelsConfig, start: Path | None) -> Job:
+    c = config.vae
+    torch.manual_seed(c.seed)
+    module = load_part(start, "vae") if start else new_vae(c, bench.clips.mel)
+    task = VaeTask(module, bench.clips.mel, bench.held.mel, c, bench.device)
+
+    def export(vae: Any) -> Any:
+        settle_latents(vae, bench.clips.mel, bench.device)
+        save_part(vae, bench.parts, "vae")
+        return load_part(bench.parts, "vae", bench.device)
+
+    return Job(task, c.loop, c.seed, export, task.judge)
+
+
+def _vocoder(stage: str, bench: Bench, config: MusicModelsConfig, start: Path | None) -> Job:
+    c = {"vocoder": config.vocoder, "vocoder-fit": config.fit, "vocoder-contest": config.contest}[stage]
+    torch.manual_seed(c.seed)
+    if stage == "vocoder":
+        mel, held_mel = bench.clips.mel, bench.held.mel
+    else:
+        start = start or bench.parts
+        vae = load_part(bench.parts, "vae", bench.device).eval()
+        mel, held_mel = bench.mel_rows("rebuilt", lambda x: rebuild(vae, x), weights_key(vae))
+    module = voc.with_weight_norm(load_part(start, "vocoder") if start else new_vocoder(c, mel))
+    inner = VocoderTask(module, bench.clips, bench.held, c, bench.device, mel=mel, held_mel=held_mel)
+    contest = stage == "vocoder-contest"
+    task: Task = inner
+    if contest:
+        task = ContestTask(Contest(module, config.judges), inner, config.judges, c.mel)
+
+    def export(learned: Any) -> Any:
+        save_part(voc.without_weight_norm(learned.vocoder if contest else learned), bench.parts, "vocoder")
+        return load_part(bench.parts, "vocoder", bench.device)
+
+    return Job(task, c.loop, c.seed, export, inner.judge)
+
+
+def _unet(stage: str, bench: Bench, config: MusicModelsConfig, start: Path | None) -> Job:
+    torch.manual_seed(config.unet.seed)
+    conditions, held = bench.conditions()
+    module = load_part(start, "unet") if start else new_unet(config.unet, conditions)
+    task = _unet_task(module, bench, config.unet, conditions, held)
+
+    def export(unet: Any) -> Any:
+        save_part(unet, bench.parts, "unet")
+        save_conditioning(bench.parts, new_scheduler(config.unet), condition_moments(conditions)[0])
+        _note(bench)
+        return load_part(bench.parts, "unet", bench.device)
+
+    return Job(task, config.unet.loop, config.unet.seed, export, task.judge)
+
+
+def _distil(stage: str, bench: Bench, config: MusicModelsConfig, start: Path | None) -> Job:
+    torch.manual_seed(config.unet.seed)
+    module = load_part(start or bench.parts, "unet", bench.device)
+    conditions, held = bench.conditions()
+    inner = _unet_task(module, bench, config.unet, conditions, held)
+    task = DistilTask(module, inner, config.distil, bench.device)
+
+    def export(unet: Any) -> Any:
+        save_part(unet, bench.parts, FEW)
+        (bench.parts / FEW_NOTE).write_text(json.dumps(config.distil.sampler) + "\n", encoding="utf-8")
+        return load_part(bench.parts, FEW, bench.device)
+
+    return Job(task, config.distil.loop, config.unet.seed, export, task.judge)
+
+
+def _unet_task(module: Any, bench: Bench, config: UnetConfig, conditions: NDArray, held: NDArray) -> UnetTask:
+    vae = load_part(bench.parts, "vae", bench.device).eval()
+    latents, held_latents = bench.mel_rows("latents", lambda x: encode(vae, x), weights_key(vae))
+    return UnetTask(module, latents, conditions, held_latents, held, config, bench.device)
+
+
+def _note(bench: Bench) -> None:
+    """Write down whose vectors lead the UNet, and which real music was learned from: a pack names both."""
+    assert bench.embedder is not None
+    save_embedder_note(bench.parts, bench.embedder.sha)
+    credits = list(getattr(bench.clips, "credits", []))
+    (bench.parts / CREDITS).write_text(json.dumps(credits, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,180 @@
+"""Pretraining without music: windows of EEG, views of them, a student and a teacher."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bci_music.config import Config
+from bci_music.messages import UserError
+from bci_music.models.encoder import ChannelEncoder
+from bci_music.training.eeg.corpus import Take
+from bci_music.training.eeg.distiller import Distiller, collapse_figures
+from bci_music.training.eeg.views import View, crop, kept_channels, to_tensor
+from bci_music.training.loop import Loop, LoopConfig, compile_blocks
+from bci_music.training.sampling import Ahead, noise_like, own_samples, rng_of
+
+
+class ViewConfig(Config):
+    """One kind of view: how many, which share of the window, stretched to how many samples, noise, channels kept."""
+
+    count: int = Field(2, ge=1)
+    scale: tuple[float, float] = (0.5, 1.0)
+    n_times: int = Field(500, ge=2)
+    noise: float = Field(0.01, ge=0)
+    keep_share: float = Field(1.0, gt=0, le=1)
+
+
+class PretrainConfig(Config):
+    """Self-distillation. The defaults are the paper's."""
+
+    loop: LoopConfig = LoopConfig(
+        steps=40_000, lr=8e-5, warmup=6000, final_share=0.0, weight_decay=0.05, clip=1.0, ema=0.0, beta2=0.999
+    )
+    batch: int = Field(60, ge=2)
+    pool_share: float = Field(1.0, gt=0, le=1)  # of the channels, drawn per window: all its views choose from these
+    window_s: float = Field(8.0, gt=0)
+    teacher_views: ViewConfig = ViewConfig(count=2, scale=(0.5, 1.0), n_times=1000, noise=0.01)
+    student_views: ViewConfig = ViewConfig(count=8, scale=(0.1, 0.5), n_times=500, noise=0.03, keep_share=0.4)
+    hidden: int = Field(2048, ge=1)
+    bottleneck: int = Field(256, ge=1)
+    prototypes: int = Field(512, ge=2)
+    student_temp: float = Field(0.1, gt=0)
+    teacher_temp: float = Field(0.04, gt=0)
+    centre_momentum: float = Field(0.9, ge=0, lt=1)
+    teacher_momentum: float = Field(0.996, ge=0, lt=1)
+    # Two quirks of the released code: the schedule of the momentum begins anew every epoch, and the teacher does not
+    # start as a copy of the student.
+    momentum_schedule: Literal["run", "epoch"] = "run"
+    teacher_start: Literal["copy", "random"] = "copy"
+    seed: int = 622
+
+
+class EegWindows:
+    """Windows of takes without any music: where they can begin, and drawing them by number."""
+
+    def __init__(self, takes: list[Take], n_times: int):
+        self.takes = [take for take in takes if take.eeg.shape[1] >= n_times]
+        if not self.takes:
+            raise UserError(f"No take is as long as one window of {n_times} samples: choose a smaller `window_s`.")
+        self.n_times = n_times
+        room = np.array([take.eeg.shape[1] - n_times + 1 for take in self.takes], float)
+        self._ends = np.cumsum(room)
+
+    @property
+    def independent(self) -> int:
+        """Windows that fit in without overlap."""
+        return sum(take.eeg.shape[1] // self.n_times for take in self.takes)
+
+    def draw(self, seed: int, step: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Windows (B, C, T) float32 and their usable channels (B, C) of this process's samples of a step."""
+        x, used = [], []
+        for sample in own_samples(batch):
+            i, first = self._place(seed, step, sample)
+            x.append(self.takes[i].eeg[:, first : first + self.n_times].astype(np.float32))
+            used.append(self.takes[i].used)
+        return np.stack(x), np.stack(used)
+
+    def least_used(self, seed: int, step: int, batch: int) -> int:
+        """Count the usable channels of the window of a step that has fewest, among the samples of all processes."""
+        return min(int(self.takes[self._place(seed, step, sample)[0]].used.sum()) for sample in range(batch))
+
+    def _place(self, seed: int, step: int, sample: int) -> tuple[int, int]:
+        """Take and first row of one sample's window."""
+        at = rng_of(seed, step, sample).uniform(0, self._ends[-1])
+        i = min(int(np.searchsorted(self._ends, at, side="right")), len(self.takes) - 1)
+        return i, int(at - (self._ends[i - 1] if i else 0.0))
+
+
+def make_views(windows: EegWindows, config: PretrainConfig, step: int) -> tuple[list[View], list[View]]:
+    """Views of this step's windows: the teacher's and the student's."""
+    x, used = windows.draw(config.seed, step, config.batch)
+    samples = own_samples(config.batch)
+    views: list[list[View]] = [[], []]
+    number = 0
+    least = windows.least_used(config.seed, step, config.batch)
+    pool = kept_channels(used, _count(config.pool_share, x.shape[1]), least, config.seed + 999, step, samples)
+    size = pool.shape[1]
+    used = np.zeros_like(used)
+    np.put_along_axis(used, pool, True, axis=1)
+    for kind, side in ((config.teacher_views, views[0]), (config.student_views, views[1])):
+        for _ in range(kind.count):
+            n = _count(kind.keep_share, x.shape[1])
+            keep = kept_channels(used, n, size, config.seed + 1000 + number, step, samples)
+            part = np.take_along_axis(x, keep[:, :, None], axis=1)  # no noise is drawn for what is left out
+            part = crop(part, kind.scale, kind.n_times, config.seed, step, samples, number)
+            part = noise_like(part, config.seed + 2000 + number, step, samples, kind.noise)
+            whole = np.zeros((*x.shape[:2], kind.n_times), np.float32)
+            np.put_along_axis(whole, keep[:, :, None], part, axis=1)
+            side.append(View(whole, keep))
+            number += 1
+    return views[0], views[1]
+
+
+def _count(share: float, n_channels: int) -> int:
+    """Channels that make up this share, rounded down as released."""
+    return max(1, int(round(share * n_channels, 6)))
+
+
+def teacher_momentum(step: int, config: PretrainConfig, epoch_steps: int) -> float:
+    """Momentum of a step: a cosine from its start to 1, over the run or (as released) over each epoch."""
+    length = config.loop.steps if config.momentum_schedule == "run" else max(1, min(epoch_steps, config.loop.steps))
+    # as released the schedule is made for the whole run but indexed within the epoch, so that it hardly moves
+    done = step / length if config.momentum_schedule == "run" else (step % length) / config.loop.steps
+    return 1.0 - (1.0 - config.teacher_momentum) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+
+
+def pretrain(
+    encoder: ChannelEncoder, takes: list[Take], sfreq_hz: float, config: PretrainConfig, directory: Path, *,
+    resume: bool = False, device: str = "cpu", report: Callable[[int, dict[str, float]], None] | None = None,
+    until: Callable[[], bool] = lambda: False, tensorboard: bool = False,
+) -> Distiller:
+    """Train by self-distillation; the teacher's encoder (`Distiller.teacher`) is the result."""
+    torch.manual_seed(config.seed)
+    windows = EegWindows(takes, round(config.window_s * sfreq_hz))
+    epoch_steps = max(1, windows.independent // config.batch)
+    teacher = None
+    if config.teacher_start == "random":
+        teacher = ChannelEncoder(encoder.config)
+        for own, known in zip(teacher.buffers(), encoder.buffers(), strict=True):  # where the electrodes are
+            own.copy_(known)
+    module = Distiller(
+        encoder, hidden=config.hidden, bottleneck=config.bottleneck, prototypes=config.prototypes,
+        centre_momentum=config.centre_momentum, teacher=teacher,
+    )
+
+    def step(module: Distiller, at: int) -> tuple[Tensor, dict[str, float]]:
+        wide, narrow = (
+            [(to_tensor(v.x, device), to_tensor(v.keep, device)) for v in side] for side in ahead.get(at)
+        )
+        taught, features = module.teach(wide)
+        loss, figures = module.loss(taught, module.study(narrow), config.teacher_temp, config.student_temp)
+        module.recentre(taught)
+        per_view = [module.student.tokens_of(v[1].shape[1], v[0].shape[2]) for v in (*wide, *narrow)]
+        cost = {"waited": round(ahead.waited_s, 4), "tokens": float(sum(per_view) * config.batch)}
+        return loss, figures | collapse_figures(features) | cost
+
+    def after(module: Distiller, at: int) -> None:
+        module.follow(teacher_momentum(at, config, epoch_steps))
+
+    loop = Loop(
+        module, step, config.loop, directory, device=device, report=report, after=after, tensorboard=tensorboard
+    )
+    if config.loop.compile:
+        compile_blocks(module.student)
+        compile_blocks(module.teacher)
+    if resume:
+        loop.resume()
+    ahead = Ahead(lambda at: make_views(windows, config, at), loop.at, config.loop.steps)
+    try:
+        loop.run(until)
+    finally:
+        ahead.close()
+    return loop.module

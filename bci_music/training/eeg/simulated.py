@@ -1,0 +1,125 @@
+"""Simulated recordings to learn from: composed songs, simulated listeners, seeded programs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from bci_music.compose.composer import HELD_OUT_SECONDS, SONGS, TRAIN_SECONDS, mono_16k
+from bci_music.config import Config
+from bci_music.data.session import Session
+from bci_music.eeg.chain import SignalConfig
+from bci_music.eeg.montage import Montage
+from bci_music.models.embedder import FrameEmbedder
+from bci_music.simulate.listener import SimulatedListener
+from bci_music.simulate.session import make_session
+from bci_music.training.eeg.bands import band_features
+from bci_music.training.eeg.corpus import Music, Take
+from bci_music.training.eeg.sessions import Heard, heard_windows, takes_of
+
+AUDIO_HZ = 16_000
+GRID_S = 0.25
+Report = Callable[[str], None]
+
+
+class SimulatedDataConfig(Config):
+    """Who listens how often. Recording seeds of training start at 1000, of evaluation at 500 000."""
+
+    listeners: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
+    recordings: int = Field(3, ge=1)
+    held_out_listeners: tuple[int, ...] = (101, 102)
+    test_recordings: int = Field(2, ge=1)
+    stretch_s: float = Field(40.0, gt=4.0)
+    snr_db: float = -10.0
+
+
+def demo_music(embedder: FrameEmbedder) -> dict[str, Music]:
+    """All songs as targets and bands."""
+    music = {}
+    for spec in SONGS:
+        audio = mono_16k(spec.id)
+        targets = embedder.embed_frames(audio, AUDIO_HZ, hop_s=GRID_S)
+        music[spec.id] = Music(targets, band_features(audio, AUDIO_HZ), GRID_S)
+    return music
+
+
+def training_session(listener: int, recording: int, config: SimulatedDataConfig) -> Session:
+    """One recording of the training seconds of all songs, in stretches in an order of its own."""
+    start, stop = TRAIN_SECONDS
+    places = [(s.id, at) for s in SONGS for at in np.arange(start, stop - 1e-6, config.stretch_s)]
+    order = np.random.default_rng((listener, recording)).permutation(len(places))
+    program = [(places[i][0], float(places[i][1]), min(config.stretch_s, stop - float(places[i][1]))) for i in order]
+    return make_session(SimulatedListener(listener, config.snr_db), program, 1000 + recording)
+
+
+def held_out_session(listener: int, recording: int, snr_db: float) -> Session:
+    """One recording of the held-out seconds of all songs, with a noise seed training never uses."""
+    start, stop = HELD_OUT_SECONDS
+    order = np.random.default_rng((listener, recording, 9)).permutation(len(SONGS))
+    program = [(SONGS[i].id, start, stop - start) for i in order]
+    return make_session(SimulatedListener(listener, snr_db), program, 500_000 + recording)
+
+
+def session_hash(session: Session) -> str:
+    """SHA-256 of a session's samples as float32: which recording it is, in whatever file it lies."""
+    return hashlib.sha256(np.ascontiguousarray(session.samples_uv, "<f4").tobytes()).hexdigest()
+
+
+def training_takes(
+    config: SimulatedDataConfig, signal: SignalConfig, montage: Montage, cache: Path, report: Report = lambda _: None
+) -> tuple[list[Take], dict[str, str]]:
+    """All takes to learn from and the hash of every recording; each recording is prepared once and kept in `cache`."""
+    takes: list[Take] = []
+    hashes: dict[str, str] = {}
+    cache.mkdir(parents=True, exist_ok=True)
+    made = f"{config.stretch_s} {config.snr_db} {signal.model_dump_json()}"
+    key = hashlib.sha256(made.encode()).hexdigest()[:12]
+    for recording in range(config.recordings):
+        for listener in config.listeners:
+            name = f"listener {listener} recording {1000 + recording}"
+            path = cache / f"{key}-{listener}-{recording}.npz"
+            if not path.is_file():
+                session = training_session(listener, recording, config)
+                _store(path, takes_of(session, signal, montage, str(listener), name), session_hash(session))
+            own, hashes[name] = _fetch(path, str(listener), name)
+            takes += own
+            report(name)
+    return takes, hashes
+
+
+def held_out_windows(
+    listeners: tuple[int, ...], recordings: int, snr_db: float, signal: SignalConfig, montage: Montage,
+    report: Report = lambda _: None,
+) -> list[Heard]:
+    """Non-overlapping windows of recordings of held-out song seconds."""
+    found = []
+    for listener in listeners:
+        for recording in range(recordings):
+            name = f"listener {listener} recording {500_000 + recording} at {snr_db:g} dB"
+            found.append(heard_windows(held_out_session(listener, recording, snr_db), signal, montage, name))
+            report(name)
+    return found
+
+
+def _store(path: Path, takes: list[Take], digest: str) -> None:
+    eeg: dict[str, Any] = {f"eeg{i}": take.eeg for i, take in enumerate(takes)}
+    used = {f"used{i}": take.used for i, take in enumerate(takes)}
+    part = path.with_suffix(".part.npz")
+    songs, starts = np.array([t.song for t in takes]), np.array([t.song_start_s for t in takes])
+    named = eeg | used | {"songs": songs, "starts": starts, "digest": np.array(digest)}
+    np.savez(part, **named)
+    part.replace(path)
+
+
+def _fetch(path: Path, listener: str, name: str) -> tuple[list[Take], str]:
+    with np.load(path, allow_pickle=False) as stored:
+        takes = [
+            Take(stored[f"eeg{i}"], stored[f"used{i}"], str(song), float(start), listener, name)
+            for i, (song, start) in enumerate(zip(stored["songs"], stored["starts"], strict=True))
+        ]
+        return takes, str(stored["digest"])

@@ -1,0 +1,237 @@
+"""The stages of one experiment, each in a folder of its own that it can be resumed from."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bci_music.messages import UserError
+from bci_music.metrics.splits import Split
+from bci_music.models import parallel
+from bci_music.models.adapter import RidgeAdapter
+from bci_music.models.embedder import FrameEmbedder, load_embedder
+from bci_music.models.encoder import ChannelEncoder, Network
+from bci_music.models.pack import DecoderConfig
+from bci_music.training.eeg.adapt import fit_adapter
+from bci_music.training.eeg.align import Aligner, align, settle_norm
+from bci_music.training.eeg.closed_form import warm_start
+from bci_music.training.eeg.corpus import Corpus, Music, Take
+from bci_music.training.eeg.pretrain import pretrain
+from bci_music.training.eeg.targets import fit_embedder, music_of
+from bci_music.training.lab.config import LabConfig
+from bci_music.training.lab.prepared import Prepared
+from bci_music.training.lab.windows import LabWindows, split_windows, study_windows, training_seconds
+from bci_music.training.provenance import ALIGNER, ENCODER, pretrained_by, same_run, save_run
+
+Report = Callable[[str, int, int, dict[str, float]], None]  # stage, step, of how many, figures
+PRETRAINED_LOG = "pretrained.jsonl"  # of the pretraining that an alignment began with
+PRETRAINING = frozenset({"encoder", "backward", "pretrain", "window_s", "split", "splitting", "seed", "normalise"})
+
+
+@dataclass(frozen=True)
+class Material:
+    """What an experiment learns from and is judged on, under one split."""
+
+    prepared: Prepared
+    windows: LabWindows
+    split: Split
+    takes: list[Take]  # to train on
+    embedder: FrameEmbedder
+    music: dict[str, Music]
+
+    def corpus(self, patch: int) -> Corpus:
+        """The training side with its music."""
+        w = self.windows
+        return Corpus(self.takes, self.music, sfreq_hz=w.sfreq_hz, n_times=w.n_times, patch=patch)
+
+
+def material(prepared: Prepared, config: LabConfig) -> Material:
+    """Split a prepared study; without one named, the embedder is fitted on the training side's music."""
+    if prepared.normalise != config.normalise:
+        raise UserError(
+            f"{prepared.directory} was prepared with normalise: {prepared.normalise}, the preset wants "
+            f"{config.normalise}: prepare the study again with --normalise {config.normalise}."
+        )
+    if config.align.window_s != config.window_s:
+        raise UserError(
+            f"Windows have {config.window_s:g} s, but align.window_s is {config.align.window_s:g}: make them the same."
+        )
+    _fits(config, prepared.sfreq_hz)
+    windows = study_windows(prepared, config.window_s)
+    split, takes = split_windows(windows, config.split, config.splitting)
+    if config.embedder:
+        embedder: FrameEmbedder = load_embedder(config.embedder)
+    else:
+        embedder = fit_embedder(prepared, training_seconds(takes, prepared.sfreq_hz))
+    return Material(prepared, windows, split, takes, embedder, music_of(prepared, embedder, config.window_s))
+
+
+def new_network(config: LabConfig, prepared: Prepared) -> Network:
+    """Build the network of an experiment from its seed, on the study's electrodes."""
+    torch.manual_seed(config.seed)
+    wanted = config.encoder.n_channels
+    if wanted != len(prepared.montage.names):
+        raise UserError(f"The encoder has {wanted} channels, the prepared study {len(prepared.montage.names)}.")
+    return Network(DecoderConfig(encoder=config.encoder, head=config.head), prepared.montage.positions_m)
+
+
+def run_pretrain(
+    encoder: ChannelEncoder, takes: list[Take], config: LabConfig, prepared: Prepared, directory: Path, *,
+    resume: bool = True, device: str = "cpu", report: Report | None = None, tensorboard: bool = False,
+    until: Callable[[], bool] = lambda: False,
+) -> ChannelEncoder:
+    """Pretrain by self-distillation, or load what a finished run left; returns the encoder (the teacher)."""
+    done = directory / ENCODER
+    if config.pretrain is None:
+        return encoder
+    if resume:
+        same_run(directory, config, prepared, PRETRAINING)
+    if resume and done.is_file():
+        return load_encoder(encoder, done)
+    save_run(directory, config, prepared, config.seed)
+    steps = config.pretrain.loop.steps
+    module = pretrain(
+        encoder, takes, prepared.sfreq_hz, config.pretrain, directory, resume=resume, device=device,
+        tensorboard=tensorboard, until=until, report=None if report is None else _named(report, "pretrain", steps),
+    )
+    teacher = module.teacher.cpu().requires_grad_(True).eval()
+    _save(teacher, done)
+    return teacher
+
+
+def run_align(
+    network: Any, given: Material, config: LabConfig, directory: Path, *, pretrained: Path | None = None,
+    resume: bool = True, device: str = "cpu", report: Report | None = None, tensorboard: bool = False,
+    until: Callable[[], bool] = lambda: False,
+) -> Aligner:
+    """Align any model with the music, or load what a finished run left.
+
+    `pretrained` is the folder of the pretraining that filled the network's encoder; the run remembers it.
+    """
+    corpus = given.corpus(config.encoder.patch)
+    done = directory / ALIGNER
+    module = _new_aligner(network, corpus, config)
+    start = {"pretrained": None if pretrained is None else pretrained_by(pretrained)}
+    if resume:
+        same_run(directory, config, given.prepared, None, **start)
+        if done.is_file():
+            return _filled(module, done)
+    save_run(directory, config, given.prepared, config.seed, **start)
+    _keep_log(pretrained, directory)
+    if isinstance(network, Network) and config.mean_tokens is not None:
+        stage = config.mean_tokens
+        told = None if report is None else _named(report, "mean tokens", stage.loop.steps)
+        module = align(module, corpus, stage, directory / "mean-tokens", resume=resume, device=device, report=told,
+                       until=until)  # fmt: skip
+        module.requires_grad_(True)
+    told = None if report is None else _named(report, "align", config.align.loop.steps)
+    module = align(
+        module, corpus, config.align, directory, resume=resume, device=device, report=told, until=until,
+        tensorboard=tensorboard,
+    )
+    settle_norm(module.network, corpus, device=device)
+    module = module.cpu()
+    _save(module, done)
+    return module
+
+
+def load_aligner(network: Any, given: Material, config: LabConfig, directory: Path) -> Aligner:
+    """Fill an aligner with what a finished alignment left."""
+    return _filled(_new_aligner(network, given.corpus(config.encoder.patch), config), directory / ALIGNER)
+
+
+def warm(network: Network, given: Material, config: LabConfig) -> float | None:
+    """Start the first filters in closed form, where the experiment asks for it; returns the variance read."""
+    if config.backward is None:
+        return None
+    return warm_start(network.encoder, given.corpus(config.encoder.patch), config.backward)
+
+
+def run_adapt(aligner: Aligner, given: Material, config: LabConfig, directory: Path) -> RidgeAdapter:
+    """Fit the ridge into the embedder's space on the training side, and save embedder and ridge."""
+    path = directory / "adapter.safetensors"
+    if path.is_file():
+        return RidgeAdapter.load(path)
+    corpus = given.corpus(config.encoder.patch)
+    adapter = fit_adapter(aligner.network, corpus, hop_s=config.adapt.hop_s, alpha=config.adapt.alpha)
+    given.embedder.save(directory / "embedder")
+    adapter.save(path)
+    return adapter
+
+
+def load_encoder(encoder: ChannelEncoder, path: Path) -> ChannelEncoder:
+    """Fill an encoder with what a pretraining run left."""
+    _filled(encoder, path)
+    return encoder
+
+
+def time_limit(minutes: float | None, spent_s: float = 0.0) -> Callable[[], bool]:
+    """Return a function that becomes true when the minutes are over, some seconds of which were spent before."""
+    end = None if minutes is None else time.monotonic() + 60.0 * minutes - spent_s
+    return lambda: end is not None and time.monotonic() >= end
+
+
+def _new_aligner(network: Any, corpus: Corpus, config: LabConfig) -> Aligner:
+    bands = isinstance(network, Network) and config.align.bands_weight > 0
+    return Aligner(network, corpus, config.align.temperature, shared=config.head.shared, bands=bands)
+
+
+def _keep_log(pretrained: Path | None, directory: Path) -> None:
+    """Keep the curve of the pretraining beside the alignment, for the report."""
+    if parallel.rank() == 0:
+        (directory / PRETRAINED_LOG).unlink(missing_ok=True)
+        if pretrained is not None and (pretrained / "log.jsonl").is_file():
+            shutil.copyfile(pretrained / "log.jsonl", directory / PRETRAINED_LOG)
+
+
+def _fits(config: LabConfig, sfreq_hz: float) -> None:
+    """Raise `UserError` where a window or a view is longer than what the encoder is built for."""
+    if config.model != "channel":
+        return
+    most = config.encoder.n_times
+    lengths = {"window_s": round(config.window_s * sfreq_hz)}
+    if config.pretrain is not None:
+        views = {"student_views": config.pretrain.student_views, "teacher_views": config.pretrain.teacher_views}
+        lengths |= {f"pretrain.{name}.n_times": view.n_times for name, view in views.items()}
+    for name, n_times in lengths.items():
+        if not config.encoder.patch <= n_times <= most:
+            raise UserError(
+                f"{name} makes windows of {n_times} samples, the encoder takes {config.encoder.patch} to {most}: "
+                "change it, or encoder.n_times."
+            )
+
+
+def _named(report: Report, stage: str, steps: int) -> Callable[[int, dict[str, float]], None]:
+    return lambda step, figures: report(stage, step, steps, figures)
+
+
+def _save(module: torch.nn.Module, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    if parallel.rank() == 0:
+        state = {name: t.detach().cpu().contiguous().clone() for name, t in module.state_dict().items()}
+        part = path.with_suffix(".part")
+        save_file(state, str(part))
+        part.replace(path)
+
+
+def _filled(module: Any, path: Path) -> Any:
+    from safetensors.torch import load_file
+
+    weights = load_file(str(path))
+    wanted = {name: tuple(t.shape) for name, t in module.state_dict().items()}
+    found = {name: tuple(t.shape) for name, t in weights.items()}
+    if wanted != found:
+        odd = sorted(n for n in wanted.keys() | found.keys() if wanted.get(n) != found.get(n))[0]
+        raise UserError(
+            f"{path} holds another model ({odd}: {found.get(odd, 'missing')}, expected {wanted.get(odd, 'nothing')}): "
+            "give the preset it was trained with."
+        )
+    module.load_state_dict(weights)
+    return module.eval()
