@@ -28,8 +28,8 @@ def calibrate(
     """
     from rich.console import Console
 
+    from bci_music.packing.listener import make_listener_pack
     from bci_music.training.calibration.calibrate import CalibrateConfig
-    from bci_music.training.listener_pack import make_listener_pack
 
     config = CalibrateConfig.parse({"alpha": alpha}, "the options")
     with Console(stderr=True).status("opening the pack") as status:

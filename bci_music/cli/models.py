@@ -44,11 +44,11 @@ def build(
         _build_of_run(run, data, out or Path("out/packs") / run.resolve().name)
         return
     from bci_music.models.pack import Pack
-    from bci_music.training.build import DemoBuildConfig, build_demo_pack
+    from bci_music.packing.demo import DemoBuildConfig, build_demo_pack
 
     shipped = None
     if generator:
-        from bci_music.training.music_models.shipping import MusicModels
+        from bci_music.packing.music_models import MusicModels
 
         shipped = MusicModels.open(models / "parts", embedder or models / "clap")
     settings = DemoBuildConfig.load(config) if config else DemoBuildConfig()
@@ -62,8 +62,8 @@ def build(
 def _build_of_run(run: Path, data: Path, out: Path) -> None:
     from rich.console import Console
 
-    from bci_music.evaluation.run_pack import build_run_pack
-    from bci_music.models.pack_report import describe
+    from bci_music.packing.describe import describe
+    from bci_music.packing.run import build_run_pack
 
     with Console(stderr=True).status("opening the run") as status:
         pack = build_run_pack(run, data, out, say=status.update)
@@ -75,7 +75,7 @@ def _build_of_run(run: Path, data: Path, out: Path) -> None:
 def info(pack: Annotated[str, typer.Argument(help="Name or directory.")] = "demo") -> None:
     """Say what a pack is, what it was trained on and how well it decodes."""
     from bci_music.models.pack import Pack
-    from bci_music.models.pack_report import describe
+    from bci_music.packing.describe import describe
 
     typer.echo(describe(Pack.open(pack)))
 

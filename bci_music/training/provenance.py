@@ -15,7 +15,7 @@ import yaml
 from bci_music.config import Config, read_yaml
 from bci_music.messages import UserError
 from bci_music.models import parallel
-from bci_music.training.demo_pack import git_sha
+from bci_music.packing.write import git_sha
 from bci_music.training.lab.prepared import Prepared, file_hash, write_text
 
 CONFIG, PROVENANCE = "config.yaml", "provenance.json"

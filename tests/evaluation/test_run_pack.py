@@ -13,21 +13,21 @@ from bci_music.data.session import Event, Session, song_marker
 from bci_music.data.study import Recording, Stimulus, Study
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import NMED_CHANNELS
-from bci_music.evaluation.run_pack import build_run_pack
 from bci_music.generation.library import LibraryGenerator, MusicLibrary
 from bci_music.messages import Style, UserError
 from bci_music.models.clap import ClapEmbedder
 from bci_music.models.decoder import Decoder
 from bci_music.models.embedder import StatisticsEmbedder, load_embedder
 from bci_music.models.pack import Pack
-from bci_music.models.pack_report import describe
+from bci_music.packing.describe import describe
+from bci_music.packing.run import build_run_pack
+from bci_music.packing.run_library import excerpts, write_run_library
 from bci_music.training.eeg.corpus import Music
 from bci_music.training.eeg.targets import read_song
 from bci_music.training.lab.config import LabConfig
 from bci_music.training.lab.prepare import prepare
 from bci_music.training.lab.prepared import Prepared
 from bci_music.training.lab.run import material, new_network, run_adapt, run_align
-from bci_music.training.run_library import excerpts, write_run_library
 
 SECONDS = 44.0
 SONGS = ("nmed-t/21", "nmed-t/22")

@@ -15,7 +15,7 @@ def pack_directory(tmp_path_factory, small_decoder):
     """A valid untrained pack with prototypes; never written to by a test."""
     import numpy as np
 
-    from bci_music.training.demo_pack import write_untrained
+    from bci_music.packing.write import write_untrained
 
     directory = tmp_path_factory.mktemp("pack") / "small"
     (directory / "library").mkdir(parents=True)

@@ -8,8 +8,8 @@ import soundfile
 
 from bci_music.compose.composer import SONG_SECONDS, SONGS, TRAIN_SECONDS, Song, song_spec
 from bci_music.models.embedder import StatisticsEmbedder
-from bci_music.simulate import library
-from bci_music.simulate.library import MAX_BYTES, excerpts, write_library
+from bci_music.packing import excerpts as library
+from bci_music.packing.excerpts import MAX_BYTES, excerpts, write_library
 
 
 def toy(song_id: str) -> np.ndarray:

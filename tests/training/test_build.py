@@ -12,9 +12,9 @@ from bci_music.models.decoder import Decoder
 from bci_music.models.encoder import Network
 from bci_music.models.pack import ENCODER_FILE, Pack
 from bci_music.models.sizes import EncoderConfig
-from bci_music.training import build
-from bci_music.training.build import DemoBuildConfig, build_demo_pack, require_fair_start
-from bci_music.training.demo_pack import write_untrained
+from bci_music.packing import demo as build
+from bci_music.packing.demo import DemoBuildConfig, build_demo_pack, require_fair_start
+from bci_music.packing.write import write_untrained
 from bci_music.training.eeg.align import Aligner
 from bci_music.training.eeg.simulated import SimulatedDataConfig
 

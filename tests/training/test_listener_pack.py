@@ -20,14 +20,14 @@ from bci_music.messages import UserError
 from bci_music.models.decoder import Decoder
 from bci_music.models.embedder import StatisticsEmbedder
 from bci_music.models.pack import MANIFEST, DecoderConfig, Pack, file_sha256
-from bci_music.models.pack_report import describe
 from bci_music.models.sizes import EncoderConfig, HeadConfig
+from bci_music.packing.describe import describe
+from bci_music.packing.listener import make_listener_pack
+from bci_music.packing.write import write_untrained
 from bci_music.simulate.listener import SimulatedListener
 from bci_music.simulate.session import make_session
 from bci_music.training.calibration import recordings as sittings
-from bci_music.training.demo_pack import write_untrained
 from bci_music.training.eeg.simulated import session_hash
-from bci_music.training.listener_pack import make_listener_pack
 
 SONGS = ("night-bus", "lantern", "ash-waltz")
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bci_music.config import Config
 from bci_music.messages import UserError
 from bci_music.models.embedder import Embedder
+from bci_music.packing.music_models import save_embedder_note
 from bci_music.training.audioldm import vocoder as voc
 from bci_music.training.audioldm.batches import FULL_SCALE, Clips, Figures, Task
 from bci_music.training.audioldm.cache import cached_rows, rows_key, weights_key
@@ -25,7 +26,6 @@ from bci_music.training.audioldm.parts import CREDITS, FEW, FEW_NOTE, load_part,
 from bci_music.training.audioldm.vae import VaeConfig, VaeTask, encode, new_vae, rebuild, settle_latents
 from bci_music.training.audioldm.vocoder import VocoderConfig, VocoderTask, new_vocoder
 from bci_music.training.loop import LoopConfig
-from bci_music.training.music_models.shipping import save_embedder_note
 
 Say = Callable[[str], None]
 SHARES = {"vae": 0.15, "vocoder": 0.25, "vocoder-fit": 0.1, "unet": 0.5}  # of the time there is, in this order

@@ -32,15 +32,15 @@ from bci_music.models.pack import (
     Provenance,
     Spaces,
 )
-from bci_music.training.demo_pack import LICENCE, VERSION
+from bci_music.packing.listener import refuse_filled
+from bci_music.packing.run_library import write_run_library
+from bci_music.packing.write import LICENCE, VERSION
 from bci_music.training.evaluate import Decoded, calibrate
 from bci_music.training.lab.config import LabConfig
 from bci_music.training.lab.prepared import Prepared
 from bci_music.training.lab.run import Material, load_aligner, material, new_network
 from bci_music.training.lab.windows import training_seconds
-from bci_music.training.listener_pack import refuse_filled
 from bci_music.training.provenance import ALIGNER, CONFIG, PROVENANCE, describe_data
-from bci_music.training.run_library import write_run_library
 
 Say = Callable[[str], None]
 OWN_MUSIC = (

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bci_music.data.study import Stimulus
 from bci_music.messages import AUDIO_RATE_HZ, UserError
 from bci_music.models.embedder import FrameEmbedder
-from bci_music.simulate.library import COMPRESSION, HOP_S, MAX_BYTES, TAIL_S, write_clip
+from bci_music.packing.excerpts import COMPRESSION, HOP_S, MAX_BYTES, TAIL_S, write_clip
 from bci_music.training.eeg.corpus import Music
 from bci_music.training.eeg.targets import read_song
 
