@@ -33,7 +33,7 @@ def live(
 
     from rich.console import Console
 
-    from bci_music.cli.bench_live import aims, measure_live
+    from bci_music.bench.live import aims, measure_live
 
     console = Console(stderr=True)
     with console.status("measuring") as status:
@@ -63,7 +63,7 @@ def lab(
 
     from rich.console import Console
 
-    from bci_music.evaluation.bench_lab import aims, bench_lab
+    from bci_music.bench.encoder import aims, bench_lab
 
     with Console(stderr=True).status("measuring") as status:
         found = bench_lab(seconds, batch=batch, runs=runs, device=device, say=status.update)
@@ -98,7 +98,7 @@ def sound(
     from bci_music.models.device import sleep_while_waiting
 
     sleep_while_waiting()
-    from bci_music.evaluation.bench_sound import aims, bench_sound
+    from bci_music.bench.generator import aims, bench_sound
     from bci_music.models.pack import Pack
 
     with Console(stderr=True).status("measuring") as status:

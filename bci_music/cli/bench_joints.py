@@ -34,7 +34,7 @@ def joints(
     from bci_music.models.device import sleep_while_waiting
 
     sleep_while_waiting()
-    from bci_music.evaluation.joints import JointsConfig, compare, record
+    from bci_music.bench.splices import JointsConfig, compare, record
     from bci_music.models.pack import Pack
 
     config = JointsConfig(joints=number, clip_s=seconds)

@@ -8,18 +8,20 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from bci_music.evaluation.bench_lab import (
+from bci_music.bench.encoder import (
     MODES,
     PEERS,
     RELEASED,
     SIZES,
+    MatrixPeak,
     PlainEncoder,
     _count,
     aims,
     bench_lab,
     plain_title,
+    product_shapes,
+    take_turn,
 )
-from bci_music.evaluation.matrix_peak import MatrixPeak, product_shapes, take_turn
 from bci_music.messages import UserError
 from bci_music.models.device import native_bf16
 from bci_music.models.encoder import ChannelEncoder

@@ -6,8 +6,8 @@ import json
 import pytest
 import torch
 
-from bci_music.evaluation import published
-from bci_music.evaluation.bench_sound import FAST, PACK, SAME, STOCK, STOCK_MANY, aims, bench_sound
+from bci_music.bench import generator as published
+from bci_music.bench.generator import FAST, PACK, SAME, STOCK, STOCK_MANY, aims, bench_sound
 from bci_music.generation.audioldm.loading import load_parts, write_random_audioldm
 from bci_music.generation.audioldm.precision import Speed
 from bci_music.messages import UserError
@@ -97,8 +97,8 @@ def test_what_cannot_be_measured(wrong):
 def test_the_table_says_what_was_reckoned_and_whether_the_aim_is_met(found, monkeypatch):
     from typer.testing import CliRunner
 
+    from bci_music.bench import generator as module
     from bci_music.cli import bench
-    from bci_music.evaluation import bench_sound as module
 
     asked = {}
     monkeypatch.setattr(module, "bench_sound", lambda seconds, **options: asked.update(options) or found[0])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from bci_music.evaluation.joints import JointsConfig, Recorded, compare, permutation_p, record
+from bci_music.bench.splices import JointsConfig, Recorded, compare, permutation_p, record
 from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, AudioBlock, UserError
 
 CLIP = 2 * AUDIO_RATE_HZ

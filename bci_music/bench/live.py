@@ -11,7 +11,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from bci_music.cli.bench_ingest import ingest_cpu, loss, stall_age
+from bci_music.bench.ingest import ingest_cpu, loss, stall_age
 
 RATE_HZ = 1000.0
 SECONDS = 12.0
