@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.data.formats import check_path, is_xdf
-from bci_music.data.rows import StampReport, stamp_report
 from bci_music.data.session import Event, HeardSpan, Session, heard_spans
 from bci_music.data.xdf import XdfStream, choose_eeg, read_xdf, stream_events
+from bci_music.timing.rows import StampReport, stamp_report
 
 _FIRST_EVENTS = 8
 _PARTS = {".vhdr": (".eeg", ".vmrk"), ".set": (".fdt",)}

@@ -103,7 +103,7 @@ class Session:
 
     def marks(self) -> NDArray[np.uint8]:
         """(n_times,) marks the live path would give these rows: BREAK after a long gap, BURST in a burst."""
-        from bci_music.data.rows import session_marks
+        from bci_music.timing.rows import session_marks
 
         return session_marks(self)
 

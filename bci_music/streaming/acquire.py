@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bci_music.clock import Clock
-from bci_music.eeg.stamps import StampGrid
 from bci_music.messages import Chunk, StreamEvent, StreamInfo, StreamState, UserError
 from bci_music.status import StreamStatus
 from bci_music.streaming.link import Link
 from bci_music.streaming.ring import RingBuffer
 from bci_music.streaming.source import Source, SourceEnded, SourceLost
 from bci_music.streaming.writer import GridWriter
+from bci_music.timing.stamps import StampGrid
 
 MAX_PULLS = 64  # per step; at 0.5 s each this is more than any inlet holds
 AHEAD_S = 0.002  # stamps further ahead of now are counted

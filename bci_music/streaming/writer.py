@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bci_music.eeg.stamp_pieces import Piece, filler_mark
-from bci_music.eeg.stamps import StampGrid
 from bci_music.messages import BREAK
 from bci_music.streaming.ring import RingBuffer
+from bci_music.timing.pieces import Piece, filler_mark
+from bci_music.timing.stamps import StampGrid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

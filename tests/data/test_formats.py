@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from bci_music.cli.data import app
 from bci_music.data.formats import file_info, open_session
-from bci_music.data.rows import stamp_report
 from bci_music.messages import UserError
+from bci_music.timing.rows import stamp_report
 
 
 @pytest.fixture

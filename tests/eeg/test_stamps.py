@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bci_music.eeg.stamps import StampGrid, filler_mark
 from bci_music.messages import BREAK, BURST, FILLED, HOLE
+from bci_music.timing.stamps import StampGrid, filler_mark
 
 
 @dataclass

@@ -13,12 +13,12 @@ import pytest
 
 from bci_music.data.consent import consent_reference, read_sidecar
 from bci_music.data.formats import open_session
-from bci_music.data.rows import stamp_report
 from bci_music.data.session import song_marker
 from bci_music.data.xdf import read_xdf
 from bci_music.messages import Embedding, UserError
 from bci_music.streaming.outlets import DerivedOutlets, text_outlet
 from bci_music.streaming.recorder import COLLECTING, LabRecorder, free_name, whole_lines
+from bci_music.timing.rows import stamp_report
 
 FS = 200
 

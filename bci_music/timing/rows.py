@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.data.session import Session, on_lattice
-from bci_music.eeg.stamps import Piece, StampGrid
+from bci_music.timing.stamps import Piece, StampGrid
 
 
 @dataclass(frozen=True, slots=True)
