@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bci_music.engine.view import timeline, warning
+from bci_music.engine.engine import timeline, warning
 
 if TYPE_CHECKING:
     from bci_music.engine.engine import Engine

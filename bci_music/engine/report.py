@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bci_music.engine.decode_stage import percentiles
+from bci_music.engine.engine import warning
 from bci_music.engine.history import History
-from bci_music.engine.view import warning
 from bci_music.metrics.agreement import Agreement, agreement
 from bci_music.metrics.live import above_chance
 
