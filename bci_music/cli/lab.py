@@ -137,9 +137,9 @@ def evaluate(
 
     if generator is not None:
         sleep_while_waiting()
+    from bci_music.evaluation.experiment import judged_run
     from bci_music.evaluation.judging import Judging, figure_lines
     from bci_music.evaluation.report.write import write_report
-    from bci_music.evaluation.rows import judged_run
 
     config, given, aligner = _finished(data, run)
     with Console(stderr=True).status("judging") as status:
@@ -167,7 +167,7 @@ def ablate(
 ) -> None:
     """Train and judge all rows of the table: ours, baselines, ablations, splits. What is done is not done again."""
     from bci_music.config import shipped
-    from bci_music.evaluation.genre import HubGenres
+    from bci_music.evaluation.music.genre import HubGenres
     from bci_music.evaluation.report.markdown import markdown_table
     from bci_music.evaluation.report.write import write_report
     from bci_music.evaluation.table import TablePlan, jobs, run_table

@@ -7,7 +7,22 @@ from typing import Annotated
 
 import typer
 
-from bci_music.cli import bench, calibrate, checkpoints, data, doctor, generate, lab, live, models, simulate
+from bci_music.cli import (
+    bench,
+    calibrate,
+    data,
+    doctor,
+    generate,
+    lab,
+    live,
+    simulate,
+)
+from bci_music.cli import (
+    models as checkpoints,
+)
+from bci_music.cli import (
+    pack as models,
+)
 
 HELP = (
     "Live EEG becomes music: a decoder listens to the brain of somebody who listens, and steers the sound.\n\n"

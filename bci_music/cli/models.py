@@ -1,96 +1,193 @@
-"""`bci-music pack`: build one, look into one, check one."""
+"""`bci-music models`: checkpoints of AudioLDM, MusicLDM and CLAP: which there are, fetching, checking, converting."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bci_music.cli import clap, music_models
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
-app = typer.Typer(name="pack", no_args_is_help=True, help="Model packs: all one decoder needs, as one directory.")
-app.command("train-clap")(clap.train_clap)
-app.command("judge-clap")(clap.judge_clap)
-app.command("train")(music_models.train)
-app.command("oracle")(music_models.oracle)
+    from bci_music.models.checkpoints.inspect import Findings
+    from bci_music.models.checkpoints.towers import Agreement
 
+app = typer.Typer(no_args_is_help=True, help="Real checkpoints: AudioLDM, MusicLDM, CLAP. Fetched once, then offline.")
 
-@app.command()
-def build(
-    demo: Annotated[bool, typer.Option("--demo", help="Train on composed music and simulated listeners.")] = False,
-    run: Annotated[Path | None, typer.Option("--run", help="Folder of an `align` run that was adapted.")] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="With --run: the prepared study it learned from.")] = None,
-    generator: Annotated[bool, typer.Option("--generator", help="With --demo: ship music models, too.")] = False,
-    models: Annotated[Path, typer.Option(help="With --generator: folder of `pack train`.")] = Path("runs/music-models"),
-    embedder: Annotated[
-        Path | None, typer.Option("--clap", help="With --generator: the CLAP.  \\[default: MODELS/clap]")
-    ] = None,
-    start: Annotated[str | None, typer.Option(help="With --demo: a demo pack whose encoder goes on learning.")] = None,
-    minutes: Annotated[float, typer.Option(min=0.05, help="Time for training; the rest takes longer.")] = 30.0,
-    out: Annotated[Path | None, typer.Option(help="Directory of the pack.  \\[default: out/packs/NAME]")] = None,
-    work: Annotated[Path, typer.Option(help="Prepared recordings, checkpoints and logs.")] = Path("runs/demo-pack"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --work.")] = False,
-    config: Annotated[Path | None, typer.Option(help="YAML of the build, e.g. configs/demo-pack.yaml.")] = None,
-) -> None:
-    """Train a demo decoder and write it as a pack, or write a run of the lab as one (--run with --data)."""
-    from bci_music.messages import UserError
-
-    if demo == (run is not None):
-        raise UserError("Say what to build: `bci-music pack build --demo`, or `--run FOLDER --data PREPARED`.")
-    if run is not None:
-        if data is None:
-            raise UserError(f"To build a pack of {run}, give the prepared study it learned from with --data.")
-        _build_of_run(run, data, out or Path("out/packs") / run.resolve().name)
-        return
-    from bci_music.models.pack import Pack
-    from bci_music.packing.demo import DemoBuildConfig, build_demo_pack
-
-    shipped = None
-    if generator:
-        from bci_music.packing.music_models import MusicModels
-
-        shipped = MusicModels.open(models / "parts", embedder or models / "clap")
-    settings = DemoBuildConfig.load(config) if config else DemoBuildConfig()
-    pack = build_demo_pack(
-        out or Path("out/packs/demo"), work, settings, minutes=minutes, resume=resume, models=shipped,
-        start=Pack.open(start) if start else None,
-    )
-    typer.echo(f"{pack.name} is in {pack.directory}")
+Where = Annotated[str, typer.Argument(help="Directory, alias (`models list`) or name on the hub.")]
 
 
-def _build_of_run(run: Path, data: Path, out: Path) -> None:
+@app.command("list")
+def list_() -> None:
+    """Show the checkpoints this program knows, their licences, and which are on this machine."""
     from rich.console import Console
+    from rich.table import Table
 
-    from bci_music.packing.describe import describe
-    from bci_music.packing.run import build_run_pack
+    from bci_music.models.checkpoints.catalogue import CATALOGUE
+    from bci_music.models.checkpoints.store import cache_dir, pulled_revision
 
-    with Console(stderr=True).status("opening the run") as status:
-        pack = build_run_pack(run, data, out, say=status.update)
-    typer.echo(describe(pack))
-    typer.echo(f"\n{pack.name} is in {pack.directory}")
-
-
-@app.command()
-def info(pack: Annotated[str, typer.Argument(help="Name or directory.")] = "demo") -> None:
-    """Say what a pack is, what it was trained on and how well it decodes."""
-    from bci_music.models.pack import Pack
-    from bci_music.packing.describe import describe
-
-    typer.echo(describe(Pack.open(pack)))
+    table = Table("name", "for", "licence", "GB", "here", box=None, header_style="bold")
+    for entry in CATALOGUE:
+        commit = pulled_revision(entry.name)
+        size = f"{entry.bytes / 1e9:.1f}" if entry.bytes else "?"
+        table.add_row(f"{entry.alias}\n[dim]{entry.name}[/dim]", entry.purpose, entry.licence, size,
+                      commit[:12] if commit else "no")  # fmt: skip
+    Console().print(table)
+    typer.echo(f"Fetched checkpoints lie in {cache_dir() / 'models'}; any other name on the hub can be pulled too.")
 
 
 @app.command()
-def check(pack: Annotated[str, typer.Argument(help="Name or directory.")] = "demo") -> None:
-    """Verify sizes and hashes, load everything and decode one window."""
-    from bci_music.models.decoder import Decoder
-    from bci_music.models.pack import Pack
+def pull(
+    name: Annotated[str, typer.Argument(help="Alias (`models list`) or name on the hub.")],
+    revision: Annotated[str | None, typer.Option(help="Commit or branch instead of the pinned one.")] = None,
+    lock: Annotated[Path | None, typer.Option(help="Lock shared with others: met, or made if it lacks this.")] = None,
+    accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept without being asked.")] = False,
+) -> None:
+    """Fetch a checkpoint, or see that every byte of it is here. An interrupted pull goes on where it broke off."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    opened = Pack.open(pack)
-    decoder = Decoder.from_pack(opened)
-    ms = decoder.warm_up()
-    size = sum(entry.bytes for entry in opened.manifest.files.values())
+    from bci_music.models.checkpoints.pull import pull as fetch
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def report(file: str, here: int, of: int) -> None:
+            if file not in tasks:
+                tasks[file] = progress.add_task(file, total=of)
+            progress.update(tasks[file], completed=here, total=of)
+
+        done = fetch(
+            name, revision=revision, lock=lock, accept=accept_licence, ask=_asker(progress), report=report,
+            say=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
+        )  # fmt: skip
+    what = f"{done.fetched / 1e6:.0f} MB fetched" if done.fetched else "it was here, every byte as it was pulled"
+    if done.converted:
+        what += f", {len(done.converted)} pickled files written as safetensors"
     typer.echo(
-        f"{opened.name}: {len(opened.manifest.files)} files, {size / 1e6:.1f} MB, all as listed; "
-        f"one window takes {ms:.0f} ms on {decoder.device_name}"
+        f"{done.pulled.name} at {done.pulled.revision[:12]} ({done.pulled.licence}) is in {done.folder}: {what}."
     )
+
+
+@app.command()
+def check(
+    where: Where,
+    clap: Annotated[
+        str | None, typer.Option(help="CLAP that is to lead this generator: compare the text towers.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cuda, mps or cpu.")] = None,
+) -> None:
+    """Look a checkpoint over, open it, and prove that a CLAP speaks the generator's language. A fault: exit code 2."""
+    from bci_music.models.checkpoints.catalogue import known
+    from bci_music.models.checkpoints.inspect import inspect_checkpoint
+    from bci_music.models.checkpoints.store import find_checkpoint
+
+    found = inspect_checkpoint(_unverified(where) or find_checkpoint(where))
+    if found.problems:
+        for sentence in found.problems:
+            typer.echo(f"bci-music: {sentence}", err=True)
+        raise typer.Exit(2)
+    typer.echo(_open(found, device))
+    for note in found.notes:
+        typer.echo(note)
+    entry = known(where)
+    if found.kind == "generator":
+        _towers(clap or (entry.clap if entry and entry.clap else None), where)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="Folder with pickled weights, or a .pt file of laion_clap.")],
+    target: Annotated[Path, typer.Argument(help="New folder.")],
+) -> None:
+    """Write pickled weights as safetensors; nothing in the pickle is run."""
+    if source.suffix == ".pt":
+        from bci_music.models.laion import convert_laion
+
+        convert_laion(source, target)
+    else:
+        from bci_music.models.checkpoints.pickled import convert_folder
+
+        convert_folder(source, target)
+    typer.echo(f"{target} holds {source} as safetensors.")
+
+
+def _asker(progress: Progress) -> Callable[[str], bool] | None:
+    """Return what asks the person at the terminal; None where nobody is there."""
+    import sys
+
+    if not sys.stdin.isatty():
+        return None
+
+    def ask(question: str) -> bool:
+        progress.stop()
+        answer = typer.confirm(question, default=False, err=True)
+        progress.start()
+        return answer
+
+    return ask
+
+
+def _unverified(where: str) -> Path | None:
+    """Find the folder of what was pulled without comparing hashes, which the inspection does itself."""
+    from bci_music.messages import UserError
+    from bci_music.models.checkpoints.catalogue import hub_name
+    from bci_music.models.checkpoints.store import folder_of, pulled_revision
+
+    if Path(where).expanduser().is_dir():
+        return Path(where).expanduser()
+    try:
+        name = hub_name(where)
+    except UserError:
+        return None
+    commit = pulled_revision(name)
+    return folder_of(name, commit) if commit else None
+
+
+def _open(found: Findings, device: str | None) -> str:
+    """Load it as the program does; what it is, in a sentence."""
+    if found.kind == "clap":
+        from bci_music.models.checkpoints.hearing import hears
+        from bci_music.models.clap import ClapEmbedder
+
+        embedder = ClapEmbedder.load(found.folder, device=device)
+        size = sum(p.numel() for p in embedder.model.parameters()) / 1e6
+        return f"{found.folder} is a CLAP ({size:.1f} M parameters, sha {embedder.sha[:12]}). {hears(embedder).verdict}"
+    from bci_music.generation.audioldm.sampler import load_audioldm
+
+    model = load_audioldm(found.folder, device=device)
+    networks = (model.unet, model.vae, model.vocoder)
+    size = sum(p.numel() for network in networks for p in network.parameters()) / 1e6
+    return f"{found.folder} opens as {model.name}: UNet, VAE and vocoder with {size:.1f} M parameters fit each other."
+
+
+def _towers(clap: str | None, generator: str) -> None:
+    """Compare the text towers of a generator and of the CLAP that is to lead it."""
+    from bci_music.models.checkpoints.towers import brings_clap, compare_towers, text_tower
+
+    if clap is None and brings_clap(generator):
+        typer.echo("It brings its own CLAP with a sound tower: give this checkpoint as the embedder too.")
+        return
+    if clap is None:
+        typer.echo("Which CLAP leads it is not known here: name one with --clap to compare their text towers.")
+        return
+    found = compare_towers(text_tower(clap), text_tower(generator))
+    _show(found, clap)
+    if not found.agree:
+        raise typer.Exit(2)
+
+
+def _show(found: Agreement, clap: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("prompt", "cosine", "nearest other", box=None, header_style="bold")
+    for prompt, own, other in zip(found.prompts, found.own, found.others, strict=True):
+        table.add_row(prompt, f"{own:.4f}", f"{other:.4f}")
+    Console().print(f"Text towers of the generator and of {clap}, the same words through both:")
+    Console().print(table)
+    typer.echo(found.verdict, err=not found.agree)

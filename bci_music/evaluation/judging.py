@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bci_music.config import Config
-from bci_music.evaluation.audio import AudioJudge, training_music
-from bci_music.evaluation.generated import GeneratedJudge
-from bci_music.evaluation.genre import EmbeddingGenres, GenreClassifier, HubGenres
 from bci_music.evaluation.measure import NO_BEFORE
+from bci_music.evaluation.music.audio import AudioJudge, training_music
+from bci_music.evaluation.music.generated import GeneratedJudge
+from bci_music.evaluation.music.genre import EmbeddingGenres, GenreClassifier, HubGenres
 from bci_music.evaluation.outputs import Outputs
 from bci_music.evaluation.predict import Trained, predict, predict_before, true_targets
 from bci_music.evaluation.protocol import judge_outputs, split_summary
 from bci_music.evaluation.results import ModelSummary, ResultRow, TrainingSummary
-from bci_music.evaluation.robustness import TestWindows, robustness
+from bci_music.evaluation.robustness import TestWindows, robustness, subset_figures
 from bci_music.evaluation.songs import song_attention, song_distances
-from bci_music.evaluation.subsets import subset_figures
 from bci_music.models.embedder import to_mono_16k
 from bci_music.training.eeg.targets import read_song
 from bci_music.training.lab.config import LabConfig

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.evaluation.audio import AudioJudge
-from bci_music.evaluation.generated import GeneratedJudge
 from bci_music.evaluation.measure import NO_BEFORE, Measure, Trial, figure
+from bci_music.evaluation.music.audio import AudioJudge
+from bci_music.evaluation.music.generated import GeneratedJudge
 from bci_music.evaluation.outputs import Outputs
 from bci_music.evaluation.results import Figure, SplitSummary
 from bci_music.messages import UserError

@@ -12,9 +12,9 @@ from queue import Empty
 from typing import Any
 
 from bci_music.config import Config
+from bci_music.evaluation.experiment import Kind, pretraining_home, pretraining_is_done, row_key, run_row, spent_s
 from bci_music.evaluation.judging import Judging
 from bci_music.evaluation.results import ResultRow
-from bci_music.evaluation.rows import Kind, pretraining_home, pretraining_is_done, row_key, run_row, spent_s
 from bci_music.messages import UserError
 from bci_music.training.lab.config import LabConfig, override
 from bci_music.training.lab.prepared import Prepared

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bci_music.data.study import Stimulus
-from bci_music.evaluation.audio import training_music
+from bci_music.evaluation.music.audio import training_music
 from bci_music.evaluation.outputs import Outputs
 from bci_music.evaluation.predict import Trained, predict, predict_before
 from bci_music.evaluation.protocol import judge_outputs

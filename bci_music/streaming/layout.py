@@ -1,4 +1,4 @@
-"""What the columns of a stream are: EEG with its labels, unit and places, and everything else set aside."""
+"""Units of voltage as streams spell them, turned into a factor to µV."""
 
 from __future__ import annotations
 
@@ -8,13 +8,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bci_music.data.channels import uv_per_unit
 from bci_music.messages import UserError
-from bci_music.streaming.units import microvolts_per
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
     from numpy.typing import NDArray
+
+
+def microvolts_per(unit: str, where: str = "the stream") -> float:
+    """Return how many µV one `unit` is.
+
+    Accepts µV, uV, microvolts, mV, V, volts, nV ... and the power-of-ten multipliers that mne-lsl
+    writes (``0`` is V, ``-3`` mV, ``-6`` µV); anything else raises `UserError`.
+    """
+    # MV would be megavolt by the letter, but case is not kept by all amplifiers' software and no EEG has megavolts.
+    factor = uv_per_unit(unit)
+    if factor is not None:
+        return factor
+    given = f"gives its unit as {unit.strip()!r}" if unit.strip() else "does not say in which unit it is"
+    raise UserError(f"{where} {given}; say which it is with `unit:` (or --unit), one of µV, mV, V or nV.")
+
 
 MIN_CHANNELS = 8
 _NOT_EEG = re.compile(

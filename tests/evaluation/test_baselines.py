@@ -13,10 +13,9 @@ from bci_music.eeg.montage import Montage
 from bci_music.evaluation.baselines.baseline import parameters, pooled
 from bci_music.evaluation.baselines.build import build_baseline
 from bci_music.evaluation.baselines.eeg2mel import periodogram
-from bci_music.evaluation.baselines.electrode_names import named_electrodes
 from bci_music.evaluation.baselines.foundation import hub_weights, model_class
+from bci_music.evaluation.baselines.foundation_models import Resample, named_electrodes
 from bci_music.evaluation.baselines.oracle import audio_oracle
-from bci_music.evaluation.baselines.resample import Resample
 from bci_music.messages import UserError
 from bci_music.training.eeg.align import info_nce
 

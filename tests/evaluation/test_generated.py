@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bci_music.evaluation.audio import AudioJudge
-from bci_music.evaluation.generated import GeneratedJudge
-from bci_music.evaluation.genre import EmbeddingGenres
+from bci_music.evaluation.music.audio import AudioJudge
+from bci_music.evaluation.music.generated import GeneratedJudge
+from bci_music.evaluation.music.genre import EmbeddingGenres
 from bci_music.evaluation.protocol import judge_outputs
 from bci_music.messages import UserError
 

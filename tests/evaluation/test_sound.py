@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import soxr
 
-from bci_music.evaluation.audio import AudioJudge, training_music
-from bci_music.evaluation.generated import GeneratedJudge
-from bci_music.evaluation.genre import EmbeddingGenres, HubGenres
 from bci_music.evaluation.measure import Trial
-from bci_music.evaluation.mel import N_FFT, mel_filters, power_mel
+from bci_music.evaluation.music.audio import N_FFT, AudioJudge, mel_filters, power_mel, training_music
+from bci_music.evaluation.music.generated import GeneratedJudge
+from bci_music.evaluation.music.genre import EmbeddingGenres, HubGenres
 from bci_music.evaluation.outputs import Outputs
 from bci_music.evaluation.protocol import judge_outputs
 from bci_music.evaluation.report.tables import not_to_be_had
@@ -150,7 +149,7 @@ def test_frechet_distance_tells_varied_music_from_always_the_same(world):
 
 def test_only_some_pieces_are_pictured_when_there_are_many(world, monkeypatch):
     split, music, audio = world
-    monkeypatch.setattr("bci_music.evaluation.audio._PAIRS", 800)
+    monkeypatch.setattr("bci_music.evaluation.music.audio._PAIRS", 800)
     judge = AudioJudge.of_training(split, music, audio)
     found = {
         f.name: f for f in judge_outputs(

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bci_music.cli import doctor_checks as checks
-from bci_music.cli.doctor_checks import Verdict
+from bci_music.cli import doctor as checks
+from bci_music.cli.doctor import Verdict
 
 ITEMS = ["Python", "Qt pair", "Window", "liblsl", "LSL discovery", "PortAudio", "Audio output", "Compute",
          "XDF recorder", "Demo pack", "Sample session", "Disk"]

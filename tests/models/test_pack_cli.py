@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from bci_music.cli.models import app
+from bci_music.cli.pack import app
 from bci_music.messages import UserError
 
 

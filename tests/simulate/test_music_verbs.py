@@ -3,7 +3,7 @@
 import typer
 from typer.testing import CliRunner
 
-from bci_music.cli import simulate_music
+from bci_music.cli import simulate as simulate_music
 from bci_music.training.audioldm.clips import ClipBank
 
 app = typer.Typer()

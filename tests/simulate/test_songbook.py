@@ -9,7 +9,7 @@ from bci_music.compose.harmony import parse_progression
 from bci_music.compose.score import lay_out, write_score
 from bci_music.compose.songbook import GENRES, TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, new_song
 from bci_music.compose.songwriting import Draw, motif, spell
-from bci_music.evaluation.genre import EmbeddingGenres
+from bci_music.evaluation.music.genre import EmbeddingGenres
 from bci_music.messages import UserError
 from bci_music.models.music_features import window_features
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from bci_music.streaming.recorder_config import child_config, current_config, with_loopback
+from bci_music.streaming.recorder import child_config, current_config, with_loopback
 
 
 def test_the_loopback_joins_the_peers_and_nothing_else_changes():

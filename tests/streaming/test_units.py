@@ -3,7 +3,7 @@
 import pytest
 
 from bci_music.messages import UserError
-from bci_music.streaming.units import microvolts_per
+from bci_music.streaming.layout import microvolts_per
 
 
 @pytest.mark.parametrize(

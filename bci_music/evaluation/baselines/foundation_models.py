@@ -1,20 +1,19 @@
-"""LaBraM, CBraMod and EEGPT as baselines: braindecode's encoders, fed as they were pretrained, pooled, one head.
-
-All weights are tuned by the alignment. With published weights the input is scaled to what they know (µV / 100, or mV);
-from random weights it stays z-scored, because then small numbers only make the start slower.
-"""
+"""Another sampling rate inside a network: a fixed linear map that gradients pass through."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bci_music.eeg.montage import Montage
+from bci_music.eeg import electrodes
+from bci_music.eeg.montage import Montage, map_channels
 from bci_music.evaluation.baselines.baseline import Baseline, pooled
-from bci_music.evaluation.baselines.electrode_names import named_electrodes
 from bci_music.evaluation.baselines.foundation import (
     ASSUMED_SD_UV,
     as_float,
@@ -23,8 +22,69 @@ from bci_music.evaluation.baselines.foundation import (
     hub_weights,
     model_class,
 )
-from bci_music.evaluation.baselines.resample import Resample
 from bci_music.messages import UserError
+
+
+class Resample(nn.Module):
+    """Windows (..., n_times) at one rate to (..., n_out) at another.
+
+    scipy's polyphase filter, applied once to unit impulses and kept as a matrix. Beyond the edges the line between the
+    first and last sample goes on, so that a window's ends make no steps.
+    """
+
+    def __init__(self, n_times: int, sfreq_hz: float, to_hz: float):
+        super().__init__()
+        from scipy.signal import resample_poly
+
+        ratio = Fraction(to_hz / sfreq_hz).limit_denominator(1000)
+        up, down = ratio.numerator, ratio.denominator
+        impulses = np.eye(n_times)
+        matrix = impulses if up == down else resample_poly(impulses, up, down, axis=0, padtype="line").T
+        self.n_out = matrix.shape[1]
+        self.matrix: Tensor
+        self.register_buffer("matrix", torch.from_numpy(np.ascontiguousarray(matrix, np.float32)), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Resample in float32."""
+        with torch.autocast(x.device.type, enabled=False):
+            return x.float() @ self.matrix
+
+
+def named_electrodes(montage: Montage, known: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Electrodes of a montage that stand where a model knows a name.
+
+    Parameters
+    ----------
+    known : sequence of str
+        Names of the model. Bipolar pairs, old names of a place that has a new one and names that the 10-05 system does
+        not hold are left out.
+
+    Returns
+    -------
+    channels : (n,) int64
+        Ascending indices into the montage.
+    names : tuple of str
+        The model's name for each: the nearest one, as a whole one-to-one assignment, at most 20 mm away.
+
+    Raises
+    ------
+    UserError
+        If fewer than 8 electrodes get a name.
+    """
+    plain = [name for name in known if _is_plain(name)]
+    try:
+        source = map_channels(plain, montage).source_index
+    except UserError as error:
+        raise UserError(
+            f"Fewer than 8 electrodes of the montage {montage.name!r} stand where the model knows a name: use a "
+            "montage of the whole head, or a baseline without electrode names (eeg2mel, cbramod, eegpt)."
+        ) from error
+    channels = np.flatnonzero(source >= 0)
+    return channels, tuple(plain[k] for k in source[channels])
+
+
+def _is_plain(name: str) -> bool:
+    return electrodes.clean_label(name) == name.upper() and electrodes.known(name, ("standard",)) is not None
 
 
 class FoundationModel(Baseline):

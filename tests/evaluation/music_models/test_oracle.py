@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from bci_music.evaluation.music_models.oracle import Heard, Judges, compare, generate, table, through_the_autoencoder
-from bci_music.evaluation.music_models.pictures import draw_pairs
+from bci_music.evaluation.music.oracle import Heard, Judges, compare, generate, table, through_the_autoencoder
+from bci_music.evaluation.music.pictures import draw_pairs
 from bci_music.generation.audioldm.loading import write_random_audioldm
 from bci_music.generation.audioldm.sampler import load_audioldm
 from bci_music.messages import UserError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bci_music.compose.songbook import GENRES
-from bci_music.evaluation.music_models.retrieval import genre_probe, recall_within_genres, table
+from bci_music.evaluation.music.retrieval import genre_probe, recall_within_genres, table
 from bci_music.messages import UserError
 from bci_music.training.audioldm.clips import ClipBank
 

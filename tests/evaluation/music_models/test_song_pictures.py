@@ -1,5 +1,5 @@
 from bci_music.compose.songbook import new_song
-from bci_music.evaluation.music_models.songs import draw_songs
+from bci_music.evaluation.music.pictures import draw_songs
 
 
 def test_a_picture_of_every_song(tmp_path):

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from bci_music.cli.checkpoints import app
+from bci_music.cli.models import app
 from bci_music.messages import UserError
 from bci_music.models.checkpoints.inspect import inspect_checkpoint
 from bci_music.models.checkpoints.manifest import PULLED, Pulled, stored

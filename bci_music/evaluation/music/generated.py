@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.evaluation.audio import AudioJudge
-from bci_music.evaluation.genre import EmbeddingGenres
 from bci_music.evaluation.measure import Measure, Trial
-from bci_music.evaluation.mel import RATE_HZ, power_mel
+from bci_music.evaluation.music.audio import RATE_HZ, AudioJudge, power_mel
+from bci_music.evaluation.music.genre import EmbeddingGenres
 from bci_music.evaluation.results import Figure
 from bci_music.generation.audioldm.loading import MEL_HOP
 from bci_music.messages import UserError

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.evaluation.genre import EmbeddingGenres
+from bci_music.evaluation.music.genre import EmbeddingGenres
 from bci_music.messages import UserError
 from bci_music.metrics.controls import derangement
 from bci_music.metrics.intervals import by_recording

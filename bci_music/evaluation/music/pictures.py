@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bci_music.compose.composer import Song, render
 from bci_music.compose.harmony import NOTE_NAMES
 from bci_music.compose.score import SongSpec
-from bci_music.models.log_mel import log_mel
+from bci_music.evaluation.music.oracle import Heard
+from bci_music.models.log_mel import HOP, RATE_HZ, log_mel, normalised
 from bci_music.models.music_features import chroma_frames
+from bci_music.training.audioldm.batches import spread_evenly
 
 
 def draw_songs(path: Path, specs: Sequence[SongSpec], seconds: float = 10.24, columns: int = 2) -> Path:
@@ -53,3 +56,47 @@ def _notes(axis: Any, song: Song) -> None:
     axis.set_yticks(range(12), NOTE_NAMES, fontsize=4)
     players = dict.fromkeys(part.instrument for part in song.spec.parts if part.role != "drums")
     axis.set_title(", ".join(players), fontsize=6)
+
+
+_DECIBEL = 20 / np.log(10)
+_RANGE_DB = 70.0
+
+
+def draw_pairs(
+    path: Path, heard: Sequence[Heard], made: Sequence[NDArray[np.float32]], pairs: int = 8, columns: int = 4
+) -> Path:
+    """Write a picture of `pairs` pieces, evenly spread over the list (not chosen by how well they came out)."""
+    from matplotlib.figure import Figure
+
+    chosen = spread_evenly(len(heard), pairs)
+    rows = -(-len(chosen) // columns)
+    figure = Figure(figsize=(3.4 * columns, 3.4 * rows), layout="constrained")
+    axes = figure.subplots(2 * rows, columns, squeeze=False)
+    for axis in axes.ravel():
+        axis.set_axis_off()
+    for place, i in enumerate(chosen):
+        row, column = divmod(place, columns)
+        for below, (what, sound) in enumerate((("heard", heard[i].sound), ("generated", made[i]))):
+            axis = axes[2 * row + below, column]
+            axis.set_axis_on()
+            _draw(axis, sound, f"{what}: {heard[i].song}" if not below else what, bottom=below == 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=90)
+    return path
+
+
+def _draw(axis: object, sound: NDArray[np.float32], title: str, bottom: bool) -> None:
+    from matplotlib.axes import Axes
+
+    assert isinstance(axis, Axes)
+    level = log_mel(normalised(sound)).T * _DECIBEL
+    top = float(level.max())
+    seconds = level.shape[1] * HOP / RATE_HZ
+    axis.imshow(
+        level, origin="lower", aspect="auto", cmap="magma", vmin=top - _RANGE_DB, vmax=top, extent=(0, seconds, 0, 64)
+    )
+    axis.set_title(title, fontsize=8)
+    axis.tick_params(labelsize=7, labelbottom=bottom)
+    axis.set_yticks([])
+    if bottom:
+        axis.set_xlabel("s", fontsize=7)

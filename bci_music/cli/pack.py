@@ -1,0 +1,336 @@
+"""`bci-music pack train-clap` and `pack judge-clap`: the small CLAP of a pack, and what it knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bci_music.cli import pack as clap
+from bci_music.cli import pack as music_models
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bci_music.evaluation.music.oracle import Heard, Judges
+
+
+def train_clap(
+    clips: Annotated[Path, typer.Option(help="Bank of training clips (bci-music simulate music).")],
+    held: Annotated[Path | None, typer.Option(help="Bank of clips of other songs, for the figures.")] = None,
+    models: Annotated[Path, typer.Option("--models", help="Folder: MODELS/clap is written.")] = Path(
+        "runs/music-models"
+    ),
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps, which the learning rate falls over.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Stop after this time; go on by the same command.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML of sizes and schedule.")] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Forget the checkpoint.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Train a small CLAP on clips and their captions. An interrupted run goes on where it was."""
+    import time
+
+    import torch
+    from rich.console import Console
+
+    from bci_music.models.device import choose_device
+    from bci_music.training.audioldm.clap import ClapConfig
+    from bci_music.training.audioldm.clap import train_clap as train
+    from bci_music.training.audioldm.clips import ClipBank
+
+    choose_device(device)
+    if threads:
+        torch.set_num_threads(threads)
+    settings = ClapConfig.load(config) if config else ClapConfig()
+    if steps:
+        settings = settings.model_copy(update={"loop": settings.loop.model_copy(update={"steps": steps})})
+    began = time.monotonic()
+    with Console(stderr=True).status("opening the clips") as status:
+
+        def report(at: int, figures: dict[str, float]) -> None:
+            status.update(
+                f"step {at}/{settings.loop.steps}: loss {figures['loss']:.3f}, {figures['right']:.0%} of clips find "
+                f"their caption, {figures['seconds']:.1f} s a step"
+            )
+
+        banks = ClipBank.open(clips), ClipBank.open(held) if held else None
+        made = train(
+            banks[0], models, settings, held=banks[1], device=device, anew=anew, report=report, say=status.update,
+            until=lambda: minutes is not None and time.monotonic() - began > 60 * minutes,
+        )  # fmt: skip
+    count = sum(p.numel() for p in made.model.parameters()) / 1e6
+    typer.echo(f"{models / 'clap'}: {count:.2f} M parameters, {made.sha[:12]}. Judge it: bci-music pack judge-clap.")
+
+
+def judge_clap(
+    unseen: Annotated[Path, typer.Option(help="Bank of test songs: 1000 clips from --seed 1000000 on.")],
+    clips: Annotated[Path | None, typer.Option(help="Bank of training clips, to fit the genre probe.")] = None,
+    embedder: Annotated[
+        str, typer.Option(help="Folder of a CLAP, or a checkpoint that was pulled.")
+    ] = "runs/music-models/clap",
+    pool: Annotated[int, typer.Option(min=20, help="Clips of one genre to choose from.")] = 100,
+    out: Annotated[Path | None, typer.Option(help="JSON file with the figures.")] = None,
+) -> None:
+    """Text to music within one genre, and a linear genre probe: with n, interval, chance and shuffled pairs."""
+    import json
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from bci_music.evaluation.music.retrieval import genre_probe, recall_within_genres, require_other_songs, table
+    from bci_music.models.clap import ClapEmbedder
+    from bci_music.training.audioldm.clips import ClipBank
+
+    with Console(stderr=True).status("opening") as status:
+        clap, bank = ClapEmbedder.load(embedder), ClipBank.open(unseen)
+        learnt = ClipBank.open(clips) if clips else None
+        if learnt:
+            require_other_songs(learnt, bank)
+        rates = recall_within_genres(
+            clap, bank, pool=pool, progress=lambda done, of: status.update(f"embedding: {done} of {of}")
+        )
+        if learnt:
+            rates.append(genre_probe(
+                clap, learnt, bank, progress=lambda done, of: status.update(f"probe: {done} of {of}")
+            ))  # fmt: skip
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps([asdict(rate) for rate in rates], indent=1) + "\n", encoding="utf-8")
+    typer.echo(table(rates))
+
+
+Models = Annotated[Path, typer.Option("--models", help="Folder of the training: parts, checkpoints, logs, caches.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+
+
+def train(
+    stage: Annotated[str, typer.Argument(help="all, vae, vocoder, vocoder-fit, vocoder-contest, unet or distil.")],
+    clips: Annotated[Path, typer.Option(help="Bank of training clips.")],
+    held: Annotated[Path, typer.Option(help="Bank of clips of other songs, for the figures.")],
+    models: Models = Path("runs/music-models"),
+    clap: Annotated[Path | None, typer.Option(help="Embedder that leads it.  \\[default: MODELS/clap]")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="Time for learning; with all: for all of it.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML of sizes and schedules.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Parts to begin from, e.g. PACK/generator.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Another round for a stage that ended.")] = False,
+    more: Annotated[list[str] | None, typer.Option(help="With all: vocoder-contest, distil.")] = None,
+    device: Device = "cpu",
+) -> None:
+    """Train the generator that a pack ships. Interrupted stages go on where they were. Next: pack build --generator."""
+    from rich.console import Console
+
+    from bci_music.messages import UserError
+    from bci_music.models.device import choose_device
+    from bci_music.models.embedder import load_embedder
+    from bci_music.training.audioldm.clips import ClipBank
+    from bci_music.training.audioldm.schedule import describe, run_schedule, run_stage
+    from bci_music.training.audioldm.stages import Bench, MusicModelsConfig
+
+    choose_device(device)
+    leads = clap or models / "clap"
+    console = Console(stderr=True)
+    with console.status("opening the clips") as status:
+        bench = Bench(
+            ClipBank.open(clips), ClipBank.open(held), models, load_embedder(leads) if leads.is_dir() else None,
+            device, status.update,
+        )  # fmt: skip
+        settings = MusicModelsConfig.load(config) if config else MusicModelsConfig()
+
+        def report(name: str, at: int, of: int, figures: dict[str, float]) -> None:
+            status.update(f"{name} {at}/{of}: loss {figures['loss']:.4f}, {figures['seconds']:.2f} s a step")
+
+        if stage != "all":
+            outcome = run_stage(
+                stage, bench, minutes=minutes, config=settings, start=start, again=again, report=report
+            )
+            typer.echo(describe(stage, outcome))
+            return
+        if minutes is None or start or again:
+            raise UserError("`all` needs --minutes, and takes neither --start nor --again: those are for one stage.")
+        run_schedule(
+            bench, minutes, config=settings, more=tuple(more or ()), report=report,
+            tell=lambda name, outcome: typer.echo(describe(name, outcome)),
+        )  # fmt: skip
+
+
+def oracle(
+    pack: Annotated[str, typer.Option(help="Pack whose generator is judged.")] = "demo",
+    clips: Annotated[Path, typer.Option(help="Bank of training clips: the judges are fitted on them.")] = Path(
+        "runs/music-models/clips"
+    ),
+    out: Annotated[Path, typer.Option(help="Folder for table, JSON and pictures.")] = Path("out/oracle"),
+    per_genre: Annotated[int, typer.Option(min=1, help="Test songs of each genre.")] = 5,
+    recordings: Annotated[int, typer.Option(min=0, help="Simulated recordings a listener; 0: no EEG.")] = 1,
+    stretches: Annotated[int, typer.Option(min=14, help="Clips from EEG, drawn evenly from the recordings.")] = 140,
+    judged_by: Annotated[Path | None, typer.Option(help="Another CLAP as judge.  \\[default: statistics]")] = None,
+    device: Device = "cpu",
+) -> None:
+    """Does the generated music follow the embedding, and the EEG? On songs and recordings never learned from."""
+    import json
+
+    from rich.console import Console
+
+    from bci_music.models.device import choose_device, sleep_while_waiting
+
+    sleep_while_waiting()
+    from bci_music.evaluation.music.excerpts import decoded_stretches, unheard_songs
+    from bci_music.evaluation.music.oracle import compare, generate, table, through_the_autoencoder
+    from bci_music.evaluation.music.pictures import draw_pairs
+    from bci_music.generation.audioldm.sampler import load_audioldm
+    from bci_music.messages import UserError
+    from bci_music.models.embedder import load_embedder
+    from bci_music.models.pack import Pack
+    from bci_music.training.audioldm.batches import spread_evenly
+
+    choose_device(device)
+    opened = Pack.open(pack)
+    if opened.generator is None:
+        raise UserError(f"Pack {opened.name} brings no generator to judge: build one with `pack build --generator`.")
+    with Console(stderr=True).status("fitting the judges") as status:
+        judges = _judges(clips, judged_by, opened.manifest.spaces.generator)
+        model = load_audioldm(opened.generator, device=device)
+
+        def progress(what: str) -> Any:
+            return lambda done, of: status.update(f"{what}: {done} of {of}")
+
+        leads = load_embedder(opened.directory / "embedder")
+        songs = unheard_songs(per_genre, leads, progress("composing test songs"))
+        made = generate(model, songs, progress=progress("generating from their embeddings"))
+        rows = [
+            compare("the music itself", [h.sound for h in songs], songs, judges),
+            compare("through autoencoder and vocoder", through_the_autoencoder(model, songs), songs, judges),
+            compare("generated from its own embedding", made, songs, judges),
+        ]
+        out.mkdir(parents=True, exist_ok=True)
+        draw_pairs(out / "pairs.png", songs, made)
+        if recordings:
+            listeners = _listeners(opened)
+            decoded = decoded_stretches(opened, listeners, recordings, say=status.update)
+            eeg: Sequence[Heard] = [decoded[i] for i in spread_evenly(len(decoded), stretches)]
+            followed = generate(model, eeg, progress=progress("generating from decoded EEG"))
+            rows.append(compare("generated from simulated EEG, time-block split", followed, eeg, judges))
+            draw_pairs(out / "pairs-eeg.png", eeg, followed)
+    (out / "oracle.json").write_text(json.dumps([r.as_dict() for r in rows], indent=1) + "\n", encoding="utf-8")
+    (out / "oracle.md").write_text(table(rows) + "\n", encoding="utf-8")
+    typer.echo(table(rows))
+    typer.echo(f"\n{rows[2].name}: own and other music {'' if rows[2].apart else 'not '}apart. Written to {out}.")
+
+
+def _judges(clips: Path, judged_by: Path | None, leads: str) -> Judges:
+    """Statistics (or another CLAP) and a genre classifier, fitted on real clips of the training."""
+    import numpy as np
+
+    from bci_music.compose.songbook import GENRES
+    from bci_music.evaluation.music.oracle import Judges
+    from bci_music.models.embedder import StatisticsEmbedder, load_embedder
+    from bci_music.training.audioldm.batches import FULL_SCALE, spread_evenly
+    from bci_music.training.audioldm.clips import ClipBank
+
+    bank = ClipBank.open(clips)
+    known = [i for i in range(len(bank.genre)) if bank.genre[i] >= 0]  # real tracks have none of the ten
+    rows = [known[i] for i in spread_evenly(len(known), 600)]
+    sounds = [np.asarray(bank.sound[i], np.float32) / np.float32(FULL_SCALE) for i in rows]
+    genres = [GENRES[int(bank.genre[i])] for i in rows]
+    embedder = load_embedder(judged_by) if judged_by else StatisticsEmbedder.fit(sounds)
+    return Judges.fit(sounds, genres, embedder, leads=leads)
+
+
+def _listeners(pack: Any) -> tuple[int, ...]:
+    """The simulated listeners the pack's decoder learned from."""
+    from bci_music.messages import UserError
+
+    seeds = pack.manifest.provenance.seeds.get("listeners")
+    if not pack.manifest.simulated or not isinstance(seeds, list):
+        raise UserError(f"Pack {pack.name} has no simulated listeners: say --recordings 0.")
+    return tuple(seeds)
+
+
+app = typer.Typer(name="pack", no_args_is_help=True, help="Model packs: all one decoder needs, as one directory.")
+app.command("train-clap")(clap.train_clap)
+app.command("judge-clap")(clap.judge_clap)
+app.command("train")(music_models.train)
+app.command("oracle")(music_models.oracle)
+
+
+@app.command()
+def build(
+    demo: Annotated[bool, typer.Option("--demo", help="Train on composed music and simulated listeners.")] = False,
+    run: Annotated[Path | None, typer.Option("--run", help="Folder of an `align` run that was adapted.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="With --run: the prepared study it learned from.")] = None,
+    generator: Annotated[bool, typer.Option("--generator", help="With --demo: ship music models, too.")] = False,
+    models: Annotated[Path, typer.Option(help="With --generator: folder of `pack train`.")] = Path("runs/music-models"),
+    embedder: Annotated[
+        Path | None, typer.Option("--clap", help="With --generator: the CLAP.  \\[default: MODELS/clap]")
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="With --demo: a demo pack whose encoder goes on learning.")] = None,
+    minutes: Annotated[float, typer.Option(min=0.05, help="Time for training; the rest takes longer.")] = 30.0,
+    out: Annotated[Path | None, typer.Option(help="Directory of the pack.  \\[default: out/packs/NAME]")] = None,
+    work: Annotated[Path, typer.Option(help="Prepared recordings, checkpoints and logs.")] = Path("runs/demo-pack"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --work.")] = False,
+    config: Annotated[Path | None, typer.Option(help="YAML of the build, e.g. configs/demo-pack.yaml.")] = None,
+) -> None:
+    """Train a demo decoder and write it as a pack, or write a run of the lab as one (--run with --data)."""
+    from bci_music.messages import UserError
+
+    if demo == (run is not None):
+        raise UserError("Say what to build: `bci-music pack build --demo`, or `--run FOLDER --data PREPARED`.")
+    if run is not None:
+        if data is None:
+            raise UserError(f"To build a pack of {run}, give the prepared study it learned from with --data.")
+        _build_of_run(run, data, out or Path("out/packs") / run.resolve().name)
+        return
+    from bci_music.models.pack import Pack
+    from bci_music.packing.demo import DemoBuildConfig, build_demo_pack
+
+    shipped = None
+    if generator:
+        from bci_music.packing.music_models import MusicModels
+
+        shipped = MusicModels.open(models / "parts", embedder or models / "clap")
+    settings = DemoBuildConfig.load(config) if config else DemoBuildConfig()
+    pack = build_demo_pack(
+        out or Path("out/packs/demo"), work, settings, minutes=minutes, resume=resume, models=shipped,
+        start=Pack.open(start) if start else None,
+    )
+    typer.echo(f"{pack.name} is in {pack.directory}")
+
+
+def _build_of_run(run: Path, data: Path, out: Path) -> None:
+    from rich.console import Console
+
+    from bci_music.packing.describe import describe
+    from bci_music.packing.run import build_run_pack
+
+    with Console(stderr=True).status("opening the run") as status:
+        pack = build_run_pack(run, data, out, say=status.update)
+    typer.echo(describe(pack))
+    typer.echo(f"\n{pack.name} is in {pack.directory}")
+
+
+@app.command()
+def info(pack: Annotated[str, typer.Argument(help="Name or directory.")] = "demo") -> None:
+    """Say what a pack is, what it was trained on and how well it decodes."""
+    from bci_music.models.pack import Pack
+    from bci_music.packing.describe import describe
+
+    typer.echo(describe(Pack.open(pack)))
+
+
+@app.command()
+def check(pack: Annotated[str, typer.Argument(help="Name or directory.")] = "demo") -> None:
+    """Verify sizes and hashes, load everything and decode one window."""
+    from bci_music.models.decoder import Decoder
+    from bci_music.models.pack import Pack
+
+    opened = Pack.open(pack)
+    decoder = Decoder.from_pack(opened)
+    ms = decoder.warm_up()
+    size = sum(entry.bytes for entry in opened.manifest.files.values())
+    typer.echo(
+        f"{opened.name}: {len(opened.manifest.files)} files, {size / 1e6:.1f} MB, all as listed; "
+        f"one window takes {ms:.0f} ms on {decoder.device_name}"
+    )
