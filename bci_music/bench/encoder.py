@@ -1,4 +1,7 @@
-"""What a machine can do at most: its best matrix product, measured beside what is compared with it."""
+"""How fast the encoder reads and learns: beside CBraMod, LaBraM, torch's own, and the machine's best.
+
+All models take turns, run by run, so that whatever else the machine does hits them alike.
+"""
 
 from __future__ import annotations
 

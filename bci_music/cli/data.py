@@ -1,4 +1,4 @@
-"""`bci-music data check`, `prepare` and `before`: data sets of EEG with known music."""
+"""`bci-music data` and `bci-music stream`: recordings and studies on disk, and recordings as LSL streams."""
 
 from __future__ import annotations
 

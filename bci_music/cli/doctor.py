@@ -1,4 +1,4 @@
-"""What `bci-music doctor` looks at: each check returns one `Finding` with a sentence on how to mend it."""
+"""`bci-music doctor`: is this machine ready, and what to do where it is not."""
 
 from __future__ import annotations
 
@@ -268,7 +268,6 @@ def doctor(
     Looks at Python, the Qt pair, LSL and whether streams are found, sound, GPU, recorder, demo pack and disk.
     Leaves with exit code 1 if something that every run needs does not work.
     """
-
     findings = _examine_all(quiet=as_json)
     if as_json:
         import json

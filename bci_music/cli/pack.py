@@ -1,4 +1,4 @@
-"""`bci-music pack train-clap` and `pack judge-clap`: the small CLAP of a pack, and what it knows."""
+"""`bci-music pack`: make one, look into one, check one, and train and evaluate the music models in it."""
 
 from __future__ import annotations
 

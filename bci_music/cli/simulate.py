@@ -1,4 +1,4 @@
-"""`bci-music simulate music` and `simulate songbook`: what the music models learn from, to hear and to see."""
+"""`bci-music simulate`: simulated listeners, composed songs, and the studies made of both."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SEAM_S = 0.3  # a break whose length is not known is shown as this much missing time: more than any filled gap
-_LATTICE = 2.0**20  # stamps per second that a double holds exactly up to 2**33 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +102,9 @@ class Session:
 
     def marks(self) -> NDArray[np.uint8]:
         """(n_times,) marks the live path would give these rows: BREAK after a long gap, BURST in a burst."""
-        from bci_music.timing.rows import session_marks
+        from bci_music.timing.rows import row_marks
 
-        return session_marks(self)
+        return row_marks(self.times_s, self.sfreq_hz)
 
     def segments(self) -> tuple[tuple[int, int], ...]:
         """Row ranges ``(start, stop)`` between breaks."""
@@ -163,12 +162,3 @@ def heard_song(spans: Iterable[HeardSpan], start_s: float, stop_s: float) -> str
             heard[span.song] = heard.get(span.song, 0.0) + overlap
     song = max(heard, key=lambda s: heard[s], default=None)
     return song if song is not None and heard[song] >= 0.5 * (stop_s - start_s) else None
-
-
-def on_lattice(times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Round stamps to 2**-20 s (1 µs).
-
-    On that lattice adding a replay's start time is exact, so every replay makes the same decisions
-    about gaps as the offline path, whatever the clock says.
-    """
-    return np.round(np.asarray(times_s, np.float64) * _LATTICE) / _LATTICE

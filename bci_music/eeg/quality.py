@@ -1,4 +1,4 @@
-"""From a channel's features over the last seconds to a level and its reasons in words."""
+"""Which electrodes can be trusted: a verdict on every channel twice a second, with reasons in words."""
 
 from __future__ import annotations
 

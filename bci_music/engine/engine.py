@@ -1,4 +1,4 @@
-"""What the window and the report see of an engine."""
+"""The live composition root: wires the stages, owns their threads, answers `snapshot()` and takes `send()`."""
 
 from __future__ import annotations
 
@@ -325,7 +325,6 @@ class Engine:
 
     def snapshot(self) -> Snapshot:
         """Everything the window shows, taken at once."""
-
         return take_snapshot(self, self._clock.now())
 
     @property

@@ -1,4 +1,4 @@
-"""The same decoder with fewer electrodes: even subsets of the head, as other headsets would have them."""
+"""How far decoding holds with fewer electrodes: even subsets, electrodes lost, electrodes that carry noise."""
 
 from __future__ import annotations
 

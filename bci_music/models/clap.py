@@ -1,4 +1,4 @@
-"""What CLAP sees of a sound: the log mel spectrogram of its feature extractor, made for many windows at once.
+"""CLAP as an embedder: transformers' `ClapModel` of any size, from a directory or a checkpoint that was pulled.
 
 Equal to transformers' `ClapFeatureExtractor` (a test holds them together) in half the time, and never random: the
 extractor cuts long sound at a random place and marks one of a batch at random as long.

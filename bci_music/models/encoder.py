@@ -1,4 +1,8 @@
-"""Where electrodes are, as smooth functions over the head: what lets an encoder read a headset it never saw."""
+"""The channel-oriented encoder, in the order of the paper's figure, and encoder and head as one saved network.
+
+Each electrode's signal is cut into time patches, all electrodes share one patch embedding, and every token says
+where (channel) and when (time slot) it comes from. A channel that is dropped or masked gives no token at all.
+"""
 
 from __future__ import annotations
 

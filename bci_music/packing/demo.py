@@ -33,7 +33,7 @@ from bci_music.models.pack import (
 )
 from bci_music.packing.excerpts import song_prototypes, write_library
 from bci_music.packing.music_models import MusicModels
-from bci_music.packing.write import MONTAGE, git_sha, write_demo_pack
+from bci_music.packing.write import MONTAGE, write_demo_pack
 from bci_music.training.eeg.adapt import fit_adapter
 from bci_music.training.eeg.align import AlignConfig, Aligner, align, continued, settle_norm
 from bci_music.training.eeg.closed_form import BackwardConfig, warm_start
@@ -42,6 +42,7 @@ from bci_music.training.eeg.sessions import Heard
 from bci_music.training.eeg.simulated import AUDIO_HZ, SimulatedDataConfig, demo_music, held_out_windows, training_takes
 from bci_music.training.evaluate import Decoded, calibrate, decode_heard, identification, song_identification
 from bci_music.training.loop import LoopConfig
+from bci_music.training.provenance import git_sha
 
 Say = Callable[[str], None]
 _VIRTUAL_SHARE = 0.3  # of the training time at most

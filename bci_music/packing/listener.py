@@ -24,10 +24,10 @@ from bci_music.models.pack import (
     Provenance,
     file_sha256,
 )
-from bci_music.packing.write import git_sha
 from bci_music.training.calibration.calibrate import CalibrateConfig, Calibrated, calibrate
 from bci_music.training.calibration.recordings import Sittings, audio_hashes, composed, embedded_music, open_sittings
 from bci_music.training.lab.windows import training_seconds
+from bci_music.training.provenance import git_sha
 
 Say = Callable[[str], None]
 

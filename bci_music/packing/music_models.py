@@ -12,10 +12,9 @@ from typing import Any
 from bci_music.messages import UserError
 from bci_music.models.embedder import FrameEmbedder, load_embedder
 from bci_music.models.pack import GeneratorPart
-from bci_music.training.audioldm.parts import CREDITS, FEW, FEW_NOTE, assemble, check_budget
+from bci_music.training.audioldm.parts import CREDITS, EMBEDDER, FEW, FEW_NOTE, assemble, check_budget
 
 CARD = "CARD.md"
-EMBEDDER = "embedder.json"  # beside the parts: which embedder's vectors lead the UNet
 NAME = "small AudioLDM of composed music"
 SETTINGS = {"solver": "dpm++", "steps": 6, "guidance": 2.5, "guidance_every": 2}
 
@@ -69,11 +68,6 @@ class MusicModels:
         )
         (pack / CARD).write_text(card(part, self.settings), encoding="utf-8")
         return part
-
-
-def save_embedder_note(parts: Path, sha: str) -> None:
-    """Note beside the parts whose vectors lead the UNet."""
-    (parts / EMBEDDER).write_text(json.dumps({"sha": sha}) + "\n", encoding="utf-8")
 
 
 def _few_settings(parts: Path) -> dict[str, Any]:

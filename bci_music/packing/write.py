@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +22,7 @@ from bci_music.models.pack import (
     Provenance,
     Spaces,
 )
+from bci_music.training.provenance import git_sha
 
 MONTAGE = "nmed"
 VERSION = "0.1.0"
@@ -75,20 +74,3 @@ def write_untrained(directory: str | Path, *, seed: int = 0, decoder: DecoderCon
         directory, network, adapter, decoder=decoder, signal=SignalConfig(), provenance=provenance, embedder_sha="",
         name="untrained",
     )
-
-
-def git_sha() -> str:
-    """Commit of the program's source, with "+changes" where the tree differs; empty outside a repository."""
-    here = Path(__file__).resolve().parents[1]  # what decides the outcome lies below it
-
-    def git(*words: str) -> Any:
-        return subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=False)
-
-    try:
-        head = git("rev-parse", "HEAD")
-    except OSError:
-        return ""
-    if head.returncode:
-        return ""
-    changed = git("status", "--porcelain", "--", "models", "training", "simulate", "eeg").stdout.strip()
-    return head.stdout.strip()[:12] + ("+changes" if changed else "")

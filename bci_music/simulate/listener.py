@@ -1,4 +1,4 @@
-"""What of the music reaches the simulated brain: envelopes and onsets of eight bands at 125 Hz."""
+"""A simulated listener: music goes in at the ear, EEG of 125 channels comes out."""
 
 from __future__ import annotations
 

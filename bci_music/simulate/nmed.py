@@ -1,4 +1,4 @@
-"""The music of a simulated study: composed songs as files, and the mapping from stimuli to them."""
+"""A simulated study in the files of NMED-T and NMED-H: same names, variables and layout; nobody was recorded."""
 
 from __future__ import annotations
 

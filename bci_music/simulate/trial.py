@@ -1,4 +1,4 @@
-"""What tells one trial from every other although it has nothing to do with the music.
+"""The EEG of one trial: a listener sits still, then hears one stimulus.
 
 A judge that lets windows of one trial into training and test alike rewards a decoder for knowing it: this is how
 that leak is made on purpose, so that it can be shown.

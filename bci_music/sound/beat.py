@@ -1,4 +1,4 @@
-"""Correlation and sliding minimum in numpy alone: the stage's thread has no time to load more than that."""
+"""Where the beat is: from the onsets of a few seconds of sound, or nowhere when nothing recurs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last bar of what is queued, going on for as long as it takes: on its beat, and if need be slowly sinking."""
+"""The fallback chain: what plays when the next clip is not there. Hold, loop the last bar, library, fade."""
 
 from __future__ import annotations
 

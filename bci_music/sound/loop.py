@@ -1,4 +1,4 @@
-"""A clip that never ends: its tail flows into its head, on the bar where the tempo is known."""
+"""A clip that never ends: its tail flows into its head, on the bar where the tempo is known; and the waiting chord."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loudness: a gain that glides, a limiter that holds, and clips brought to one level."""
+"""Level, in one place: clips come to one loudness (EBU R128), a gliding gain follows, a limiter holds true peaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of what was played."""
+"""Players take sound and let it be heard: on a device through a C callback, or on a clock when there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Crossfades that keep the loudness while one sound becomes another: of equal power, or gentler for like sounds."""
+"""Splices: where two pieces of music are joined, and the fade that joins them without a dip or a click."""
 
 from __future__ import annotations
 

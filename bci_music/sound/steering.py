@@ -1,4 +1,7 @@
-"""Great circles: styles are unit vectors, so the way from one to another leads along the sphere."""
+"""From embeddings to a style: confident windows pull harder, old ones fade, silence of the decoder holds.
+
+The operator's prompt, where there is one, turns the style its way by as much as the operator says.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Units of voltage as streams spell them, turned into a factor to µV."""
+"""What the columns of a stream are: EEG with its labels, unit and positions, and everything else excluded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pull from a pylsl inlet into memory that is made once.
+"""EEG from an LSL outlet: short buffer, no silent recovery, stamps on the local clock.
 
 pylsl's own `pull_chunk` builds ctypes objects and arrays anew at each call, half of what a pull costs
 at 20 ms; this calls the same C function with everything kept.

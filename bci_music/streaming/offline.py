@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bci_music.data.session import Session, on_lattice
+from bci_music.data.session import Session
 from bci_music.streaming.ring import Cursor, RingBuffer, RingSlice
 from bci_music.streaming.writer import GridWriter
+from bci_music.timing.stamps import on_lattice
 
 _CHUNK_S = 0.5
 _RING_S = 120.0  # room for a chunk and for everything that may be filled in between its rows

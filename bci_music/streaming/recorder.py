@@ -1,4 +1,4 @@
-"""The LSL configuration of the recorder's process.
+"""LabRecorder as a guarded child process: one XDF of the raw stream and everything derived from it.
 
 LabRecorder brings its own liblsl (1.17.7). With ``ResolveScope = machine`` that version sees only one of the local
 streams; told that this machine is a peer of its own, it asks every port and finds all of them.

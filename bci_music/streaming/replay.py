@@ -8,9 +8,10 @@ from collections.abc import Callable
 import numpy as np
 
 from bci_music.clock import Clock
-from bci_music.data.session import SEAM_S, HeardSpan, Session, on_lattice
+from bci_music.data.session import SEAM_S, HeardSpan, Session
 from bci_music.messages import Chunk, StreamInfo, UserError
 from bci_music.streaming.source import SourceEnded
+from bci_music.timing.stamps import on_lattice
 
 CHUNK_S = 0.02  # data per chunk at speed 1
 _FAST_CHUNK_S = 1.0  # data per chunk when nothing holds the speed back

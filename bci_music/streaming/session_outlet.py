@@ -14,11 +14,12 @@ import numpy as np
 import pylsl
 
 from bci_music.data.formats import open_session
-from bci_music.data.session import SEAM_S, Session, on_lattice, parse_song_marker, song_marker
+from bci_music.data.session import SEAM_S, Session, parse_song_marker, song_marker
 from bci_music.messages import UserError
 from bci_music.streaming.discovery import liblsl
 from bci_music.streaming.outlets import eeg_stream_info, text_outlet
 from bci_music.streaming.replay import CHUNK_S, check_start
+from bci_music.timing.stamps import on_lattice
 
 _BUFFER_S = 60  # what liblsl keeps for a consumer that is slow
 _MARKER_GRACE_S = 2.0  # a consumer of the EEG gets this long to open the markers, too

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.data.session import Session, on_lattice
-from bci_music.timing.stamps import Piece, StampGrid
+from bci_music.timing.stamps import Piece, StampGrid, on_lattice
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +23,11 @@ class StampReport:
     duplicates: int
 
 
-def session_marks(session: Session) -> NDArray[np.uint8]:
+def row_marks(times_s: NDArray[np.float64], sfreq_hz: float) -> NDArray[np.uint8]:
     """(n_times,) BREAK and BURST marks that the live path gives these rows; filler rows are not among them."""
-    marks = np.zeros(len(session.times_s), np.uint8)
+    marks = np.zeros(len(times_s), np.uint8)
     at = 0
-    for piece in _pieces(session.times_s, session.sfreq_hz)[0]:
+    for piece in _pieces(times_s, sfreq_hz)[0]:
         marks[at : at + piece.n] |= piece.every
         marks[at] |= piece.first
         at += piece.n

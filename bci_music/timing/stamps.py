@@ -1,4 +1,10 @@
-"""Shapes in short runs of time stamps: how clean they start, bursts and their end, repeats."""
+"""Gaps, bursts, backwards stamps and duplicates, told from time stamps alone, the same live and offline.
+
+A *line* predicts the stamp of the next sample; it follows the stream's rate slowly. Stamps near the
+line cost one subtraction. A stamp away from it is judged, where needed after the rows of the next
+0.1 s have been seen (they are held back so long): a late packet comes back to the line, a gap does not.
+Every decision counts rows and never looks at how they were chunked.
+"""
 
 from __future__ import annotations
 
@@ -89,6 +95,7 @@ def leading_repeats(before: float, rows: NDArray[np.float64], period_s: float) -
     return int(differs[0]) if len(differs) else len(rows)
 
 
+_LATTICE = 2.0**20  # stamps per second that a double holds exactly up to 2**33 s
 JUDGE_S = 0.1  # rows looked at before an unclear stamp is judged
 CALIBRATE_S = 0.5  # rows at the very start from which rate and jitter are learnt
 BLOCK_S = 0.25  # the line is corrected this often
@@ -328,3 +335,12 @@ class StampGrid:
 
 
 _NONE: NDArray[np.float64] = np.empty(0)
+
+
+def on_lattice(times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round stamps to 2**-20 s (1 µs).
+
+    On that lattice adding a replay's start time is exact, so every replay makes the same decisions
+    about gaps as the offline path, whatever the clock says.
+    """
+    return np.round(np.asarray(times_s, np.float64) * _LATTICE) / _LATTICE

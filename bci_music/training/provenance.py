@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import subprocess
 import sys
 from collections.abc import Collection
 from importlib.metadata import version
@@ -15,11 +16,12 @@ import yaml
 from bci_music.config import Config, read_yaml
 from bci_music.messages import UserError
 from bci_music.models import parallel
-from bci_music.packing.write import git_sha
 from bci_music.training.lab.prepared import Prepared, file_hash, write_text
 
 CONFIG, PROVENANCE = "config.yaml", "provenance.json"
 ENCODER, ALIGNER = "encoder.safetensors", "aligner.safetensors"
+# Packages that a figure depends on.
+DECIDES = ("models", "training", "packing", "simulate", "compose", "eeg", "timing", "data")
 LEARNED = (ENCODER, ALIGNER, "checkpoint.pt", "mean-tokens/checkpoint.pt")
 
 
@@ -123,3 +125,20 @@ def save_run(directory: Path, config: Config, prepared: Prepared, seed: int, **m
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_text(directory / CONFIG, text)  # whole at any time: other processes may be reading what was there
     write_text(directory / PROVENANCE, json.dumps(provenance(prepared, seed) | more, indent=1))
+
+
+def git_sha() -> str:
+    """Commit of the program's source, with "+changes" where the tree differs; empty outside a repository."""
+    here = Path(__file__).resolve().parents[1]  # what decides the outcome lies below it
+
+    def git(*words: str) -> Any:
+        return subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=False)
+
+    try:
+        head = git("rev-parse", "HEAD")
+    except OSError:
+        return ""
+    if head.returncode:
+        return ""
+    changed = git("status", "--porcelain", "--", *DECIDES).stdout.strip()
+    return head.stdout.strip()[:12] + ("+changes" if changed else "")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bci_music.clock import ManualClock
-from bci_music.data.session import SEAM_S, Event, Session, on_lattice, song_marker
+from bci_music.data.session import SEAM_S, Event, Session, song_marker
 from bci_music.eeg.chain import SignalChain, SignalConfig
 from bci_music.eeg.montage import Montage, map_channels
 from bci_music.messages import BREAK, FILLED, HOLE, StreamState, UserError, Window
@@ -15,6 +15,7 @@ from bci_music.streaming.offline import offline_rows
 from bci_music.streaming.replay import SessionSource
 from bci_music.streaming.ring import Cursor
 from bci_music.streaming.source import SourceEnded
+from bci_music.timing.stamps import on_lattice
 
 FS = 250.0
 

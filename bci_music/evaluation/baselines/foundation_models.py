@@ -1,4 +1,8 @@
-"""Another sampling rate inside a network: a fixed linear map that gradients pass through."""
+"""LaBraM, CBraMod and EEGPT as baselines: braindecode's encoders, fed as in pretraining, pooled, one head.
+
+All weights are tuned by the alignment. With published weights the input is scaled to what they know (µV / 100, or mV);
+from random weights it stays z-scored, because then small numbers only make the start slower.
+"""
 
 from __future__ import annotations
 

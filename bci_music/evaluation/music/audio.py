@@ -1,4 +1,4 @@
-"""The power mel spectrogram on which SSIM and PSNR are taken, as the paper's released code takes them."""
+"""Sound of a decoder: the training clip nearest to the decoded vector plays, and is compared with what was heard."""
 
 from __future__ import annotations
 

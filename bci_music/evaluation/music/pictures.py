@@ -1,4 +1,4 @@
-"""Pictures of composed music: what a listener would judge, for those who cannot listen."""
+"""Pictures of music: spectrograms of pairs, heard above generated, and of composed songs for all who cannot listen."""
 
 from __future__ import annotations
 

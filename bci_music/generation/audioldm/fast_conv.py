@@ -1,8 +1,11 @@
-"""Short filters with fewer multiplications than taps times outputs: Toom-Cook's (Winograd's) way and Fourier's.
+"""Convolutions between many channels with a third to a quarter of the multiplications, for processors.
 
 Both have the same shape: ``y = A @ ((G @ w) * (B @ x))`` gives `outputs` values of ``y[i] = sum_a w[a] x[i + a]`` from
 `length` values of x, with as many products as G and B have rows. Where w[a] and x[i] are matrices (a convolution's
 channels), a product is one of matrices, and A and B cost little beside them.
+
+What libraries compute there is the plain sum, at the full speed of the machine's matrix products; these compute less.
+The numbers differ by rounding only, some 1e-5 of their spread. Graphics cards have tensor cores and need none of it.
 """
 
 from __future__ import annotations

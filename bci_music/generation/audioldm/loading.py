@@ -1,4 +1,7 @@
-"""AudioLDM's parts from disk or hub: loaded one by one, as safetensors only, and refused when they do not fit."""
+"""AudioLDM's parts from disk or hub: loaded one by one, as safetensors only, and refused when they do not fit.
+
+What it sounds like says nothing about any style; it is marked as not trained everywhere.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One-dimensional convolutions computed as two-dimensional ones with the channels beside each other in memory.
+"""How long the parts of a model take here, and in which form they compute fastest.
 
 PyTorch knows that layout only for images. On a processor it makes a vocoder half as long again as fast, most where
 it has few channels: the numbers are the same up to rounding.

@@ -1,4 +1,8 @@
-"""What the UNet predicts, led by the condition away from none, with as few passes as the settings allow."""
+"""AudioLDM's parts, put together by hand: denoise latents towards an embedding, decode them, make sound of them.
+
+The parts are the classes of diffusers and transformers. Their ready-made pipeline is deprecated, and it can neither
+stop, nor hurry, nor go on where the last clip ended.
+"""
 
 from __future__ import annotations
 

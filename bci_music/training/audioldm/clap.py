@@ -1,4 +1,4 @@
-"""The small CLAP's sizes, how it hears, and how it learns."""
+"""Train a small CLAP on clips and their captions: sound and words of one clip come to lie together."""
 
 from __future__ import annotations
 

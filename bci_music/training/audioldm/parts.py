@@ -19,6 +19,7 @@ from bci_music.messages import UserError
 
 FEW = "unet-few"  # the UNet distilled to less work, beside the one it comes from
 FEW_NOTE = "unet-few.json"  # how the sampler uses it
+EMBEDDER = "embedder.json"  # beside the parts: which embedder's vectors lead the UNet
 BUDGET = {"unet": 6_000_000, "vae": 2_000_000, "vocoder": 1_000_000}  # parameters
 CREDITS = "credits.json"  # of the real music learned from: beside the parts, and in a pack's generator/
 _KIND = {"unet": "UNet2DConditionModel", FEW: "UNet2DConditionModel", "vae": "AutoencoderKL"}
@@ -122,3 +123,8 @@ def check_budget(generator: Path) -> dict[str, int]:
         if counts[part] > most:
             raise UserError(f"The {part} has {counts[part]:,} parameters, a shipped pack carries at most {most:,}.")
     return counts
+
+
+def save_embedder_note(parts: Path, sha: str) -> None:
+    """Note beside the parts whose vectors lead the UNet."""
+    (parts / EMBEDDER).write_text(json.dumps({"sha": sha}) + "\n", encoding="utf-8")

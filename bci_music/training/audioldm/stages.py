@@ -15,14 +15,21 @@ from numpy.typing import NDArray
 from bci_music.config import Config
 from bci_music.messages import UserError
 from bci_music.models.embedder import Embedder
-from bci_music.packing.music_models import save_embedder_note
 from bci_music.training.audioldm import vocoder as voc
 from bci_music.training.audioldm.batches import FULL_SCALE, Clips, Figures, Task
 from bci_music.training.audioldm.cache import cached_rows, rows_key, weights_key
 from bci_music.training.audioldm.diffusion import UnetConfig, UnetTask, condition_moments, new_scheduler, new_unet
 from bci_music.training.audioldm.discriminator import AdversaryConfig, Contest, ContestTask
 from bci_music.training.audioldm.distil import DistilConfig, DistilTask
-from bci_music.training.audioldm.parts import CREDITS, FEW, FEW_NOTE, load_part, save_conditioning, save_part
+from bci_music.training.audioldm.parts import (
+    CREDITS,
+    FEW,
+    FEW_NOTE,
+    load_part,
+    save_conditioning,
+    save_embedder_note,
+    save_part,
+)
 from bci_music.training.audioldm.vae import VaeConfig, VaeTask, encode, new_vae, rebuild, settle_latents
 from bci_music.training.audioldm.vocoder import VocoderConfig, VocoderTask, new_vocoder
 from bci_music.training.loop import LoopConfig

@@ -1,4 +1,4 @@
-"""How far sound is from sound, by spectra of several resolutions: loss of the vocoder, and its figures."""
+"""The vocoder: AudioLDM's class (a HiFi-GAN), small, trained on spectra of several resolutions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses of the alignment."""
+"""Alignment: EEG windows are drawn to the embedding of the music heard in them, and pushed from other music."""
 
 from __future__ import annotations
 

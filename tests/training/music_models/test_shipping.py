@@ -11,10 +11,19 @@ from bci_music.messages import UserError
 from bci_music.models.embedder import StatisticsEmbedder, load_embedder
 from bci_music.models.pack import Pack
 from bci_music.packing.describe import describe
-from bci_music.packing.music_models import CARD, MusicModels, save_embedder_note
+from bci_music.packing.music_models import CARD, MusicModels
 from bci_music.packing.write import write_untrained
 from bci_music.training.audioldm.distil import DistilConfig
-from bci_music.training.audioldm.parts import BUDGET, CREDITS, FEW, FEW_NOTE, check_budget, load_part, save_part
+from bci_music.training.audioldm.parts import (
+    BUDGET,
+    CREDITS,
+    FEW,
+    FEW_NOTE,
+    check_budget,
+    load_part,
+    save_embedder_note,
+    save_part,
+)
 
 TRACK = {"title": "Rain on Tin", "artist": "A. Player", "licence": "CC-BY-4.0", "source": "example.org/rain"}
 
