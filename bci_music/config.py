@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 import difflib
+import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from bci_music.messages import UserError
 
+log = logging.getLogger(__name__)
+_noted: set[tuple[str, str]] = set()
+
 
 class Config(BaseModel):
-    """Base of all configurations: frozen, and an unknown key is an error."""
+    """Base of all configurations: frozen, and an unknown key is an error.
+
+    A subclass whose keys or values changed their names lists the old ones in `RENAMED` (old key: new key) and
+    `RENAMED_VALUES` (key: {old value: new value}). They are read with a note for one version.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    RENAMED: ClassVar[Mapping[str, str]] = {}
+    RENAMED_VALUES: ClassVar[Mapping[str, Mapping[Any, Any]]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not (cls.RENAMED or cls.RENAMED_VALUES):
+            return values
+        values = dict(values)
+        for old, new in cls.RENAMED.items():
+            if old in values and new not in values:
+                values[new] = values.pop(old)
+                _note(cls.__name__, f"key {old!r} is now called {new!r}")
+        for key, names in cls.RENAMED_VALUES.items():
+            if isinstance(values.get(key), str) and values[key] in names:
+                _note(cls.__name__, f"{key} {values[key]!r} is now called {names[values[key]]!r}")
+                values[key] = names[values[key]]
+        return values
 
     @classmethod
     def parse(cls, values: dict[str, Any], where: str = "the configuration") -> Self:
@@ -59,6 +86,13 @@ def shipped(relative: str) -> Path:
         if (root / relative).exists():
             return root / relative
     raise UserError(f"{relative} does not ship with this installation of bci-music: install the program anew.")
+
+
+def _note(owner: str, text: str) -> None:
+    """Log a changed name once per process."""
+    if (owner, text) not in _noted:
+        _noted.add((owner, text))
+        log.warning("%s: %s; the old name is read until the next version.", owner, text)
 
 
 def _sentence(cls: type[BaseModel], error: ValidationError, where: str) -> str:

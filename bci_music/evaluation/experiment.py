@@ -20,7 +20,7 @@ from bci_music.evaluation.predict import Trained
 from bci_music.evaluation.results import ModelSummary, ResultRow, TrainingSummary
 from bci_music.messages import UserError
 from bci_music.models.adapter import RidgeAdapter
-from bci_music.models.encoder import Network
+from bci_music.models.network import Network
 from bci_music.training.lab.config import LabConfig
 from bci_music.training.lab.prepared import Prepared
 from bci_music.training.lab.run import (

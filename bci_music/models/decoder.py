@@ -17,7 +17,7 @@ from bci_music.models.pack import ADAPTER_FILE, ENCODER_FILE, DecoderConfig, Pac
 
 if TYPE_CHECKING:
     from bci_music.eeg.montage import Montage
-    from bci_music.models.encoder import Network
+    from bci_music.models.network import Network
 
 ANCHORS_FILE = "library/prototypes.npy"
 
@@ -55,7 +55,7 @@ class Decoder:
         pack = (name_or_dir if isinstance(name_or_dir, Pack) else Pack.open(name_or_dir)).for_live()
         config = pack.manifest.decoder
         chosen = choose_device(device, bf16=config.bf16)
-        from bci_music.models.encoder import Network
+        from bci_music.models.network import Network
 
         network = Network.load(pack.file(ENCODER_FILE), config)
         adapter = RidgeAdapter.load(pack.file(ADAPTER_FILE))

@@ -1,4 +1,4 @@
-"""The channel-oriented encoder, in the order of the paper's figure, and encoder and head as one saved network.
+"""The channel-oriented encoder, in the order of the paper's figure.
 
 Each electrode's signal is cut into time patches, all electrodes share one patch embedding, and every token says
 where (channel) and when (time slot) it comes from. A channel that is dropped or masked gives no token at all.
@@ -6,7 +6,6 @@ where (channel) and when (time slot) it comes from. A channel that is dropped or
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bci_music.messages import UserError
-from bci_music.models.heads import make_head, normalised
-from bci_music.models.pack import DecoderConfig
 from bci_music.models.sizes import EncoderConfig
 
 N_BUMPS = 48
@@ -294,46 +290,3 @@ class Block(nn.Module):
             values = self.qkv.weight[2 * dim :]
             values -= values @ codes.T @ codes  # what is gathered is the signal, not the codes
             self.out.weight *= LOUDNESS
-
-
-class Network(nn.Module):
-    """EEG windows to the shared space."""
-
-    removes_channels = True
-
-    def __init__(self, config: DecoderConfig, positions_m: NDArray[np.float64] | None = None):
-        super().__init__()
-        self.encoder = ChannelEncoder(config.encoder, positions_m)
-        self.head = make_head(config.encoder.dim, config.head)
-
-    def shared(self, x: Tensor, used: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
-        """Vectors (B, shared), not normalised; see `ChannelEncoder.forward`."""
-        return self.head(self.encoder(x, used, keep))
-
-    def infer(self, x: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit shared vectors (B, shared) and channel attention (B, C) of windows (B, C, T) with masks (B, C)."""
-        encoded = self.encoder(x, used, return_attention=True)
-        assert encoded.attention is not None
-        return normalised(self.head(encoded)), encoded.attention
-
-    def save(self, path: str | Path) -> None:
-        """Write the matrices in half precision, vectors and statistics as they are."""
-        from safetensors.torch import save_file
-
-        state = {name: t.detach().cpu().contiguous() for name, t in self.state_dict().items()}
-        save_file({name: t.half() if t.ndim > 1 else t for name, t in state.items()}, str(path))
-        Path(path).chmod(0o644)
-
-    @classmethod
-    def load(cls, path: str | Path, config: DecoderConfig) -> Network:
-        """Build the network of `config` and fill it from what `save` wrote."""
-        from safetensors.torch import load_file
-
-        weights = load_file(str(path))
-        with torch.random.fork_rng(devices=[]):  # building draws random numbers: leave the caller's state alone
-            network = cls(config)
-        wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
-        if wanted != {name: tuple(t.shape) for name, t in weights.items()}:
-            raise UserError(f"The weights in {Path(path).name} do not fit the sizes in pack.yaml: rebuild the pack.")
-        network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in weights.items()})
-        return network

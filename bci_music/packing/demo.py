@@ -21,7 +21,7 @@ from bci_music.models.confidence import Confidence
 from bci_music.models.decoder import Decoder
 from bci_music.models.device import choose_device
 from bci_music.models.embedder import FrameEmbedder, StatisticsEmbedder
-from bci_music.models.encoder import Network
+from bci_music.models.network import Network
 from bci_music.models.pack import (
     ENCODER_FILE,
     Calibration,

@@ -20,7 +20,7 @@ from bci_music.evaluation.protocol import judge_outputs
 from bci_music.evaluation.results import Figure
 from bci_music.messages import UserError
 from bci_music.models.adapter import RidgeAdapter
-from bci_music.models.encoder import Network
+from bci_music.models.network import Network
 from bci_music.models.pack import (
     ADAPTER_FILE,
     ENCODER_FILE,

@@ -9,7 +9,7 @@ import numpy as np
 from bci_music.eeg.chain import SignalConfig
 from bci_music.messages import EMBEDDING_DIM
 from bci_music.models.adapter import RidgeAdapter
-from bci_music.models.encoder import Network
+from bci_music.models.network import Network
 from bci_music.models.pack import (
     ADAPTER_FILE,
     ENCODER_FILE,

@@ -11,10 +11,10 @@ from bci_music.data.session import (
     Session,
     heard_song,
     heard_spans,
-    on_lattice,
     parse_song_marker,
     song_marker,
 )
+from bci_music.timing.stamps import on_lattice
 
 KEYS = st.sampled_from(["song", "title", "song_start_s"])
 

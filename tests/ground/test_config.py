@@ -102,3 +102,22 @@ def test_shipped_files_are_found_and_others_are_not():
     assert (shipped("configs")).is_dir()
     with pytest.raises(UserError, match="does not ship"):
         shipped("configs/no-such-net.yaml")
+
+
+class Renamed(Config):
+    RENAMED = {"old_s": "new_s"}
+    RENAMED_VALUES = {"kind": {"before": "after"}}
+    new_s: float = 1.0
+    kind: str = "after"
+
+
+def test_old_names_are_read_with_one_note(caplog):
+    first = Renamed.parse({"old_s": 2.0, "kind": "before"})
+    assert (first.new_s, first.kind) == (2.0, "after")
+    assert Renamed.parse({"old_s": 2.0}).new_s == 2.0
+    assert [record.message.count("'old_s' is now called 'new_s'") for record in caplog.records].count(1) == 1
+
+
+def test_an_old_and_a_new_name_together_are_refused():
+    with pytest.raises(UserError, match="old_s"):
+        Renamed.parse({"old_s": 2.0, "new_s": 3.0})

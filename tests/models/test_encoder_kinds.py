@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from bci_music.models.encoder import ChannelEncoder, Network, head_basis
+from bci_music.models.encoder import ChannelEncoder, head_basis
 from bci_music.models.heads import make_head
+from bci_music.models.network import Network
 from bci_music.models.pack import DecoderConfig
 from bci_music.models.sizes import EncoderConfig, HeadConfig
 from bci_music.training.eeg.distiller import PrototypeHead

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from bci_music.models import parallel
-from bci_music.models.encoder import ChannelEncoder, Network
+from bci_music.models.encoder import ChannelEncoder
+from bci_music.models.network import Network
 from bci_music.models.pack import DecoderConfig
 from bci_music.models.sizes import EncoderConfig, HeadConfig
 from bci_music.training.eeg.align import AlignConfig, Aligner, align, settle_norm

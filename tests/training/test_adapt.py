@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bci_music.messages import UserError
-from bci_music.models.encoder import Network
+from bci_music.models.network import Network
 from bci_music.training.eeg.adapt import fit_adapter
 from bci_music.training.eeg.corpus import Corpus
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bci_music.models import parallel
-from bci_music.models.encoder import Network
+from bci_music.models.network import Network
 from bci_music.training.eeg.align import (
     AlignConfig,
     Aligner,

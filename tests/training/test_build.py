@@ -9,7 +9,7 @@ import torch
 
 from bci_music.messages import UserError
 from bci_music.models.decoder import Decoder
-from bci_music.models.encoder import Network
+from bci_music.models.network import Network
 from bci_music.models.pack import ENCODER_FILE, Pack
 from bci_music.models.sizes import EncoderConfig
 from bci_music.packing import demo as build

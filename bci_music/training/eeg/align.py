@@ -16,8 +16,8 @@ from torch.nn import functional
 from bci_music.config import Config
 from bci_music.models import parallel
 from bci_music.models.device import mixed
-from bci_music.models.encoder import Network
 from bci_music.models.heads import normalised
+from bci_music.models.network import Network
 from bci_music.training.eeg.adapt import encode_all
 from bci_music.training.eeg.corpus import Batch, Corpus
 from bci_music.training.eeg.views import crop, kept_channels, to_tensor

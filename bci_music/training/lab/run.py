@@ -16,7 +16,8 @@ from bci_music.metrics.splits import Split
 from bci_music.models import parallel
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.embedder import FrameEmbedder, load_embedder
-from bci_music.models.encoder import ChannelEncoder, Network
+from bci_music.models.encoder import ChannelEncoder
+from bci_music.models.network import Network
 from bci_music.models.pack import DecoderConfig
 from bci_music.training.eeg.adapt import fit_adapter
 from bci_music.training.eeg.align import Aligner, align, settle_norm

@@ -1,0 +1,58 @@
+"""Encoder and head as one module that is saved and loaded as one safetensors file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bci_music.messages import UserError
+from bci_music.models.encoder import ChannelEncoder
+from bci_music.models.heads import make_head, normalised
+from bci_music.models.pack import DecoderConfig
+
+
+class Network(nn.Module):
+    """EEG windows to the shared space."""
+
+    removes_channels = True
+
+    def __init__(self, config: DecoderConfig, positions_m: NDArray[np.float64] | None = None):
+        super().__init__()
+        self.encoder = ChannelEncoder(config.encoder, positions_m)
+        self.head = make_head(config.encoder.dim, config.head)
+
+    def shared(self, x: Tensor, used: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
+        """Vectors (B, shared), not normalised; see `ChannelEncoder.forward`."""
+        return self.head(self.encoder(x, used, keep))
+
+    def infer(self, x: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit shared vectors (B, shared) and channel attention (B, C) of windows (B, C, T) with masks (B, C)."""
+        encoded = self.encoder(x, used, return_attention=True)
+        assert encoded.attention is not None
+        return normalised(self.head(encoded)), encoded.attention
+
+    def save(self, path: str | Path) -> None:
+        """Write the matrices in half precision, vectors and statistics as they are."""
+        from safetensors.torch import save_file
+
+        state = {name: t.detach().cpu().contiguous() for name, t in self.state_dict().items()}
+        save_file({name: t.half() if t.ndim > 1 else t for name, t in state.items()}, str(path))
+        Path(path).chmod(0o644)
+
+    @classmethod
+    def load(cls, path: str | Path, config: DecoderConfig) -> Network:
+        """Build the network of `config` and fill it from what `save` wrote."""
+        from safetensors.torch import load_file
+
+        weights = load_file(str(path))
+        with torch.random.fork_rng(devices=[]):  # building draws random numbers: leave the caller's state alone
+            network = cls(config)
+        wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
+        if wanted != {name: tuple(t.shape) for name, t in weights.items()}:
+            raise UserError(f"The weights in {Path(path).name} do not fit the sizes in pack.yaml: rebuild the pack.")
+        network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in weights.items()})
+        return network
