@@ -17,7 +17,7 @@ from torch.nn import functional
 from bci_music.models.sizes import EncoderConfig
 
 N_BUMPS = 48
-SHARPNESS = 8.0  # a bump falls to half within some 24 degrees
+BASIS_SHARPNESS = 8.0  # a basis function falls to half within some 24 degrees
 
 
 def head_basis(positions_m: NDArray[np.float64] | Tensor) -> Tensor:
@@ -27,7 +27,7 @@ def head_basis(positions_m: NDArray[np.float64] | Tensor) -> Tensor:
     """
     at = torch.as_tensor(positions_m, dtype=torch.float32)
     at = at / at.norm(dim=1, keepdim=True).clamp_min(1e-9)
-    bumps = torch.exp(SHARPNESS * (at @ _even_directions(N_BUMPS).T - 1.0))
+    bumps = torch.exp(BASIS_SHARPNESS * (at @ _even_directions(N_BUMPS).T - 1.0))
     return bumps / bumps.norm(dim=1, keepdim=True)
 
 
