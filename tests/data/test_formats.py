@@ -103,10 +103,10 @@ def test_a_plain_folder_is_no_recording(tmp_path):
 
 REFUSED = {
     "handFive.xdf", "empty_streams.xdf", "empty_streams_v1.xdf", "twochannel_string_marker.xdf", "chunk_length_lie.xdf",
-    "out_of_order_clock_offsets.xdf", "out_of_order_sample_chunk.xdf", "testmff.mff", "bi2012_subject01.npz",
+    "out_of_order_clock_offsets.xdf", "out_of_order_sample_chunk.xdf", "testmff.mff",
     "OpenBCI_GUI-v6-blinks-jawClench-alpha.txt",
 }  # fmt: skip
-PARTS = {".fdt", ".eeg", ".vmrk"}
+PARTS = {".fdt", ".eeg", ".vmrk", ".npz"}  # data beside a header, or arrays without one
 SHARED = [
     "MagicBlinkEMG/handFive.xdf", "MagicBlinkEMG/handTwo.xdf", "MagicBlinkEMG/markersPlusEKG.xdf",
     "MagicBlinkEMG/three_motion_four.xdf", "MagicBlinkEMG/three_motion_one.xdf",
