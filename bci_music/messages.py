@@ -230,7 +230,7 @@ class AudioBlock:
 
 
 @dataclass(frozen=True, slots=True)
-class MusicMark:
+class MusicMarker:
     """The music being heard changed at `time_s` (local LSL clock); `song` None: it ended."""
 
     time_s: float

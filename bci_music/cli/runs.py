@@ -78,7 +78,8 @@ def run_replay(options: Options, file: Path, speed: float, loop: bool, start_s: 
             session, speed=speed, loop=loop, start_s=start_s, clock=lsl_clock, warm_up_s=WARM_UP_S
         )
         _run(
-            config, options, stack, source, lambda info, on_mark: FileMarkers(source, on_mark), lambda: False, file.name
+            config, options, stack, source, lambda info, on_marker: FileMarkers(source, on_marker), lambda: False,
+            file.name,
         )
 
 
@@ -135,8 +136,8 @@ def _lsl_run(
 ) -> None:
     from bci_music.streaming.markers import LslMarkers
 
-    def markers(info: Any, on_mark: Any) -> LslMarkers:
-        followed = LslMarkers(info.name, on_mark)
+    def markers(info: Any, on_marker: Any) -> LslMarkers:
+        followed = LslMarkers(info.name, on_marker)
         stack.callback(followed.close)
         return followed
 

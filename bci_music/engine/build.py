@@ -13,7 +13,7 @@ from bci_music.engine.config import LiveConfig
 from bci_music.engine.decode_stage import DecodeStage
 from bci_music.engine.engine import Engine
 from bci_music.engine.history import History, SongLabel
-from bci_music.messages import MusicMark, StreamInfo, UserError
+from bci_music.messages import MusicMarker, StreamInfo, UserError
 from bci_music.status import Failure
 from bci_music.workers import Stage
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bci_music.streaming.replay import SessionSource
     from bci_music.streaming.source import Source
 
-MakeMarkers = Callable[[StreamInfo, Callable[[MusicMark], None]], Stage]
+MakeMarkers = Callable[[StreamInfo, Callable[[MusicMarker], None]], Stage]
 BEHIND_S = 1.0  # a file source is held back while the decoder has more than this to do
 
 
@@ -164,21 +164,21 @@ def make_prompter(pack: Pack, steering: Steering, on_failure: Callable[[Failure]
 class FileMarkers:
     """Stage that announces the songs of a replayed session, pass by pass, ahead of the decoder."""
 
-    def __init__(self, source: SessionSource, on_mark: Callable[[MusicMark], None]):
+    def __init__(self, source: SessionSource, on_marker: Callable[[MusicMarker], None]):
         self._source = source
-        self._on_mark = on_mark
+        self._on_marker = on_marker
         self._passes = 0
 
     def step(self, now: float) -> None:
-        """Hand on the marks of a pass that has begun."""
+        """Hand on the markers of a pass that has begun."""
         if self._passes > self._source.loops:
             return
         self._passes = self._source.loops + 1
         spans = self._source.heard()
         for number, span in enumerate(spans):
-            self._on_mark(MusicMark(span.start_s, span.song, span.title, span.song_start_s))
+            self._on_marker(MusicMarker(span.start_s, span.song, span.title, span.song_start_s))
             if number + 1 == len(spans) or spans[number + 1].start_s > span.stop_s + 1e-3:
-                self._on_mark(MusicMark(span.stop_s, None))
+                self._on_marker(MusicMarker(span.stop_s, None))
 
 
 def save_run(directory: Path, config: LiveConfig, engine: Engine) -> None:

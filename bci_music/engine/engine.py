@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from bci_music.engine.decode_stage import DecodeStage
 from bci_music.engine.history import History
-from bci_music.messages import Embedding, MusicMark, Quality, SoundSpan, StreamEvent, StreamInfo, StreamState, UserError
+from bci_music.messages import (
+    Embedding,
+    MusicMarker,
+    Quality,
+    SoundSpan,
+    StreamEvent,
+    StreamInfo,
+    StreamState,
+    UserError,
+)
 from bci_music.status import Command, Failure, Identification, Snapshot, SoundStatus, StreamStatus, TimelineSpan
 from bci_music.workers import Stage, Worker
 
@@ -114,7 +123,7 @@ class Engine:
     clock : Clock
         LSL's clock.
     markers : Stage, optional
-        Follows the music being heard and calls `note_mark`.
+        Follows the music being heard and calls `note_marker`.
     prompter : PromptStage, optional
         Takes the operator's words.
     """
@@ -128,7 +137,7 @@ class Engine:
         decoder: Decoder | None = None,
         sound: SoundStage | None = None,
         history: History | None = None,
-        make_markers: Callable[[StreamInfo, Callable[[MusicMark], None]], Stage] | None = None,
+        make_markers: Callable[[StreamInfo, Callable[[MusicMarker], None]], Stage] | None = None,
         prompter: PromptStage | None = None,
     ):
         self._acquirer, self._decode, self._sound = acquirer, decode, sound
@@ -243,10 +252,10 @@ class Engine:
         for sink in self._sinks:
             sink.push_event(event, event.time_s)
 
-    def note_mark(self, mark: MusicMark) -> None:
+    def note_marker(self, marker: MusicMarker) -> None:
         """Called by the marker stage."""
         if self.history is not None:
-            self.history.add_mark(mark)
+            self.history.add_marker(marker)
 
     def note_first_sample(self) -> None:
         """Remember when the stream began, once there is a sample."""
@@ -352,7 +361,7 @@ class _Watch:
             return
         engine.note_first_sample()
         if self._markers is None and engine._make_markers is not None:
-            self._markers = engine._make_markers(info, engine.note_mark)
+            self._markers = engine._make_markers(info, engine.note_marker)
         if self._markers is not None:
             self._markers.step(now)
         self._found_s = self._found_s if self._found_s is not None else now

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bci_music.messages import Embedding, MusicMark
+from bci_music.messages import Embedding, MusicMarker
 from bci_music.metrics.live import LiveGauge
 from bci_music.status import Identification, TimelineSpan
 
@@ -69,7 +69,7 @@ class History:
             else None
         )
         self._lock = threading.Lock()
-        self._marks: list[MusicMark] = []
+        self._markers: list[MusicMarker] = []
         self._windows: deque[DecodedWindow] = deque(maxlen=MAX_WINDOWS)
         self._vectors: deque[Embedding] = deque(maxlen=keep_vectors)
 
@@ -84,20 +84,20 @@ class History:
             if self._gauge is not None:
                 self._gauge.add(embedding.window_index, embedding.vector, heard.song if heard else None)
 
-    def add_mark(self, mark: MusicMark) -> None:
-        """Note that the music changed; marks may come late but are kept in order."""
+    def add_marker(self, marker: MusicMarker) -> None:
+        """Note that the music changed; markers may come late but are kept in order."""
         with self._lock:
-            self._marks.append(mark)
-            self._marks.sort(key=lambda m: m.time_s)
+            self._markers.append(marker)
+            self._markers.sort(key=lambda m: m.time_s)
 
-    def heard_at(self, time_s: float) -> MusicMark | None:
+    def heard_at(self, time_s: float) -> MusicMarker | None:
         """The music being heard at `time_s`, None when there was none or it is not known."""
         with self._lock:
             return self._heard_at(time_s)
 
-    def _heard_at(self, time_s: float) -> MusicMark | None:
-        at = bisect_right(self._marks, time_s, key=lambda m: m.time_s) - 1
-        return self._marks[at] if at >= 0 and self._marks[at].song is not None else None
+    def _heard_at(self, time_s: float) -> MusicMarker | None:
+        at = bisect_right(self._markers, time_s, key=lambda m: m.time_s) - 1
+        return self._markers[at] if at >= 0 and self._markers[at].song is not None else None
 
     def windows(self) -> list[DecodedWindow]:
         """All windows kept, oldest first."""
@@ -109,10 +109,10 @@ class History:
         with self._lock:
             return list(self._vectors)
 
-    def marks(self) -> list[MusicMark]:
+    def markers(self) -> list[MusicMarker]:
         """All changes of the music, in order."""
         with self._lock:
-            return list(self._marks)
+            return list(self._markers)
 
     def identification(self, refresh: bool = False) -> Identification | None:
         """How far song identification is above chance so far."""
@@ -122,13 +122,13 @@ class History:
     def spans(self, from_s: float, to_s: float) -> list[TimelineSpan]:
         """Bars of the lanes "heard" and "decoded" between two times."""
         with self._lock:
-            marks = list(self._marks)
+            markers = list(self._markers)
             windows = [w for w in self._windows if w.end_s >= from_s]
         bars = []
-        for mark, until in zip(marks, [*[m.time_s for m in marks[1:]], to_s], strict=False):
-            if mark.song is not None and until > from_s and mark.time_s < to_s:
-                start_s, stop_s = max(mark.time_s, from_s), min(until, to_s)
-                bars.append(TimelineSpan("heard", start_s, stop_s, mark.title, 1.0, mark.song))
+        for marker, until in zip(markers, [*[m.time_s for m in markers[1:]], to_s], strict=False):
+            if marker.song is not None and until > from_s and marker.time_s < to_s:
+                start_s, stop_s = max(marker.time_s, from_s), min(until, to_s)
+                bars.append(TimelineSpan("heard", start_s, stop_s, marker.title, 1.0, marker.song))
         return [*bars, *self._decoded_bars(windows, to_s)]
 
     def _decoded_bars(self, windows: list[DecodedWindow], to_s: float) -> list[TimelineSpan]:

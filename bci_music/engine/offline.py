@@ -40,7 +40,7 @@ def run_session(session: Session, config: LiveConfig | None = None, wav: Path | 
     source = SessionSource(session, clock=clock)
     player = ClockPlayer(clock, wav, threaded=False)
     engine = build_engine(
-        config or LiveConfig(), source, player, clock, lambda info, on_mark: FileMarkers(source, on_mark)
+        config or LiveConfig(), source, player, clock, lambda info, on_marker: FileMarkers(source, on_marker)
     )
     player.start()
     left_s = PLAY_OUT_S

@@ -87,11 +87,11 @@ def played_agreement(engine: Engine, now: float) -> Agreement | None:
     A generated clip counts as the song that is nearest to the vector it was made for (its sound is not judged here),
     and since it is ordered seconds ahead, it is compared with what was heard in the EEG it was made from.
     """
-    if engine.history is None or engine.sound is None or not engine.history.marks():
+    if engine.history is None or engine.sound is None or not engine.history.markers():
         return None
     order = {song.id: i for i, song in enumerate(engine.history.songs)}
-    marks = engine.history.marks()
-    times = np.arange(marks[0].time_s, min(now, _music_end(engine.history, now)), STEP_S)
+    markers = engine.history.markers()
+    times = np.arange(markers[0].time_s, min(now, _music_end(engine.history, now)), STEP_S)
     played, listened = np.full(len(times), -1), times.copy()  # which second's music each moment is compared with
     for span, start_s, stop_s in engine.sound.spans():
         within = (times >= start_s) & (times < stop_s)
@@ -100,13 +100,13 @@ def played_agreement(engine: Engine, now: float) -> Agreement | None:
         if span.kind == "generated" and math.isfinite(span.style_made_s):
             listened[within] = span.style_made_s - engine.history.window_s / 2
     heard = np.full(len(times), -1)
-    for mark, until in zip(marks, [*[m.time_s for m in marks[1:]], now], strict=True):
-        heard[(listened >= mark.time_s) & (listened < until)] = order.get(mark.song or "", -1)
+    for marker, until in zip(markers, [*[m.time_s for m in markers[1:]], now], strict=True):
+        heard[(listened >= marker.time_s) & (listened < until)] = order.get(marker.song or "", -1)
     return agreement(heard, played, STEP_S)
 
 
 def _music_end(history: History, now: float) -> float:
-    last = history.marks()[-1]
+    last = history.markers()[-1]
     return last.time_s if last.song is None else now
 
 

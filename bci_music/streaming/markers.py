@@ -11,27 +11,27 @@ from collections.abc import Callable
 import pylsl
 
 from bci_music.data.session import parse_song_marker
-from bci_music.messages import MusicMark
+from bci_music.messages import MusicMarker
 
 
-def parse_mark(text: str, time_s: float) -> MusicMark | None:
+def parse_music_marker(text: str, time_s: float) -> MusicMarker | None:
     """Read one marker; None when it is not about music."""
     marker = parse_song_marker(text)
     if marker is None:
         return None
     song, title, song_start_s = marker
-    return MusicMark(time_s, song, title or (song or ""), song_start_s)
+    return MusicMarker(time_s, song, title or (song or ""), song_start_s)
 
 
 class LslMarkers:
-    """Stage that follows the marker stream of an EEG stream and hands on every `MusicMark`.
+    """Stage that follows the marker stream of an EEG stream and hands on every `MusicMarker`.
 
     A stream that goes away is looked for again; markers pushed meanwhile are lost, as LSL has it.
     """
 
-    def __init__(self, eeg_name: str, on_mark: Callable[[MusicMark], None]):
+    def __init__(self, eeg_name: str, on_marker: Callable[[MusicMarker], None]):
         self._resolver = pylsl.ContinuousResolver(prop="name", value=f"{eeg_name} music", forget_after=2.0)
-        self._on_mark = on_mark
+        self._on_marker = on_marker
         self._inlet: pylsl.StreamInlet | None = None
         self._correction_s: float | None = None
         self.ignored = 0
@@ -48,11 +48,11 @@ class LslMarkers:
                 sample, stamp = self._inlet.pull_sample(timeout=0.0)
                 if sample is None:
                     return
-                mark = parse_mark(str(sample[0]), stamp + self._correction_s)
-                if mark is None:
+                marker = parse_music_marker(str(sample[0]), stamp + self._correction_s)
+                if marker is None:
                     self.ignored += 1
                 else:
-                    self._on_mark(mark)
+                    self._on_marker(marker)
         except (pylsl.util.LostError, pylsl.util.TimeoutError):
             self.close()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bci_music.engine.history import History, SongLabel
-from bci_music.messages import Embedding, MusicMark
+from bci_music.messages import Embedding, MusicMarker
 
 SONGS = tuple(SongLabel(f"s{i}", f"Song {i}", "genre") for i in range(14))
 
@@ -21,8 +21,8 @@ def embedding(index, vector, end_s):
 def fill(history, truth, hop_s=0.5, song_s=8.5):
     """Decode 119 s of 14 songs; `truth` maps the song at the window's centre to the song the decoder finds."""
     for i in range(14):
-        history.add_mark(MusicMark(100 + i * song_s, f"s{i}", f"Song {i}"))
-    history.add_mark(MusicMark(100 + 14 * song_s, None))
+        history.add_marker(MusicMarker(100 + i * song_s, f"s{i}", f"Song {i}"))
+    history.add_marker(MusicMarker(100 + 14 * song_s, None))
     for k in range(int((14 * song_s - 4) / hop_s)):
         end_s = 104 + k * hop_s
         song = min(13, int((end_s - 2 - 100) / song_s))
@@ -59,8 +59,8 @@ def test_bars_merge_runs_of_the_same_song_and_name_it():
 
 def test_marks_that_come_late_are_put_in_order():
     history = History(SONGS, prototypes(), 4.0, 0.5)
-    history.add_mark(MusicMark(20, "s1"))
-    history.add_mark(MusicMark(10, "s0"))
+    history.add_marker(MusicMarker(20, "s1"))
+    history.add_marker(MusicMarker(10, "s0"))
     assert history.heard_at(15).song == "s0"
     assert history.heard_at(25).song == "s1"
     assert history.heard_at(5) is None

@@ -8,7 +8,7 @@ import pytest
 
 from bci_music.engine.history import History, SongLabel
 from bci_music.engine.report import played_agreement
-from bci_music.messages import EMBEDDING_DIM, MusicMark, SoundSpan
+from bci_music.messages import EMBEDDING_DIM, MusicMarker, SoundSpan
 from bci_music.sound.span_log import same_sound
 
 PIECE_S, CLIP_S, WINDOW_S, LATE_S = 8.0, 4.0, 4.0, 6.0
@@ -19,7 +19,7 @@ SONGS = tuple(SongLabel(name, name.upper()) for name in "abcde")
 def history():
     history = History(SONGS, np.eye(5, EMBEDDING_DIM, dtype=np.float32), WINDOW_S, 0.5)
     for number in range(20):
-        history.add_mark(MusicMark(100.0 + number * PIECE_S, SONGS[number % 5].id, ""))
+        history.add_marker(MusicMarker(100.0 + number * PIECE_S, SONGS[number % 5].id, ""))
     return history
 
 

@@ -43,7 +43,7 @@ def perform(config, tmp_path, monkeypatch, seconds, minute_s):
     player = ClockPlayer(clock, wav)
     source = SessionSource(open_session(find_sample()), loop=True, clock=lsl_clock)
     engine = build.build_engine(
-        config, source, player, clock, lambda info, on_mark: build.FileMarkers(source, on_mark)
+        config, source, player, clock, lambda info, on_marker: build.FileMarkers(source, on_marker)
     )
     engine.start()
     while player.counters.played_frames < seconds * 48_000:
