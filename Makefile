@@ -57,7 +57,7 @@ lab: $(INSTALLED)  ## simulate a study, pretrain, align, adapt and judge: the re
 
 foundation: $(INSTALLED)  ## add braindecode (LaBraM, EEGPT, CBraMod as baselines) and test it
 	sh tools/install-foundation.sh $(VENV)
-	$(BIN)/python -m pytest tests/evaluation/test_foundation_models.py
+	$(BIN)/python -m pytest tests/evaluation/baselines/test_foundation_models.py
 
 realtime: $(INSTALLED)  ## add the extra for mne-realtime (discontinued by its authors) and test it
 	@sh tools/install.sh $(VENV) test,realtime

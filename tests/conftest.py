@@ -4,7 +4,6 @@ Tests stay on this machine: LSL is told to look no further, and to see only the 
 """
 
 import atexit
-import importlib.util
 import os
 import shutil
 import sys
@@ -77,18 +76,17 @@ def threads_of_torch_stay():
 
 @pytest.fixture(scope="session")
 def server_module():
-    """Load tests/sound_server.py."""
-    spec = importlib.util.spec_from_file_location("sound_server", REPO / "tests" / "sound_server.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The module of private PulseAudio servers."""
+    import sound_server
+
+    return sound_server
 
 
 @pytest.fixture
 def sound_server(server_module):
     """Start a private PulseAudio server whose null sink is the default device."""
     try:
-        import sounddevice  # noqa: F401
+        import sounddevice
     except OSError as error:
         pytest.skip(f"PortAudio is not here ({error})")
     if missing := server_module.SoundServer.missing():

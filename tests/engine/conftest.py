@@ -15,7 +15,7 @@ from bci_music.clock import Clock
 from bci_music.engine.build import build_engine
 from bci_music.engine.config import LiveConfig
 
-OUTLET = Path(__file__).parents[1] / "streaming" / "outlet_process.py"
+OUTLET = Path(__file__).parents[1] / "support" / "outlet_process.py"
 PACK = os.environ.get("BCI_MUSIC_TEST_PACK", "demo")
 
 

@@ -1,11 +1,10 @@
 """The whole engine with a generator that is four times slower for one minute in five: music without a gap."""
 
-import importlib.util
 import json
 import time
-from pathlib import Path
 
 import pytest
+import slowed
 
 from bci_music.cli.sample import find_sample
 from bci_music.clock import Clock
@@ -17,22 +16,13 @@ from bci_music.sound.player import ClockPlayer
 from bci_music.streaming.lsl import lsl_clock
 from bci_music.streaming.replay import SessionSource
 
-SLOWED = Path(__file__).parents[1] / "generation" / "slowed.py"
-
-
-def load_slowed():
-    spec = importlib.util.spec_from_file_location("slowed", SLOWED)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 def perform(config, tmp_path, monkeypatch, seconds, minute_s):
     """Play for so long with AudioLDM and return the report as written."""
     from bci_music.generation.audioldm.generator import AudioLdmGenerator
     from bci_music.generation.audioldm.loading import write_random_audioldm
 
-    slowed, clock = load_slowed(), Clock(lsl_clock)
+    clock = Clock(lsl_clock)
     began = clock.now()
     generator = slowed.Slowed(
         AudioLdmGenerator.from_directory(write_random_audioldm(tmp_path / "model"), device="cpu"),

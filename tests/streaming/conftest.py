@@ -15,7 +15,7 @@ from bci_music.clock import Clock
 from bci_music.streaming.acquire import Acquirer
 from bci_music.streaming.lsl import LslSource, StreamQuery, lsl_clock
 
-SCRIPT = Path(__file__).with_name("outlet_process.py")
+SCRIPT = Path(__file__).parents[1] / "support" / "outlet_process.py"
 
 
 @dataclass

@@ -3,6 +3,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 import torch
+from band_embedder import embedder
 
 from bci_music.models.log_mel import RATE_HZ, log_mel
 from bci_music.training.audioldm.diffusion import UnetConfig
@@ -47,18 +48,6 @@ def make_clips(n, seed):
     return Clips(sound, mel, [{"title": "a song", "artist": "somebody", "licence": "CC-BY-4.0"}])
 
 
-class BandEmbedder:
-    """The mean spectrum, spread over 512 numbers in a narrow cone, as a trained embedder's vectors lie."""
-
-    sha = "bands"
-    _map = np.random.default_rng(3).standard_normal((64, 512)).astype(np.float32)
-
-    def embed(self, audio, sfreq_hz):
-        bands = log_mel(audio).mean(0) / 50
-        vector = bands @ self._map + 10.0
-        return (vector / np.linalg.norm(vector)).astype(np.float32)
-
-
 @pytest.fixture(scope="session")
 def clips():
     return make_clips(24, 0)
@@ -74,11 +63,6 @@ def schedule(steps, lr, **more):
         steps=steps, lr=lr, warmup=5, ema=0.9, bf16=False, weight_decay=0.0, watch_every=10**6, checkpoint_every=10**6,
         **more,
     )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def embedder():
-    return BandEmbedder()
 
 
 @pytest.fixture(scope="session")

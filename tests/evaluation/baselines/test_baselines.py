@@ -189,7 +189,7 @@ def test_a_missing_library_and_an_unreachable_hub_name_the_next_step(monkeypatch
 
 
 def test_the_installer_wants_an_environment_with_torch(tmp_path):
-    script = Path(__file__).resolve().parents[2] / "tools" / "install-foundation.sh"
+    script = Path(__file__).resolve().parents[3] / "tools" / "install-foundation.sh"
     done = subprocess.run(["sh", script, tmp_path / "none"], capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
     assert "There is no torch in" in done.stderr

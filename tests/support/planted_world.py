@@ -1,0 +1,72 @@
+"""A small planted world: songs are band courses, listeners hear them through one head pattern and a delay."""
+
+import numpy as np
+import pytest
+
+from bci_music.models.pack import DecoderConfig
+from bci_music.models.sizes import EncoderConfig, HeadConfig
+from bci_music.training.eeg.corpus import Corpus, Music, Take
+
+RATE, CHANNELS, SECONDS, N_SONGS, N_BANDS = 50.0, 16, 60, 6, 4
+
+
+@pytest.fixture(scope="session")
+def small():
+    encoder = EncoderConfig(n_channels=CHANNELS, n_times=100, patch=20, dim=32, depth=2, heads=2)
+    return DecoderConfig(encoder=encoder, head=HeadConfig(hidden=32, shared=16))
+
+
+def plant(seed=0, noise=1.0):
+    """Music by song and a function that records one listener's takes of all songs."""
+    rng = np.random.default_rng(seed)
+    patterns = rng.standard_normal((N_BANDS, CHANNELS))
+    mixing = rng.standard_normal((2 * N_BANDS, 24))
+    music, courses = {}, {}
+    for song in range(N_SONGS):
+        bands = rng.standard_normal((SECONDS * 10, N_BANDS)) * rng.uniform(0.3, 2.0, N_BANDS)
+        bands += np.repeat(rng.standard_normal((SECONDS // 4, N_BANDS)), 40, axis=0)
+        courses[song] = np.repeat(bands, round(RATE / 10), axis=0)
+        rows = [bands[5 * k : 5 * k + 20] for k in range(2 * SECONDS - 3)]
+        statistics = np.stack([np.concatenate([r.mean(0), np.log(r.std(0))]) for r in rows])
+        targets = (statistics - statistics.mean(0)) @ mixing
+        targets /= np.linalg.norm(targets, axis=1, keepdims=True)
+        music[f"s{song}"] = Music(targets.astype(np.float32), bands.astype(np.float32), 0.5)
+
+    def record(listener, heard=lambda song: song):
+        drawn = np.random.default_rng((seed, listener, 1))
+        takes = []
+        for song in range(N_SONGS):
+            source = np.roll(courses[heard(song)], round(0.15 * RATE), axis=0)
+            eeg = source @ patterns + noise * drawn.standard_normal((len(source), CHANNELS)) * 2.0
+            eeg = (eeg / eeg.std(0)).T.astype(np.float16)
+            takes.append(Take(eeg, np.ones(CHANNELS, bool), f"s{song}", 0.0, str(listener), f"r{listener}"))
+        return takes
+
+    return music, record
+
+
+def corpus_of(takes, music):
+    return Corpus(takes, music, sfreq_hz=RATE, n_times=100, patch=20)
+
+
+def part(take, start_s, stop_s):
+    eeg = take.eeg[:, int(start_s * RATE) : int(stop_s * RATE)]
+    return Take(eeg, take.used, take.song, take.song_start_s + start_s, take.listener, take.recording)
+
+
+@pytest.fixture(scope="session")
+def world():
+    music, record = plant()
+    takes = [take for listener in range(6) for take in record(listener)]
+    learn = corpus_of([part(t, 0, 44) for t in takes], music)
+    held_out = corpus_of([part(t, 46, 60) for t in takes], music)
+    return learn, held_out
+
+
+@pytest.fixture(scope="session")
+def shuffled_world():
+    """The same music, but what is said to have been heard is another song every time."""
+    music, record = plant()
+    rng = np.random.default_rng(3)
+    takes = [take for listener in range(6) for take in record(listener, dict(enumerate(rng.permutation(N_SONGS))).get)]
+    return corpus_of([part(t, 0, 44) for t in takes], music)
