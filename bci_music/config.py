@@ -37,10 +37,10 @@ class Config(BaseModel):
         for old, new in cls.RENAMED.items():
             if old in values and new not in values:
                 values[new] = values.pop(old)
-                _note(cls.__name__, f"key {old!r} is now called {new!r}")
+                note_renamed(cls.__name__, f"key {old!r} is now called {new!r}")
         for key, names in cls.RENAMED_VALUES.items():
             if isinstance(values.get(key), str) and values[key] in names:
-                _note(cls.__name__, f"{key} {values[key]!r} is now called {names[values[key]]!r}")
+                note_renamed(cls.__name__, f"{key} {values[key]!r} is now called {names[values[key]]!r}")
                 values[key] = names[values[key]]
         return values
 
@@ -88,7 +88,7 @@ def shipped(relative: str) -> Path:
     raise UserError(f"{relative} does not ship with this installation of bci-music: install the program anew.")
 
 
-def _note(owner: str, text: str) -> None:
+def note_renamed(owner: str, text: str) -> None:
     """Log a changed name once per process."""
     if (owner, text) not in _noted:
         _noted.add((owner, text))

@@ -83,8 +83,9 @@ def prepare(
         )  # fmt: skip
     said = "simulated EEG, " if made.simulated else ""
     typer.echo(
-        f"{out}: {said}{len({t.recording for t in made.takes})} recordings, {made.seconds / 3600:.2f} h with music in "
-        f"{len(made.takes)} takes, {len(made.before)} takes from before the music, {len(made.stimuli)} songs."
+        f"{out}: {said}{len({s.recording for s in made.segments})} recordings, {made.seconds / 3600:.2f} h with "
+        f"music in {len(made.segments)} segments, {len(made.before)} segments from before the music, "
+        f"{len(made.stimuli)} songs."
     )
     if silent := [key for key, stimulus in made.stimuli.items() if stimulus.audio is None]:
         typer.echo(

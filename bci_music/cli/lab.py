@@ -60,7 +60,7 @@ def pretrain(
         _begin(out, resume)
         with _progress(out) as report:
             run_pretrain(
-                network.encoder, given.takes, config, prepared, out, resume=resume, device=where, report=report,
+                network.encoder, given.segments, config, prepared, out, resume=resume, device=where, report=report,
                 tensorboard=tensorboard, until=time_limit(minutes),
             )
     finally:

@@ -161,7 +161,7 @@ def _fit_network(config: LabConfig, given: Material, work: Path, directory: Path
         if config.pretrain is not None:
             home = pretraining_home(config, given.prepared, work)
             until = time_limit(config.minutes, spent_s(home))
-            run_pretrain(network.encoder, given.takes, config, given.prepared, home, report=report, until=until)
+            run_pretrain(network.encoder, given.segments, config, given.prepared, home, report=report, until=until)
             load_encoder(network.encoder, home / ENCODER)
             pretrained, curves = _read_log(home, "pretrain", "distil")
         started = _started(config, pretrained)
@@ -203,7 +203,7 @@ def _joined(
 
 
 def pretraining_home(config: LabConfig, prepared: Prepared, work: Path) -> Path:
-    """Where pretraining lies: shared by all rows that start alike and learn from the same takes."""
+    """Where pretraining lies: shared by all rows that start alike and learn from the same segments."""
     wanted = set(PRETRAINING)
     text = json.dumps(config.model_dump(mode="json", include=wanted, exclude_defaults=True)) + prepared.data_hash
     return work / "runs" / f"pretrain-{hashlib.sha256(text.encode()).hexdigest()[:10]}"

@@ -70,11 +70,11 @@ def predict_before(
     trained: Trained, given: Material, there: NDArray[np.bool_] | None = None
 ) -> Outputs | None:
     """Decode windows from before the music; None where the study has none."""
-    takes = [t for t in given.prepared.before if t.eeg.shape[1] >= given.windows.n_times]
-    if not takes:
+    segments = [t for t in given.prepared.before if t.eeg.shape[1] >= given.windows.n_times]
+    if not segments:
         return None
     w = given.windows
-    before = lab_windows(takes, {}, window_s=w.n_times / w.sfreq_hz, sfreq_hz=w.sfreq_hz)
+    before = lab_windows(segments, {}, window_s=w.n_times / w.sfreq_hz, sfreq_hz=w.sfreq_hz)
     rows = np.arange(len(before.table))
     nothing = np.full((len(rows), 512), np.nan, np.float32)
     empty = np.full(len(rows), "")

@@ -201,7 +201,7 @@ def _pretrain(job: Job, data: Path, home: Path, threads: int, told: Any) -> None
     warm(network, given, config)
     name = f"{job.name}, pretraining"
     run_pretrain(
-        network.encoder, given.takes, config, prepared, home, until=time_limit(config.minutes, spent_s(home)),
+        network.encoder, given.segments, config, prepared, home, until=time_limit(config.minutes, spent_s(home)),
         report=lambda stage, step, of, figures: told.put((name, stage, step, of)),
     )  # fmt: skip
 

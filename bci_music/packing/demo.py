@@ -39,7 +39,13 @@ from bci_music.training.eeg.align import AlignConfig, Aligner, align, continued,
 from bci_music.training.eeg.closed_form import BackwardConfig, warm_start
 from bci_music.training.eeg.corpus import Corpus, Music
 from bci_music.training.eeg.sessions import Heard
-from bci_music.training.eeg.simulated import AUDIO_HZ, SimulatedDataConfig, demo_music, held_out_windows, training_takes
+from bci_music.training.eeg.simulated import (
+    AUDIO_HZ,
+    SimulatedDataConfig,
+    demo_music,
+    held_out_windows,
+    training_segments,
+)
 from bci_music.training.evaluate import Decoded, calibrate, decode_heard, identification, song_identification
 from bci_music.training.loop import LoopConfig
 from bci_music.training.provenance import git_sha
@@ -92,10 +98,10 @@ def build_demo_pack(
     with _progress() as say:
         embedder: FrameEmbedder = models.embedder if models else fit_embedder()
         music = demo_music(embedder)
-        takes, hashes = training_takes(config.data, config.signal, montage, work / "recordings", say)
+        segments, hashes = training_segments(config.data, config.signal, montage, work / "recordings", say)
         encoder = config.decoder.encoder
         rate = config.signal.preprocess.sfreq_hz
-        corpus = Corpus(takes, music, sfreq_hz=rate, n_times=encoder.n_times, patch=encoder.patch)
+        corpus = Corpus(segments, music, sfreq_hz=rate, n_times=encoder.n_times, patch=encoder.patch)
         runs = work / f"towards-{embedder.sha[:12]}" if models else work  # checkpoints belong to their targets
         if start:  # and to what they began from
             runs /= f"from-{start.manifest.files[ENCODER_FILE].sha256[:12]}"

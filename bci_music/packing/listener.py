@@ -47,7 +47,7 @@ class ListenerPack:
         if made_up := composed(self.sittings):
             lines.append(f"No audio was given for {', '.join(made_up)}: their sound is that of the composed songs.")
         kind = "simulated EEG" if self.sittings.simulated else "EEG"
-        songs = len({take.song for take in self.sittings.takes})
+        songs = len({segment.song for segment in self.sittings.segments})
         lines.append(f"{done.minutes:.1f} minutes of {kind} of {who} with {songs} songs.")
         asked = ""
         for comparison in done.comparisons:
@@ -156,7 +156,7 @@ def _provenance(base: Pack, done: Calibrated, sittings: Sittings, config: Calibr
     eeg = "simulated EEG" if sittings.simulated else "EEG"
     seconds: dict[str, list[tuple[float, float]]] = {song: list(spans) for song, spans in old.trained_seconds.items()}
     rate = base.manifest.signal.preprocess.sfreq_hz
-    for song, spans in training_seconds(sittings.takes, rate).items():
+    for song, spans in training_seconds(sittings.segments, rate).items():
         seconds[song] = seconds.get(song, []) + [(round(a, 3), round(b, 3)) for a, b in spans]
     added: dict[str, Any] = {
         **config.model_dump(mode="json"), "listener": sittings.listener, "minutes": round(done.minutes, 2),

@@ -61,7 +61,7 @@ class _Run:
     @property
     def seconds(self) -> dict[str, list[tuple[float, float]]]:
         """Training seconds of every song."""
-        return training_seconds(self.given.takes, self.given.prepared.sfreq_hz)
+        return training_seconds(self.given.segments, self.given.prepared.sfreq_hz)
 
 
 def build_run_pack(run: Path, data: Path, out: Path, *, name: str | None = None, say: Say = lambda text: None) -> Pack:

@@ -47,8 +47,8 @@ def draw_batch(corpus: Corpus, seed: int, step: int, batch: int, jitter_s: float
 
 def least_used(corpus: Corpus, seed: int, step: int, batch: int) -> int:
     """Count the usable channels of the row of step `step` that has fewest, among the rows of all processes."""
-    takes = {corpus.places(rng_of(seed, step, sample), 1)[0][0] for sample in range(batch)}
-    return min(int(corpus.takes[i].used.sum()) for i in takes)
+    segments = {corpus.places(rng_of(seed, step, sample), 1)[0][0] for sample in range(batch)}
+    return min(int(corpus.segments[i].used.sum()) for i in segments)
 
 
 def noise_like(x: NDArray[np.float32], seed: int, step: int, samples: range, std: float) -> NDArray[np.float32]:

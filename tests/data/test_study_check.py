@@ -107,7 +107,7 @@ def test_prepare_says_what_it_made_and_takes_only_songs_asked_for(folder):
                        "--song", "nmed-t/21")
     assert code == 0
     assert "2 recordings" in out
-    assert {t.song for t in Prepared.open(folder / "out").takes} == {"nmed-t/21"}
+    assert {t.song for t in Prepared.open(folder / "out").segments} == {"nmed-t/21"}
     code, _, sentence = run("prepare", "nmed-t", folder, "--out", folder / "out", "--song", "nmed-t/25")
     assert (code, "nmed-t/25" in sentence) == (2, True)
     assert run("prepare", "nmed-t", "--out", folder / "out")[0] == 2

@@ -54,7 +54,7 @@ def test_audio_that_ends_before_the_eeg_costs_windows_not_the_run(study, tmp_pat
     rows = np.arange(len(given.windows.table))
     outputs = predict(decoded, given, rows)
     assert len(outputs.target) == len(rows) > 12
-    assert max(t.song_start_s + t.eeg.shape[1] / 125.0 for t in prepared.takes) > 44.0
+    assert max(t.song_start_s + t.eeg.shape[1] / 125.0 for t in prepared.segments) > 44.0
     assert given.windows.table.song_start_s.max() == 36.0  # from 40 s on there are 4 s of EEG, not of music
     corpus = given.corpus(50)
     assert corpus.gather(corpus.places(np.random.default_rng(0), 32)).target.shape == (32, 512)

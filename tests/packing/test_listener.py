@@ -152,7 +152,7 @@ def spoil(heard, kind):
 @pytest.mark.parametrize(("kind", "words"), [
     ("no markers", "mine.xdf does not tell by song markers what was heard"),
     ("no audio", "There is no audio for my-song"),
-    ("too short", "hold 0.5 minutes of usable EEG with music, from 2 different stretches"),
+    ("too short", "hold 0.5 minutes of usable EEG with music, from 2 different excerpts"),
 ])  # fmt: skip
 def test_wrong_recordings_are_sentences(base, heard, recorded, tmp_path, kind, words):
     path = recorded(spoil(heard, kind))

@@ -5,7 +5,7 @@ import pytest
 
 from bci_music.models.pack import DecoderConfig
 from bci_music.models.sizes import EncoderConfig, HeadConfig
-from bci_music.training.eeg.corpus import Corpus, Music, Take
+from bci_music.training.eeg.corpus import Corpus, Music, Segment
 
 RATE, CHANNELS, SECONDS, N_SONGS, N_BANDS = 50.0, 16, 60, 6, 4
 
@@ -17,7 +17,7 @@ def small():
 
 
 def plant(seed=0, noise=1.0):
-    """Music by song and a function that records one listener's takes of all songs."""
+    """Music by song and a function that records one listener's segments of all songs."""
     rng = np.random.default_rng(seed)
     patterns = rng.standard_normal((N_BANDS, CHANNELS))
     mixing = rng.standard_normal((2 * N_BANDS, 24))
@@ -34,32 +34,32 @@ def plant(seed=0, noise=1.0):
 
     def record(listener, heard=lambda song: song):
         drawn = np.random.default_rng((seed, listener, 1))
-        takes = []
+        segments = []
         for song in range(N_SONGS):
             source = np.roll(courses[heard(song)], round(0.15 * RATE), axis=0)
             eeg = source @ patterns + noise * drawn.standard_normal((len(source), CHANNELS)) * 2.0
             eeg = (eeg / eeg.std(0)).T.astype(np.float16)
-            takes.append(Take(eeg, np.ones(CHANNELS, bool), f"s{song}", 0.0, str(listener), f"r{listener}"))
-        return takes
+            segments.append(Segment(eeg, np.ones(CHANNELS, bool), f"s{song}", 0.0, str(listener), f"r{listener}"))
+        return segments
 
     return music, record
 
 
-def corpus_of(takes, music):
-    return Corpus(takes, music, sfreq_hz=RATE, n_times=100, patch=20)
+def corpus_of(segments, music):
+    return Corpus(segments, music, sfreq_hz=RATE, n_times=100, patch=20)
 
 
-def part(take, start_s, stop_s):
-    eeg = take.eeg[:, int(start_s * RATE) : int(stop_s * RATE)]
-    return Take(eeg, take.used, take.song, take.song_start_s + start_s, take.listener, take.recording)
+def part(segment, start_s, stop_s):
+    eeg = segment.eeg[:, int(start_s * RATE) : int(stop_s * RATE)]
+    return Segment(eeg, segment.used, segment.song, segment.song_start_s + start_s, segment.listener, segment.recording)
 
 
 @pytest.fixture(scope="session")
 def world():
     music, record = plant()
-    takes = [take for listener in range(6) for take in record(listener)]
-    learn = corpus_of([part(t, 0, 44) for t in takes], music)
-    held_out = corpus_of([part(t, 46, 60) for t in takes], music)
+    segments = [segment for listener in range(6) for segment in record(listener)]
+    learn = corpus_of([part(t, 0, 44) for t in segments], music)
+    held_out = corpus_of([part(t, 46, 60) for t in segments], music)
     return learn, held_out
 
 
@@ -68,5 +68,7 @@ def shuffled_world():
     """The same music, but what is said to have been heard is another song every time."""
     music, record = plant()
     rng = np.random.default_rng(3)
-    takes = [take for listener in range(6) for take in record(listener, dict(enumerate(rng.permutation(N_SONGS))).get)]
-    return corpus_of([part(t, 0, 44) for t in takes], music)
+    segments = []
+    for listener in range(6):
+        segments += record(listener, dict(enumerate(rng.permutation(N_SONGS))).get)
+    return corpus_of([part(t, 0, 44) for t in segments], music)

@@ -16,7 +16,7 @@ from bci_music.models.network import Network
 from bci_music.models.pack import DecoderConfig
 from bci_music.models.sizes import EncoderConfig, HeadConfig
 from bci_music.training.eeg.align import AlignConfig, Aligner, align, settle_norm
-from bci_music.training.eeg.corpus import Corpus, Music, Take
+from bci_music.training.eeg.corpus import Corpus, Music, Segment
 from bci_music.training.eeg.pretrain import PretrainConfig, ViewConfig, pretrain
 from bci_music.training.launch import join_processes, leave_processes
 from bci_music.training.loop import LoopConfig
@@ -30,7 +30,7 @@ def world():
     """Takes of two listeners and three songs, each a mixture of the song's four courses."""
     rng = np.random.default_rng(0)
     patterns, mixing = rng.standard_normal((4, CHANNELS)), rng.standard_normal((8, 24))
-    takes, music = [], {}
+    segments, music = [], {}
     for song in ("a", "b", "c"):
         bands = np.repeat(rng.standard_normal((12, 4)), 20, axis=0) + rng.standard_normal((240, 4))
         rows = [bands[5 * k : 5 * k + 20] for k in range(45)]
@@ -40,12 +40,12 @@ def world():
         for listener in ("x", "y"):
             eeg = np.repeat(bands, 5, axis=0) @ patterns + rng.standard_normal((1200, CHANNELS))
             used = (np.arange(CHANNELS) > 0) | (listener == "x")  # the other lacks an electrode
-            takes.append(Take(eeg.T.astype(np.float16), used, song, 0.0, listener, f"{listener} {song}"))
-    return takes, music
+            segments.append(Segment(eeg.T.astype(np.float16), used, song, 0.0, listener, f"{listener} {song}"))
+    return segments, music
 
 
 def run_pretrain(directory):
-    takes, _ = world()
+    segments, _ = world()
     torch.manual_seed(0)
     wide = ViewConfig(count=2, scale=(0.7, 1.0), n_times=100)
     narrow = ViewConfig(count=2, scale=(0.4, 1.0), n_times=60, keep_share=0.5)
@@ -53,12 +53,12 @@ def run_pretrain(directory):
         loop=LOOP.model_copy(update={"ema": 0.0}), batch=BATCH, window_s=2.0, teacher_views=wide,
         student_views=narrow, hidden=24, bottleneck=12, prototypes=16,
     )  # fmt: skip
-    return pretrain(ChannelEncoder(ENCODER), takes, RATE, config, directory, resume=True)
+    return pretrain(ChannelEncoder(ENCODER), segments, RATE, config, directory, resume=True)
 
 
 def run_align(directory, kind):
-    takes, music = world()
-    corpus = Corpus(takes, music, sfreq_hz=RATE, n_times=100, patch=20)
+    segments, music = world()
+    corpus = Corpus(segments, music, sfreq_hz=RATE, n_times=100, patch=20)
     torch.manual_seed(0)
     network = Network(DecoderConfig(encoder=ENCODER, head=HeadConfig(kind=kind, hidden=16, shared=8)))
     config = AlignConfig(

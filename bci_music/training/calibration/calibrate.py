@@ -110,11 +110,11 @@ def calibrate(
 def _usable(
     decoder: Decoder, sittings: Sittings, music: dict[str, NDArray[np.float32]], config: CalibrateConfig
 ) -> tuple[LabWindows, NDArray[np.int64]]:
-    """Windows of the takes, and the rows of those with electrodes enough and a known sound."""
+    """Windows of the segments, and the rows of those with electrodes enough and a known sound."""
     signal = decoder.manifest.signal
     rate, window_s = signal.preprocess.sfreq_hz, signal.window.seconds
-    takes = [take for take in sittings.takes if take.eeg.shape[1] >= window_s * rate]
-    if not takes:
+    segments = [segment for segment in sittings.segments if segment.eeg.shape[1] >= window_s * rate]
+    if not segments:
         raise UserError(
             f"The recordings of {sittings.listener} hold no {window_s:g} s of usable EEG with music: at least "
             f"{config.least_minutes:g} minutes are needed; look at one with `bci-music data info`."
@@ -124,9 +124,9 @@ def _usable(
         key: Version.of(stimulus, (len(music[key]) - 1) * GRID_S + window_s)
         for key, stimulus in sittings.stimuli.items() if key in music
     }
-    windows = lab_windows(takes, names, window_s=window_s, sfreq_hz=rate, hop_s=config.hop_s, versions=versions)
+    windows = lab_windows(segments, names, window_s=window_s, sfreq_hz=rate, hop_s=config.hop_s, versions=versions)
     least = decoder.manifest.decoder.min_channels
-    good = np.array([take.used.sum() >= least for take in takes])[windows.take]
+    good = np.array([segment.used.sum() >= least for segment in segments])[windows.segment]
     ends = np.array([len(music[song]) for song in windows.table.song])
     good &= ~np.isnan(windows.table.origin_s)  # folds are blocks of song time
     return windows, np.flatnonzero(good & (np.round(windows.table.song_start_s / GRID_S) < ends))
@@ -140,7 +140,7 @@ def _enough(sittings: Sittings, table: WindowTable, config: CalibrateConfig, win
     if minutes < config.least_minutes or blocks < LEAST_BLOCKS:
         raise UserError(
             f"The recordings of {sittings.listener} hold {minutes:.1f} minutes of usable EEG with music, from {blocks} "
-            f"different stretches of {config.block_s:g} s: calibration needs at least {config.least_minutes:g} minutes "
+            f"different excerpts of {config.block_s:g} s: calibration needs at least {config.least_minutes:g} minutes "
             f"from {LEAST_BLOCKS}, better 5 to 10 from many songs."
         )
 
@@ -174,7 +174,7 @@ def _encode(
     The arrays have a row for every window, NaN where it is not judged.
     """
     shared = np.full((len(rows), len(sums.own.weights)), np.nan, np.float32)
-    attention = np.full((len(rows), windows.takes[0].eeg.shape[0]), np.nan, np.float32)
+    attention = np.full((len(rows), windows.segments[0].eeg.shape[0]), np.nan, np.float32)
     for first in range(0, len(rows), BATCH):
         some = np.arange(first, min(first + BATCH, len(rows)))
         vectors, weighed = decoder.encode_many(*windows.gather(rows[some]))

@@ -21,8 +21,8 @@ from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
 from bci_music.messages import UserError
 from bci_music.models.embedder import Embedder
-from bci_music.training.eeg.corpus import Take
-from bci_music.training.eeg.sessions import takes_of
+from bci_music.training.eeg.corpus import Segment
+from bci_music.training.eeg.sessions import segments_of
 from bci_music.training.eeg.simulated import session_hash
 from bci_music.training.eeg.targets import AUDIO_HZ, GRID_S, embed_song, read_song
 
@@ -35,14 +35,14 @@ class Sittings:
 
     Attributes
     ----------
-    takes : list of Take
+    segments : list of Segment
         Prepared EEG with music, as float16.
     stimuli : mapping of song id to Stimulus
     recordings : mapping of recording name to the hash of its samples
     """
 
     listener: str
-    takes: list[Take] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
     stimuli: dict[str, Stimulus] = field(default_factory=dict)
     recordings: dict[str, str] = field(default_factory=dict)
     simulated: bool = False
@@ -69,7 +69,7 @@ class Sittings:
         for span in spans:
             self.stimuli.setdefault(span.song, Stimulus(span.song, span.title, span.song))
             check_length(self.stimuli[span.song], span.song_start_s + span.stop_s - span.start_s, name)
-        self.takes += takes_of(session, signal, montage, self.listener, name)
+        self.segments += segments_of(session, signal, montage, self.listener, name)
 
 
 def open_sittings(
@@ -107,7 +107,7 @@ def embedded_music(sittings: Sittings, embedder: Embedder, window_s: float) -> d
 
     The composer's songs need no file; any other song without audio is an error.
     """
-    songs = sorted({take.song for take in sittings.takes})
+    songs = sorted({segment.song for segment in sittings.segments})
     lost = [song for song in songs if sittings.stimuli[song].audio is None and song not in composed_ids()]
     if lost:
         raise UserError(
@@ -124,7 +124,7 @@ def embedded_music(sittings: Sittings, embedder: Embedder, window_s: float) -> d
 
 def composed(sittings: Sittings) -> list[str]:
     """Songs heard whose sound is the composer's, for want of a file."""
-    return sorted(s for s in {t.song for t in sittings.takes} if sittings.stimuli[s].audio is None)
+    return sorted(s for s in {t.song for t in sittings.segments} if sittings.stimuli[s].audio is None)
 
 
 def composed_ids() -> frozenset[str]:
@@ -134,7 +134,7 @@ def composed_ids() -> frozenset[str]:
 
 def audio_hashes(sittings: Sittings) -> Iterator[tuple[str, str]]:
     """Song and SHA-256 of its file, of all songs that have one."""
-    for song in sorted({take.song for take in sittings.takes}):
+    for song in sorted({segment.song for segment in sittings.segments}):
         path = sittings.stimuli[song].audio
         if path is not None:
             with path.open("rb") as file:

@@ -22,7 +22,7 @@ def fit_adapter(
 ) -> RidgeAdapter:
     """Ridge from the network's output on all windows of a corpus to their targets.
 
-    Folds of the inner cross-validation are stretches of song time, so that no music is on both sides.
+    Folds of the inner cross-validation are excerpts of song time, so that no music is on both sides.
 
     Raises
     ------

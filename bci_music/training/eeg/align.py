@@ -55,7 +55,7 @@ class Aligner(nn.Module):
     """An `EegModel` with what only training needs.
 
     The music targets are frozen; their map into the shared space is linear and starts at their principal axes. Centre
-    and axes are those of the music in the corpus's takes: of held-out music nothing is known.
+    and axes are those of the music in the corpus's segments: of held-out music nothing is known.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def align(
     Parameters
     ----------
     watch : Corpus, optional
-        Other takes, on which the share of windows found in a batch is followed.
+        Other segments, on which the share of windows found in a batch is followed.
     until : callable
         Ends the run early when true, e.g. when the time is used up.
     """

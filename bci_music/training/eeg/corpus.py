@@ -1,4 +1,4 @@
-"""What is learned from: stretches of prepared EEG, each with the music heard in it, and batches drawn from them."""
+"""What is learned from: segments of prepared EEG, each with the music heard in it, and batches drawn from them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from bci_music.messages import UserError
 
 
 @dataclass(frozen=True)
-class Take:
-    """One listener hearing one stretch of one song.
+class Segment:
+    """One listener hearing one part of one song.
 
     Attributes
     ----------
@@ -65,32 +65,32 @@ BAND_LAG_S = 0.15  # a slot of EEG tells most about music this much earlier
 
 
 class Corpus:
-    """Takes and the music they belong to.
+    """Segments and the music they belong to.
 
     Parameters
     ----------
-    takes : list of Take
+    segments : list of Segment
     music : mapping of song id to Music
     sfreq_hz, n_times, patch
         Rate of the EEG, samples of a window, samples of a time slot.
     """
 
-    def __init__(self, takes: list[Take], music: dict[str, Music], *, sfreq_hz: float, n_times: int, patch: int):
-        self.takes = [take for take in takes if take.eeg.shape[1] >= n_times]
-        if not self.takes:
-            raise UserError(f"No take is as long as one window of {n_times} samples: choose a smaller `window_s`.")
+    def __init__(self, segments: list[Segment], music: dict[str, Music], *, sfreq_hz: float, n_times: int, patch: int):
+        self.segments = [segment for segment in segments if segment.eeg.shape[1] >= n_times]
+        if not self.segments:
+            raise UserError(f"No segment is as long as one window of {n_times} samples: choose a smaller `window_s`.")
         self.music = music
         self.songs = sorted(music)
         self.sfreq_hz, self.n_times, self.patch = sfreq_hz, n_times, patch
         self.grid_s = next(iter(music.values())).grid_s
-        self._places = [self._starts(take) for take in self.takes]
+        self._places = [self._starts(segment) for segment in self.segments]
         lengths = np.array([len(p) for p in self._places], float)
         self._share = lengths / lengths.sum()
 
     @property
     def seconds(self) -> float:
-        """EEG in all takes."""
-        return sum(take.eeg.shape[1] for take in self.takes) / self.sfreq_hz
+        """EEG in all segments."""
+        return sum(segment.eeg.shape[1] for segment in self.segments) / self.sfreq_hz
 
     def draw(self, rng: np.random.Generator, size: int, jitter_s: float = 0.0) -> Batch:
         """Draw windows at random; `jitter_s` shifts the EEG against the music a little."""
@@ -98,12 +98,12 @@ class Corpus:
         return self.gather(places, np.rint(rng.uniform(-jitter_s, jitter_s, size) * self.sfreq_hz).astype(int))
 
     def places(self, rng: np.random.Generator, size: int) -> list[tuple[int, float]]:
-        """Draw (take, song second of the window's start)."""
-        which = rng.choice(len(self.takes), size, p=self._share)
+        """Draw (segment, song second of the window's start)."""
+        which = rng.choice(len(self.segments), size, p=self._share)
         return [(int(i), float(rng.choice(self._places[i]))) for i in which]
 
     def windows(self, hop_s: float) -> Iterator[tuple[int, float]]:
-        """All windows as (take, song second of the start), `hop_s` apart within each take."""
+        """All windows as (segment, song second of the start), `hop_s` apart within each segment."""
         for i, starts in enumerate(self._places):
             last = -np.inf
             for start in starts:
@@ -112,34 +112,34 @@ class Corpus:
                     last = start
 
     def heard_targets(self) -> NDArray[np.float32]:
-        """(m, d) target of every window there is in the takes, each piece of music once, in order of song and time."""
+        """(m, d) target of every window in the segments, each piece of music once, in order of song and time."""
         grid: dict[str, set[int]] = {song: set() for song in self.songs}
-        for take, starts in zip(self.takes, self._places, strict=True):
-            grid[take.song].update(np.rint(starts / self.grid_s).astype(int).tolist())
+        for segment, starts in zip(self.segments, self._places, strict=True):
+            grid[segment.song].update(np.rint(starts / self.grid_s).astype(int).tolist())
         return np.concatenate([self.music[song].targets[sorted(rows)] for song, rows in grid.items() if rows])
 
     def gather(self, places: list[tuple[int, float]], shift: NDArray[np.int64] | None = None) -> Batch:
         """Cut the windows at these places."""
-        x = np.empty((len(places), self.takes[0].eeg.shape[0], self.n_times), np.float32)
+        x = np.empty((len(places), self.segments[0].eeg.shape[0], self.n_times), np.float32)
         for row, (i, start) in enumerate(places):
             first = self.first_sample(i, start, 0 if shift is None else int(shift[row]))
-            x[row] = self.takes[i].eeg[:, first : first + self.n_times]
-        return self.heard(places, x, np.stack([self.takes[i].used for i, _ in places]))
+            x[row] = self.segments[i].eeg[:, first : first + self.n_times]
+        return self.heard(places, x, np.stack([self.segments[i].used for i, _ in places]))
 
-    def first_sample(self, take: int, start: float, shift: int = 0) -> int:
-        """Where in a take the window that starts at song second `start` begins."""
-        first = round((start - self.takes[take].song_start_s) * self.sfreq_hz) + shift
-        return min(max(first, 0), self.takes[take].eeg.shape[1] - self.n_times)
+    def first_sample(self, segment: int, start: float, shift: int = 0) -> int:
+        """Where in a segment the window that starts at song second `start` begins."""
+        first = round((start - self.segments[segment].song_start_s) * self.sfreq_hz) + shift
+        return min(max(first, 0), self.segments[segment].eeg.shape[1] - self.n_times)
 
     def heard(self, places: list[tuple[int, float]], x: NDArray[np.float32], used: NDArray[np.bool_]) -> Batch:
         """Join inputs made for these places with what was heard there."""
-        music = [(self.music[self.takes[i].song], start) for i, start in places]
+        music = [(self.music[self.segments[i].song], start) for i, start in places]
         return Batch(
             x=x,
             used=used,
             target=np.stack([m.targets[round(start / m.grid_s)] for m, start in music]),
             bands=np.stack([self._bands(m, start) for m, start in music]),
-            song=np.array([self.songs.index(self.takes[i].song) for i, _ in places]),
+            song=np.array([self.songs.index(self.segments[i].song) for i, _ in places]),
             second=np.array([start for _, start in places]),
         )
 
@@ -151,10 +151,10 @@ class Corpus:
         rows = np.clip(first + np.arange(n_slots * per_slot), 0, len(music.bands) - 1)
         return music.bands[rows].reshape(n_slots, -1)
 
-    def _starts(self, take: Take) -> NDArray[np.float64]:
+    def _starts(self, segment: Segment) -> NDArray[np.float64]:
         """Window starts on the target grid, in song seconds."""
-        length = (take.eeg.shape[1] - self.n_times) / self.sfreq_hz
-        first = int(np.ceil(take.song_start_s / self.grid_s - 1e-6))
-        last = int(np.floor((take.song_start_s + length) / self.grid_s + 1e-6))
-        last = min(last, len(self.music[take.song].targets) - 1)
+        length = (segment.eeg.shape[1] - self.n_times) / self.sfreq_hz
+        first = int(np.ceil(segment.song_start_s / self.grid_s - 1e-6))
+        last = int(np.floor((segment.song_start_s + length) / self.grid_s + 1e-6))
+        last = min(last, len(self.music[segment.song].targets) - 1)
         return self.grid_s * np.arange(first, last + 1, dtype=np.float64)

@@ -15,7 +15,7 @@ from torch import Tensor
 from bci_music.config import Config
 from bci_music.messages import UserError
 from bci_music.models.encoder import ChannelEncoder
-from bci_music.training.eeg.corpus import Take
+from bci_music.training.eeg.corpus import Segment
 from bci_music.training.eeg.distiller import Distiller, collapse_figures
 from bci_music.training.eeg.views import View, crop, kept_channels, to_tensor
 from bci_music.training.loop import Loop, LoopConfig, compile_blocks
@@ -58,38 +58,38 @@ class PretrainConfig(Config):
 
 
 class EegWindows:
-    """Windows of takes without any music: where they can begin, and drawing them by number."""
+    """Windows of segments without any music: where they can begin, and drawing them by number."""
 
-    def __init__(self, takes: list[Take], n_times: int):
-        self.takes = [take for take in takes if take.eeg.shape[1] >= n_times]
-        if not self.takes:
-            raise UserError(f"No take is as long as one window of {n_times} samples: choose a smaller `window_s`.")
+    def __init__(self, segments: list[Segment], n_times: int):
+        self.segments = [segment for segment in segments if segment.eeg.shape[1] >= n_times]
+        if not self.segments:
+            raise UserError(f"No segment is as long as one window of {n_times} samples: choose a smaller `window_s`.")
         self.n_times = n_times
-        room = np.array([take.eeg.shape[1] - n_times + 1 for take in self.takes], float)
+        room = np.array([segment.eeg.shape[1] - n_times + 1 for segment in self.segments], float)
         self._ends = np.cumsum(room)
 
     @property
     def independent(self) -> int:
         """Windows that fit in without overlap."""
-        return sum(take.eeg.shape[1] // self.n_times for take in self.takes)
+        return sum(segment.eeg.shape[1] // self.n_times for segment in self.segments)
 
     def draw(self, seed: int, step: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
         """Windows (B, C, T) float32 and their usable channels (B, C) of this process's samples of a step."""
         x, used = [], []
         for sample in own_samples(batch):
             i, first = self._place(seed, step, sample)
-            x.append(self.takes[i].eeg[:, first : first + self.n_times].astype(np.float32))
-            used.append(self.takes[i].used)
+            x.append(self.segments[i].eeg[:, first : first + self.n_times].astype(np.float32))
+            used.append(self.segments[i].used)
         return np.stack(x), np.stack(used)
 
     def least_used(self, seed: int, step: int, batch: int) -> int:
         """Count the usable channels of the window of a step that has fewest, among the samples of all processes."""
-        return min(int(self.takes[self._place(seed, step, sample)[0]].used.sum()) for sample in range(batch))
+        return min(int(self.segments[self._place(seed, step, sample)[0]].used.sum()) for sample in range(batch))
 
     def _place(self, seed: int, step: int, sample: int) -> tuple[int, int]:
-        """Take and first row of one sample's window."""
+        """Segment and first row of one sample's window."""
         at = rng_of(seed, step, sample).uniform(0, self._ends[-1])
-        i = min(int(np.searchsorted(self._ends, at, side="right")), len(self.takes) - 1)
+        i = min(int(np.searchsorted(self._ends, at, side="right")), len(self.segments) - 1)
         return i, int(at - (self._ends[i - 1] if i else 0.0))
 
 
@@ -132,13 +132,13 @@ def teacher_momentum(step: int, config: PretrainConfig, epoch_steps: int) -> flo
 
 
 def pretrain(
-    encoder: ChannelEncoder, takes: list[Take], sfreq_hz: float, config: PretrainConfig, directory: Path, *,
+    encoder: ChannelEncoder, segments: list[Segment], sfreq_hz: float, config: PretrainConfig, directory: Path, *,
     resume: bool = False, device: str = "cpu", report: Callable[[int, dict[str, float]], None] | None = None,
     until: Callable[[], bool] = lambda: False, tensorboard: bool = False,
 ) -> Distiller:
     """Train by self-distillation; the teacher's encoder (`Distiller.teacher`) is the result."""
     torch.manual_seed(config.seed)
-    windows = EegWindows(takes, round(config.window_s * sfreq_hz))
+    windows = EegWindows(segments, round(config.window_s * sfreq_hz))
     epoch_steps = max(1, windows.independent // config.batch)
     teacher = None
     if config.teacher_start == "random":

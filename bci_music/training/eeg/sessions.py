@@ -1,4 +1,4 @@
-"""From recorded sessions to takes and windows: the same signal chain as live, run over a whole recording."""
+"""From recorded sessions to segments and windows: the same signal chain as live, run over a whole recording."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bci_music.data.session import Session
 from bci_music.eeg.chain import SignalChain, SignalConfig
 from bci_music.eeg.montage import Montage, map_channels
 from bci_music.messages import Window
-from bci_music.training.eeg.corpus import Take
+from bci_music.training.eeg.corpus import Segment
 
 _BLOCK_S = 60.0
 
@@ -33,7 +33,7 @@ def _windows(session: Session, signal: SignalConfig, montage: Montage) -> Iterat
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Excerpt:
     """Prepared EEG without a break: (n_channels, n_times) float16 from `start_s` of the session's clock on."""
 
     eeg: NDArray[np.float16]
@@ -41,10 +41,10 @@ class Stretch:
     start_s: float
 
 
-def stretches_of(session: Session, signal: SignalConfig, montage: Montage) -> Iterator[Stretch]:
+def excerpts_of(session: Session, signal: SignalConfig, montage: Montage) -> Iterator[Excerpt]:
     """Decodable windows of a session, joined: each begins where the one before ends, the last may begin earlier.
 
-    Where a window is not decodable the stretch ends.
+    Where a window is not decodable the excerpt ends.
     """
     hop_s = min(signal.window.hop_s, signal.window.seconds)
     signal = signal.model_copy(update={"window": signal.window.model_copy(update={"hop_s": hop_s})})
@@ -83,13 +83,13 @@ class _Run:
         self._first = self._first or window
         self._waiting = window
 
-    def end(self, sfreq_hz: float) -> Stretch:
+    def end(self, sfreq_hz: float) -> Excerpt:
         """Join what was kept, and start anew."""
         if self._first is None or self._waiting is None:
             raise ValueError("a run without windows has no end")
         self._keep(self._waiting)
         used = np.mean(self._used, axis=0) >= 0.5
-        made = Stretch(np.concatenate(self._pieces, axis=1), used, window_start_s(self._first, sfreq_hz))
+        made = Excerpt(np.concatenate(self._pieces, axis=1), used, window_start_s(self._first, sfreq_hz))
         self._clear()
         return made
 
@@ -106,34 +106,34 @@ class _Run:
             self._stop = row + self._n_times
 
 
-def takes_of(
+def segments_of(
     session: Session, signal: SignalConfig, montage: Montage, listener: str, recording: str, repeat: str = ""
-) -> list[Take]:
-    """Continuous stretches of prepared EEG, one or more per song heard, each at least one window long."""
+) -> list[Segment]:
+    """Continuous excerpts of prepared EEG, one or more per song heard, each at least one window long."""
     rate, shortest = signal.preprocess.sfreq_hz, signal.window.seconds * signal.preprocess.sfreq_hz
-    takes: list[Take] = []
+    segments: list[Segment] = []
     spans, begin_s = session.heard(), _begin_s(session)
-    for stretch in stretches_of(session, signal, montage):
+    for excerpt in excerpts_of(session, signal, montage):
         for span in spans:
-            first = max(0, int(np.ceil((span.start_s - stretch.start_s) * rate - 1e-6)))
-            last = min(stretch.eeg.shape[1], int((span.stop_s - stretch.start_s) * rate + 1e-6))
+            first = max(0, int(np.ceil((span.start_s - excerpt.start_s) * rate - 1e-6)))
+            last = min(excerpt.eeg.shape[1], int((span.stop_s - excerpt.start_s) * rate + 1e-6))
             if last - first >= shortest:
-                at_s = stretch.start_s + first / rate
-                takes.append(Take(
-                    stretch.eeg[:, first:last], stretch.used, span.song, span.song_start_s + at_s - span.start_s,
+                at_s = excerpt.start_s + first / rate
+                segments.append(Segment(
+                    excerpt.eeg[:, first:last], excerpt.used, span.song, span.song_start_s + at_s - span.start_s,
                     listener, recording, at_s - begin_s, repeat,
                 ))  # fmt: skip
-    return takes
+    return segments
 
 
-def unheard_takes(
+def unheard_segments(
     session: Session, signal: SignalConfig, montage: Montage, listener: str, recording: str, repeat: str = ""
-) -> list[Take]:
-    """All prepared EEG of a session in which no music was heard, as takes of the song ``""``."""
+) -> list[Segment]:
+    """All prepared EEG of a session in which no music was heard, as segments of the song ``""``."""
     shortest, begin_s = signal.window.seconds * signal.preprocess.sfreq_hz, _begin_s(session)
     return [
-        Take(s.eeg, s.used, "", 0.0, listener, recording, s.start_s - begin_s, repeat)
-        for s in stretches_of(session, signal, montage) if s.eeg.shape[1] >= shortest
+        Segment(s.eeg, s.used, "", 0.0, listener, recording, s.start_s - begin_s, repeat)
+        for s in excerpts_of(session, signal, montage) if s.eeg.shape[1] >= shortest
     ]
 
 

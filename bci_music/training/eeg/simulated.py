@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -19,8 +19,8 @@ from bci_music.models.embedder import FrameEmbedder
 from bci_music.simulate.listener import SimulatedListener
 from bci_music.simulate.session import make_session
 from bci_music.training.eeg.bands import band_features
-from bci_music.training.eeg.corpus import Music, Take
-from bci_music.training.eeg.sessions import Heard, heard_windows, takes_of
+from bci_music.training.eeg.corpus import Music, Segment
+from bci_music.training.eeg.sessions import Heard, heard_windows, segments_of
 
 AUDIO_HZ = 16_000
 GRID_S = 0.25
@@ -30,11 +30,12 @@ Report = Callable[[str], None]
 class SimulatedDataConfig(Config):
     """Who listens how often. Recording seeds of training start at 1000, of evaluation at 500 000."""
 
+    RENAMED: ClassVar = {"stretch_s": "excerpt_s"}
     listeners: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
     recordings: int = Field(3, ge=1)
     held_out_listeners: tuple[int, ...] = (101, 102)
     test_recordings: int = Field(2, ge=1)
-    stretch_s: float = Field(40.0, gt=4.0)
+    excerpt_s: float = Field(40.0, gt=4.0)
     snr_db: float = -10.0
 
 
@@ -49,11 +50,11 @@ def demo_music(embedder: FrameEmbedder) -> dict[str, Music]:
 
 
 def training_session(listener: int, recording: int, config: SimulatedDataConfig) -> Session:
-    """One recording of the training seconds of all songs, in stretches in an order of its own."""
+    """One recording of the training seconds of all songs, in excerpts in an order of its own."""
     start, stop = TRAIN_SECONDS
-    places = [(s.id, at) for s in SONGS for at in np.arange(start, stop - 1e-6, config.stretch_s)]
+    places = [(s.id, at) for s in SONGS for at in np.arange(start, stop - 1e-6, config.excerpt_s)]
     order = np.random.default_rng((listener, recording)).permutation(len(places))
-    program = [(places[i][0], float(places[i][1]), min(config.stretch_s, stop - float(places[i][1]))) for i in order]
+    program = [(places[i][0], float(places[i][1]), min(config.excerpt_s, stop - float(places[i][1]))) for i in order]
     return make_session(SimulatedListener(listener, config.snr_db), program, 1000 + recording)
 
 
@@ -70,14 +71,14 @@ def session_hash(session: Session) -> str:
     return hashlib.sha256(np.ascontiguousarray(session.samples_uv, "<f4").tobytes()).hexdigest()
 
 
-def training_takes(
+def training_segments(
     config: SimulatedDataConfig, signal: SignalConfig, montage: Montage, cache: Path, report: Report = lambda _: None
-) -> tuple[list[Take], dict[str, str]]:
-    """All takes to learn from and the hash of every recording; each recording is prepared once and kept in `cache`."""
-    takes: list[Take] = []
+) -> tuple[list[Segment], dict[str, str]]:
+    """All segments to learn from and the hash of every recording; each is prepared once and kept in `cache`."""
+    segments: list[Segment] = []
     hashes: dict[str, str] = {}
     cache.mkdir(parents=True, exist_ok=True)
-    made = f"{config.stretch_s} {config.snr_db} {signal.model_dump_json()}"
+    made = f"{config.excerpt_s} {config.snr_db} {signal.model_dump_json()}"
     key = hashlib.sha256(made.encode()).hexdigest()[:12]
     for recording in range(config.recordings):
         for listener in config.listeners:
@@ -85,11 +86,11 @@ def training_takes(
             path = cache / f"{key}-{listener}-{recording}.npz"
             if not path.is_file():
                 session = training_session(listener, recording, config)
-                _store(path, takes_of(session, signal, montage, str(listener), name), session_hash(session))
+                _store(path, segments_of(session, signal, montage, str(listener), name), session_hash(session))
             own, hashes[name] = _fetch(path, str(listener), name)
-            takes += own
+            segments += own
             report(name)
-    return takes, hashes
+    return segments, hashes
 
 
 def held_out_windows(
@@ -106,20 +107,20 @@ def held_out_windows(
     return found
 
 
-def _store(path: Path, takes: list[Take], digest: str) -> None:
-    eeg: dict[str, Any] = {f"eeg{i}": take.eeg for i, take in enumerate(takes)}
-    used = {f"used{i}": take.used for i, take in enumerate(takes)}
+def _store(path: Path, segments: list[Segment], digest: str) -> None:
+    eeg: dict[str, Any] = {f"eeg{i}": segment.eeg for i, segment in enumerate(segments)}
+    used = {f"used{i}": segment.used for i, segment in enumerate(segments)}
     part = path.with_suffix(".part.npz")
-    songs, starts = np.array([t.song for t in takes]), np.array([t.song_start_s for t in takes])
+    songs, starts = np.array([t.song for t in segments]), np.array([t.song_start_s for t in segments])
     named = eeg | used | {"songs": songs, "starts": starts, "digest": np.array(digest)}
     np.savez(part, **named)
     part.replace(path)
 
 
-def _fetch(path: Path, listener: str, name: str) -> tuple[list[Take], str]:
+def _fetch(path: Path, listener: str, name: str) -> tuple[list[Segment], str]:
     with np.load(path, allow_pickle=False) as stored:
-        takes = [
-            Take(stored[f"eeg{i}"], stored[f"used{i}"], str(song), float(start), listener, name)
+        segments = [
+            Segment(stored[f"eeg{i}"], stored[f"used{i}"], str(song), float(start), listener, name)
             for i, (song, start) in enumerate(zip(stored["songs"], stored["starts"], strict=True))
         ]
-        return takes, str(stored["digest"])
+        return segments, str(stored["digest"])

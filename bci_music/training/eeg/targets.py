@@ -30,7 +30,7 @@ def music_of(
     prepared: Prepared, embedder: Embedder, window_s: float, grid_s: float = GRID_S, *, cache: Path | None = None,
     report: Report = lambda done, of, what: None,
 ) -> dict[str, Music]:
-    """Targets and bands of every song that is heard in the takes.
+    """Targets and bands of every song that is heard in the segments.
 
     Row i of ``targets`` embeds the sound from ``i * grid_s`` to ``i * grid_s + window_s`` of the song, second 0 being
     what is heard at the EEG's first sample.
@@ -63,7 +63,7 @@ def music_of(
 def fit_embedder(
     prepared: Prepared, seconds: Mapping[str, Sequence[tuple[float, float]]] | None = None
 ) -> StatisticsEmbedder:
-    """Fit the weight-free embedder on the music of the takes.
+    """Fit the weight-free embedder on the music of the segments.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Virtual electrodes: learn the transformer before it sees single channels, at a twentieth of the cost.
 
-The front end is linear, so the mean of all channels' tokens is known beforehand for every instant of every take. A
+The front end is linear, so the mean of all channels' tokens is known beforehand for every instant of every segment. A
 view is then a handful of tokens per slot: that mean plus noise as large as single channels' deviations from it, which
 sums to zero over the tokens. What the blocks learn here (average over tokens of a slot, read rhythm and level over
 slots) is what they need on real channels, on which they are trained afterwards.
@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from bci_music.models.encoder import ChannelEncoder
-from bci_music.training.eeg.corpus import Batch, Corpus, Take
+from bci_music.training.eeg.corpus import Batch, Corpus, Segment
 
 STRIDE = 5  # samples between the instants at which mean tokens are kept
 
 
 class MeanTokens:
-    """Mean token of every take at every `STRIDE`-th sample, without positions, and the channels' spread around it.
+    """Mean token of every segment at every `STRIDE`-th sample, without positions, and the channels' spread around it.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class MeanTokens:
         self._corpus = corpus
         self._slots = np.arange(encoder.config.n_slots) * (encoder.config.patch // STRIDE)
         with torch.inference_mode():
-            self.tokens = [_mean_tokens(encoder, take).numpy() for take in corpus.takes]
+            self.tokens = [_mean_tokens(encoder, segment).numpy() for segment in corpus.segments]
             self.spread = _spread(encoder, corpus.draw(np.random.default_rng((seed, 3)), 16))
 
     def draw(self, rng: np.random.Generator, size: int, jitter_s: float) -> Batch:
@@ -45,10 +45,10 @@ class MeanTokens:
         means, places, firsts = self._draw(rng, size, jitter_s)
         corpus = self._corpus
         eeg = [
-            corpus.takes[take].eeg[:, first : first + corpus.n_times]
-            for (take, _), first in zip(places, firsts, strict=True)
+            corpus.segments[segment].eeg[:, first : first + corpus.n_times]
+            for (segment, _), first in zip(places, firsts, strict=True)
         ]
-        used = np.stack([corpus.takes[take].used for take, _ in places])
+        used = np.stack([corpus.segments[segment].used for segment, _ in places])
         return corpus.heard(places, np.stack(eeg).astype(np.float32), used), means.x
 
     def _draw(
@@ -58,9 +58,9 @@ class MeanTokens:
         places = corpus.places(rng, size)
         shift = np.rint(rng.uniform(-jitter_s, jitter_s, size) * corpus.sfreq_hz).astype(int)
         rows, firsts = [], []
-        for (take, start), moved in zip(places, shift, strict=True):
-            at = corpus.first_sample(take, start, int(moved)) // STRIDE
-            rows.append(self.tokens[take][at + self._slots])
+        for (segment, start), moved in zip(places, shift, strict=True):
+            at = corpus.first_sample(segment, start, int(moved)) // STRIDE
+            rows.append(self.tokens[segment][at + self._slots])
             firsts.append(at * STRIDE)
         return corpus.heard(places, np.stack(rows).astype(np.float32), np.ones((size, 0), bool)), places, firsts
 
@@ -85,10 +85,10 @@ def anchored_tokens(encoder: ChannelEncoder, x: Tensor, keep: Tensor, mean: Tens
     return tokens - tokens.mean(1, keepdim=True) + mean[:, None] + place
 
 
-def _mean_tokens(encoder: ChannelEncoder, take: Take) -> Tensor:
+def _mean_tokens(encoder: ChannelEncoder, segment: Segment) -> Tensor:
     """Head pattern first, time course second: (n, dim) float16."""
-    used = torch.from_numpy(take.used)
-    eeg = torch.from_numpy(take.eeg)[used].float()
+    used = torch.from_numpy(segment.used)
+    eeg = torch.from_numpy(segment.eeg)[used].float()
     courses = encoder.gains()[used].T @ eeg / len(eeg)
     kernel = encoder.patch.weight[:, None]
     tokens = functional.conv1d(courses[None], kernel, stride=STRIDE, groups=len(kernel))[0].T

@@ -21,8 +21,8 @@ from bci_music.data.study import Recording, Study
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage, map_channels
 from bci_music.messages import UserError
-from bci_music.training.eeg.corpus import Take
-from bci_music.training.eeg.sessions import takes_of, unheard_takes
+from bci_music.training.eeg.corpus import Segment
+from bci_music.training.eeg.sessions import segments_of, unheard_segments
 from bci_music.training.lab.prepared import (
     SETTINGS,
     Normalise,
@@ -30,6 +30,7 @@ from bci_music.training.lab.prepared import (
     Prepared,
     PreparedConfig,
     place_of,
+    segment_rows,
     write_prepared,
     write_text,
 )
@@ -40,7 +41,7 @@ _EPS = 1e-6
 
 @dataclass(frozen=True)
 class _Way:
-    """How takes are made."""
+    """How segments are made."""
 
     signal: SignalConfig
     montage: str
@@ -51,7 +52,7 @@ def prepare(
     study: Study, out: Path, *, signal: SignalConfig | None = None, normalise: Normalise = "causal",
     quality: bool = True, montage: str = "nmed", workers: int = 1, report: Report = lambda done, of, what: None,
 ) -> Prepared:
-    """Write a study's takes into a folder and open them; a file of the study that is done is not done again.
+    """Write a study's segments into a folder and open them; a file of the study that is done is not done again.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def prepare(
         "causal": the live chain. "whole-recording": the samples as they are, z-scored per channel over the whole
         recording (standard deviation + 1e-6); this looks ahead.
     quality : bool
-        Whether bad electrodes are found (and then absent in takes).
+        Whether bad electrodes are found (and then absent in segments).
     workers : int
         Processes that work on different files of the study.
     """
@@ -97,13 +98,13 @@ def prepare(
 
 
 def _begin(out: Path, way: _Way) -> None:
-    """Refuse to mix takes that were made in different ways."""
+    """Refuse to mix segments that were made in different ways."""
     said = {"signal": way.signal.model_dump(mode="json"), "montage": way.montage, "normalise": way.normalise}
     note = out / "eeg" / "way.json"
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
         if note.is_file() and json.loads(note.read_text(encoding="utf-8")) != said:
-            raise UserError(f"{out} holds takes that were prepared with other settings: choose another folder.")
+            raise UserError(f"{out} holds segments that were prepared with other settings: choose another folder.")
         write_text(note, json.dumps(said))
         (out / SETTINGS).unlink(missing_ok=True)  # until all is done the folder counts as unfinished
     except OSError as error:
@@ -134,17 +135,19 @@ def _one_file(
     if note.is_file() and (out / name).is_file():
         known = json.loads(note.read_text(encoding="utf-8"))
         if known["source"] == source:
-            return name, known["sha256"], [place_of(row) for row in known["takes"]]
+            return name, known["sha256"], [place_of(row) for row in segment_rows(known, note)]
     montage = Montage.load(way.montage)
     places: list[Place] = []
     rows: list[NDArray[np.float16]] = []
     at = 0
-    for before, take in _takes(recordings, way, montage, songs):
-        absent = tuple(np.flatnonzero(~take.used).tolist())
-        n = take.eeg.shape[1]
-        places.append(Place(name, at, n, take.song, take.song_start_s, take.listener, take.recording, take.start_s,
-                            take.repeat, absent, before))  # fmt: skip
-        rows.append(take.eeg.T)
+    for before, segment in _segments(recordings, way, montage, songs):
+        absent = tuple(np.flatnonzero(~segment.used).tolist())
+        n = segment.eeg.shape[1]
+        places.append(Place(
+            name, at, n, segment.song, segment.song_start_s, segment.listener, segment.recording, segment.start_s,
+            segment.repeat, absent, before,
+        ))  # fmt: skip
+        rows.append(segment.eeg.T)
         at += n
     empty = np.zeros((1, len(montage.names)), np.float16)
     array = np.ascontiguousarray(np.concatenate(rows) if rows else empty)
@@ -152,38 +155,38 @@ def _one_file(
     part = out / "eeg" / f"{stem}.part.npy"
     np.save(part, array)
     part.replace(out / name)
-    write_text(note, json.dumps({"source": source, "sha256": digest, "takes": [vars(p) for p in places]}))
+    write_text(note, json.dumps({"source": source, "sha256": digest, "segments": [vars(p) for p in places]}))
     return name, digest, places
 
 
-def _takes(
+def _segments(
     recordings: list[Recording], way: _Way, montage: Montage, songs: frozenset[str]
-) -> Iterator[tuple[bool, Take]]:
-    """(from before the music, take) of every recording; all that comes from one file one after the other."""
+) -> Iterator[tuple[bool, Segment]]:
+    """(from before the music, segment) of every recording; all that comes from one file one after the other."""
     for recording in recordings:
         who = (recording.listener, recording.name, recording.repeat)
         session = recording.open()
         if way.normalise == "causal":
-            made = takes_of(session, way.signal, montage, *who)
+            made = segments_of(session, way.signal, montage, *who)
         else:
-            made = whole_takes(session, way.signal, montage, *who)
-        yield from ((False, take) for take in made if take.song in songs)
+            made = whole_segments(session, way.signal, montage, *who)
+        yield from ((False, segment) for segment in made if segment.song in songs)
     for recording in recordings:
         if recording.open_before is None:
             continue
         who = (recording.listener, recording.name, recording.repeat)
         session = recording.open_before()
         if way.normalise == "causal":
-            made = unheard_takes(session, way.signal, montage, *who)
+            made = unheard_segments(session, way.signal, montage, *who)
         else:
-            made = whole_takes(session, way.signal, montage, *who, heard=False)
-        yield from ((True, take) for take in made)
+            made = whole_segments(session, way.signal, montage, *who, heard=False)
+        yield from ((True, segment) for segment in made)
 
 
-def whole_takes(
+def whole_segments(
     session: Session, signal: SignalConfig, montage: Montage, listener: str, recording: str, repeat: str = "", *,
     heard: bool = True,
-) -> list[Take]:
+) -> list[Segment]:
     """Clean EEG as it is, z-scored per channel over the whole session (this looks ahead)."""
     rate = signal.preprocess.sfreq_hz
     if session.sfreq_hz != rate:
@@ -201,16 +204,16 @@ def whole_takes(
     used = present.copy()
     used[present] = spread[channels.source_index[present]] > _EPS
     start = float(session.times_s[0])
-    whole = Take(eeg, used, "", 0.0, listener, recording, 0.0, repeat)
+    whole = Segment(eeg, used, "", 0.0, listener, recording, 0.0, repeat)
     if not heard:
         return [whole]
-    takes = []
+    segments = []
     for span in session.heard():
         first, last = round((span.start_s - start) * rate), round((span.stop_s - start) * rate)
-        takes.append(replace(
+        segments.append(replace(
             whole, eeg=eeg[:, first:last], song=span.song, song_start_s=span.song_start_s, start_s=first / rate
         ))  # fmt: skip
-    return takes
+    return segments
 
 
 def _stems(paths: Iterable[Path]) -> dict[Path, str]:
@@ -228,7 +231,7 @@ def _stems(paths: Iterable[Path]) -> dict[Path, str]:
 
 
 def _state_of(recordings: list[Recording], songs: frozenset[str]) -> list[Any]:
-    """What must be unchanged for earlier takes to be good: the file, who is in it, which songs are wanted."""
+    """What must be unchanged for earlier segments to be good: the file, who is in it, which songs are wanted."""
     about = recordings[0].path.stat()
     before = [r.name for r in recordings if r.open_before is not None]
     wanted = sorted({song for r in recordings for song in r.songs} & songs)

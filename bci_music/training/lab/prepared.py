@@ -1,7 +1,7 @@
 """A study behind the signal chain, on disk: made once, opened without being loaded.
 
-One ``.npy`` of float16, time-first (n_times, 125), holds all takes of one file of the study, so that a window is one
-piece of the file. ``takes.json`` says where each take lies, ``prepared.yaml`` how all of it was made.
+One ``.npy`` of float16, time-first (n_times, 125), holds all segments of one file of the study, so that a window is one
+piece of the file. ``segments.json`` says where each segment lies, ``prepared.yaml`` how all of it was made.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from bci_music.config import Config
+from bci_music.config import Config, note_renamed
 from bci_music.data.audio_map import AudioEntry
 from bci_music.data.study import Stimulus
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
 from bci_music.messages import UserError
-from bci_music.training.eeg.corpus import Take
+from bci_music.training.eeg.corpus import Segment
 
 FORMAT = 1
-SETTINGS, TAKES = "prepared.yaml", "takes.json"
+SETTINGS, SEGMENTS = "prepared.yaml", "segments.json"
+OLD_SEGMENTS, OLD_KEY = "takes.json", "takes"  # what the table and its key were called; read until the next version
 Normalise = Literal["causal", "whole-recording"]
 
 
 class PreparedConfig(Config):
-    """``prepared.yaml``: how takes were made, and of what.
+    """``prepared.yaml``: how segments were made, and of what.
 
     `normalise` "causal" is the live chain; "whole-recording" a z-score over the whole recording, which looks ahead, so
     that a decoder trained behind it is refused by the live program.
@@ -51,7 +52,7 @@ class PreparedConfig(Config):
 
 @dataclass(frozen=True)
 class Place:
-    """Where one take lies on disk, and what it is."""
+    """Where one segment lies on disk, and what it is."""
 
     file: str
     first: int
@@ -72,9 +73,9 @@ class Prepared:
 
     Attributes
     ----------
-    takes : list of Take
+    segments : list of Segment
         With music; `eeg` is (125, n) float16 and lies on disk until it is read.
-    before : list of Take
+    before : list of Segment
         From before the music, under the same recording names, `song` empty.
     data_hash : str
         SHA-256 over the hashes of all files and the settings.
@@ -82,8 +83,8 @@ class Prepared:
 
     directory: Path
     config: PreparedConfig
-    takes: list[Take]
-    before: list[Take]
+    segments: list[Segment]
+    before: list[Segment]
     stimuli: dict[str, Stimulus]
 
     @classmethod
@@ -96,13 +97,13 @@ class Prepared:
             raise UserError(f"{directory} {what}, it goes on where it stopped.")
         config = PreparedConfig.load(directory / SETTINGS)
         if config.format != FORMAT:
-            raise UserError(f"{directory} has format {config.format}, this program reads {FORMAT}: prepare it anew.")
+            raise UserError(f"{directory} has format {config.format}, this program reads {FORMAT}: prepare it again.")
         places = read_places(directory)
         files = {name: _map(directory / name) for name in dict.fromkeys(p.file for p in places)}
         n_channels = len(Montage.load(config.montage).names)
-        takes = [(p.before, _take(p, files[p.file], n_channels)) for p in places]
+        segments = [(p.before, _segment(p, files[p.file], n_channels)) for p in places]
         return cls(
-            directory, config, [t for before, t in takes if not before], [t for before, t in takes if before],
+            directory, config, [t for before, t in segments if not before], [t for before, t in segments if before],
             {key: _stimulus(key, entry, directory) for key, entry in config.stimuli.items()},
         )
 
@@ -118,7 +119,7 @@ class Prepared:
 
     @property
     def sfreq_hz(self) -> float:
-        """Rate of the takes."""
+        """Rate of the segments."""
         return self.config.signal.preprocess.sfreq_hz
 
     @property
@@ -138,42 +139,53 @@ class Prepared:
 
     @property
     def data_hash(self) -> str:
-        """Fingerprint of takes and settings."""
+        """Fingerprint of segments and settings."""
         return self.config.data_hash
 
     @property
     def seconds(self) -> float:
-        """EEG with music in all takes."""
-        return sum(take.eeg.shape[1] for take in self.takes) / self.sfreq_hz
+        """EEG with music in all segments."""
+        return sum(segment.eeg.shape[1] for segment in self.segments) / self.sfreq_hz
 
     def song_seconds(self) -> dict[str, float]:
-        """Up to which second each song is heard in any take."""
+        """Up to which second each song is heard in any segment."""
         heard: dict[str, float] = {}
-        for take in self.takes:
-            stop = take.song_start_s + take.eeg.shape[1] / self.sfreq_hz
-            heard[take.song] = max(heard.get(take.song, 0.0), stop)
+        for segment in self.segments:
+            stop = segment.song_start_s + segment.eeg.shape[1] / self.sfreq_hz
+            heard[segment.song] = max(heard.get(segment.song, 0.0), stop)
         return heard
 
 
 def write_prepared(
     directory: Path, places: list[Place], hashes: dict[str, str], config: PreparedConfig, stimuli: dict[str, Stimulus]
 ) -> None:
-    """Write the table of takes, then the settings: what has them is finished."""
+    """Write the table of segments, then the settings: what has them is finished."""
     entries = {key: _entry(s, directory) for key, s in stimuli.items()}
     made = config.model_copy(update={"stimuli": entries, "data_hash": _hash(hashes, places, config, stimuli)})
-    table = {"files": hashes, "takes": [vars(p) for p in places]}
-    write_text(directory / TAKES, json.dumps(table))
+    table = {"files": hashes, "segments": [vars(p) for p in places]}
+    write_text(directory / SEGMENTS, json.dumps(table))
     text = yaml.safe_dump(made.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_text(directory / SETTINGS, text)
 
 
 def read_places(directory: Path) -> list[Place]:
-    """Read the table of takes."""
+    """Read the table of segments."""
+    path = directory / SEGMENTS
+    if not path.is_file() and (directory / OLD_SEGMENTS).is_file():
+        path = directory / OLD_SEGMENTS
     try:
-        table = json.loads((directory / TAKES).read_text(encoding="utf-8"))
-        return [place_of(row) for row in table["takes"]]
+        table = json.loads(path.read_text(encoding="utf-8"))
+        return [place_of(row) for row in segment_rows(table, path)]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{directory / TAKES} cannot be read ({error}): prepare the study anew.") from error
+        raise UserError(f"{path} cannot be read ({error}): prepare the study again.") from error
+
+
+def segment_rows(table: dict[str, Any], path: Path) -> list[dict[str, Any]]:
+    """Rows of a table of segments, under its old name too."""
+    if "segments" not in table and OLD_KEY in table:
+        note_renamed(str(path), f"its table {OLD_KEY!r} is now called 'segments'")
+        return list(table[OLD_KEY])
+    return list(table["segments"])
 
 
 def place_of(row: dict[str, Any]) -> Place:
@@ -219,11 +231,11 @@ def _map(path: Path) -> NDArray[np.float16]:
         raise UserError(f"{path} is missing or cut off ({error}): remove it and prepare the study again.") from error
 
 
-def _take(place: Place, rows: NDArray[np.float16], n_channels: int) -> Take:
+def _segment(place: Place, rows: NDArray[np.float16], n_channels: int) -> Segment:
     used = np.ones(n_channels, bool)
     used[list(place.absent)] = False
     eeg = rows[place.first : place.first + place.n_times].T
-    return Take(
+    return Segment(
         eeg, used, place.song, place.song_start_s, place.listener, place.recording, place.start_s, place.repeat
     )
 

@@ -22,7 +22,7 @@ from bci_music.models.pack import DecoderConfig
 from bci_music.training.eeg.adapt import fit_adapter
 from bci_music.training.eeg.align import Aligner, align, settle_norm
 from bci_music.training.eeg.closed_form import warm_start
-from bci_music.training.eeg.corpus import Corpus, Music, Take
+from bci_music.training.eeg.corpus import Corpus, Music, Segment
 from bci_music.training.eeg.pretrain import pretrain
 from bci_music.training.eeg.targets import fit_embedder, music_of
 from bci_music.training.lab.config import LabConfig
@@ -42,14 +42,14 @@ class Material:
     prepared: Prepared
     windows: LabWindows
     split: Split
-    takes: list[Take]  # to train on
+    segments: list[Segment]  # to train on
     embedder: FrameEmbedder
     music: dict[str, Music]
 
     def corpus(self, patch: int) -> Corpus:
         """The training side with its music."""
         w = self.windows
-        return Corpus(self.takes, self.music, sfreq_hz=w.sfreq_hz, n_times=w.n_times, patch=patch)
+        return Corpus(self.segments, self.music, sfreq_hz=w.sfreq_hz, n_times=w.n_times, patch=patch)
 
 
 def material(prepared: Prepared, config: LabConfig) -> Material:
@@ -65,12 +65,12 @@ def material(prepared: Prepared, config: LabConfig) -> Material:
         )
     _fits(config, prepared.sfreq_hz)
     windows = study_windows(prepared, config.window_s)
-    split, takes = split_windows(windows, config.split, config.splitting)
+    split, segments = split_windows(windows, config.split, config.splitting)
     if config.embedder:
         embedder: FrameEmbedder = load_embedder(config.embedder)
     else:
-        embedder = fit_embedder(prepared, training_seconds(takes, prepared.sfreq_hz))
-    return Material(prepared, windows, split, takes, embedder, music_of(prepared, embedder, config.window_s))
+        embedder = fit_embedder(prepared, training_seconds(segments, prepared.sfreq_hz))
+    return Material(prepared, windows, split, segments, embedder, music_of(prepared, embedder, config.window_s))
 
 
 def new_network(config: LabConfig, prepared: Prepared) -> Network:
@@ -83,7 +83,7 @@ def new_network(config: LabConfig, prepared: Prepared) -> Network:
 
 
 def run_pretrain(
-    encoder: ChannelEncoder, takes: list[Take], config: LabConfig, prepared: Prepared, directory: Path, *,
+    encoder: ChannelEncoder, segments: list[Segment], config: LabConfig, prepared: Prepared, directory: Path, *,
     resume: bool = True, device: str = "cpu", report: Report | None = None, tensorboard: bool = False,
     until: Callable[[], bool] = lambda: False,
 ) -> ChannelEncoder:
@@ -98,7 +98,7 @@ def run_pretrain(
     save_run(directory, config, prepared, config.seed)
     steps = config.pretrain.loop.steps
     module = pretrain(
-        encoder, takes, prepared.sfreq_hz, config.pretrain, directory, resume=resume, device=device,
+        encoder, segments, prepared.sfreq_hz, config.pretrain, directory, resume=resume, device=device,
         tensorboard=tensorboard, until=until, report=None if report is None else _named(report, "pretrain", steps),
     )
     teacher = module.teacher.cpu().requires_grad_(True).eval()

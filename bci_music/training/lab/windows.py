@@ -1,4 +1,4 @@
-"""Windows of a prepared study on one grid of song seconds, and the takes a split leaves to train on."""
+"""Windows of a prepared study on one grid of song seconds, and the segments a split leaves to train on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bci_music.data.study import Stimulus
 from bci_music.messages import UserError
 from bci_music.metrics.split_choice import SplitConfig, make_split
 from bci_music.metrics.splits import Split, WindowTable
-from bci_music.training.eeg.corpus import Take
+from bci_music.training.eeg.corpus import Segment
 from bci_music.training.eeg.targets import GRID_S
 from bci_music.training.lab.prepared import Prepared
 
@@ -64,15 +64,15 @@ class Version:
 
 @dataclass(frozen=True)
 class LabWindows:
-    """Windows on a grid: row i of `table` begins at sample `first[i]` of take `take[i]`.
+    """Windows on a grid: row i of `table` begins at sample `first[i]` of segment `segment[i]`.
 
     Windows begin at whole multiples of their length in song seconds, the same for every listener, and do not overlap,
     unless another hop was asked for.
     """
 
-    takes: list[Take]
+    segments: list[Segment]
     table: WindowTable
-    take: NDArray[np.int64]
+    segment: NDArray[np.int64]
     first: NDArray[np.int64]
     n_times: int
     sfreq_hz: float
@@ -80,33 +80,33 @@ class LabWindows:
     def gather(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Windows (B, C, T) float32 and their usable channels (B, C)."""
         x = [
-            self.takes[i].eeg[:, first : first + self.n_times].astype(np.float32)
-            for i, first in zip(self.take[rows], self.first[rows], strict=True)
+            self.segments[i].eeg[:, first : first + self.n_times].astype(np.float32)
+            for i, first in zip(self.segment[rows], self.first[rows], strict=True)
         ]
-        return np.stack(x), np.stack([self.takes[i].used for i in self.take[rows]])
+        return np.stack(x), np.stack([self.segments[i].used for i in self.segment[rows]])
 
-    def stretches(self, rows: NDArray[np.int64]) -> list[Take]:
-        """Takes made of these windows; windows that follow each other are joined."""
-        made: list[Take] = []
-        for number in np.unique(self.take[rows]):
-            take = self.takes[number]
-            firsts = np.sort(self.first[rows][self.take[rows] == number])
+    def joined(self, rows: NDArray[np.int64]) -> list[Segment]:
+        """Segments made of these windows; windows that follow each other are joined."""
+        made: list[Segment] = []
+        for number in np.unique(self.segment[rows]):
+            segment = self.segments[number]
+            firsts = np.sort(self.first[rows][self.segment[rows] == number])
             for _, run in groupby(enumerate(firsts.tolist()), lambda p: p[1] - p[0] * self.n_times):
                 at = [first for _, first in run]
                 begin, stop = at[0], at[-1] + self.n_times
                 later = begin / self.sfreq_hz
                 made.append(replace(
-                    take, eeg=take.eeg[:, begin:stop], song_start_s=take.song_start_s + later,
-                    start_s=take.start_s + later,
+                    segment, eeg=segment.eeg[:, begin:stop], song_start_s=segment.song_start_s + later,
+                    start_s=segment.start_s + later,
                 ))  # fmt: skip
         return made
 
 
 def lab_windows(
-    takes: Sequence[Take], names: dict[str, str], *, window_s: float, sfreq_hz: float,
+    segments: Sequence[Segment], names: dict[str, str], *, window_s: float, sfreq_hz: float,
     versions: Mapping[str, Version] | None = None, hop_s: float | None = None,
 ) -> LabWindows:
-    """Lay the grid over takes.
+    """Lay the grid over segments.
 
     Parameters
     ----------
@@ -120,22 +120,22 @@ def lab_windows(
     n_times, hop_s, plain = round(window_s * sfreq_hz), hop_s or window_s, Version()
     versions = versions or {}
     rows: list[tuple[int, int, float, float]] = []
-    for number, take in enumerate(takes):
-        at = hop_s * np.ceil(take.song_start_s / hop_s - _EPS_S)
-        version = versions.get(take.song, plain)
+    for number, segment in enumerate(segments):
+        at = hop_s * np.ceil(segment.song_start_s / hop_s - _EPS_S)
+        version = versions.get(segment.song, plain)
         while version.has_target(at, window_s):
-            first = round((at - take.song_start_s) * sfreq_hz)
-            if first + n_times > take.eeg.shape[1]:
+            first = round((at - segment.song_start_s) * sfreq_hz)
+            if first + n_times > segment.eeg.shape[1]:
                 break
-            rows.append((number, first, take.start_s + first / sfreq_hz, float(at)))
+            rows.append((number, first, segment.start_s + first / sfreq_hz, float(at)))
             at += hop_s
     if not rows:
-        raise UserError(f"No take is as long as one window of {window_s:g} s: give longer recordings.")
+        raise UserError(f"No segment is as long as one window of {window_s:g} s: give longer recordings.")
     which = np.array([r[0] for r in rows])
     start, song_start = np.array([r[2] for r in rows]), np.array([r[3] for r in rows])
 
     def column(name: str) -> NDArray[np.str_]:
-        return np.array([getattr(takes[i], name) for i in which])
+        return np.array([getattr(segments[i], name) for i in which])
 
     song = column("song")
     table = WindowTable(
@@ -143,31 +143,31 @@ def lab_windows(
         np.array([names.get(s, s) for s in song]),
         np.array([versions.get(s, plain).origin_s(at, window_s) for s, at in zip(song, song_start, strict=True)]),
     )  # fmt: skip
-    return LabWindows(list(takes), table, which, np.array([r[1] for r in rows]), n_times, sfreq_hz)
+    return LabWindows(list(segments), table, which, np.array([r[1] for r in rows]), n_times, sfreq_hz)
 
 
 def study_windows(prepared: Prepared, window_s: float) -> LabWindows:
-    """Lay the grid over the takes of a prepared study, as far as there is music."""
+    """Lay the grid over the segments of a prepared study, as far as there is music."""
     names = {key: stimulus.name for key, stimulus in prepared.stimuli.items()}
     heard = {key: prepared.stimuli[key] for key in prepared.song_seconds() if key in prepared.stimuli}
     versions = {
         key: Version.of(s, audio_seconds(s.audio) - s.offset_s) for key, s in heard.items() if s.audio is not None
     }
-    return lab_windows(prepared.takes, names, window_s=window_s, sfreq_hz=prepared.sfreq_hz, versions=versions)
+    return lab_windows(prepared.segments, names, window_s=window_s, sfreq_hz=prepared.sfreq_hz, versions=versions)
 
 
-def split_windows(windows: LabWindows, kind: str, config: SplitConfig) -> tuple[Split, list[Take]]:
-    """Split the windows, and give the takes to train on."""
+def split_windows(windows: LabWindows, kind: str, config: SplitConfig) -> tuple[Split, list[Segment]]:
+    """Split the windows, and give the segments to train on."""
     split = make_split(kind, windows.table, config)
-    return split, windows.stretches(split.train)
+    return split, windows.joined(split.train)
 
 
-def training_seconds(takes: Sequence[Take], sfreq_hz: float) -> dict[str, list[tuple[float, float]]]:
-    """Which seconds of each song are heard in these takes, overlapping stretches joined."""
+def training_seconds(segments: Sequence[Segment], sfreq_hz: float) -> dict[str, list[tuple[float, float]]]:
+    """Which seconds of each song are heard in these segments, overlapping parts joined."""
     heard: dict[str, list[tuple[float, float]]] = {}
-    for song in sorted({take.song for take in takes}):
+    for song in sorted({segment.song for segment in segments}):
         spans = sorted(
-            (t.song_start_s, t.song_start_s + t.eeg.shape[1] / sfreq_hz) for t in takes if t.song == song
+            (t.song_start_s, t.song_start_s + t.eeg.shape[1] / sfreq_hz) for t in segments if t.song == song
         )
         joined = [spans[0]]
         for start, stop in spans[1:]:

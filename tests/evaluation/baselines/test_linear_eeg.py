@@ -5,7 +5,7 @@ import pytest
 
 from bci_music.evaluation.baselines.linear import LinearEeg, fit_linear, flattened
 from bci_music.messages import UserError
-from bci_music.training.eeg.corpus import Corpus, Music, Take
+from bci_music.training.eeg.corpus import Corpus, Music, Segment
 
 RATE, CHANNELS, SECONDS, SONGS, DIM = 40.0, 6, 120, 4, 5
 
@@ -22,26 +22,27 @@ def planted(shuffled=False, seed=0):
         courses.append(slow)
         music[f"s{song}"] = Music(targets.astype(np.float32), np.zeros((SECONDS * 10, 2), np.float32), 1.0)
     order = np.roll(np.arange(SONGS), 1) if shuffled else np.arange(SONGS)
-    takes = []
+    segments = []
     for listener in range(2):
         for song in range(SONGS):
             eeg = courses[order[song]] @ mixing + 2.0 * rng.standard_normal((len(courses[song]), CHANNELS))
             used = np.ones(CHANNELS, bool)
             used[listener] = False
-            takes.append(Take(eeg.T.astype(np.float16), used, f"s{song}", 0.0, f"l{listener}", f"r{listener} {song}"))
-    return takes, music
+            recording = f"r{listener} {song}"
+            segments.append(Segment(eeg.T.astype(np.float16), used, f"s{song}", 0.0, f"l{listener}", recording))
+    return segments, music
 
 
 def likeness_of_unseen(shuffled):
     """Mean cosine on the last third of every song after fitting on the rest."""
-    takes, music = planted(shuffled)
+    segments, music = planted(shuffled)
     cut = int(80 * RATE)
 
     def corpus(parts):
         return Corpus(parts, music, sfreq_hz=RATE, n_times=int(2 * RATE), patch=int(RATE))
 
-    learn = corpus([Take(t.eeg[:, :cut], t.used, t.song, 0.0, t.listener, t.recording) for t in takes])
-    test = corpus([Take(t.eeg[:, cut:], t.used, t.song, 80.0, t.listener, t.recording) for t in takes])
+    learn = corpus([Segment(t.eeg[:, :cut], t.used, t.song, 0.0, t.listener, t.recording) for t in segments])
+    test = corpus([Segment(t.eeg[:, cut:], t.used, t.song, 80.0, t.listener, t.recording) for t in segments])
     model = fit_linear(learn, hop_s=1.0, rate_hz=5.0)
     batch = test.gather(list(test.windows(2.0)))
     out = model.clap(batch.x, batch.used)

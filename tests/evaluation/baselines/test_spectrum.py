@@ -3,15 +3,15 @@
 import numpy as np
 
 from bci_music.evaluation.baselines.spectrum import SpectrumEeg, fit_spectrum, log_power, n_bands
-from bci_music.training.eeg.corpus import Corpus, Music, Take
+from bci_music.training.eeg.corpus import Corpus, Music, Segment
 
 RATE, CHANNELS, SECONDS = 125.0, 6, 40
 
 
 def corpus(rhythm):
-    """Four songs; each take carries a rhythm of its own as strong as `rhythm` times the noise."""
+    """Four songs; each segment carries a rhythm of its own as strong as `rhythm` times the noise."""
     rng = np.random.default_rng(0)
-    takes, music = [], {}
+    segments, music = [], {}
     at = np.arange(int(SECONDS * RATE)) / RATE
     for song in range(4):
         target = rng.standard_normal(512).astype(np.float32)
@@ -24,8 +24,9 @@ def corpus(rhythm):
             eeg = rhythm * wave + rng.standard_normal((CHANNELS, len(at)))
             used = np.ones(CHANNELS, bool)
             used[song] = False
-            takes.append(Take(eeg.astype(np.float16), used, f"s{song}", 0.0, f"L{listener}", f"L{listener} s{song}"))
-    return Corpus(takes, music, sfreq_hz=RATE, n_times=500, patch=50)
+            recording = f"L{listener} s{song}"
+            segments.append(Segment(eeg.astype(np.float16), used, f"s{song}", 0.0, f"L{listener}", recording))
+    return Corpus(segments, music, sfreq_hz=RATE, n_times=500, patch=50)
 
 
 def share_right(made, corpus):

@@ -18,7 +18,7 @@ from bci_music.training.calibration.evaluate import Comparison
 from bci_music.training.calibration.fit import KEEP, CalibrationSums, changes
 from bci_music.training.calibration.folds import make_folds
 from bci_music.training.calibration.recordings import Sittings
-from bci_music.training.eeg.corpus import Take
+from bci_music.training.eeg.corpus import Segment
 
 RATE, CHANNELS, DIM = 125.0, 16, 6
 RNG = np.random.default_rng(0)
@@ -47,14 +47,14 @@ class World:
 
     def listen(self, patterns, noise=10.0, name="anna"):
         rng = np.random.default_rng(2)
-        takes = []
+        segments = []
         for number, song in enumerate(self.courses):
             eeg = np.repeat(self.courses[song], 32, axis=0)[: int(self.seconds * RATE)] @ patterns
             eeg = eeg + noise * rng.standard_normal(eeg.shape)
-            takes.append(Take(
+            segments.append(Segment(
                 eeg.T.astype(np.float16), np.ones(CHANNELS, bool), song, 0.0, name, "r", 100.0 * number
             ))  # fmt: skip
-        return Sittings(name, takes=takes, recordings={"r": "0" * 64}, simulated=True)
+        return Sittings(name, segments=segments, recordings={"r": "0" * 64}, simulated=True)
 
 
 def encode(x, used):
@@ -112,7 +112,7 @@ def test_nothing_is_learned_where_there_is_nothing(world, own):
     rng = np.random.default_rng(5)
     heard = world.listen(PATTERNS)
     deaf = replace(
-        heard, takes=[replace(t, eeg=rng.standard_normal(t.eeg.shape).astype(np.float16)) for t in heard.takes]
+        heard, segments=[replace(t, eeg=rng.standard_normal(t.eeg.shape).astype(np.float16)) for t in heard.segments]
     )
     done = outcome(world, own, deaf)
     assert done.alpha == KEEP
@@ -134,14 +134,14 @@ def test_better_is_only_what_lies_apart():
 
 def test_little_is_said_in_a_sentence(world, own):
     some = world.listen(PATTERNS)
-    short = replace(some, takes=[replace(some.takes[0], eeg=some.takes[0].eeg[:, :5000])])
+    short = replace(some, segments=[replace(some.segments[0], eeg=some.segments[0].eeg[:, :5000])])
     with pytest.raises(UserError, match=r"hold 0\.7 minutes.*at least 1\.5 minutes"):
         outcome(world, own, short)
     with pytest.raises(UserError, match=r"no 4 s of usable EEG"):
-        outcome(world, own, replace(some, takes=[replace(some.takes[0], eeg=some.takes[0].eeg[:, :100])]))
-    again = [replace(some.takes[0], start_s=100.0 * i, recording="r") for i in range(3)]
-    with pytest.raises(UserError, match="from 3 different stretches"):
-        outcome(world, own, replace(some, takes=again))
+        outcome(world, own, replace(some, segments=[replace(some.segments[0], eeg=some.segments[0].eeg[:, :100])]))
+    again = [replace(some.segments[0], start_s=100.0 * i, recording="r") for i in range(3)]
+    with pytest.raises(UserError, match="from 3 different excerpts"):
+        outcome(world, own, replace(some, segments=again))
 
 
 def table_of(song, start, recording=None):

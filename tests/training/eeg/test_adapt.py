@@ -11,8 +11,8 @@ from bci_music.training.eeg.corpus import Corpus
 
 
 def first_seconds(corpus, seconds):
-    """The same takes, cut short."""
-    cut = [replace(take, eeg=take.eeg[:, : round(seconds * corpus.sfreq_hz)]) for take in corpus.takes]
+    """The same segments, cut short."""
+    cut = [replace(segment, eeg=segment.eeg[:, : round(seconds * corpus.sfreq_hz)]) for segment in corpus.segments]
     return Corpus(cut, corpus.music, sfreq_hz=corpus.sfreq_hz, n_times=corpus.n_times, patch=corpus.patch)
 
 

@@ -117,8 +117,8 @@ def test_one_process_keeps_as_many_channels_as_another(world, monkeypatch):
     """Where one listener lacks electrodes, a process without a row of theirs must know."""
     learn, _ = world
     fewer = np.arange(16) > 2
-    takes = [replace(take, used=take.used & fewer) if take.listener == "0" else take for take in learn.takes]
-    corpus = Corpus(takes, learn.music, sfreq_hz=learn.sfreq_hz, n_times=100, patch=20)
+    segments = [replace(s, used=s.used & fewer) if s.listener == "0" else s for s in learn.segments]
+    corpus = Corpus(segments, learn.music, sfreq_hz=learn.sfreq_hz, n_times=100, patch=20)
     config = AlignConfig(batch=8, keep=(16, 16), window_s=2.0)
     for step in range(6):
         whole, keep = _channel_view(corpus, config, step)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bci_music.training.eeg.bands import band_features
-from bci_music.training.eeg.corpus import Corpus, Music, Take
+from bci_music.training.eeg.corpus import Corpus, Music, Segment
 
 RATE = 50.0
 
@@ -12,10 +12,10 @@ def counting_corpus():
     """EEG that counts its song seconds, targets that name their grid place."""
     seconds = 10.0 + np.arange(1000) / RATE
     eeg = np.repeat(seconds[None], 3, axis=0).astype(np.float16)
-    take = Take(eeg, np.ones(3, bool), "a", 10.0, "1", "r")
+    segment = Segment(eeg, np.ones(3, bool), "a", 10.0, "1", "r")
     targets = np.arange(100, dtype=np.float32)[:, None] * 0.5
     bands = np.arange(600, dtype=np.float32)[:, None] * 0.1
-    return Corpus([take], {"a": Music(targets, bands, 0.5)}, sfreq_hz=RATE, n_times=100, patch=20)
+    return Corpus([segment], {"a": Music(targets, bands, 0.5)}, sfreq_hz=RATE, n_times=100, patch=20)
 
 
 def test_a_window_begins_at_its_song_second_and_has_the_target_of_it():
@@ -40,12 +40,12 @@ def test_the_same_seed_gives_the_same_batch_and_another_another():
     assert not np.array_equal(a.x, c.x)
 
 
-def test_the_map_of_the_music_knows_only_what_is_heard_in_the_takes():
+def test_the_map_of_the_music_knows_only_what_is_heard_in_the_segments():
     """Each piece once, however many listen; music kept for the test changes neither centre nor axes."""
     rng = np.random.default_rng(0)
     music = {song: rng.standard_normal((100, 4)).astype(np.float32) for song in "ab"}
-    takes = [
-        Take(np.zeros((3, 500), np.float16), np.ones(3, bool), "a", start, who, who)
+    segments = [
+        Segment(np.zeros((3, 500), np.float16), np.ones(3, bool), "a", start, who, who)
         for who, start in (("1", 4.0), ("2", 4.0), ("2", 30.0))
     ]
     bands = np.zeros((600, 1), np.float32)
@@ -55,7 +55,7 @@ def test_the_map_of_the_music_knows_only_what_is_heard_in_the_takes():
         for song, rows in changed or ():
             known[song][rows] = 9.0
         made = {song: Music(rows, bands, 0.5) for song, rows in known.items()}
-        return Corpus(takes, made, sfreq_hz=RATE, n_times=100, patch=20).heard_targets()
+        return Corpus(segments, made, sfreq_hz=RATE, n_times=100, patch=20).heard_targets()
 
     # windows of 2 s in 10 s of EEG, every half second: grid places 8 to 24 and 60 to 76 of song a
     np.testing.assert_array_equal(heard(), music["a"][[*range(8, 25), *range(60, 77)]])

@@ -1,4 +1,4 @@
-"""Self-distillation: it finds what sets takes apart, nothing where views are strangers', and says when it collapses."""
+"""Self-distillation: it finds what tells segments apart, nothing in strangers' views, and says when it collapses."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -12,7 +12,7 @@ from bci_music.models import parallel
 from bci_music.models.encoder import ChannelEncoder
 from bci_music.models.sizes import EncoderConfig
 from bci_music.training.eeg import pretrain as pretraining
-from bci_music.training.eeg.corpus import Take
+from bci_music.training.eeg.corpus import Segment
 from bci_music.training.eeg.distiller import Distiller, collapse_figures
 from bci_music.training.eeg.pretrain import (
     EegWindows,
@@ -25,22 +25,22 @@ from bci_music.training.eeg.pretrain import (
 from bci_music.training.loop import LoopConfig
 from bci_music.training.sampling import Ahead
 
-RATE, CHANNELS, TAKES = 50.0, 12, 8
+RATE, CHANNELS, SEGMENTS = 50.0, 12, 8
 SMALL = EncoderConfig(n_channels=CHANNELS, n_times=100, patch=20, dim=32, depth=2, heads=2, gains=False, start="paper")
 
 
 def own_rhythms(seed=0, seconds=20):
     """Takes that differ in where on the head and at which frequencies they swing, well above the noise."""
-    takes = []
-    for number in range(TAKES):
+    segments = []
+    for number in range(SEGMENTS):
         rng = np.random.default_rng((seed, number))
         t = np.arange(round(seconds * RATE)) / RATE
         frequencies = rng.uniform(2.0, 20.0, 3)
         courses = np.sin(2 * np.pi * frequencies[:, None] * t + rng.uniform(0, 6, (3, 1)))
         eeg = rng.standard_normal((CHANNELS, 3)) @ courses + 0.3 * rng.standard_normal((CHANNELS, len(t)))
         eeg = (eeg / eeg.std()).astype(np.float16)
-        takes.append(Take(eeg, np.ones(CHANNELS, bool), "", 0.0, str(number), str(number)))
-    return takes
+        segments.append(Segment(eeg, np.ones(CHANNELS, bool), "", 0.0, str(number), str(number)))
+    return segments
 
 
 def settings(steps=80, **more):
@@ -71,10 +71,11 @@ def mean_of(seen, key, last=10):
 
 @torch.inference_mode()
 def likeness(encoder):
-    """Mean cosine of the CLS features of windows of the same take, and of different takes."""
-    takes = own_rhythms()
-    x = np.stack([take.eeg[:, at : at + 100] for take in takes for at in range(0, 900, 125)]).astype(np.float32)
-    which = np.repeat(np.arange(TAKES), len(x) // TAKES)
+    """Mean cosine of the CLS features of windows of the same segment, and of different segments."""
+    segments = own_rhythms()
+    windows = [s.eeg[:, at : at + 100] for s in segments for at in range(0, 900, 125)]
+    x = np.stack(windows).astype(np.float32)
+    which = np.repeat(np.arange(SEGMENTS), len(x) // SEGMENTS)
     features = torch.nn.functional.normalize(encoder.eval()(torch.from_numpy(x)).cls, dim=1)
     cosine, same = (features @ features.T).numpy(), which[:, None] == which
     return float(cosine[same & ~np.eye(len(x), dtype=bool)].mean()), float(cosine[~same].mean())
@@ -85,7 +86,7 @@ def learned(tmp_path_factory):
     return learn(tmp_path_factory.mktemp("run"))
 
 
-def test_it_tells_takes_apart_that_differ(learned):
+def test_it_tells_segments_apart_that_differ(learned):
     module, seen = learned
     assert mean_of(seen, "distil") < mean_of(seen, "usage") - 0.15  # below what the frequencies of prototypes give
     assert mean_of(seen, "usage") > np.log(8)  # and not by giving all windows the same one
@@ -175,12 +176,12 @@ def test_the_teacher_follows_and_the_centre_is_the_mean_of_what_it_says():
 
 
 def test_views_keep_their_share_of_channels_and_nothing_of_the_others():
-    takes = own_rhythms()
+    segments = own_rhythms()
     used = np.ones(CHANNELS, bool)
     used[[2, 9]] = False
-    takes = [Take(t.eeg, used, t.song, 0.0, t.listener, t.recording) for t in takes]
+    segments = [Segment(t.eeg, used, t.song, 0.0, t.listener, t.recording) for t in segments]
     config = settings(pool_share=0.75)  # 9 of 12 per window, from the 10 there are
-    wide, narrow = make_views(EegWindows(takes, 100), config, step=3)
+    wide, narrow = make_views(EegWindows(segments, 100), config, step=3)
     assert [view.x.shape for view in (*wide, *narrow)] == 2 * [(16, 12, 100)] + 2 * [(16, 12, 80)]
     assert {view.keep.shape for view in wide} == {(16, 9)}
     assert {view.keep.shape for view in narrow} == {(16, 6)}  # half of 12
@@ -205,7 +206,7 @@ def test_views_keep_their_share_of_channels_and_nothing_of_the_others():
 def test_one_scale_per_view_of_a_batch_one_place_per_window():
     """Ramps tell where a crop begins (its lowest value) and how long it is (its slope)."""
     ramp = np.tile(np.arange(400, dtype=np.float16) / 400, (CHANNELS, 1))
-    windows = EegWindows([Take(ramp, np.ones(CHANNELS, bool), "", 0.0, "a", "a")], 100)
+    windows = EegWindows([Segment(ramp, np.ones(CHANNELS, bool), "", 0.0, "a", "a")], 100)
     quiet = ViewConfig(count=3, scale=(0.3, 0.8), n_times=60, noise=0.0)
     config = settings(student_views=quiet, teacher_views=quiet)
     x, _ = windows.draw(config.seed, 5, config.batch)
@@ -225,9 +226,9 @@ def test_one_scale_per_view_of_a_batch_one_place_per_window():
 @pytest.mark.parametrize("share", [0.75, 1.0])
 @pytest.mark.parametrize("world", [2, 4])
 def test_draws_belong_to_samples_whoever_computes_them(world, share, monkeypatch):
-    takes = own_rhythms()
-    takes[0] = replace(takes[0], used=np.arange(CHANNELS) > 2)  # a process may draw no window of it
-    windows, config = EegWindows(takes, 100), settings(pool_share=share)
+    segments = own_rhythms()
+    segments[0] = replace(segments[0], used=np.arange(CHANNELS) > 2)  # a process may draw no window of it
+    windows, config = EegWindows(segments, 100), settings(pool_share=share)
     whole = make_views(windows, config, step=7)
     parts = []
     for rank in range(world):

@@ -1,4 +1,4 @@
-"""Takes and windows of a session: the signal chain of the live path, joined without seams, at the right song second."""
+"""Segments and windows of a session: the live path's signal chain, joined without seams, at the right song second."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
 from bci_music.simulate.listener import SimulatedListener
 from bci_music.simulate.session import make_session
-from bci_music.training.eeg.sessions import heard_windows, session_windows, takes_of, window_start_s
+from bci_music.training.eeg.sessions import heard_windows, segments_of, session_windows, window_start_s
 
 PROGRAM = [("night-bus", 20.0, 13.0), ("rain-temple", 3.0, 11.0)]
 
@@ -27,27 +27,27 @@ def montage():
     return Montage.load("nmed")
 
 
-def test_takes_lie_within_their_song_and_know_their_second(session, montage):
-    takes = takes_of(session, SignalConfig(), montage, "1", "r")
-    assert [t.song for t in takes] == ["night-bus", "rain-temple"]
-    for take, (_, song_start_s, seconds) in zip(takes, PROGRAM, strict=True):
-        length = take.eeg.shape[1] / 125.0
-        assert take.song_start_s >= song_start_s - 0.01
-        assert take.song_start_s + length <= song_start_s + seconds + 0.01
-        assert take.eeg.shape[0] == 125
-        assert take.used.sum() > 100
+def test_segments_lie_within_their_song_and_know_their_second(session, montage):
+    segments = segments_of(session, SignalConfig(), montage, "1", "r")
+    assert [t.song for t in segments] == ["night-bus", "rain-temple"]
+    for segment, (_, song_start_s, seconds) in zip(segments, PROGRAM, strict=True):
+        length = segment.eeg.shape[1] / 125.0
+        assert segment.song_start_s >= song_start_s - 0.01
+        assert segment.song_start_s + length <= song_start_s + seconds + 0.01
+        assert segment.eeg.shape[0] == 125
+        assert segment.used.sum() > 100
 
 
 def test_a_take_holds_what_live_windows_hold(session, montage):
     """Joined windows differ from overlapping ones only in the second at which the running scale was read."""
-    takes = takes_of(session, SignalConfig(), montage, "1", "r")
-    take = takes[1]
+    segments = segments_of(session, SignalConfig(), montage, "1", "r")
+    segment = segments[1]
     live = [w for w in session_windows(session, SignalConfig(), montage) if w.decodable]
     compared = 0
     for window in live:
-        first = round((window_start_s(window, 125.0) - 13.0 + 3.0 - take.song_start_s) * 125.0)
-        if 0 <= first <= take.eeg.shape[1] - 500:
-            a, b = window.samples[take.used], take.eeg[take.used, first : first + 500].astype(np.float32)
+        first = round((window_start_s(window, 125.0) - 13.0 + 3.0 - segment.song_start_s) * 125.0)
+        if 0 <= first <= segment.eeg.shape[1] - 500:
+            a, b = window.samples[segment.used], segment.eeg[segment.used, first : first + 500].astype(np.float32)
             assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.99
             compared += 1
     assert compared >= 3

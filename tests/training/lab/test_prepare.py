@@ -17,7 +17,7 @@ from bci_music.eeg.montage import NMED_CHANNELS, Montage
 from bci_music.messages import UserError
 from bci_music.training.eeg import targets
 from bci_music.training.eeg.corpus import Corpus
-from bci_music.training.eeg.sessions import session_windows, takes_of, window_start_s
+from bci_music.training.eeg.sessions import segments_of, session_windows, window_start_s
 from bci_music.training.eeg.targets import fit_embedder, music_of, read_song
 from bci_music.training.lab import prepare as making
 from bci_music.training.lab.prepare import prepare
@@ -65,13 +65,13 @@ def prepared(study, tmp_path_factory):
     return prepare(study, tmp_path_factory.mktemp("prepared") / "out", signal=NO_QUALITY)
 
 
-def test_takes_are_what_the_live_chain_makes(prepared, study):
-    made = takes_of(study.recordings[1].open(), NO_QUALITY, Montage.nmed(), "nmed-t S01", "nmed-t S01 song21")
-    take = next(t for t in prepared.takes if t.recording == "nmed-t S01 song21")
-    np.testing.assert_array_equal(np.asarray(take.eeg), made[0].eeg)
-    assert (take.song, take.song_start_s, take.start_s) == (SONGS[0], made[0].song_start_s, made[0].start_s)
-    assert 0 < take.song_start_s == take.start_s < 4.0
-    assert take.eeg.dtype == np.float16
+def test_segments_are_what_the_live_chain_makes(prepared, study):
+    made = segments_of(study.recordings[1].open(), NO_QUALITY, Montage.nmed(), "nmed-t S01", "nmed-t S01 song21")
+    segment = next(t for t in prepared.segments if t.recording == "nmed-t S01 song21")
+    np.testing.assert_array_equal(np.asarray(segment.eeg), made[0].eeg)
+    assert (segment.song, segment.song_start_s, segment.start_s) == (SONGS[0], made[0].song_start_s, made[0].start_s)
+    assert 0 < segment.song_start_s == segment.start_s < 4.0
+    assert segment.eeg.dtype == np.float16
     assert prepared.seconds > 4 * 10.0
 
 
@@ -80,47 +80,47 @@ def test_before_the_music_has_no_song_but_the_recording(prepared):
     assert all(t.eeg.shape[1] >= 500 for t in prepared.before)
 
 
-def test_a_stretch_has_no_seam_and_loses_no_decodable_row(study):
+def test_a_segment_has_no_seam_and_loses_no_decodable_row(study):
     """Joined from few windows of the hop grid, it spans from the first decodable one to the last."""
     recording = study.recordings[0].open()
-    (take,) = takes_of(recording, NO_QUALITY, Montage.nmed(), "l", "r")
+    (segment,) = segments_of(recording, NO_QUALITY, Montage.nmed(), "l", "r")
     windows = [w for w in session_windows(recording, NO_QUALITY, Montage.nmed()) if w.decodable]
     first, last = window_start_s(windows[0], 125.0), windows[-1].end_s
-    assert take.start_s == pytest.approx(max(first, 0.0), abs=0.01)
-    assert take.start_s + take.eeg.shape[1] / 125.0 == pytest.approx(last + 1 / 125.0, abs=0.01)
+    assert segment.start_s == pytest.approx(max(first, 0.0), abs=0.01)
+    assert segment.start_s + segment.eeg.shape[1] / 125.0 == pytest.approx(last + 1 / 125.0, abs=0.01)
     for window in windows[::3]:
-        row = round((window_start_s(window, 125.0) - take.start_s) * 125.0)
+        row = round((window_start_s(window, 125.0) - segment.start_s) * 125.0)
         if row >= 0:
-            part = take.eeg[:, row : row + 500].astype(np.float32)
+            part = segment.eeg[:, row : row + 500].astype(np.float32)
             assert np.corrcoef(part.ravel(), window.samples.ravel())[0, 1] > 0.99
 
 
 def test_what_is_done_is_not_done_again(study, prepared, monkeypatch):
     calls = []
-    monkeypatch.setattr(making, "takes_of", lambda *a, **k: calls.append(a) or [])
+    monkeypatch.setattr(making, "segments_of", lambda *a, **k: calls.append(a) or [])
     again = prepare(study, prepared.directory, signal=NO_QUALITY)
     assert calls == []
     assert again.data_hash == prepared.data_hash
 
 
 def test_an_interrupted_preparation_goes_on(study, tmp_path, monkeypatch):
-    real = making.takes_of
+    real = making.segments_of
 
     def until_second_file(session, *rest):
         if "song22" in rest[-2]:
             raise KeyboardInterrupt
         return real(session, *rest)
 
-    monkeypatch.setattr(making, "takes_of", until_second_file)
+    monkeypatch.setattr(making, "segments_of", until_second_file)
     with pytest.raises(KeyboardInterrupt):
         prepare(study, tmp_path / "out", signal=NO_QUALITY)
     with pytest.raises(UserError, match="not finished"):
         Prepared.open(tmp_path / "out")
     calls = []
-    monkeypatch.setattr(making, "takes_of", lambda *a: calls.append(a[-2]) or real(*a))
+    monkeypatch.setattr(making, "segments_of", lambda *a: calls.append(a[-2]) or real(*a))
     done = prepare(study, tmp_path / "out", signal=NO_QUALITY)
     assert calls == ["nmed-t S00 song22", "nmed-t S01 song22"]
-    assert len(done.takes) == 4
+    assert len(done.segments) == 4
 
 
 def test_processes_make_the_same(study, prepared, tmp_path):
@@ -137,9 +137,9 @@ def test_whole_recording_is_a_plain_z_score_and_says_so(study, tmp_path):
     made = prepare(study, tmp_path / "out", normalise="whole-recording")
     raw = study.recordings[0].open().samples_uv
     expected = ((raw - raw.mean(0)) / (raw.std(0) + 1e-6)).T
-    take = made.takes[0]
-    assert np.abs(take.eeg.astype(np.float32) - expected).max() < 0.01
-    assert (take.song_start_s, take.start_s, made.normalise) == (0.0, 0.0, "whole-recording")
+    segment = made.segments[0]
+    assert np.abs(segment.eeg.astype(np.float32) - expected).max() < 0.01
+    assert (segment.song_start_s, segment.start_s, made.normalise) == (0.0, 0.0, "whole-recording")
     assert made.data_hash != ""
 
 
@@ -161,8 +161,8 @@ def test_a_damaged_folder_is_one_sentence(study, tmp_path, damage):
     elif damage == "short":
         file.write_bytes(file.read_bytes()[:-5000])
     else:
-        (made.directory / "takes.json").write_text("{}")
-    with pytest.raises(UserError, match=r"takes\.json" if damage == "table" else file.name):
+        (made.directory / "segments.json").write_text("{}")
+    with pytest.raises(UserError, match=r"segments\.json" if damage == "table" else file.name):
         Prepared.open(made.directory)
 
 
@@ -185,10 +185,10 @@ def test_thirty_hours_open_without_being_read(tmp_path):
     write_prepared(tmp_path, places, {}, config, {})
     before = psutil.Process().memory_info().rss
     opened = Prepared.open(tmp_path)
-    drawn = [np.asarray(take.eeg[:, 100:600]) for take in opened.takes[::10]]
+    drawn = [np.asarray(segment.eeg[:, 100:600]) for segment in opened.segments[::10]]
     assert opened.seconds > 0.9 * hours * 3600
     assert not drawn[0].any()
-    assert not opened.takes[0].used[3]
+    assert not opened.segments[0].used[3]
     assert psutil.Process().memory_info().rss - before < 300e6
 
 
@@ -200,7 +200,7 @@ def test_targets_are_cut_where_the_music_is_heard(prepared, tmp_path):
     second = music[SONGS[0]].targets[12]
     direct = embedder.embed_frames(audio[round(3.0 * rate) : round(7.0 * rate)], rate)[0]
     assert second @ direct > 0.999
-    corpus = Corpus(prepared.takes, music, sfreq_hz=125.0, n_times=500, patch=50)
+    corpus = Corpus(prepared.segments, music, sfreq_hz=125.0, n_times=500, patch=50)
     batch = corpus.draw(np.random.default_rng(0), 4)
     assert batch.x.shape == (4, 125, 500)
     assert batch.target.shape == (4, 512)
@@ -261,6 +261,17 @@ def test_a_song_without_audio_is_named(study, tmp_path):
         fit_embedder(made)
 
 
-def test_takes_json_is_plain(prepared):
-    table = json.loads((prepared.directory / "takes.json").read_text())
-    assert {row["file"] for row in table["takes"]} == set(table["files"])
+def test_segments_json_is_plain(prepared):
+    table = json.loads((prepared.directory / "segments.json").read_text())
+    assert {row["file"] for row in table["segments"]} == set(table["files"])
+
+
+def test_a_study_prepared_by_the_version_before_opens_with_a_note(prepared, tmp_path, caplog):
+    old = tmp_path / "old"
+    shutil.copytree(prepared.directory, old)
+    table = json.loads((old / "segments.json").read_text())
+    (old / "segments.json").unlink()
+    (old / "takes.json").write_text(json.dumps({"files": table["files"], "takes": table["segments"]}))
+    opened = Prepared.open(old)
+    assert [s.recording for s in opened.segments] == [s.recording for s in prepared.segments]
+    assert "'takes' is now called 'segments'" in caplog.text

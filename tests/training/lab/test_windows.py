@@ -1,4 +1,4 @@
-"""Windows of the lab: on one grid of song time, inside takes, apart; what is trained on never holds a tested sample."""
+"""Windows of the lab: on one grid of song time, inside segments, apart; training never holds a tested sample."""
 
 from types import SimpleNamespace
 
@@ -12,33 +12,33 @@ from bci_music.data.study import Stimulus
 from bci_music.messages import UserError
 from bci_music.metrics.split_choice import SplitConfig, make_split
 from bci_music.metrics.splits import WindowTable
-from bci_music.training.eeg.corpus import Corpus, Music, Take
+from bci_music.training.eeg.corpus import Corpus, Music, Segment
 from bci_music.training.eeg.targets import read_song
 from bci_music.training.lab.windows import Version, lab_windows, split_windows, study_windows, training_seconds
 
-RATE = 25.0  # every sample of every take holds a number of its own, exactly, in float16 pairs
+RATE = 25.0  # every sample of every segment holds a number of its own, exactly, in float16 pairs
 
 
-def take(number, song, song_start_s, seconds, start_s=0.0, recording=""):
+def segment(number, song, song_start_s, seconds, start_s=0.0, recording=""):
     n = round(seconds * RATE)
     eeg = np.stack([np.full(n, number), np.arange(n) // 1000, np.arange(n) % 1000]).astype(np.float16)
-    return Take(eeg, np.ones(3, bool), song, song_start_s, f"p{number % 3}", recording or f"r{number}", start_s)
+    return Segment(eeg, np.ones(3, bool), song, song_start_s, f"p{number % 3}", recording or f"r{number}", start_s)
 
 
 def samples(part):
-    """(take, sample) of every sample of a stretch."""
+    """(segment, sample) of every sample of a segment."""
     number, high, low = part.eeg.astype(int)
     return set(zip(number.tolist(), (1000 * high + low).tolist(), strict=True))
 
 
 @st.composite
-def takes_of_a_study(draw):
+def segments_of_a_study(draw):
     """Takes that begin anywhere in their songs and recordings, some of them two of one recording."""
     made = []
     for number in range(draw(st.integers(1, 6))):
         song = draw(st.sampled_from(["a", "b", "b backwards"]))
         begin = draw(st.integers(0, 500)) / RATE
-        made.append(take(number, song, begin, draw(st.floats(0.1, 70.0)), begin + draw(st.sampled_from([0.0, 3.0]))))
+        made.append(segment(number, song, begin, draw(st.floats(0.1, 70.0)), begin + draw(st.sampled_from([0.0, 3.0]))))
     return made
 
 
@@ -46,13 +46,13 @@ WINDOWS = st.sampled_from([1.0, 2.0, 2.4, 4.0])
 
 
 @settings(max_examples=60, deadline=None)
-@given(takes_of_a_study(), WINDOWS)
-def test_windows_lie_in_takes_on_the_grid_and_apart(takes, window_s):
-    long = [t for t in takes if t.eeg.shape[1] >= 2 * window_s * RATE]
+@given(segments_of_a_study(), WINDOWS)
+def test_windows_lie_in_segments_on_the_grid_and_apart(segments, window_s):
+    long = [t for t in segments if t.eeg.shape[1] >= 2 * window_s * RATE]
     try:
-        windows = lab_windows(takes, {}, window_s=window_s, sfreq_hz=RATE)
+        windows = lab_windows(segments, {}, window_s=window_s, sfreq_hz=RATE)
     except UserError:
-        assert not long  # a window may begin up to one window's length into a take
+        assert not long  # a window may begin up to one window's length into a segment
         return
     table, n = windows.table, windows.n_times
     x, used = windows.gather(np.arange(len(table)))
@@ -63,60 +63,60 @@ def test_windows_lie_in_takes_on_the_grid_and_apart(takes, window_s):
     np.testing.assert_allclose(slots, np.rint(slots), atol=1e-6)
     seen = set()
     for row in range(len(table)):
-        source = takes[windows.take[row]]
+        source = segments[windows.segment[row]]
         first = windows.first[row]
         assert 0 <= first <= source.eeg.shape[1] - n
         assert abs(source.song_start_s + first / RATE - table.song_start_s[row]) <= 0.5 / RATE + 1e-6
         assert table.start_s[row] == pytest.approx(source.start_s + first / RATE)
         np.testing.assert_array_equal(x[row], source.eeg[:, first : first + n])
-        own = {(windows.take[row], at) for at in range(first, first + n)}
+        own = {(windows.segment[row], at) for at in range(first, first + n)}
         assert not own & seen
         seen |= own
-    for number, source in enumerate(takes):  # none is left out that would fit
+    for number, source in enumerate(segments):  # none is left out that would fit
         room = source.eeg.shape[1] / RATE - window_s
-        assert (windows.take == number).sum() >= int(max(0.0, room) / window_s)
+        assert (windows.segment == number).sum() >= int(max(0.0, room) / window_s)
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    takes_of_a_study(), WINDOWS, st.sampled_from(["random", "time-block"]), st.floats(0.05, 0.5), st.integers(0, 99),
+    segments_of_a_study(), WINDOWS, st.sampled_from(["random", "time-block"]), st.floats(0.05, 0.5), st.integers(0, 99),
     st.sampled_from([0.0, 2.0, 5.0]),
 )  # fmt: skip
-def test_no_tested_sample_is_trained_on(takes, window_s, kind, share, seed, guard_s):
+def test_no_tested_sample_is_trained_on(segments, window_s, kind, share, seed, guard_s):
     try:
-        windows = lab_windows(takes, {"b backwards": "b"}, window_s=window_s, sfreq_hz=RATE)
+        windows = lab_windows(segments, {"b backwards": "b"}, window_s=window_s, sfreq_hz=RATE)
         config = SplitConfig(share=share, seed=seed, block_s=8.0, guard_s=guard_s)
-        split, stretches = split_windows(windows, kind, config)
+        split, parts = split_windows(windows, kind, config)
     except UserError:
         return  # too little for two sides
     tested = set()
     for row in split.test:
         first = windows.first[row]
-        tested |= {(int(windows.take[row]), at) for at in range(first, first + windows.n_times)}
-    trained = [samples(part) for part in stretches]
+        tested |= {(int(windows.segment[row]), at) for at in range(first, first + windows.n_times)}
+    trained = [samples(part) for part in parts]
     assert not tested & set().union(*trained)
     assert sum(map(len, trained)) == len(split.train) * windows.n_times  # all of it, nothing twice
-    for part in stretches:
+    for part in parts:
         number, first = min(samples(part))
-        source = takes[number]
+        source = segments[number]
         assert part.song_start_s == pytest.approx(source.song_start_s + first / RATE)
         assert part.start_s == pytest.approx(source.start_s + first / RATE)
         assert (part.song, part.listener, part.recording) == (source.song, source.listener, source.recording)
 
 
 @settings(max_examples=20, deadline=None)
-@given(takes_of_a_study(), st.integers(0, 99))
-def test_what_is_drawn_for_training_holds_no_tested_sample_or_music(takes, seed):
-    """All the way to batches: the corpus draws on a finer grid, with jitter, but only within stretches."""
+@given(segments_of_a_study(), st.integers(0, 99))
+def test_what_is_drawn_for_training_holds_no_tested_sample_or_music(segments, seed):
+    """All the way to batches: the corpus draws on a finer grid, with jitter, but only within parts."""
     try:
-        windows = lab_windows(takes, {"b backwards": "b"}, window_s=2.0, sfreq_hz=RATE)
-        split, stretches = split_windows(windows, "time-block", SplitConfig(share=0.3, block_s=8.0, seed=seed))
+        windows = lab_windows(segments, {"b backwards": "b"}, window_s=2.0, sfreq_hz=RATE)
+        split, parts = split_windows(windows, "time-block", SplitConfig(share=0.3, block_s=8.0, seed=seed))
     except UserError:
         return
     music = {s: Music(np.ones((400, 8), np.float32), np.ones((1000, 2), np.float32), 0.25) for s in windows.table.song}
-    corpus = Corpus(stretches, music, sfreq_hz=RATE, n_times=50, patch=25)
+    corpus = Corpus(parts, music, sfreq_hz=RATE, n_times=50, patch=25)
     batch = corpus.draw(np.random.default_rng(seed), 64, jitter_s=0.5)
-    rows = {(int(t), int(f) + i) for t, f in zip(windows.take[split.test], windows.first[split.test], strict=True)
+    rows = {(int(t), int(f) + i) for t, f in zip(windows.segment[split.test], windows.first[split.test], strict=True)
             for i in range(50)}  # fmt: skip
     number, high, low = batch.x.astype(int).transpose(1, 0, 2)
     drawn = set(zip(number.ravel().tolist(), (1000 * high + low).ravel().tolist(), strict=True))
@@ -128,10 +128,10 @@ def test_what_is_drawn_for_training_holds_no_tested_sample_or_music(takes, seed)
 
 
 def test_songs_played_backwards_are_placed_where_their_music_came_from():
-    takes = [take(0, "b", 0.0, 20.0), take(1, "b backwards", 3.0, 17.0)]
+    segments = [segment(0, "b", 0.0, 20.0), segment(1, "b backwards", 3.0, 17.0)]
     names = {"b": "b", "b backwards": "b"}
     versions = {"b backwards": Version(20.0, backwards=True)}
-    windows = lab_windows(takes, names, window_s=4.0, sfreq_hz=RATE, versions=versions)
+    windows = lab_windows(segments, names, window_s=4.0, sfreq_hz=RATE, versions=versions)
     table = windows.table
     forwards = table.song == "b"
     np.testing.assert_allclose(table.origin_s[forwards], table.song_start_s[forwards])
@@ -139,11 +139,11 @@ def test_songs_played_backwards_are_placed_where_their_music_came_from():
     np.testing.assert_allclose(table.song_start_s[~forwards], [4.0, 8.0, 12.0, 16.0])
     np.testing.assert_allclose(table.origin_s[~forwards], [12.0, 8.0, 4.0, 0.0])
     assert set(table.name) == {"b"}
-    split, stretches = split_windows(windows, "time-block", SplitConfig(share=0.3, block_s=4.0, guard_s=0.0, seed=1))
+    split, parts = split_windows(windows, "time-block", SplitConfig(share=0.3, block_s=4.0, guard_s=0.0, seed=1))
     held, kept = table.origin_s[split.test], table.origin_s[split.train]
     assert set(held) & set(kept) == set()
     assert {table.song[row] for row in split.test} == {"b", "b backwards"}
-    assert {part.song for part in stretches} == {"b", "b backwards"}
+    assert {part.song for part in parts} == {"b", "b backwards"}
 
 
 AUDIO_HZ, AUDIO_S = 100, 100.0
@@ -159,13 +159,13 @@ def ramp(tmp_path):
 
 
 def windows_of(ramp, *stimuli, seconds=80.0):
-    """One take of each stimulus, all of them versions of one song."""
+    """One segment of each stimulus, all of them versions of one song."""
     made = {
         key: Stimulus(key, key, "song", ramp / f"{name}.wav", offset_s, backwards)
         for key, name, offset_s, backwards in stimuli
     }
-    takes = [take(number, key, 0.0, seconds) for number, key in enumerate(made)]
-    prepared = SimpleNamespace(stimuli=made, takes=takes, sfreq_hz=RATE, song_seconds=lambda: made)
+    segments = [segment(number, key, 0.0, seconds) for number, key in enumerate(made)]
+    prepared = SimpleNamespace(stimuli=made, segments=segments, sfreq_hz=RATE, song_seconds=lambda: made)
     return study_windows(prepared, 4.0), made
 
 
@@ -192,8 +192,8 @@ def test_versions_in_another_order_are_kept_out_of_training_and_test(ramp):
     ordered = (("nmed-h/21", "forwards", 0.0, False), ("nmed-h/25", "forwards", 0.0, True))
     shuffled = (("nmed-h/29", "forwards", 0.0, False), ("nmed-h/33", "forwards", 0.0, False))
     windows, _ = windows_of(ramp, *ordered, *shuffled, seconds=AUDIO_S)
-    split, stretches = split_windows(windows, "time-block", SplitConfig(seed=3))
-    assert {part.song for part in stretches} == {"nmed-h/21", "nmed-h/25"} == set(windows.table.song[split.test])
+    split, parts = split_windows(windows, "time-block", SplitConfig(seed=3))
+    assert {part.song for part in parts} == {"nmed-h/21", "nmed-h/25"} == set(windows.table.song[split.test])
     assert "50 windows of versions in another order than a tested song's are left out" in split.describe()
     alone, _ = windows_of(ramp, *ordered, seconds=AUDIO_S)
     without, _ = split_windows(alone, "time-block", SplitConfig(seed=3))
@@ -231,35 +231,35 @@ def test_a_window_without_a_target_is_none(ramp, eeg_s, last):
     assert windows.table.song_start_s.max() == last - 4.0
 
 
-def test_two_takes_of_one_recording_keep_their_times():
-    takes = [take(0, "a", 1.0, 9.0, 1.0, "r"), take(1, "a", 30.0, 10.0, 30.0, "r")]
-    windows = lab_windows(takes, {}, window_s=2.0, sfreq_hz=RATE)
+def test_two_segments_of_one_recording_keep_their_times():
+    segments = [segment(0, "a", 1.0, 9.0, 1.0, "r"), segment(1, "a", 30.0, 10.0, 30.0, "r")]
+    windows = lab_windows(segments, {}, window_s=2.0, sfreq_hz=RATE)
     np.testing.assert_allclose(windows.table.start_s, [2, 4, 6, 8, 30, 32, 34, 36, 38])
-    joined = windows.stretches(np.array([0, 1, 3, 4, 5]))
+    joined = windows.joined(np.array([0, 1, 3, 4, 5]))
     assert [(p.song_start_s, p.eeg.shape[1] / RATE) for p in joined] == [(2.0, 4.0), (8.0, 2.0), (30.0, 4.0)]
 
 
 def test_no_take_as_long_as_a_window_is_one_sentence():
-    with pytest.raises(UserError, match=r"No take is as long as one window of 4 s"):
-        lab_windows([take(0, "a", 0.0, 3.0)], {}, window_s=4.0, sfreq_hz=RATE)
+    with pytest.raises(UserError, match=r"No segment is as long as one window of 4 s"):
+        lab_windows([segment(0, "a", 0.0, 3.0)], {}, window_s=4.0, sfreq_hz=RATE)
 
 
 def test_training_seconds_are_joined_over_listeners():
-    takes = [
-        take(0, "a", 0.0, 10.0), take(1, "a", 8.0, 6.0), take(2, "a", 20.0, 4.0), take(3, "a", 24.0, 4.0),
-        take(4, "b", 5.0, 2.0), take(5, "a", 1.0, 2.0),
+    segments = [
+        segment(0, "a", 0.0, 10.0), segment(1, "a", 8.0, 6.0), segment(2, "a", 20.0, 4.0), segment(3, "a", 24.0, 4.0),
+        segment(4, "b", 5.0, 2.0), segment(5, "a", 1.0, 2.0),
     ]  # fmt: skip
-    assert training_seconds(takes, RATE) == {"a": [(0.0, 14.0), (20.0, 28.0)], "b": [(5.0, 7.0)]}
+    assert training_seconds(segments, RATE) == {"a": [(0.0, 14.0), (20.0, 28.0)], "b": [(5.0, 7.0)]}
 
 
 @settings(max_examples=40, deadline=None)
-@given(takes_of_a_study())
-def test_training_seconds_cover_what_is_heard_and_nothing_else(takes):
-    spans = training_seconds(takes, RATE)
+@given(segments_of_a_study())
+def test_training_seconds_cover_what_is_heard_and_nothing_else(segments):
+    spans = training_seconds(segments, RATE)
     grid = np.arange(0, 100, 0.21)
     for song in ("a", "b", "b backwards"):
         heard = np.zeros(len(grid), bool)
-        for t in takes:
+        for t in segments:
             if t.song == song:
                 heard |= (grid >= t.song_start_s) & (grid < t.song_start_s + t.eeg.shape[1] / RATE)
         said = np.zeros(len(grid), bool)
