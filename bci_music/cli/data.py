@@ -206,7 +206,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of the tables.")] = False,
 ) -> None:
     """Show what a recording holds: streams or channels, rates, breaks, markers, and what could not be read."""
-    from bci_music.data.formats import file_info
+    from bci_music.data.info import file_info
 
     found = file_info(file)
     if as_json:

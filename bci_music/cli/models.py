@@ -106,7 +106,7 @@ def convert(
 ) -> None:
     """Write pickled weights as safetensors; nothing in the pickle is run."""
     if source.suffix == ".pt":
-        from bci_music.models.laion import convert_laion
+        from bci_music.models.clap import convert_laion
 
         convert_laion(source, target)
     else:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from bci_music.messages import UserError
 
 if TYPE_CHECKING:
-    from bci_music.data.info import FileInfo
     from bci_music.data.session import Session
 
 READABLE = "XDF, EDF, BDF, GDF, FIF, EEGLAB .set, BrainVision .vhdr, EGI .mff, CNT and other raw formats of MNE"
@@ -39,13 +38,6 @@ def open_session(path: str | Path, stream: str | None = None) -> Session:
     from bci_music.data.mne_files import open_mne
 
     return open_mne(path)
-
-
-def file_info(path: str | Path) -> FileInfo:
-    """Look into a recording without keeping it; `UserError` when it cannot be opened or holds no EEG at all."""
-    from bci_music.data.info import file_info as look
-
-    return look(path)
 
 
 def is_xdf(path: Path) -> bool:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.messages import EMBEDDING_DIM, UserError
+from bci_music.models.pretrained import load_tokenizer, load_whole, quiet_transformers, tokenize
 from bci_music.models.windowed import WindowedEmbedder, unit
 
 if TYPE_CHECKING:
@@ -79,9 +79,6 @@ _EXTRACTOR_FIELDS = (
     "feature_size", "sampling_rate", "hop_length", "max_length_s", "fft_window_size", "frequency_min",
     "frequency_max", "truncation", "padding",
 )  # fmt: skip
-_TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer_config.json")
-
-
 class ClapEmbedder(WindowedEmbedder):
     """Sound and text to one space of 512 numbers.
 
@@ -216,31 +213,6 @@ def load_clap_model(folder: Path) -> Any:
     return load_whole(ClapModel, folder)
 
 
-def load_whole(kind: Any, folder: Path) -> Any:
-    """Load a transformers model from safetensors, and refuse weights that are missing, too many or of other shapes."""
-    import torch
-    from safetensors import SafetensorError
-
-    try:
-        with quiet_transformers():
-            model, report = kind.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-            )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"The {kind.__name__} in {folder} could not be loaded ({reason}): give a directory with its config.json "
-            "and its weights as safetensors."
-        ) from error
-    missing = sorted(name for name in report["missing_keys"] if not name.endswith(("position_ids", "token_type_ids")))
-    if missing:
-        raise UserError(
-            f"The {kind.__name__} in {folder} lacks {len(missing)} weights, among them {missing[0]}: copy it again, or "
-            "give another checkpoint."
-        )
-    return model
-
-
 def _load_extractor(folder: Path) -> Any:
     from transformers import ClapFeatureExtractor
 
@@ -252,36 +224,8 @@ def _load_extractor(folder: Path) -> Any:
         ) from error
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """Load the tokenizer in a directory; None where there is none."""
-    if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
-        return None
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:150]
-        raise UserError(f"The tokenizer in {folder} could not be loaded ({reason}): copy its files again.") from error
-
-
-def tokenize(tokenizer: Any, text: str, text_config: Any) -> Any:
-    """Tokens of one text, cut to what the text tower takes."""
-    longest = int(text_config.max_position_embeddings) - int(text_config.pad_token_id or 0) - 1
-    return tokenizer(text, return_tensors="pt", truncation=True, max_length=longest, return_token_type_ids=False)
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Keep the loader's progress bars and its report of weights off the terminal; what is wrong is said by us."""
-    from transformers.utils import logging
-
-    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
+def convert_laion(path: Path, target: Path) -> None:
+    """Write a `.pt` file of laion_clap as a directory that transformers and this program open."""
+    if target.exists() and any(target.iterdir()):
+        raise UserError(f"{target} is not empty: remove it or name another folder.")
+    ClapEmbedder.load(path, device="cpu").save(target)

@@ -13,7 +13,7 @@ from typing import Any
 
 from bci_music.messages import UserError
 from bci_music.models.checkpoints.pickled import read_pickled
-from bci_music.models.clap import load_tokenizer
+from bci_music.models.pretrained import load_tokenizer
 
 HEAD_DIM = 64  # of RoBERTa, whose heads cannot be read off its weights
 TOKENIZER = "tokenizer"  # folder beside a .pt file, optional: the files of roberta-base's tokenizer
@@ -80,15 +80,6 @@ def read_laion(path: str | Path) -> tuple[Any, Any, Any]:
         truncation="fusion" if fused else "rand_trunc", padding="repeatpad",
     )  # fmt: skip
     return model, extractor, load_tokenizer(path.parent / TOKENIZER)
-
-
-def convert_laion(path: Path, target: Path) -> None:
-    """Write a `.pt` file as a directory that transformers and this program open."""
-    from bci_music.models.clap import ClapEmbedder
-
-    if target.exists() and any(target.iterdir()):
-        raise UserError(f"{target} is not empty: remove it or name another folder.")
-    ClapEmbedder(*read_laion(path), device="cpu").save(target)
 
 
 def map_names(weights: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bci_music.cli.data import app
-from bci_music.data.formats import file_info, open_session
+from bci_music.data.formats import open_session
+from bci_music.data.info import file_info
 from bci_music.messages import UserError
 from bci_music.timing.rows import stamp_report
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bci_music.data.formats import file_info, open_session
+from bci_music.data.formats import open_session
+from bci_music.data.info import file_info
 from bci_music.data.session import song_marker
 from bci_music.messages import UserError
 

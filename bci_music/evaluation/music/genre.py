@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from bci_music.messages import UserError
 from bci_music.models.checkpoints.store import find_checkpoint, origin_of
-from bci_music.models.clap import load_whole
 from bci_music.models.embedder import Embedder
+from bci_music.models.pretrained import load_whole
 
 NO_GENRES = "some training music has no genre, or all has the same one: name a classifier with `--genres`"
 

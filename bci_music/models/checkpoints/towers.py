@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from bci_music.messages import EMBEDDING_DIM, UserError
 from bci_music.models.checkpoints.store import find_checkpoint
-from bci_music.models.clap import load_tokenizer, load_whole, tokenize
 from bci_music.models.pack import MANIFEST, Pack
+from bci_music.models.pretrained import load_tokenizer, load_whole, tokenize
 from bci_music.models.windowed import unit
 
 UNCONDITIONAL = "unconditional.npy"

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from bci_music.messages import UserError
-from bci_music.models.clap import ClapEmbedder
-from bci_music.models.laion import convert_laion, read_laion
+from bci_music.models.clap import ClapEmbedder, convert_laion
+from bci_music.models.laion import read_laion
 from bci_music.models.laion_package import LaionPackageEmbedder
 
 RATE = 48_000
