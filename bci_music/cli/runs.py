@@ -151,7 +151,7 @@ def _run(
     from bci_music.clock import Clock
     from bci_music.engine.build import build_engine
     from bci_music.engine.run import run_headless, write_outputs
-    from bci_music.sound.player import open_player
+    from bci_music.sound.device import open_player
     from bci_music.streaming.lsl import lsl_clock
 
     out = options.out

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from bci_music.clock import Clock
-from bci_music.messages import AUDIO_RATE_HZ
-from bci_music.sound.player import BLOCK, PRIME_S, PlayerCounters, QueuePlayer
+from bci_music.messages import AUDIO_RATE_HZ, UserError
+from bci_music.sound.player import BLOCK, PRIME_S, ClockPlayer, PlayerCounters, QueuePlayer
 
 LATENCY_S = 0.4  # at 0.25 s ALSA underran once beside work for four times the cores
 AGAIN_S = 0.1  # after starvation the device goes on once this much is queued
@@ -193,3 +193,29 @@ class DevicePlayer(QueuePlayer):
 
     def _output_frames(self) -> int:
         return int(self._mixer._state.stats.blocks) * BLOCK
+
+
+def open_player(
+    clock: Clock, *, device: int | str | None = None, wav_path: str | Path | None = None, subtype: str = "PCM_16"
+) -> DevicePlayer | ClockPlayer:
+    """Open the sound device, or a `ClockPlayer` with a note in words where there is none.
+
+    Parameters
+    ----------
+    clock : Clock
+        Its times are the times sound is heard at.
+    device : int, str or None
+        Number or part of the name of an output device; "none" for no device; None for the default one.
+    wav_path : path, optional
+        Where to write what was played.
+    """
+    if device == "none":
+        return ClockPlayer(clock, wav_path, subtype=subtype, note="no sound device wanted: the sound runs on a clock")
+    try:
+        return DevicePlayer(clock, device=device, wav_path=wav_path, subtype=subtype)
+    except NoDevice as reason:
+        if device is not None:
+            text = f"The sound device {device!r} cannot be used ({reason}): `bci-music doctor` lists them."
+            raise UserError(text) from None
+        note = f"no sound device ({reason}): the sound runs on a clock" + (f" and into {wav_path}" if wav_path else "")
+        return ClockPlayer(clock, wav_path, subtype=subtype, note=note)

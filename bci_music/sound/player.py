@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -290,31 +290,3 @@ class ClockPlayer(QueuePlayer):
                 self._starved += missing
                 self.heard.starve(stop, missing)
         self._tell(block)
-
-
-def open_player(
-    clock: Clock, *, device: int | str | None = None, wav_path: str | Path | None = None, subtype: str = "PCM_16"
-) -> Any:
-    """Open the sound device, or a `ClockPlayer` with a note in words where there is none.
-
-    Parameters
-    ----------
-    clock : Clock
-        Its times are the times sound is heard at.
-    device : int, str or None
-        Number or part of the name of an output device; "none" for no device; None for the default one.
-    wav_path : path, optional
-        Where to write what was played.
-    """
-    if device == "none":
-        return ClockPlayer(clock, wav_path, subtype=subtype, note="no sound device wanted: the sound runs on a clock")
-    from bci_music.sound.device import DevicePlayer, NoDevice
-
-    try:
-        return DevicePlayer(clock, device=device, wav_path=wav_path, subtype=subtype)
-    except NoDevice as reason:
-        if device is not None:
-            text = f"The sound device {device!r} cannot be used ({reason}): `bci-music doctor` lists them."
-            raise UserError(text) from None
-        note = f"no sound device ({reason}): the sound runs on a clock" + (f" and into {wav_path}" if wav_path else "")
-        return ClockPlayer(clock, wav_path, subtype=subtype, note=note)

@@ -72,7 +72,8 @@ def live_engine(config):
     made = []
 
     def make(name, wav=None, markers=None, device=False):
-        from bci_music.sound.player import ClockPlayer, open_player
+        from bci_music.sound.device import open_player
+        from bci_music.sound.player import ClockPlayer
         from bci_music.streaming.lsl import LslSource, StreamQuery, lsl_clock
 
         clock = Clock(lsl_clock)

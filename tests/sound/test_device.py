@@ -9,8 +9,8 @@ import soundfile
 
 from bci_music.clock import Clock
 from bci_music.messages import AUDIO_RATE_HZ, UserError
-from bci_music.sound.device import DevicePlayer
-from bci_music.sound.player import BLOCK, ClockPlayer, open_player
+from bci_music.sound.device import DevicePlayer, open_player
+from bci_music.sound.player import BLOCK, ClockPlayer
 
 pytestmark = pytest.mark.sound
 SKIP = round(0.1 * AUDIO_RATE_HZ)

@@ -8,8 +8,9 @@ import soundfile
 
 from bci_music.clock import Clock, ManualClock
 from bci_music.messages import AUDIO_RATE_HZ, SoundSpan, UserError
+from bci_music.sound.device import open_player
 from bci_music.sound.loudness import Meter
-from bci_music.sound.player import BLOCK, ClockPlayer, open_player
+from bci_music.sound.player import BLOCK, ClockPlayer
 from bci_music.sound.queue import HeardTime
 from bci_music.sound.span_log import SpanLedger
 
