@@ -6,7 +6,7 @@ EEG is in µV, time in seconds on the LSL clock, audio float32 stereo at 48 kHz.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 AUDIO_RATE_HZ = 48_000
 EMBEDDING_DIM = 512
+
+Log = Callable[[str], None]  # is given one line about what goes on
 
 # Marks of one EEG sample, as bits.
 FILLED = 1  # invented by interpolation across a gap of at most 50 ms

@@ -21,7 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from bci_music.eeg.montage import Montage
-from bci_music.messages import UserError
+from bci_music.messages import Log, UserError
 from bci_music.models.device import choose_device, native_bf16
 from bci_music.models.encoder import ChannelEncoder
 from bci_music.models.sizes import EncoderConfig
@@ -161,7 +161,7 @@ class Entrant:
 def bench_lab(
     seconds: float = 1.0, *, batch: int | None = None, runs: int = 5, device: str | None = None,
     sizes: dict[str, EncoderConfig] | None = None, for_s: float = 0.5,
-    square: tuple[int, ...] | None = None, say: Callable[[str], None] = lambda text: None,
+    square: tuple[int, ...] | None = None, log: Log = lambda text: None,
 ) -> dict[str, Any]:
     """Measure encoders and matrix products by turns.
 
@@ -209,7 +209,7 @@ def bench_lab(
     for run in range(runs):
         peak.measure()
         for title, entrant in entrants.items():
-            say(f"run {run + 1} of {runs}: {title}")
+            log(f"run {run + 1} of {runs}: {title}")
             for mode in modes:
                 _compute(entrant, mode, for_s)
     return {

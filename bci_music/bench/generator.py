@@ -24,7 +24,7 @@ from bci_music.generation.audioldm.loading import PARTS, Parts
 from bci_music.generation.audioldm.precision import Speed, prepare, settle
 from bci_music.generation.audioldm.sampler import AudioLdm, load_audioldm
 from bci_music.generation.audioldm.solver import SamplerSettings
-from bci_music.messages import EMBEDDING_DIM, UserError
+from bci_music.messages import EMBEDDING_DIM, Log, UserError
 from bci_music.models.device import choose_device
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Entrant:
 def bench_sound(
     seconds: float = CLIP_S, *, runs: int = 3, device: str | None = None, sizes: tuple[str, ...] = tuple(SIZES),
     many: bool | None = None, generator: Path | None = None, speed: Speed | None = None,
-    build: Callable[[str], Parts] = published_parts, say: Callable[[str], None] = lambda text: None,
+    build: Callable[[str], Parts] = published_parts, log: Log = lambda text: None,
 ) -> dict[str, Any]:
     """Measure clips by turns.
 
@@ -163,10 +163,10 @@ def bench_sound(
     }  # fmt: skip
     many = chosen.torch.type == "cuda" if many is None else many
     for size in sizes:
-        say(f"size {size}: making the networks")
+        log(f"size {size}: making the networks")
         parts = build(size)
         entrants = _entrants(parts, seconds, chosen.torch, speed or Speed(), many)
-        _turns(entrants, runs, say, f"size {size}, ")
+        _turns(entrants, runs, log, f"size {size}, ")
         told = {title: _summary(entrant, seconds) for title, entrant in entrants.items()}
         if not many:
             told[STOCK_MANY] = _reckoned(told[STOCK], seconds)
@@ -175,7 +175,7 @@ def bench_sound(
     if generator is not None:
         model = load_audioldm(generator, device=str(chosen.torch), speed=speed)
         own = Entrant(_ours(model, model.settings, seconds), model.settings, None)
-        _turns({PACK: own}, runs, say, "")
+        _turns({PACK: own}, runs, log, "")
         found["pack"] = {"name": model.name, "trained": model.trained, **_summary(own, seconds)}
     return found
 
@@ -206,10 +206,10 @@ def _entrants(
     return entrants
 
 
-def _turns(entrants: dict[str, Entrant], runs: int, say: Callable[[str], None], where: str) -> None:
+def _turns(entrants: dict[str, Entrant], runs: int, log: Log, where: str) -> None:
     for run in range(runs):
         for title, entrant in entrants.items():
-            say(f"{where}run {run + 1} of {runs}: {title}")
+            log(f"{where}run {run + 1} of {runs}: {title}")
             entrant.take_turn(warm=run == 0)
 
 

@@ -7,11 +7,11 @@ import platform
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable
 from statistics import median
 from typing import Any
 
 from bci_music.bench.ingest import ingest_cpu, loss, stall_age
+from bci_music.messages import Log
 
 RATE_HZ = 1000.0
 SECONDS = 12.0
@@ -37,7 +37,7 @@ while True:
 """
 
 
-def measure_live(runs: int, pack: str, say: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+def measure_live(runs: int, pack: str, log: Log = lambda line: None) -> dict[str, Any]:
     """Run all parts; every number is a median over `runs`.
 
     Returns
@@ -48,15 +48,15 @@ def measure_live(runs: int, pack: str, say: Callable[[str], None] = lambda line:
     from gui.bench import measure_topomap
 
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    say("ingest beside StreamLSL")
+    log("ingest beside StreamLSL")
     found: dict[str, Any] = {"ingest": ingest_cpu(runs)}
-    say("newest data after a stall of 10 s")
+    log("newest data after a stall of 10 s")
     found["stall"] = stall_age()
-    say("losses at 4 kHz")
+    log("losses at 4 kHz")
     found["loss"] = loss()
     parts = []
     for n in range(runs):
-        say(f"decoding, playing and drawing at once, run {n + 1} of {runs}")
+        log(f"decoding, playing and drawing at once, run {n + 1} of {runs}")
         parts.append(measure_stage(pack))
     found["stage"] = {
         key: {p: median(part[key][p] for part in parts) for p in ("p50", "p95")}
@@ -66,7 +66,7 @@ def measure_live(runs: int, pack: str, say: Callable[[str], None] = lambda line:
         hop_ms=parts[0]["hop_ms"], windows=sum(part["windows"] for part in parts), device=parts[0]["device"],
         underruns=sum(part["underruns"] for part in parts), runs=runs,
     )  # fmt: skip
-    say("scalp map beside MNE")
+    log("scalp map beside MNE")
     found["topomap"] = measure_topomap()
     found["machine"] = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()}
     return found

@@ -66,7 +66,7 @@ def lab(
     from bci_music.bench.encoder import aims, bench_lab
 
     with Console(stderr=True).status("measuring") as status:
-        found = bench_lab(seconds, batch=batch, runs=runs, device=device, say=status.update)
+        found = bench_lab(seconds, batch=batch, runs=runs, device=device, log=status.update)
     if json:
         import json as json_module
 
@@ -104,7 +104,7 @@ def sound(
     with Console(stderr=True).status("measuring") as status:
         found = bench_sound(
             seconds, runs=runs, device=device, sizes=tuple(size or ("s", "m")), many=many or None,
-            generator=Pack.open(pack).generator, say=status.update,
+            generator=Pack.open(pack).generator, log=status.update,
         )  # fmt: skip
     if json:
         import json as json_module

@@ -34,7 +34,7 @@ def calibrate(
     config = CalibrateConfig.parse({"alpha": alpha}, "the options")
     with Console(stderr=True).status("opening the pack") as status:
         made = make_listener_pack(
-            pack, session, out, audio=audio, listener=listener, config=config, say=status.update
+            pack, session, out, audio=audio, listener=listener, config=config, log=status.update
         )
     for line in made.words():
         typer.echo(line)

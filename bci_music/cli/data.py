@@ -235,7 +235,7 @@ def stream(
 
     stream_file(
         file, eeg=eeg, name=name, source_id=source_id, speed=speed, loop=loop, start_s=start, wait=wait,
-        seconds=seconds, say=lambda line: typer.echo(line, err=False),
+        seconds=seconds, log=lambda line: typer.echo(line, err=False),
     )  # fmt: skip
 
 

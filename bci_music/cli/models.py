@@ -63,7 +63,7 @@ def pull(
 
         done = fetch(
             name, revision=revision, lock=lock, accept=accept_licence, ask=_asker(progress), report=report,
-            say=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
+            log=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
         )  # fmt: skip
     what = f"{done.fetched / 1e6:.0f} MB fetched" if done.fetched else "it was here, every byte as it was pulled"
     if done.converted:

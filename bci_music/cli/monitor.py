@@ -36,8 +36,8 @@ def run_monitor(
         if headless or as_json:
             shown = console.status("looking for the stream") if console.is_terminal else nullcontext()
             with shown as status:
-                say = status.update if status is not None else lambda line: None
-                run_headless(engine, seconds or DEFAULT_SECONDS, lambda: False, wait_s, say, query)
+                log = status.update if status is not None else lambda line: None
+                run_headless(engine, seconds or DEFAULT_SECONDS, lambda: False, wait_s, log, query)
         else:
             from gui.app import run as run_window
 

@@ -59,7 +59,7 @@ def train_clap(
 
         banks = ClipBank.open(clips), ClipBank.open(held) if held else None
         made = train(
-            banks[0], models, settings, held=banks[1], device=device, anew=anew, report=report, say=status.update,
+            banks[0], models, settings, held=banks[1], device=device, anew=anew, report=report, log=status.update,
             until=lambda: minutes is not None and time.monotonic() - began > 60 * minutes,
         )  # fmt: skip
     count = sum(p.numel() for p in made.model.parameters()) / 1e6
@@ -209,7 +209,7 @@ def oracle(
         draw_pairs(out / "pairs.png", songs, made)
         if recordings:
             listeners = _listeners(opened)
-            decoded = decoded_stretches(opened, listeners, recordings, say=status.update)
+            decoded = decoded_stretches(opened, listeners, recordings, log=status.update)
             eeg: Sequence[Heard] = [decoded[i] for i in spread_evenly(len(decoded), stretches)]
             followed = generate(model, eeg, progress=progress("generating from decoded EEG"))
             rows.append(compare("generated from simulated EEG, time-block split", followed, eeg, judges))
@@ -306,7 +306,7 @@ def _build_of_run(run: Path, data: Path, out: Path) -> None:
     from bci_music.packing.run import build_run_pack
 
     with Console(stderr=True).status("opening the run") as status:
-        pack = build_run_pack(run, data, out, say=status.update)
+        pack = build_run_pack(run, data, out, log=status.update)
     typer.echo(describe(pack))
     typer.echo(f"\n{pack.name} is in {pack.directory}")
 

@@ -184,8 +184,8 @@ def _run(
 def _headless(engine: Engine, config: LiveConfig, options: Options, ended: Callable[[], bool], run: Any) -> None:
     shown = console.status("looking for the stream") if console.is_terminal else nullcontext()
     with shown as status:
-        say = status.update if status is not None else lambda line: None
-        run(engine, options.seconds, ended, config.wait_s, say, config.stream)
+        log = status.update if status is not None else lambda line: None
+        run(engine, options.seconds, ended, config.wait_s, log, config.stream)
 
 
 def _window(engine: Engine, options: Options, title: str) -> None:

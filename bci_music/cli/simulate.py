@@ -99,7 +99,7 @@ def stream(
     from bci_music.simulate.stream import stream_simulated
 
     stream_simulated(
-        name=name, sfreq_hz=rate, snr_db=snr_db, seed=seed, seconds=seconds, source_id=source_id, say=typer.echo
+        name=name, sfreq_hz=rate, snr_db=snr_db, seed=seed, seconds=seconds, source_id=source_id, log=typer.echo
     )
 
 

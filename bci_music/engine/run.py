@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bci_music.engine.config import LiveConfig
-from bci_music.messages import StreamState, UserError
+from bci_music.messages import Log, StreamState, UserError
 from bci_music.status import mix_words
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def run_headless(
     seconds: float | None,
     ended: Callable[[], bool],
     wait_s: float,
-    say: Callable[[str], None],
+    log: Log,
     query: StreamQuery,
 ) -> None:
     """Run until `seconds` of stream have passed, the stream has `ended`, or Ctrl-C.
@@ -55,7 +55,7 @@ def run_headless(
             if ended() or snapshot.stream.state == StreamState.ENDED:
                 stop.wait(PLAY_OUT_S if seconds is None else min(PLAY_OUT_S, _left(engine, seconds)))
                 return
-            say(status_line(engine))
+            log(status_line(engine))
             stop.wait(0.25)
 
 

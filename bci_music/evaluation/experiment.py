@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +17,7 @@ from bci_music.evaluation.baselines.spectrum import SpectrumEeg, fit_spectrum
 from bci_music.evaluation.judging import Judging, judge_row
 from bci_music.evaluation.predict import Trained
 from bci_music.evaluation.results import ModelSummary, ResultRow, TrainingSummary
-from bci_music.messages import UserError
+from bci_music.messages import Log, UserError
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.network import Network
 from bci_music.training.lab.config import LabConfig
@@ -40,7 +39,6 @@ from bci_music.training.lab.run import (
 from bci_music.training.provenance import ENCODER, began_with
 
 Kind = Literal["row", "ablation", "split"]
-Say = Callable[[str], None]
 Curves = dict[str, list[tuple[int, float]]]
 _CURVE_POINTS = 120
 
@@ -56,7 +54,7 @@ class Fitted:
 
 def run_row(
     name: str, kind: Kind, config: LabConfig, prepared: Prepared, work: Path, *, judging: Judging | None = None,
-    report: Report | None = None, say: Say = lambda text: None,
+    report: Report | None = None, log: Log = lambda text: None,
 ) -> ResultRow:
     """Train and judge one row, or read what an earlier call with the same settings and data left.
 
@@ -72,11 +70,11 @@ def run_row(
         return ResultRow.read(path)
     began = time.monotonic()
     given = material(prepared, config)
-    say(f"{name}: {given.split.describe()}")
+    log(f"{name}: {given.split.describe()}")
     fitted = fit(config, given, work, work / "runs" / f"{name}-{key}", report)
     learned = fitted.training.pretrain_minutes + fitted.training.align_minutes
     fitting = max(learned, (time.monotonic() - began) / 60.0)  # it may have learned before a restart, or for others too
-    say(f"{name}: judging")
+    log(f"{name}: judging")
     began = time.monotonic()
     row = judge_row(name, kind, config, fitted.trained, fitted.model, fitted.training, given, judging)
     row = row.model_copy(update={"minutes": round(fitting + (time.monotonic() - began) / 60.0, 2)})
@@ -86,7 +84,7 @@ def run_row(
 
 def judged_run(
     config: LabConfig, given: Material, aligner: Any, directory: Path, judging: Judging,
-    say: Callable[[str], None] = lambda text: None,
+    log: Log = lambda text: None,
 ) -> ResultRow:
     """Judge a run of ours that was aligned and adapted; its row is saved beside it."""
     adapter = directory / "adapter.safetensors"
@@ -109,7 +107,7 @@ def judged_run(
         windows_per_s=_windows_per_s(trained, given),
     )  # fmt: skip
     summary = _joined(training, pretrained, config, first | curves)
-    row = judge_row("ours", "row", config, trained, model, summary, given, judging, say)
+    row = judge_row("ours", "row", config, trained, model, summary, given, judging, log)
     row.save(directory / "row.json")
     return row
 

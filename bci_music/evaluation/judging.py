@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -21,6 +20,7 @@ from bci_music.evaluation.protocol import judge_outputs, split_summary
 from bci_music.evaluation.results import ModelSummary, ResultRow, TrainingSummary
 from bci_music.evaluation.robustness import TestWindows, robustness, subset_figures
 from bci_music.evaluation.songs import song_attention, song_distances
+from bci_music.messages import Log
 from bci_music.models.embedder import to_mono_16k
 from bci_music.training.eeg.targets import read_song
 from bci_music.training.lab.config import LabConfig
@@ -43,28 +43,28 @@ class Judging(Config):
 
 def judge_row(
     name: str, kind: Literal["row", "ablation", "split"], config: LabConfig, trained: Trained, model: ModelSummary,
-    training: TrainingSummary, given: Material, judging: Judging, say: Callable[[str], None] = lambda text: None,
+    training: TrainingSummary, given: Material, judging: Judging, log: Log = lambda text: None,
 ) -> ResultRow:
-    """Judge a trained model on the test side of its split; `say` is told what takes long."""
+    """Judge a trained model on the test side of its split; `log` is given a line before what takes long."""
     song, _, _, vectors = training_music(given.split, given.music)
     audio: AudioJudge | GeneratedJudge | None = None
     if judging.audio:  # first: a pack or classifier that does not fit is told before the long work
         audio = _audio_judge(given, song, vectors, config.window_s, judging.genres)
         if judging.generator:
             audio = GeneratedJudge.of_pack(
-                judging.generator, audio, given.embedder, lambda made: say(f"{made} clips generated")
+                judging.generator, audio, given.embedder, lambda made: log(f"{made} clips generated")
             )
-    say("decoding the test windows")
+    log("decoding the test windows")
     oracle = config.model == "oracle"
     outputs = _oracle(given) if oracle else predict(trained, given, given.split.test)
     before = None if oracle else predict_before(trained, given)
-    say("judging")
+    log("judging")
     figures = judge_outputs(
         outputs, before=before, mean_embedding=vectors.mean(0), split=given.split, seed=judging.seed, audio=audio,
         window_s=config.window_s, k=judging.k, no_before=NO_EEG if oracle else NO_BEFORE,
         sample_s=1.0 / given.windows.sfreq_hz,
     )  # fmt: skip
-    say("decoding with electrodes removed" if judging.robustness else "writing the row")
+    log("decoding with electrodes removed" if judging.robustness else "writing the row")
     curves = _robustness(trained, given, outputs, judging, config.window_s) if judging.robustness else {}
     if judging.robustness:
         figures += subset_figures(trained, given, window_s=config.window_s, k=judging.k, seed=judging.seed)

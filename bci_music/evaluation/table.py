@@ -211,7 +211,7 @@ def _row(job: Job, data: Path, work: Path, threads: int, told: Any) -> ResultRow
     return run_row(
         job.name, job.kind, job.config, Prepared.open(data), work, judging=job.judging,
         report=lambda stage, step, of, figures: told.put((job.name, stage, step, of)),
-        say=lambda text: told.put((job.name, text.split(": ", 1)[-1], 0, 0)),
+        log=lambda text: told.put((job.name, text.split(": ", 1)[-1], 0, 0)),
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from bci_music.compose.composer import HELD_OUT_SECONDS, SONGS, TRAIN_SECONDS, m
 from bci_music.config import Config
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
-from bci_music.messages import UserError
+from bci_music.messages import Log, UserError
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.confidence import Confidence
 from bci_music.models.decoder import Decoder
@@ -50,7 +50,6 @@ from bci_music.training.evaluate import Decoded, calibrate, decode_heard, identi
 from bci_music.training.loop import LoopConfig
 from bci_music.training.provenance import git_sha
 
-Say = Callable[[str], None]
 _VIRTUAL_SHARE = 0.3  # of the training time at most
 
 
@@ -95,18 +94,18 @@ def build_demo_pack(
         raise UserError(f"{out} is not empty: remove it or choose another --out.")
     if start:
         require_fair_start(start, config)
-    with _progress() as say:
+    with _progress() as log:
         embedder: FrameEmbedder = models.embedder if models else fit_embedder()
         music = demo_music(embedder)
-        segments, hashes = training_segments(config.data, config.signal, montage, work / "recordings", say)
+        segments, hashes = training_segments(config.data, config.signal, montage, work / "recordings", log)
         encoder = config.decoder.encoder
         rate = config.signal.preprocess.sfreq_hz
         corpus = Corpus(segments, music, sfreq_hz=rate, n_times=encoder.n_times, patch=encoder.patch)
         runs = work / f"towards-{embedder.sha[:12]}" if models else work  # checkpoints belong to their targets
         if start:  # and to what they began from
             runs /= f"from-{start.manifest.files[ENCODER_FILE].sha256[:12]}"
-        aligner = train_demo(corpus, config, montage, runs, minutes=minutes, resume=resume, say=say, start=start)
-        say("fitting the adapter")
+        aligner = train_demo(corpus, config, montage, runs, minutes=minutes, resume=resume, log=log, start=start)
+        log("fitting the adapter")
         adapter = fit_adapter(aligner.network, corpus, hop_s=4.0)
     return judge_and_write(out, aligner.network, adapter, config, embedder, music, hashes, models, start)
 
@@ -136,7 +135,7 @@ def fit_embedder() -> StatisticsEmbedder:
 
 
 def train_demo(
-    corpus: Corpus, config: DemoBuildConfig, montage: Montage, work: Path, *, minutes: float, resume: bool, say: Say,
+    corpus: Corpus, config: DemoBuildConfig, montage: Montage, work: Path, *, minutes: float, resume: bool, log: Log,
     start: Pack | None = None,
 ) -> Aligner:
     """Warm start, then virtual electrodes, then channels with their true deviations, within the time.
@@ -146,12 +145,12 @@ def train_demo(
     torch.manual_seed(config.seed)
     stages = [("virtual", config.virtual, _VIRTUAL_SHARE), ("anchored", config.anchored, 1.0)]
     if start:
-        say(f"reading with the encoder of {start.name}")
+        log(f"reading with the encoder of {start.name}")
         aligner, stages = continued(Network.load(start.file(ENCODER_FILE), config.decoder), corpus), stages[1:]
     else:
         network = Network(config.decoder, montage.positions_m)
         read = warm_start(network.encoder, corpus, config.backward)
-        say(f"the linear front end reads {read:.1%} of the bands' variance")
+        log(f"the linear front end reads {read:.1%} of the bands' variance")
         aligner = Aligner(network, corpus)
     began = time.monotonic()
     for name, stage, share in stages:
@@ -160,11 +159,11 @@ def train_demo(
             return time.monotonic() - began > 60.0 * minutes * share
 
         def report(step: int, figures: dict[str, float], name: str = name, stage: AlignConfig = stage) -> None:
-            say(f"{name} {step}/{stage.loop.steps}: InfoNCE {figures['nce']:.2f}, found {figures['top1']:.0%}")
+            log(f"{name} {step}/{stage.loop.steps}: InfoNCE {figures['nce']:.2f}, found {figures['top1']:.0%}")
 
         aligner = align(aligner, corpus, stage, work / name, resume=resume, report=report, until=late)
         aligner.requires_grad_(True)
-    say("measuring the batch norm on all channels")
+    log("measuring the batch norm on all channels")
     settle_norm(aligner.network, corpus)
     return aligner
 
@@ -181,8 +180,8 @@ def judge_and_write(
         embedder.save(out / "embedder")
     generator = models.write(out) if models else None
     prototypes = song_prototypes(embedder)
-    with _progress() as say:
-        metrics, calibration, bf16 = judge(network, adapter, config, music, prototypes, say)
+    with _progress() as log:
+        metrics, calibration, bf16 = judge(network, adapter, config, music, prototypes, log)
     provenance = Provenance(
         kind="simulated",
         data=_told(start, generator),
@@ -209,7 +208,7 @@ def _told(start: Pack | None, generator: GeneratorPart | None) -> str:
 
 def judge(
     network: Network, adapter: RidgeAdapter, config: DemoBuildConfig, music: dict[str, Music], prototypes: np.ndarray,
-    say: Say,
+    log: Log,
 ) -> tuple[tuple[Metric, ...], Calibration, bool]:
     """All rows of the pack's figures, the calibrated confidence, and whether bfloat16 keeps them."""
     data, montage = config.data, Montage.load(MONTAGE)
@@ -218,11 +217,11 @@ def judge(
     def decoded(heard: list[Heard], bf16: bool = False) -> Decoded:
         device = choose_device("cpu", bf16=bf16)
         decoder = Decoder(network, adapter, Confidence(Calibration(), None), config.decoder, device)
-        say("decoding")
+        log("decoding")
         return decode_heard(decoder, heard, music, songs)
 
     def listen(listeners: tuple[int, ...], recordings: int, snr_db: float) -> list[Heard]:
-        return held_out_windows(listeners, recordings, snr_db, config.signal, montage, say)
+        return held_out_windows(listeners, recordings, snr_db, config.signal, montage, log)
 
     where = (
         f"song seconds {HELD_OUT_SECONDS[0]:g}-{HELD_OUT_SECONDS[1]:g} and noise seeds that training never uses, "
@@ -251,7 +250,7 @@ def judge(
 
 
 @contextmanager
-def _progress() -> Iterator[Say]:
+def _progress() -> Iterator[Log]:
     """One line that tells what is done and for how long."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bci_music.messages import UserError
+from bci_music.messages import Log, UserError
 from bci_music.metrics.metrics import auroc, top1_hits
 from bci_music.models.confidence import Confidence
 from bci_music.models.decoder import ANCHORS_FILE, Decoder
@@ -28,8 +27,6 @@ from bci_music.training.calibration.calibrate import CalibrateConfig, Calibrated
 from bci_music.training.calibration.recordings import Sittings, audio_hashes, composed, embedded_music, open_sittings
 from bci_music.training.lab.windows import training_seconds
 from bci_music.training.provenance import git_sha
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ class ListenerPack:
 
 def make_listener_pack(
     pack_name: str | Path, paths: list[Path], out: Path, *, audio: Path | None = None, listener: str | None = None,
-    config: CalibrateConfig | None = None, device: str | None = None, say: Say = lambda text: None,
+    config: CalibrateConfig | None = None, device: str | None = None, log: Log = lambda text: None,
 ) -> ListenerPack:
     """Calibrate a pack on recordings and write the result.
 
@@ -85,12 +82,12 @@ def make_listener_pack(
     pack = decoder.pack
     embedder = _embedder(pack)
     sittings = open_sittings(
-        paths, audio=audio, listener=listener, signal=pack.manifest.signal, montage=decoder.montage, say=say
+        paths, audio=audio, listener=listener, signal=pack.manifest.signal, montage=decoder.montage, log=log
     )
     _unknown_to(pack, sittings)
-    say("embedding the music")
+    log("embedding the music")
     music = embedded_music(sittings, embedder, pack.manifest.signal.window.seconds)
-    done = calibrate(decoder, sittings, music, config, report=lambda n, of: say(f"window {n} of {of}"))
+    done = calibrate(decoder, sittings, music, config, report=lambda n, of: log(f"window {n} of {of}"))
     return ListenerPack(write_listener_pack(out, pack, done, sittings, config), done, sittings)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from bci_music.evaluation.outputs import Outputs
 from bci_music.evaluation.predict import Trained, predict, predict_before
 from bci_music.evaluation.protocol import judge_outputs
 from bci_music.evaluation.results import Figure
-from bci_music.messages import UserError
+from bci_music.messages import Log, UserError
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.network import Network
 from bci_music.models.pack import (
@@ -42,7 +41,6 @@ from bci_music.training.lab.run import Material, load_aligner, material, new_net
 from bci_music.training.lab.windows import training_seconds
 from bci_music.training.provenance import ALIGNER, CONFIG, PROVENANCE, describe_data
 
-Say = Callable[[str], None]
 OWN_MUSIC = (
     "weights: as the licence of the study they were trained on; the library holds excerpts of the music you provided: "
     "pass the pack on only if you may pass that on"
@@ -64,7 +62,7 @@ class _Run:
         return training_seconds(self.given.segments, self.given.prepared.sfreq_hz)
 
 
-def build_run_pack(run: Path, data: Path, out: Path, *, name: str | None = None, say: Say = lambda text: None) -> Pack:
+def build_run_pack(run: Path, data: Path, out: Path, *, name: str | None = None, log: Log = lambda text: None) -> Pack:
     """Write a pack with the weights of a run, figures on its test side, and a library of its training music.
 
     Parameters
@@ -83,15 +81,15 @@ def build_run_pack(run: Path, data: Path, out: Path, *, name: str | None = None,
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    say("opening the run")
+    log("opening the run")
     opened = _written(_open(run, data), part)
     given, config = opened.given, opened.config
     given.embedder.save(part / "embedder")
-    say("writing the library")
+    log("writing the library")
     songs = write_run_library(
         part / "library", given.prepared.stimuli, given.music, opened.seconds, given.embedder, config.window_s
     )
-    say("decoding the test side")
+    log("decoding the test side")
     outputs = predict(opened.trained, given, given.split.test)
     figures = _figures(opened, outputs)
     prototypes = np.load(part / "library" / "prototypes.npy", allow_pickle=False)

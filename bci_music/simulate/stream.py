@@ -7,7 +7,7 @@ import queue
 import signal
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
 
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from bci_music.compose.composer import HELD_OUT_SECONDS, SONGS, mono_16k
 from bci_music.data.session import song_marker
-from bci_music.messages import UserError
+from bci_music.messages import Log, UserError
 from bci_music.simulate.head import Array
 from bci_music.simulate.listener import SimulatedListener, response_gain
 from bci_music.streaming.outlets import eeg_stream_info, text_outlet
 
-log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 CHUNK_S = 0.02
 SONG_S = 20.0  # how long each song is heard
 _OVERLAP_S = 2.0  # neighbouring blocks of background flow into each other
@@ -171,7 +171,7 @@ class SimulatedOutlet:
                 if self._stop.is_set():
                     return
         except Exception as error:  # told to whoever waits for the next block
-            log.exception("the simulated listener failed")
+            _logger.exception("the simulated listener failed")
             self._made.put(error)
 
     def _next(self, stop: threading.Event) -> Block | None:
@@ -188,7 +188,7 @@ class SimulatedOutlet:
 
 def stream_simulated(
     *, name: str, sfreq_hz: float, snr_db: float, seed: int, seconds: float | None, source_id: str = "",
-    say: Callable[[str], None] = print,
+    log: Log = print,
 ) -> None:
     """Stream until `seconds` have passed, SIGTERM or SIGINT; says in one line what it streams."""
     stop = threading.Event()
@@ -199,7 +199,7 @@ def stream_simulated(
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     outlet = SimulatedOutlet(name, sfreq_hz=sfreq_hz, snr_db=snr_db, seed=seed, source_id=source_id)
     try:
-        say(f"streaming simulated EEG {name!r}: 125 channels, {sfreq_hz:g} Hz, {snr_db:g} dB, songs of {SONG_S:g} s")
+        log(f"streaming simulated EEG {name!r}: 125 channels, {sfreq_hz:g} Hz, {snr_db:g} dB, songs of {SONG_S:g} s")
         outlet.run(stop, float("inf") if seconds is None else seconds)
         stop.wait(0.5)  # liblsl sends from a thread of its own: let it empty its buffer
     finally:

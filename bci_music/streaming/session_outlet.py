@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -15,7 +14,7 @@ import pylsl
 
 from bci_music.data.formats import open_session
 from bci_music.data.session import SEAM_S, Session, parse_song_marker, song_marker
-from bci_music.messages import UserError
+from bci_music.messages import Log, UserError
 from bci_music.streaming.discovery import liblsl
 from bci_music.streaming.outlets import eeg_stream_info, text_outlet
 from bci_music.streaming.replay import CHUNK_S, check_start
@@ -176,7 +175,7 @@ class SessionOutlet:
 def stream_file(
     file: Path, *, eeg: str | None = None, name: str | None = None, source_id: str | None = None, speed: float = 1.0,
     loop: bool = False, start_s: float = 0.0, wait: bool = False, seconds: float | None = None,
-    say: Callable[[str], None] = print,
+    log: Log = print,
 ) -> None:
     """Stream `file` until its end, `seconds`, SIGTERM or SIGINT; says in one line what it streams."""
     liblsl()  # a sentence when it is missing, and no chatter of its own on the terminal
@@ -190,7 +189,7 @@ def stream_file(
         session = open_session(file, eeg)
         outlet = SessionOutlet(session, name=name, source_id=source_id, speed=speed, loop=loop, start_s=start_s)
         try:
-            say(outlet.describe() + (", waiting for a consumer" if wait else ""))
+            log(outlet.describe() + (", waiting for a consumer" if wait else ""))
             if not wait or outlet.wait_for_consumer(stop=stop):
                 outlet.run(stop, seconds=float("inf") if seconds is None else seconds)
                 stop.wait(0.5)  # liblsl sends from a thread of its own: let it empty its buffer

@@ -95,7 +95,7 @@ def test_products_of_a_block():
 def found():
     told = []
     found = bench_lab(
-        1.0, batch=1, runs=2, device="cpu", sizes={"mini": MINI}, for_s=0.0, square=(512,), say=told.append
+        1.0, batch=1, runs=2, device="cpu", sizes={"mini": MINI}, for_s=0.0, square=(512,), log=told.append
     )
     return found, told
 

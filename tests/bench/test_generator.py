@@ -24,7 +24,7 @@ def directory(tmp_path_factory):
 def found(directory):
     told = []
     found = bench_sound(
-        0.32, runs=2, device="cpu", sizes=("s",), generator=directory, speed=PRECISE, say=told.append,
+        0.32, runs=2, device="cpu", sizes=("s",), generator=directory, speed=PRECISE, log=told.append,
         build=lambda size: load_parts(directory),
     )  # fmt: skip
     return found, told

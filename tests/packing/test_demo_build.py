@@ -56,7 +56,7 @@ def test_a_build_goes_on_from_the_weights_of_its_start(tmp_path, world, small, m
 
     monkeypatch.setattr(build, "align", spied)
     config = DemoBuildConfig().model_copy(update={"decoder": small})
-    build.train_demo(corpus, config, None, tmp_path, minutes=1, resume=False, say=lambda text: None, start=start)
+    build.train_demo(corpus, config, None, tmp_path, minutes=1, resume=False, log=lambda text: None, start=start)
     [(stage, state, aligner)] = began
     assert stage == "anchored"
     assert state.keys() == network.state_dict().keys()

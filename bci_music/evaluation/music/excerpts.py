@@ -11,6 +11,7 @@ from bci_music.compose.composer import mono_16k, render, song_spec
 from bci_music.compose.songbook import GENRES, TEST_SEEDS, new_song
 from bci_music.eeg.montage import Montage
 from bci_music.evaluation.music.oracle import RATE_HZ, Heard
+from bci_music.messages import Log
 from bci_music.models.decoder import Decoder
 from bci_music.models.embedder import Embedder
 from bci_music.models.log_mel import normalised
@@ -40,7 +41,7 @@ def unheard_songs(
 
 def decoded_stretches(
     pack: Pack, listeners: Iterable[int], recordings: int = 1, snr_db: float = -10.0,
-    say: Callable[[str], None] = lambda text: None,
+    log: Log = lambda text: None,
 ) -> list[Heard]:
     """Stretches of held-out song seconds with the mean of the vectors decoded from a simulated listener's EEG.
 
@@ -49,7 +50,7 @@ def decoded_stretches(
     decoder = Decoder.from_pack(pack)
     montage = Montage.load(pack.manifest.montage)
     found: list[Heard] = []
-    for windows in held_out_windows(tuple(listeners), recordings, snr_db, pack.manifest.signal, montage, say):
+    for windows in held_out_windows(tuple(listeners), recordings, snr_db, pack.manifest.signal, montage, log):
         found += _stretches(decoder, windows)
     return found
 

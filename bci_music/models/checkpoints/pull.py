@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bci_music.messages import UserError
+from bci_music.messages import Log, UserError
 from bci_music.models.checkpoints.catalogue import hub_name, known
 from bci_music.models.checkpoints.hub import HubFile, Listing, Report, fetch_file, list_checkpoint, offline
 from bci_music.models.checkpoints.licences import Ask, accept_licence, licence_of
@@ -16,8 +15,6 @@ from bci_music.models.checkpoints.pickled import convert_weights, converted_name
 from bci_music.models.checkpoints.store import folder_of, pulled_revision, user_lock
 from bci_music.models.checkpoints.towers import write_unconditional
 from bci_music.models.pack import FileEntry, file_sha256
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ def pull(
     accept: bool = False,
     ask: Ask | None = None,
     report: Report = lambda file, here, of: None,
-    say: Say = lambda text: None,
+    log: Log = lambda text: None,
 ) -> Pull:
     """Fetch a checkpoint, or see that it is here and unchanged.
 
@@ -65,17 +62,17 @@ def pull(
     if here is not None:
         done = _still_whole(name, here, expected)
         if done is not None:
-            accept_licence(name, done.pulled.licence, accepted=accept, ask=ask, show=say)
+            accept_licence(name, done.pulled.licence, accepted=accept, ask=ask, show=log)
             _note(done.pulled, lock)
             return done
-        say(f"what is here of {name} is not whole or was changed: the files concerned are fetched again")
+        log(f"what is here of {name} is not whole or was changed: the files concerned are fetched again")
     if offline():
         raise UserError(f"{name} is not here and HF_HUB_OFFLINE is set: unset it for the first pull.")
-    say(f"asking the hub what {name} holds")
+    log(f"asking the hub what {name} holds")
     listing = list_checkpoint(name, commit)
     _compare(listing, expected)
-    accept_licence(name, listing.declared_licence, accepted=accept, ask=ask, show=say)
-    done = _fetch(listing, expected, report, say)
+    accept_licence(name, listing.declared_licence, accepted=accept, ask=ask, show=log)
+    done = _fetch(listing, expected, report, log)
     _note(done.pulled, lock)
     return done
 
@@ -124,7 +121,7 @@ def _same_files(name: str, hashes: dict[str, str], expected: Locked) -> None:
             raise UserError(f"{rel} of {name} has another hash than the lock: do not use it before you know why.")
 
 
-def _fetch(listing: Listing, expected: Locked | None, report: Report, say: Say) -> Pull:
+def _fetch(listing: Listing, expected: Locked | None, report: Report, log: Log) -> Pull:
     folder = folder_of(listing.name, listing.revision)
     folder.mkdir(parents=True, exist_ok=True)
     files = listing.chosen()
@@ -143,7 +140,7 @@ def _fetch(listing: Listing, expected: Locked | None, report: Report, say: Say) 
         source[file.path] = FileEntry(sha256=file_sha256(path), bytes=file.bytes)
         _as_agreed(listing, file.path, source[file.path].sha256, expected)
         if path.suffix == ".bin":
-            say(f"writing {file.path} as safetensors (nothing in it is run)")
+            log(f"writing {file.path} as safetensors (nothing in it is run)")
             convert_weights(path)
             path.unlink()
             converted.append(converted_name(file.path))

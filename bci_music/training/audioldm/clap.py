@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bci_music.config import Config
-from bci_music.messages import UserError
+from bci_music.messages import Log, UserError
 from bci_music.models.clap import ClapEmbedder, clap_input
 from bci_music.training.audioldm.batches import FULL_SCALE, Figures, spread_evenly
 from bci_music.training.audioldm.cache import cached_rows, rows_key
@@ -167,7 +167,7 @@ class ClapTask:
 
     def __init__(
         self, embedder: ClapEmbedder, bank: ClipBank, config: ClapConfig, cache: Path, *, device: str = "cpu",
-        say: Callable[[str], None] = lambda text: None,
+        log: Log = lambda text: None,
     ):  # fmt: skip
         if len(set(bank.songs)) < config.batch:
             raise UserError(
@@ -175,7 +175,7 @@ class ClapTask:
                 f"{len(set(bank.songs))}: compose more, or make `batch` smaller."
             )
         self._config, self._device = config, device
-        self._pictures = _pictures(embedder.extractor, bank, cache, say)
+        self._pictures = _pictures(embedder.extractor, bank, cache, log)
         self._words = [[_tokens(embedder.tokenizer, text, config) for text in said] for said in bank.captions]
         self.named = _words_of(self._words, len(embedder.tokenizer))
         rows = np.arange(len(bank))
@@ -245,7 +245,7 @@ def varied(picture: NDArray[np.float32], rng: np.random.Generator, config: ClapC
     return (10 * np.log10(power) + rng.uniform(-config.gain_db, config.gain_db)).astype(np.float32)
 
 
-def _pictures(extractor: Any, bank: ClipBank, cache: Path, say: Callable[[str], None]) -> NDArray:
+def _pictures(extractor: Any, bank: ClipBank, cache: Path, log: Log) -> NDArray:
     """The clips as the model sees them, (n, frames, 64) in dB."""
     longest = int(extractor.nb_max_samples)
 
@@ -256,7 +256,7 @@ def _pictures(extractor: Any, bank: ClipBank, cache: Path, say: Callable[[str], 
     key = f"{extractor.hop_length} {extractor.fft_window_size} {longest} {rows_key(bank.sound)}"
     return cached_rows(
         cache / "pictures.npy", len(bank), make, key=key, chunk=32,
-        progress=lambda done, of: say(f"spectrograms: {done} of {of}"),
+        progress=lambda done, of: log(f"spectrograms: {done} of {of}"),
     )  # fmt: skip
 
 
@@ -306,7 +306,7 @@ def watch_recall(embedder: ClapEmbedder, held: ClipBank) -> Callable[[Learner], 
 def train_clap(
     bank: ClipBank, out: str | Path, config: ClapConfig | None = None, *, held: ClipBank | None = None,
     device: str = "cpu", anew: bool = False, until: Callable[[], bool] = lambda: False,
-    report: Callable[[int, Figures], None] | None = None, say: Callable[[str], None] = lambda text: None,
+    report: Callable[[int, Figures], None] | None = None, log: Log = lambda text: None,
 ) -> ClapEmbedder:  # fmt: skip
     """Train, or go on where an interrupted run stopped; write the averaged model to ``out/clap`` in half precision.
 
@@ -328,7 +328,7 @@ def train_clap(
         raise UserError(f"{len(shared)} songs are in both banks: give --held a bank of other seeds.")
     tokenizer = new_tokenizer((text for said in bank.captions for text in said), config)
     embedder = new_clap(tokenizer, config)
-    task = ClapTask(embedder, bank, config, out / "cache", device=device, say=say)
+    task = ClapTask(embedder, bank, config, out / "cache", device=device, log=log)
     work = out / "clap-training"
     _require_same_run(work, bank, config, anew)
     torch.manual_seed(config.seed)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from bci_music.config import Config
-from bci_music.messages import UserError
+from bci_music.messages import Log, UserError
 from bci_music.models.embedder import Embedder
 from bci_music.training.audioldm import vocoder as voc
 from bci_music.training.audioldm.batches import FULL_SCALE, Clips, Figures, Task
@@ -34,7 +34,6 @@ from bci_music.training.audioldm.vae import VaeConfig, VaeTask, encode, new_vae,
 from bci_music.training.audioldm.vocoder import VocoderConfig, VocoderTask, new_vocoder
 from bci_music.training.loop import LoopConfig
 
-Say = Callable[[str], None]
 SHARES = {"vae": 0.15, "vocoder": 0.25, "vocoder-fit": 0.1, "unet": 0.5}  # of the time there is, in this order
 OPTIONAL = ("vocoder-contest", "distil")  # a GPU's; and what takes the guidance's work away
 STAGES = (*SHARES, *OPTIONAL)
@@ -70,7 +69,7 @@ class Bench:
     out: Path
     embedder: Embedder | None = None
     device: str = "cpu"
-    say: Say = print
+    log: Log = print
 
     @property
     def parts(self) -> Path:
@@ -84,7 +83,7 @@ class Bench:
             return cached_rows(
                 self.out / "cache" / f"{name}-{kind}.npy", len(clips.mel), lambda a, b: make(clips, a, b),
                 key=f"{key} {rows_key(clips.mel)}",
-                progress=lambda done, n: self.say(f"{kind} of {name} clips: {done} of {n}"),
+                progress=lambda done, n: self.log(f"{kind} of {name} clips: {done} of {n}"),
             )  # fmt: skip
 
         return of("training", self.clips), of("held-out", self.held)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,14 +19,12 @@ from bci_music.data.session import Session
 from bci_music.data.study import Recording, Stimulus
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
-from bci_music.messages import UserError
+from bci_music.messages import Log, UserError
 from bci_music.models.embedder import Embedder
 from bci_music.training.eeg.corpus import Segment
 from bci_music.training.eeg.sessions import segments_of
 from bci_music.training.eeg.simulated import session_hash
 from bci_music.training.eeg.targets import AUDIO_HZ, GRID_S, embed_song, read_song
-
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -74,7 +72,7 @@ class Sittings:
 
 def open_sittings(
     paths: Sequence[Path], *, audio: Path | None, listener: str | None, signal: SignalConfig, montage: Montage,
-    say: Say = lambda text: None,
+    log: Log = lambda text: None,
 ) -> Sittings:
     """Read recordings, and folders of recordings, of one listener.
 
@@ -97,7 +95,7 @@ def open_sittings(
         if audio is not None:
             found.stimuli.update(_mapped(audio))
         for name, opening in opened:
-            say(f"preparing {name}")
+            log(f"preparing {name}")
             found.add(name, opening(), signal, montage)
     return found
 

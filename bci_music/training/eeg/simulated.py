@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ from bci_music.config import Config
 from bci_music.data.session import Session
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
+from bci_music.messages import Log
 from bci_music.models.embedder import FrameEmbedder
 from bci_music.simulate.listener import SimulatedListener
 from bci_music.simulate.session import make_session
@@ -24,7 +24,6 @@ from bci_music.training.eeg.sessions import Heard, heard_windows, segments_of
 
 AUDIO_HZ = 16_000
 GRID_S = 0.25
-Report = Callable[[str], None]
 
 
 class SimulatedDataConfig(Config):
@@ -72,7 +71,7 @@ def session_hash(session: Session) -> str:
 
 
 def training_segments(
-    config: SimulatedDataConfig, signal: SignalConfig, montage: Montage, cache: Path, report: Report = lambda _: None
+    config: SimulatedDataConfig, signal: SignalConfig, montage: Montage, cache: Path, log: Log = lambda _: None
 ) -> tuple[list[Segment], dict[str, str]]:
     """All segments to learn from and the hash of every recording; each is prepared once and kept in `cache`."""
     segments: list[Segment] = []
@@ -89,13 +88,13 @@ def training_segments(
                 _store(path, segments_of(session, signal, montage, str(listener), name), session_hash(session))
             own, hashes[name] = _fetch(path, str(listener), name)
             segments += own
-            report(name)
+            log(name)
     return segments, hashes
 
 
 def held_out_windows(
     listeners: tuple[int, ...], recordings: int, snr_db: float, signal: SignalConfig, montage: Montage,
-    report: Report = lambda _: None,
+    log: Log = lambda _: None,
 ) -> list[Heard]:
     """Non-overlapping windows of recordings of held-out song seconds."""
     found = []
@@ -103,7 +102,7 @@ def held_out_windows(
         for recording in range(recordings):
             name = f"listener {listener} recording {500_000 + recording} at {snr_db:g} dB"
             found.append(heard_windows(held_out_session(listener, recording, snr_db), signal, montage, name))
-            report(name)
+            log(name)
     return found
 
 

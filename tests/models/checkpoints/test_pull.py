@@ -70,7 +70,7 @@ def test_offline_what_is_here_is_used_and_what_is_not_is_named(hub, served, monk
 def test_the_licence_is_shown_and_accepted_once(hub, served):
     shown, asked = [], []
     with pytest.raises(UserError, match=r"licence of somebody/small-clap \(cc-by-nc-sa-4.0\) was not accepted"):
-        pull(NAME, say=shown.append)
+        pull(NAME, log=shown.append)
     with pytest.raises(UserError, match="was not accepted"):
         pull(NAME, ask=lambda question: asked.append(question) is not None)
     assert fetched(hub) == []
@@ -163,7 +163,7 @@ def test_a_pinned_hash_of_the_catalogue_is_held(hub, served, monkeypatch):
     monkeypatch.setattr(catalogue, "CATALOGUE", (entry,))
     shown = []
     with pytest.raises(UserError, match=r"config.json of .* is not the file public records name"):
-        pull("small", accept=True, say=shown.append)
+        pull("small", accept=True, log=shown.append)
     assert any("Licence: CC BY-NC-SA 4.0. No trade." in text and "Beware" not in text for text in shown)
 
 

@@ -84,4 +84,4 @@ def tiny():
 
 @pytest.fixture
 def bench(tmp_path, clips, held, embedder):
-    return Bench(clips, held, tmp_path / "models", embedder, say=lambda text: None)
+    return Bench(clips, held, tmp_path / "models", embedder, log=lambda text: None)

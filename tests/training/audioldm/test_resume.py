@@ -29,7 +29,7 @@ def after(steps):
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory, clips, held, embedder, tiny):
     torch.set_num_threads(1)
-    bench = Bench(clips, held, tmp_path_factory.mktemp("straight"), embedder, say=lambda text: None)
+    bench = Bench(clips, held, tmp_path_factory.mktemp("straight"), embedder, log=lambda text: None)
     weights = {}
     for stage, part in STAGES.items():
         run_stage(stage, bench, config=short(tiny))

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(600)  # 20 s of computing, on a machine that ma
 def outcomes(tmp_path_factory, clips, held, embedder, tiny):
     torch.set_num_threads(1)
     found = {}
-    bench = Bench(clips, held, tmp_path_factory.mktemp("models"), embedder, say=lambda text: None)
+    bench = Bench(clips, held, tmp_path_factory.mktemp("models"), embedder, log=lambda text: None)
     for stage in ("vae", "vocoder", "vocoder-fit", "unet", "distil"):
         found[stage] = run_stage(stage, bench, config=tiny)
     return bench, found
