@@ -138,8 +138,8 @@ RELEASED = "ours, released size"
 SIZES = {"ours, small": EncoderConfig(), RELEASED: EncoderConfig(dim=512, depth=8, heads=16)}
 PEERS = {"braindecode CBraMod": "CBraMod", "braindecode LaBraM": "Labram"}
 MODES = ("forward float32", "training float32", "forward bfloat16", "training bfloat16")
-PLAIN_AIM = 0.8 / 0.84  # the aim where torch's own reaches .84 of the peak: whatever the peak is measured with
-AIMS = {"cpu": ("forward float32", 0.8), "cuda": ("training bfloat16", 0.45)}
+PLAIN_TARGET = 0.8 / 0.84  # the target where torch's own reaches .84 of the peak: whatever the peak is measured with
+TARGETS = {"cpu": ("forward float32", 0.8), "cuda": ("training bfloat16", 0.45)}
 
 
 @dataclass
@@ -225,20 +225,21 @@ def bench_lab(
     }  # fmt: skip
 
 
-def aims(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows for people: what, here, aim, met. Median run over the best product's median turn of the same length."""
+def targets(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows for people: what, here, target, met. Median run over the best product's median turn of the same length."""
     kind = found["machine"]["kind"]
-    if kind not in AIMS or RELEASED not in found["models"]:
+    if kind not in TARGETS or RELEASED not in found["models"]:
         return []
-    mode, aim = AIMS[kind]
+    mode, target = TARGETS[kind]
     share = found["models"][RELEASED]["share_of_peak"][mode]
     what = f"{RELEASED}: {mode}, share of the matrix peak on {kind}"
-    rows = [{"what": what, "here": f"{share:.2f}", "aim": f"≥ {aim}", "met": share >= aim}]
+    rows = [{"what": what, "here": f"{share:.2f}", "target": f"≥ {target}", "met": share >= target}]
     if kind == "cpu":
         pair = f"{RELEASED} / {plain_title(RELEASED)}"
         ratio = found["ratios"][pair][mode]
         what = f"{pair}: {mode}, windows per second"
-        rows.append({"what": what, "here": f"{ratio:.2f}", "aim": f"≥ {PLAIN_AIM:.2f}", "met": ratio >= PLAIN_AIM})
+        met = ratio >= PLAIN_TARGET
+        rows.append({"what": what, "here": f"{ratio:.2f}", "target": f"≥ {PLAIN_TARGET:.2f}", "met": met})
     return rows
 
 

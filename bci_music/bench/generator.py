@@ -94,7 +94,7 @@ CLIP_S, MANY_STEPS = 10.24, 100
 STOCK, STOCK_MANY = "diffusers' pipeline, its defaults", f"diffusers' pipeline, {MANY_STEPS} steps"
 SAME, FAST, PACK = "ours, the same settings", "ours, fast settings", "the pack's generator"
 FAST_SETTINGS = SamplerSettings(solver="dpm++", steps=6, spacing="karras", guidance_from=0.9, guidance_until=0.2)
-AIMS = {"cpu": ("s", "rtf", 1.0), "cuda": ("m", "seconds", 0.15)}
+TARGETS = {"cpu": ("s", "rtf", 1.0), "cuda": ("m", "seconds", 0.15)}
 VECTOR = np.full(EMBEDDING_DIM, EMBEDDING_DIM**-0.5, np.float32)
 
 
@@ -180,16 +180,16 @@ def bench_sound(
     return found
 
 
-def aims(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows for people: what, here, aim, met."""
+def targets(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows for people: what, here, target, met."""
     kind = found["machine"]["kind"]
-    if kind not in AIMS or AIMS[kind][0] not in found["sizes"]:
+    if kind not in TARGETS or TARGETS[kind][0] not in found["sizes"]:
         return []
-    size, figure, aim = AIMS[kind]
+    size, figure, target = TARGETS[kind]
     here = found["sizes"][size]["entrants"][FAST][figure]
     said = "seconds per second of sound" if figure == "rtf" else f"seconds per {found['input']['seconds']:g} s clip"
     what = f"AudioLDM-{size} on {kind}, {FAST}: {said}"
-    return [{"what": what, "here": f"{here:.2f}", "aim": f"≤ {aim:g}", "met": here <= aim}]
+    return [{"what": what, "here": f"{here:.2f}", "target": f"≤ {target:g}", "met": here <= target}]
 
 
 def _entrants(

@@ -103,8 +103,8 @@ def measure_stage(pack: str, seconds: float = SECONDS) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def aims(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """Set every figure beside its aim."""
+def targets(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Set every figure beside its target."""
     ingest, stage, topomap = found["ingest"], found["stage"], found["topomap"]
     decode, paint, hop = stage["decode_ms"]["p95"], stage["sweep_paint_ms"]["p95"], stage["hop_ms"]
     age = found["stall"]["age_ms"] / 1e3
@@ -121,4 +121,4 @@ def aims(found: dict[str, Any]) -> list[dict[str, Any]]:
         (f"scalp map (MNE: {topomap['mne_ms']:.0f} ms)", f"{1e3 * topomap['topomap_ms']:.0f} µs", "< 100 µs",
          topomap["topomap_ms"] < 0.1),
     ]  # fmt: skip
-    return [{"what": what, "here": here, "aim": aim, "met": bool(met)} for what, here, aim, met in rows]
+    return [{"what": what, "here": here, "target": target, "met": bool(met)} for what, here, target, met in rows]

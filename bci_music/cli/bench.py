@@ -33,7 +33,7 @@ def live(
 
     from rich.console import Console
 
-    from bci_music.bench.live import aims, measure_live
+    from bci_music.bench.live import measure_live, targets
 
     console = Console(stderr=True)
     with console.status("measuring") as status:
@@ -44,7 +44,7 @@ def live(
         json_module.dump(found, sys.stdout, indent=2, default=float)
         sys.stdout.write("\n")
         return
-    _show("bench live", aims(found))
+    _show("bench live", targets(found))
 
 
 @app.command()
@@ -63,7 +63,7 @@ def lab(
 
     from rich.console import Console
 
-    from bci_music.bench.encoder import aims, bench_lab
+    from bci_music.bench.encoder import bench_lab, targets
 
     with Console(stderr=True).status("measuring") as status:
         found = bench_lab(seconds, batch=batch, runs=runs, device=device, log=status.update)
@@ -74,7 +74,7 @@ def lab(
         sys.stdout.write("\n")
         return
     _show_lab(found)
-    _show("bench lab", aims(found))
+    _show("bench lab", targets(found))
 
 
 @app.command()
@@ -98,7 +98,7 @@ def sound(
     from bci_music.models.device import sleep_while_waiting
 
     sleep_while_waiting()
-    from bci_music.bench.generator import aims, bench_sound
+    from bci_music.bench.generator import bench_sound, targets
     from bci_music.models.pack import Pack
 
     with Console(stderr=True).status("measuring") as status:
@@ -113,7 +113,7 @@ def sound(
         sys.stdout.write("\n")
         return
     _show_sound(found)
-    _show("bench sound", aims(found))
+    _show("bench sound", targets(found))
 
 
 def _show_lab(found: dict[str, Any]) -> None:
@@ -164,9 +164,9 @@ def _show(title: str, rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
-    for column in ("what", "here", "aim", ""):
+    for column in ("what", "here", "target", ""):
         table.add_column(column)
     for row in rows:
         met = "[green]met[/green]" if row["met"] else "[red]not met[/red]"
-        table.add_row(row["what"], row["here"], row["aim"], met)
+        table.add_row(row["what"], row["here"], row["target"], met)
     Console().print(table)

@@ -91,4 +91,4 @@ def _show(found: dict[str, Any]) -> None:
         table.add_row(label, *(f"{v:.2f}" for v in values), f"{row['p']:.3f}", "ok" if row["passes"] else "audible")
     Console().print(table)
     trained = "" if found["trained"] else " (not trained)"
-    Console().print(f"{found['generator']}{trained}. Aim: p > 0.05 and 95 % within 1 dB.", highlight=False)
+    Console().print(f"{found['generator']}{trained}. Target: p > 0.05 and 95 % within 1 dB.", highlight=False)

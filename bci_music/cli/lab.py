@@ -44,7 +44,7 @@ def pretrain(
     from bci_music.messages import UserError
     from bci_music.training.lab.config import override
     from bci_music.training.lab.prepared import Prepared
-    from bci_music.training.lab.run import material, new_network, run_pretrain, time_limit, warm
+    from bci_music.training.lab.run import experiment_data, new_network, run_pretrain, time_limit, warm
     from bci_music.training.launch import join_processes, leave_processes
 
     config = _config(preset, _common(split, minutes, seed))
@@ -54,18 +54,18 @@ def pretrain(
     where = join_processes(device)
     try:
         prepared = Prepared.open(data)
-        given = material(prepared, config)
+        experiment = experiment_data(prepared, config)
         network = new_network(config, prepared)
-        warm(network, given, config)
+        warm(network, experiment, config)
         _begin(out, resume)
         with _progress(out) as report:
             run_pretrain(
-                network.encoder, given.segments, config, prepared, out, resume=resume, device=where, report=report,
+                network.encoder, experiment.segments, config, prepared, out, resume=resume, device=where, report=report,
                 tensorboard=tensorboard, until=time_limit(minutes),
             )
     finally:
         leave_processes()
-    _say(f"{given.split.describe()}\nThe encoder is in {out}.")
+    _say(f"{experiment.split.describe()}\nThe encoder is in {out}.")
     _say(f"Next: bci-music align --data {data} --pretrained {out} --out {out.parent / 'align'}")
 
 
@@ -78,7 +78,7 @@ def align(
     """Draw windows of EEG to the embedding of the music heard in them (symmetric InfoNCE). Next: adapt."""
     from bci_music.training.lab.config import override
     from bci_music.training.lab.prepared import Prepared
-    from bci_music.training.lab.run import load_encoder, material, new_network, run_align, time_limit, warm
+    from bci_music.training.lab.run import experiment_data, load_encoder, new_network, run_align, time_limit, warm
     from bci_music.training.launch import join_processes, leave_processes
     from bci_music.training.provenance import ENCODER, pretraining_of, same_sides
 
@@ -88,21 +88,21 @@ def align(
     where = join_processes(device)
     try:
         prepared = Prepared.open(data)
-        given = material(prepared, config)
+        experiment = experiment_data(prepared, config)
         network = new_network(config, prepared)
-        warm(network, given, config)
+        warm(network, experiment, config)
         if pretrained is not None:
             same_sides(pretrained, config, prepared)
             load_encoder(network.encoder, pretrained / ENCODER)
         _begin(out, resume)
         with _progress(out) as report:
             run_align(
-                network, given, config, out, pretrained=pretrained, resume=resume, device=where, report=report,
+                network, experiment, config, out, pretrained=pretrained, resume=resume, device=where, report=report,
                 tensorboard=tensorboard, until=time_limit(minutes),
             )
     finally:
         leave_processes()
-    _say(f"{given.split.describe()}\nThe decoder is in {out}. Next: bci-music adapt --data {data} --run {out}")
+    _say(f"{experiment.split.describe()}\nThe decoder is in {out}. Next: bci-music adapt --data {data} --run {out}")
 
 
 def adapt(
@@ -113,11 +113,11 @@ def adapt(
     from bci_music.training.lab.config import override
     from bci_music.training.lab.run import run_adapt
 
-    config, given, aligner = _finished(data, run)
+    config, experiment, aligner = _finished(data, run)
     if alpha is not None:
         config = override(config, {"adapt": {"alpha": alpha}}, "--alpha")
         (run / "adapter.safetensors").unlink(missing_ok=True)
-    adapter = run_adapt(aligner, given, config, run)
+    adapter = run_adapt(aligner, experiment, config, run)
     _say(f"The adapter (alpha {adapter.alpha:g}) is in {run}. Next: bci-music evaluate --data {data} --run {run}")
 
 
@@ -141,11 +141,11 @@ def evaluate(
     from bci_music.evaluation.judging import Judging, figure_lines
     from bci_music.evaluation.report.write import write_report
 
-    config, given, aligner = _finished(data, run)
+    config, experiment, aligner = _finished(data, run)
     with Console(stderr=True).status("judging") as status:
         judging = Judging(robustness=robustness, generator=generator, genres=genres)
-        row = judged_run(config, given, aligner, run, judging, status.update)
-    write_report([row], out, given.prepared.montage)
+        row = judged_run(config, experiment, aligner, run, judging, status.update)
+    write_report([row], out, experiment.prepared.montage)
     for line in figure_lines(row):
         _say(line)
     _say(f"The report is {out / 'report.html'}.")
@@ -204,8 +204,8 @@ def _steps(steps: int | None) -> dict[str, int]:
 
 def _common(split: str | None, minutes: float | None, seed: int | None) -> dict[str, Any]:
     """Options that every stage has, as far as they are given."""
-    given: dict[str, Any] = {"split": split, "minutes": minutes, "seed": seed}
-    return {name: value for name, value in given.items() if value is not None}
+    experiment: dict[str, Any] = {"split": split, "minutes": minutes, "seed": seed}
+    return {name: value for name, value in experiment.items() if value is not None}
 
 
 def _begin(out: Path, resume: bool) -> None:
@@ -224,18 +224,18 @@ def _there(path: Path, made_by: str) -> Path:
 
 
 def _finished(data: Path, run: Path) -> tuple[Any, Any, Any]:
-    """Settings, material and aligner of a finished alignment."""
+    """Settings, data and aligner of a finished alignment."""
     from bci_music.training.lab.config import LabConfig
     from bci_music.training.lab.prepared import Prepared
-    from bci_music.training.lab.run import load_aligner, material, new_network
+    from bci_music.training.lab.run import experiment_data, load_aligner, new_network
     from bci_music.training.provenance import ALIGNER, CONFIG, same_data
 
     _there(run / ALIGNER, "`bci-music align`")
     config = LabConfig.load(run / CONFIG)
     prepared = Prepared.open(data)
     same_data(run, prepared)
-    given = material(prepared, config)
-    return config, given, load_aligner(new_network(config, prepared), given, config, run)
+    experiment = experiment_data(prepared, config)
+    return config, experiment, load_aligner(new_network(config, prepared), experiment, config, run)
 
 
 def _say(text: str) -> None:

@@ -128,13 +128,13 @@ def train(
     from bci_music.models.embedder import load_embedder
     from bci_music.training.audioldm.clips import ClipBank
     from bci_music.training.audioldm.schedule import describe, run_schedule, run_stage
-    from bci_music.training.audioldm.stages import Bench, MusicModelsConfig
+    from bci_music.training.audioldm.stages import MusicModelsConfig, Workspace
 
     choose_device(device)
     leads = clap or models / "clap"
     console = Console(stderr=True)
     with console.status("opening the clips") as status:
-        bench = Bench(
+        workspace = Workspace(
             ClipBank.open(clips), ClipBank.open(held), models, load_embedder(leads) if leads.is_dir() else None,
             device, status.update,
         )  # fmt: skip
@@ -145,14 +145,14 @@ def train(
 
         if stage != "all":
             outcome = run_stage(
-                stage, bench, minutes=minutes, config=settings, start=start, again=again, report=report
+                stage, workspace, minutes=minutes, config=settings, start=start, again=again, report=report
             )
             typer.echo(describe(stage, outcome))
             return
         if minutes is None or start or again:
             raise UserError("`all` needs --minutes, and takes neither --start nor --again: those are for one stage.")
         run_schedule(
-            bench, minutes, config=settings, more=tuple(more or ()), report=report,
+            workspace, minutes, config=settings, more=tuple(more or ()), report=report,
             tell=lambda name, outcome: typer.echo(describe(name, outcome)),
         )  # fmt: skip
 

@@ -25,10 +25,10 @@ from bci_music.training.lab.prepared import Prepared
 from bci_music.training.lab.run import (
     PRETRAINED_LOG,
     PRETRAINING,
-    Material,
+    ExperimentData,
     Report,
+    experiment_data,
     load_encoder,
-    material,
     new_network,
     run_adapt,
     run_align,
@@ -69,21 +69,21 @@ def run_row(
     if path.is_file():
         return ResultRow.read(path)
     began = time.monotonic()
-    given = material(prepared, config)
-    log(f"{name}: {given.split.describe()}")
-    fitted = fit(config, given, work, work / "runs" / f"{name}-{key}", report)
+    data = experiment_data(prepared, config)
+    log(f"{name}: {data.split.describe()}")
+    fitted = fit(config, data, work, work / "runs" / f"{name}-{key}", report)
     learned = fitted.training.pretrain_minutes + fitted.training.align_minutes
     fitting = max(learned, (time.monotonic() - began) / 60.0)  # it may have learned before a restart, or for others too
     log(f"{name}: judging")
     began = time.monotonic()
-    row = judge_row(name, kind, config, fitted.trained, fitted.model, fitted.training, given, judging)
+    row = judge_row(name, kind, config, fitted.trained, fitted.model, fitted.training, data, judging)
     row = row.model_copy(update={"minutes": round(fitting + (time.monotonic() - began) / 60.0, 2)})
     row.save(path)
     return row
 
 
 def judged_run(
-    config: LabConfig, given: Material, aligner: Any, directory: Path, judging: Judging,
+    config: LabConfig, data: ExperimentData, aligner: Any, directory: Path, judging: Judging,
     log: Log = lambda text: None,
 ) -> ResultRow:
     """Judge a run of ours that was aligned and adapted; its row is saved beside it."""
@@ -103,11 +103,11 @@ def judged_run(
     model = ModelSummary(
         title=config.title, parameters=sum(p.numel() for p in aligner.network.parameters()),
         initialised=started,
-        tokens_per_window=aligner.network.encoder.tokens_of(config.encoder.n_channels, given.windows.n_times),
-        windows_per_s=_windows_per_s(trained, given),
+        tokens_per_window=aligner.network.encoder.tokens_of(config.encoder.n_channels, data.windows.n_times),
+        windows_per_s=_windows_per_s(trained, data),
     )  # fmt: skip
     summary = _joined(training, pretrained, config, first | curves)
-    row = judge_row("ours", "row", config, trained, model, summary, given, judging, log)
+    row = judge_row("ours", "row", config, trained, model, summary, data, judging, log)
     row.save(directory / "row.json")
     return row
 
@@ -119,67 +119,67 @@ def row_key(config: LabConfig, prepared: Prepared, *more: Any) -> str:
     return hashlib.sha256((text + prepared.data_hash).encode()).hexdigest()[:10]
 
 
-def fit(config: LabConfig, given: Material, work: Path, directory: Path, report: Report | None = None) -> Fitted:
+def fit(config: LabConfig, data: ExperimentData, work: Path, directory: Path, report: Report | None = None) -> Fitted:
     """Train what the experiment names."""
     if config.model == "oracle":
         summary = ModelSummary(title=config.title, parameters=0, initialised="the true embedding itself")
         return Fitted(Trained(None, None), summary, TrainingSummary())
     if config.model in ("linear", "spectrum"):
-        return _fit_linear(config, given, directory)
-    return _fit_network(config, given, work, directory, report)
+        return _fit_linear(config, data, directory)
+    return _fit_network(config, data, work, directory, report)
 
 
-def _fit_linear(config: LabConfig, given: Material, directory: Path) -> Fitted:
-    path, n_channels = directory / "linear.safetensors", len(given.prepared.montage.names)
+def _fit_linear(config: LabConfig, data: ExperimentData, directory: Path) -> Fitted:
+    path, n_channels = directory / "linear.safetensors", len(data.prepared.montage.names)
     linear: LinearEeg | SpectrumEeg
     if path.is_file() and config.model == "spectrum":
-        linear = SpectrumEeg.load(path, n_channels=n_channels, sfreq_hz=given.windows.sfreq_hz)
+        linear = SpectrumEeg.load(path, n_channels=n_channels, sfreq_hz=data.windows.sfreq_hz)
     elif path.is_file():
-        linear = LinearEeg.load(path, n_channels=n_channels, n_times=given.windows.n_times)
+        linear = LinearEeg.load(path, n_channels=n_channels, n_times=data.windows.n_times)
     else:
         fit_one = fit_spectrum if config.model == "spectrum" else fit_linear
-        linear = fit_one(given.corpus(config.encoder.patch), hop_s=config.adapt.hop_s)
+        linear = fit_one(data.corpus(config.encoder.patch), hop_s=config.adapt.hop_s)
         directory.mkdir(parents=True, exist_ok=True)
         linear.save(path)
     trained = Trained(None, None, direct=linear.clap)
-    rate = _windows_per_s(trained, given)
+    rate = _windows_per_s(trained, data)
     summary = ModelSummary(
         title=config.title, parameters=linear.parameters, initialised="closed form", windows_per_s=rate
     )
     return Fitted(trained, summary, TrainingSummary())
 
 
-def _fit_network(config: LabConfig, given: Material, work: Path, directory: Path, report: Report | None) -> Fitted:
+def _fit_network(config: LabConfig, data: ExperimentData, work: Path, directory: Path, report: Report | None) -> Fitted:
     curves: Curves = {}
     network: Any
     pretrained, home = TrainingSummary(), None
     if config.model == "channel":
-        network = new_network(config, given.prepared)
-        warm(network, given, config)
+        network = new_network(config, data.prepared)
+        warm(network, data, config)
         if config.pretrain is not None:
-            home = pretraining_home(config, given.prepared, work)
+            home = pretraining_home(config, data.prepared, work)
             until = time_limit(config.minutes, spent_s(home))
-            run_pretrain(network.encoder, given.segments, config, given.prepared, home, report=report, until=until)
+            run_pretrain(network.encoder, data.segments, config, data.prepared, home, report=report, until=until)
             load_encoder(network.encoder, home / ENCODER)
             pretrained, curves = _read_log(home, "pretrain", "distil")
         started = _started(config, pretrained)
     else:
         network = build_baseline(
-            config.model, given.prepared.montage, sfreq_hz=given.windows.sfreq_hz, n_times=given.windows.n_times,
+            config.model, data.prepared.montage, sfreq_hz=data.windows.sfreq_hz, n_times=data.windows.n_times,
             shared=config.head.shared, pretrained=config.pretrained,
         )  # fmt: skip
         started = network.initialised
     until = time_limit(config.minutes, spent_s(directory))
-    aligner = run_align(network, given, config, directory, pretrained=home, report=report, until=until)
-    trained = Trained(aligner, run_adapt(aligner, given, config, directory))
+    aligner = run_align(network, data, config, directory, pretrained=home, report=report, until=until)
+    trained = Trained(aligner, run_adapt(aligner, data, config, directory))
     aligned, more = _read_log(directory, "align", "nce")
     training = _joined(aligned, pretrained, config, curves | more)
     ours = isinstance(network, Network)
-    tokens = network.encoder.tokens_of(config.encoder.n_channels, given.windows.n_times) if ours else None
+    tokens = network.encoder.tokens_of(config.encoder.n_channels, data.windows.n_times) if ours else None
     summary = ModelSummary(
         title=config.title, parameters=sum(p.numel() for p in aligner.network.parameters()), initialised=started,
         tokens_per_window=tokens or getattr(network, "tokens_per_window", None),
-        windows_per_s=_windows_per_s(trained, given),
+        windows_per_s=_windows_per_s(trained, data),
     )  # fmt: skip
     return Fitted(trained, summary, training)
 
@@ -256,9 +256,9 @@ def _read_logs(logs: list[Path], stage: str, curve: str) -> tuple[TrainingSummar
     return TrainingSummary(**made), curves
 
 
-def _windows_per_s(trained: Trained, given: Material) -> float:
+def _windows_per_s(trained: Trained, data: ExperimentData) -> float:
     """Decoding speed on this machine, median of five batches."""
-    x, used = given.windows.gather(given.split.test[:32])
+    x, used = data.windows.gather(data.split.test[:32])
     trained.clap(x, used)
     took = []
     for _ in range(5):

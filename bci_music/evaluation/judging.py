@@ -24,7 +24,7 @@ from bci_music.messages import Log
 from bci_music.models.embedder import to_mono_16k
 from bci_music.training.eeg.targets import read_song
 from bci_music.training.lab.config import LabConfig
-from bci_music.training.lab.run import Material
+from bci_music.training.lab.run import ExperimentData
 from bci_music.training.provenance import describe_data, provenance
 
 NO_EEG = "the oracle reads no EEG"
@@ -43,56 +43,56 @@ class Judging(Config):
 
 def judge_row(
     name: str, kind: Literal["row", "ablation", "split"], config: LabConfig, trained: Trained, model: ModelSummary,
-    training: TrainingSummary, given: Material, judging: Judging, log: Log = lambda text: None,
+    training: TrainingSummary, data: ExperimentData, judging: Judging, log: Log = lambda text: None,
 ) -> ResultRow:
     """Judge a trained model on the test side of its split; `log` is given a line before what takes long."""
-    song, _, _, vectors = training_music(given.split, given.music)
+    song, _, _, vectors = training_music(data.split, data.music)
     audio: AudioJudge | GeneratedJudge | None = None
     if judging.audio:  # first: a pack or classifier that does not fit is told before the long work
-        audio = _audio_judge(given, song, vectors, config.window_s, judging.genres)
+        audio = _audio_judge(data, song, vectors, config.window_s, judging.genres)
         if judging.generator:
             audio = GeneratedJudge.of_pack(
-                judging.generator, audio, given.embedder, lambda made: log(f"{made} clips generated")
+                judging.generator, audio, data.embedder, lambda made: log(f"{made} clips generated")
             )
     log("decoding the test windows")
     oracle = config.model == "oracle"
-    outputs = _oracle(given) if oracle else predict(trained, given, given.split.test)
-    before = None if oracle else predict_before(trained, given)
+    outputs = _oracle(data) if oracle else predict(trained, data, data.split.test)
+    before = None if oracle else predict_before(trained, data)
     log("judging")
     figures = judge_outputs(
-        outputs, before=before, mean_embedding=vectors.mean(0), split=given.split, seed=judging.seed, audio=audio,
+        outputs, before=before, mean_embedding=vectors.mean(0), split=data.split, seed=judging.seed, audio=audio,
         window_s=config.window_s, k=judging.k, no_before=NO_EEG if oracle else NO_BEFORE,
-        sample_s=1.0 / given.windows.sfreq_hz,
+        sample_s=1.0 / data.windows.sfreq_hz,
     )  # fmt: skip
     log("decoding with electrodes removed" if judging.robustness else "writing the row")
-    curves = _robustness(trained, given, outputs, judging, config.window_s) if judging.robustness else {}
+    curves = _robustness(trained, data, outputs, judging, config.window_s) if judging.robustness else {}
     if judging.robustness:
-        figures += subset_figures(trained, given, window_s=config.window_s, k=judging.k, seed=judging.seed)
+        figures += subset_figures(trained, data, window_s=config.window_s, k=judging.k, seed=judging.seed)
     return ResultRow(
         name=name, kind=kind, model=model, training=training, figures=figures, robustness=curves,
-        split=split_summary(given.split, config.splitting.seed), song_attention=song_attention(outputs),
-        song_distances=song_distances(outputs), data=describe_data(given.prepared), simulated=given.prepared.simulated,
-        generator=audio.name if audio else "", embedder=given.embedder.name,
-        provenance=provenance(given.prepared, config.seed) | {"config": config.model_dump(mode="json")},
+        split=split_summary(data.split, config.splitting.seed), song_attention=song_attention(outputs),
+        song_distances=song_distances(outputs), data=describe_data(data.prepared), simulated=data.prepared.simulated,
+        generator=audio.name if audio else "", embedder=data.embedder.name,
+        provenance=provenance(data.prepared, config.seed) | {"config": config.model_dump(mode="json")},
     )  # fmt: skip
 
 
 def _audio_judge(
-    given: Material, song: NDArray[np.str_], vectors: NDArray[np.float32], window_s: float, named: str | None
+    data: ExperimentData, song: NDArray[np.str_], vectors: NDArray[np.float32], window_s: float, named: str | None
 ) -> AudioJudge:
     genre: GenreClassifier | None = HubGenres.load(named) if named else None
-    stimuli = given.prepared.stimuli
-    audio = {s: to_mono_16k(*read_song(stimuli[s])) for s in given.music}
+    stimuli = data.prepared.stimuli
+    audio = {s: to_mono_16k(*read_song(stimuli[s])) for s in data.music}
     genres = [stimuli[s].genre for s in song]
     if genre is None and all(genres) and len(set(genres)) > 1:
-        genre = EmbeddingGenres.fit(vectors, genres, given.embedder)
-    return AudioJudge.of_training(given.split, given.music, audio, genre=genre, window_s=window_s)
+        genre = EmbeddingGenres.fit(vectors, genres, data.embedder)
+    return AudioJudge.of_training(data.split, data.music, audio, genre=genre, window_s=window_s)
 
 
-def _oracle(given: Material) -> Outputs:
+def _oracle(data: ExperimentData) -> Outputs:
     """What a decoder would give that reads the music's embedding without fault."""
-    rows, table = given.split.test, given.windows.table
-    target = true_targets(given, rows)
+    rows, table = data.split.test, data.windows.table
+    target = true_targets(data, rows)
     return Outputs(
         None, None, target.copy(), target, table.song[rows], table.name[rows], table.song_start_s[rows],
         table.start_s[rows], table.recording[rows], table.listener[rows],
@@ -100,10 +100,10 @@ def _oracle(given: Material) -> Outputs:
 
 
 def _robustness(
-    trained: Trained, given: Material, outputs: Outputs, judging: Judging, window_s: float
+    trained: Trained, data: ExperimentData, outputs: Outputs, judging: Judging, window_s: float
 ) -> dict[str, list[dict[str, float]]]:
-    rows = given.split.test
-    x, used = given.windows.gather(rows)
+    rows = data.split.test
+    x, used = data.windows.gather(rows)
     windows = TestWindows(x, used, outputs.target, outputs.song, outputs.name, outputs.recording, outputs.second)
     music = outputs.music
     if music is None:

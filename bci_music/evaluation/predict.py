@@ -14,7 +14,7 @@ from bci_music.evaluation.outputs import Outputs
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.device import mixed
 from bci_music.training.eeg.align import Aligner
-from bci_music.training.lab.run import Material
+from bci_music.training.lab.run import ExperimentData
 from bci_music.training.lab.windows import LabWindows, lab_windows
 
 BATCH = 32
@@ -56,24 +56,24 @@ class Trained:
 
 
 def predict(
-    trained: Trained, given: Material, rows: NDArray[np.int64], there: NDArray[np.bool_] | None = None
+    trained: Trained, data: ExperimentData, rows: NDArray[np.int64], there: NDArray[np.bool_] | None = None
 ) -> Outputs:
     """Decode windows of the study, with what was heard in them; `there` (n_channels,): electrodes that are there."""
-    table = given.windows.table
-    target = true_targets(given, rows)
+    table = data.windows.table
+    target = true_targets(data, rows)
     return _outputs(
-        trained, given.windows, rows, target, table.song[rows], table.name[rows], table.song_start_s[rows], there
+        trained, data.windows, rows, target, table.song[rows], table.name[rows], table.song_start_s[rows], there
     )
 
 
 def predict_before(
-    trained: Trained, given: Material, there: NDArray[np.bool_] | None = None
+    trained: Trained, data: ExperimentData, there: NDArray[np.bool_] | None = None
 ) -> Outputs | None:
     """Decode windows from before the music; None where the study has none."""
-    segments = [t for t in given.prepared.before if t.eeg.shape[1] >= given.windows.n_times]
+    segments = [t for t in data.prepared.before if t.eeg.shape[1] >= data.windows.n_times]
     if not segments:
         return None
-    w = given.windows
+    w = data.windows
     before = lab_windows(segments, {}, window_s=w.n_times / w.sfreq_hz, sfreq_hz=w.sfreq_hz)
     rows = np.arange(len(before.table))
     nothing = np.full((len(rows), 512), np.nan, np.float32)
@@ -81,10 +81,10 @@ def predict_before(
     return _outputs(trained, before, rows, nothing, empty, empty, np.zeros(len(rows)), there)
 
 
-def true_targets(given: Material, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def true_targets(data: ExperimentData, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Unit embeddings (n, 512) of the music heard in windows."""
-    table = given.windows.table
-    music = [given.music[song] for song in table.song[rows]]
+    table = data.windows.table
+    music = [data.music[song] for song in table.song[rows]]
     return np.stack([
         m.targets[round(at / m.grid_s)] for m, at in zip(music, table.song_start_s[rows], strict=True)
     ])

@@ -17,26 +17,26 @@ from bci_music.evaluation.results import Figure
 from bci_music.messages import UserError
 from bci_music.metrics.permutation import wrong_song
 from bci_music.metrics.rates import Musics, distinct_music, largest_k, pick_rates
-from bci_music.training.lab.run import Material
+from bci_music.training.lab.run import ExperimentData
 
 SIZES = (64, 32)
 
 
 def subset_figures(
-    trained: Trained, given: Material, *, window_s: float, k: int, seed: int, sizes: Sequence[int] = SIZES
+    trained: Trained, data: ExperimentData, *, window_s: float, k: int, seed: int, sizes: Sequence[int] = SIZES
 ) -> tuple[Figure, ...]:
     """k-way identification of the same test windows when all electrodes but an even subset are absent."""
-    positions = given.prepared.montage.positions_m
+    positions = data.prepared.montage.positions_m
     figures: list[Figure] = []
     for size in sizes:
         if size >= len(positions):
             continue
         there = even_subset(positions, size)
-        before = predict_before(trained, given, there)
-        outputs: Outputs = predict(trained, given, given.split.test, there)
+        before = predict_before(trained, data, there)
+        outputs: Outputs = predict(trained, data, data.split.test, there)
         first = judge_outputs(
-            outputs, before=before, mean_embedding=None, split=given.split, seed=seed, window_s=window_s, k=k,
-            sample_s=1.0 / given.windows.sfreq_hz,
+            outputs, before=before, mean_embedding=None, split=data.split, seed=seed, window_s=window_s, k=k,
+            sample_s=1.0 / data.windows.sfreq_hz,
         )[0]
         figures.append(first.model_copy(update={
             "name": f"{first.name}@{size}", "label": f"{first.label}, {size} electrodes",

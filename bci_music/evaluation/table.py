@@ -18,7 +18,7 @@ from bci_music.evaluation.results import ResultRow
 from bci_music.messages import UserError
 from bci_music.training.lab.config import LabConfig, override
 from bci_music.training.lab.prepared import Prepared
-from bci_music.training.lab.run import material, new_network, run_pretrain, time_limit, warm
+from bci_music.training.lab.run import experiment_data, new_network, run_pretrain, time_limit, warm
 from bci_music.training.provenance import ENCODER
 
 Told = tuple[str, str, int, int]  # row, stage, step, of how many
@@ -196,12 +196,12 @@ def _pretrain(job: Job, data: Path, home: Path, threads: int, told: Any) -> None
     if pretraining_is_done(config, home):
         return
     (home / ENCODER).unlink(missing_ok=True)  # cut short by an earlier limit: it goes on from its checkpoint
-    given = material(prepared, config)
+    experiment = experiment_data(prepared, config)
     network = new_network(config, prepared)
-    warm(network, given, config)
+    warm(network, experiment, config)
     name = f"{job.name}, pretraining"
     run_pretrain(
-        network.encoder, given.segments, config, prepared, home, until=time_limit(config.minutes, spent_s(home)),
+        network.encoder, experiment.segments, config, prepared, home, until=time_limit(config.minutes, spent_s(home)),
         report=lambda stage, step, of, figures: told.put((name, stage, step, of)),
     )  # fmt: skip
 

@@ -37,7 +37,7 @@ from bci_music.packing.write import LICENCE, VERSION
 from bci_music.training.evaluate import Decoded, calibrate
 from bci_music.training.lab.config import LabConfig
 from bci_music.training.lab.prepared import Prepared
-from bci_music.training.lab.run import Material, load_aligner, material, new_network
+from bci_music.training.lab.run import ExperimentData, experiment_data, load_aligner, new_network
 from bci_music.training.lab.windows import training_seconds
 from bci_music.training.provenance import ALIGNER, CONFIG, PROVENANCE, describe_data
 
@@ -53,13 +53,13 @@ class _Run:
 
     directory: Path
     config: LabConfig
-    given: Material
+    experiment: ExperimentData
     trained: Trained
 
     @property
     def seconds(self) -> dict[str, list[tuple[float, float]]]:
         """Training seconds of every song."""
-        return training_seconds(self.given.segments, self.given.prepared.sfreq_hz)
+        return training_seconds(self.experiment.segments, self.experiment.prepared.sfreq_hz)
 
 
 def build_run_pack(run: Path, data: Path, out: Path, *, name: str | None = None, log: Log = lambda text: None) -> Pack:
@@ -83,17 +83,18 @@ def build_run_pack(run: Path, data: Path, out: Path, *, name: str | None = None,
     part.mkdir(parents=True)
     log("opening the run")
     opened = _written(_open(run, data), part)
-    given, config = opened.given, opened.config
-    given.embedder.save(part / "embedder")
+    experiment, config = opened.experiment, opened.config
+    experiment.embedder.save(part / "embedder")
     log("writing the library")
     songs = write_run_library(
-        part / "library", given.prepared.stimuli, given.music, opened.seconds, given.embedder, config.window_s
+        part / "library", experiment.prepared.stimuli, experiment.music, opened.seconds, experiment.embedder,
+        config.window_s,
     )
     log("decoding the test side")
-    outputs = predict(opened.trained, given, given.split.test)
+    outputs = predict(opened.trained, experiment, experiment.split.test)
     figures = _figures(opened, outputs)
     prototypes = np.load(part / "library" / "prototypes.npy", allow_pickle=False)
-    confidence = _confidence(outputs, prototypes, songs, given.prepared.stimuli)
+    confidence = _confidence(outputs, prototypes, songs, experiment.prepared.stimuli)
     manifest = _manifest(opened, name or run.resolve().name, figures, confidence)
     Pack.write(part, manifest)
     if out.exists():
@@ -113,9 +114,9 @@ def _open(run: Path, data: Path) -> _Run:
     was = _noted(run).get("data_hash", prepared.data_hash)
     if was != prepared.data_hash:
         raise UserError(f"{data} is not the study that {run} was trained on: give the folder it was prepared in.")
-    given = material(prepared, config)
-    aligner = load_aligner(new_network(config, prepared), given, config, run)
-    return _Run(run, config, given, Trained(aligner, RidgeAdapter.load(run / ADAPTER_FILE)))
+    experiment = experiment_data(prepared, config)
+    aligner = load_aligner(new_network(config, prepared), experiment, config, run)
+    return _Run(run, config, experiment, Trained(aligner, RidgeAdapter.load(run / ADAPTER_FILE)))
 
 
 def _written(run: _Run, directory: Path) -> _Run:
@@ -135,7 +136,7 @@ def _decoder(config: LabConfig) -> DecoderConfig:
 
 
 def _manifest(run: _Run, name: str, metrics: tuple[Metric, ...], calibration: Calibration) -> PackManifest:
-    prepared, config, noted = run.given.prepared, run.config, _noted(run.directory)
+    prepared, config, noted = run.experiment.prepared, run.config, _noted(run.directory)
     window = prepared.signal.window.model_copy(update={"seconds": config.window_s})
     signal = prepared.signal.model_copy(update={"window": window})
     provenance = Provenance(
@@ -145,7 +146,7 @@ def _manifest(run: _Run, name: str, metrics: tuple[Metric, ...], calibration: Ca
         trained_seconds={song: [(round(a, 3), round(b, 3)) for a, b in s] for song, s in run.seconds.items()},
         recordings={"fingerprint of the prepared study": prepared.data_hash},
     )  # fmt: skip
-    sha = run.given.embedder.sha
+    sha = run.experiment.embedder.sha
     return PackManifest(
         name=re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "run", version=VERSION,
         licence=LICENCE if prepared.simulated else OWN_MUSIC, provenance=provenance, montage=prepared.config.montage,
@@ -156,13 +157,13 @@ def _manifest(run: _Run, name: str, metrics: tuple[Metric, ...], calibration: Ca
 
 def _figures(run: _Run, outputs: Outputs) -> tuple[Metric, ...]:
     """Identification on the test side, as `bci-music evaluate` gives it."""
-    given = run.given
-    vectors = training_music(given.split, given.music)[3]
+    experiment = run.experiment
+    vectors = training_music(experiment.split, experiment.music)[3]
     judged = judge_outputs(
-        outputs, before=predict_before(run.trained, given), mean_embedding=vectors.mean(0), split=given.split,
-        window_s=run.config.window_s, sample_s=1.0 / given.windows.sfreq_hz,
+        outputs, before=predict_before(run.trained, experiment), mean_embedding=vectors.mean(0), split=experiment.split,
+        window_s=run.config.window_s, sample_s=1.0 / experiment.windows.sfreq_hz,
     )  # fmt: skip
-    return tuple(made for figure in judged if (made := _metric(figure, given.prepared.simulated)) is not None)
+    return tuple(made for figure in judged if (made := _metric(figure, experiment.prepared.simulated)) is not None)
 
 
 def _metric(figure: Figure, simulated: bool) -> Metric | None:

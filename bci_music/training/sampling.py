@@ -61,7 +61,7 @@ def noise_like(x: NDArray[np.float32], seed: int, step: int, samples: range, std
     ])
 
 
-class Ahead(Generic[T]):
+class Prefetcher(Generic[T]):
     """Make what the next steps need in a thread while the current one runs.
 
     Parameters

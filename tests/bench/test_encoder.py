@@ -16,11 +16,11 @@ from bci_music.bench.encoder import (
     MatrixPeak,
     PlainEncoder,
     _count,
-    aims,
     bench_lab,
     plain_title,
     product_shapes,
     take_turn,
+    targets,
 )
 from bci_music.messages import UserError
 from bci_music.models.device import native_bf16
@@ -146,7 +146,8 @@ def test_the_aim_is_judged_by_the_median_turn():
     def met(kind, share, ratio=1.0):
         model = {"share_of_peak": dict.fromkeys(MODES, share)}
         ratios = {f"{RELEASED} / {plain_title(RELEASED)}": dict.fromkeys(MODES, ratio)}
-        return [row["met"] for row in aims({"machine": {"kind": kind}, "models": {RELEASED: model}, "ratios": ratios})]
+        found = {"machine": {"kind": kind}, "models": {RELEASED: model}, "ratios": ratios}
+        return [row["met"] for row in targets(found)]
 
     assert met("cpu", 0.81) == [True, True]
     assert met("cpu", 0.79, 0.94) == [False, False]

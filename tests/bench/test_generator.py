@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bci_music.bench import generator as published
-from bci_music.bench.generator import FAST, PACK, SAME, STOCK, STOCK_MANY, aims, bench_sound
+from bci_music.bench.generator import FAST, PACK, SAME, STOCK, STOCK_MANY, bench_sound, targets
 from bci_music.generation.audioldm.loading import load_parts, write_random_audioldm
 from bci_music.generation.audioldm.precision import Speed
 from bci_music.messages import UserError
@@ -81,7 +81,7 @@ def test_a_hundred_steps_are_reckoned_from_those_that_ran_or_run(found, director
 def test_the_aims_are_judged_by_the_fast_settings():
     def met(kind, size, **figures):
         found = {"machine": {"kind": kind}, "input": {"seconds": 10.24}, "sizes": {size: {"entrants": {FAST: figures}}}}
-        return [row["met"] for row in aims(found)]
+        return [row["met"] for row in targets(found)]
 
     assert met("cpu", "s", rtf=0.99, seconds=10) == met("cuda", "m", rtf=9, seconds=0.14) == [True]
     assert met("cpu", "s", rtf=1.01, seconds=10) == met("cuda", "m", rtf=0, seconds=0.16) == [False]

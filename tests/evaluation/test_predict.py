@@ -14,7 +14,7 @@ from bci_music.eeg.montage import NMED_CHANNELS
 from bci_music.evaluation.predict import Trained, predict
 from bci_music.training.lab.config import LabConfig
 from bci_music.training.lab.prepare import prepare
-from bci_music.training.lab.run import material
+from bci_music.training.lab.run import experiment_data
 
 START_S, SECONDS, SHORT_S = 0.45, 44.15, 0.2  # when the song begins in its recording, and how long it is heard
 SONGS = ("nmed-t/21", "nmed-t/22")
@@ -49,12 +49,12 @@ def test_audio_that_ends_before_the_eeg_costs_windows_not_the_run(study, tmp_pat
     signal = SignalConfig.model_validate({"quality": {"enabled": False}})
     prepared = prepare(study, tmp_path / "prepared", signal=signal)
     splitting = {"share": 0.4, "block_s": 12.0, "guard_s": 0.0}
-    given = material(prepared, LabConfig.model_validate({"split": kind, "splitting": splitting}))
+    data = experiment_data(prepared, LabConfig.model_validate({"split": kind, "splitting": splitting}))
     decoded = Trained(None, None, lambda x, used: np.ones((len(x), 512), np.float32))
-    rows = np.arange(len(given.windows.table))
-    outputs = predict(decoded, given, rows)
+    rows = np.arange(len(data.windows.table))
+    outputs = predict(decoded, data, rows)
     assert len(outputs.target) == len(rows) > 12
     assert max(t.song_start_s + t.eeg.shape[1] / 125.0 for t in prepared.segments) > 44.0
-    assert given.windows.table.song_start_s.max() == 36.0  # from 40 s on there are 4 s of EEG, not of music
-    corpus = given.corpus(50)
+    assert data.windows.table.song_start_s.max() == 36.0  # from 40 s on there are 4 s of EEG, not of music
+    corpus = data.corpus(50)
     assert corpus.gather(corpus.places(np.random.default_rng(0), 32)).target.shape == (32, 512)

@@ -27,7 +27,7 @@ from bci_music.training.eeg.targets import read_song
 from bci_music.training.lab.config import LabConfig
 from bci_music.training.lab.prepare import prepare
 from bci_music.training.lab.prepared import Prepared
-from bci_music.training.lab.run import material, new_network, run_adapt, run_align
+from bci_music.training.lab.run import experiment_data, new_network, run_adapt, run_align
 
 SECONDS = 44.0
 SONGS = ("nmed-t/21", "nmed-t/22")
@@ -75,8 +75,8 @@ def trained(study, folder, normalise):
     signal = SignalConfig.model_validate({"quality": {"enabled": False}})
     prepared = prepare(study, folder / "prepared", signal=signal, normalise=normalise)
     config = CONFIG.model_copy(update={"normalise": normalise})
-    given, run = material(prepared, config), folder / "run"
-    run_adapt(run_align(new_network(config, prepared), given, config, run), given, config, run)
+    experiment, run = experiment_data(prepared, config), folder / "run"
+    run_adapt(run_align(new_network(config, prepared), experiment, config, run), experiment, config, run)
     return run, folder / "prepared"
 
 
@@ -118,9 +118,9 @@ def test_it_decodes_what_the_run_decodes(pack, finished):
     decoder = Decoder.from_pack(pack, device="cpu")
     assert decoder.warm_up(1) > 0
     prepared = Prepared.open(data)
-    given = material(prepared, CONFIG)
-    x, used = given.windows.gather(given.split.test[:3])
-    network = run_align(new_network(CONFIG, prepared), given, CONFIG, run).network
+    experiment = experiment_data(prepared, CONFIG)
+    x, used = experiment.windows.gather(experiment.split.test[:3])
+    network = run_align(new_network(CONFIG, prepared), experiment, CONFIG, run).network
     import torch
 
     with torch.inference_mode():
@@ -150,13 +150,13 @@ def clap(tmp_path_factory):
 
 def test_the_lab_can_aim_at_a_clap(finished, clap, tmp_path):
     prepared = Prepared.open(finished[1])
-    given = material(prepared, CONFIG.model_copy(update={"embedder": str(clap)}))
+    experiment = experiment_data(prepared, CONFIG.model_copy(update={"embedder": str(clap)}))
     embedder = ClapEmbedder.load(clap, device="cpu")
-    assert given.embedder.name == embedder.name == f"CLAP {embedder.sha[:12]}"
+    assert experiment.embedder.name == embedder.name == f"CLAP {embedder.sha[:12]}"
     sound, rate = read_song(prepared.stimuli[SONGS[1]])
-    target = given.music[SONGS[1]].targets[8]
+    target = experiment.music[SONGS[1]].targets[8]
     assert target @ embedder.embed(sound[round(2 * rate) : round(6 * rate)], rate) == pytest.approx(1.0, abs=1e-4)
-    given.embedder.save(tmp_path / "embedder")  # as a pack of such a run holds it
+    experiment.embedder.save(tmp_path / "embedder")  # as a pack of such a run holds it
     assert load_embedder(tmp_path / "embedder").sha == embedder.sha
 
 

@@ -16,7 +16,7 @@ import torch
 
 from bci_music.messages import UserError
 from bci_music.training.audioldm.batches import Figures
-from bci_music.training.audioldm.stages import SHARES, Bench, Job, MusicModelsConfig, make_job
+from bci_music.training.audioldm.stages import SHARES, Job, MusicModelsConfig, Workspace, make_job
 from bci_music.training.loop import Loop, LoopConfig
 
 PLAN, RESULT = "plan.json", "figures.json"
@@ -35,7 +35,7 @@ class Outcome:
 
 
 def run_stage(
-    stage: str, bench: Bench, *, minutes: float | None = None, config: MusicModelsConfig | None = None,
+    stage: str, workspace: Workspace, *, minutes: float | None = None, config: MusicModelsConfig | None = None,
     start: Path | None = None, again: bool = False, report: Report = lambda stage, step, of, figures: None,
     until: Callable[[], bool] = lambda: False,
 ) -> Outcome:
@@ -53,16 +53,16 @@ def run_stage(
         Interrupts the stage when true; what was learned so far is written all the same.
     """
     config = config or MusicModelsConfig()
-    bench.parts.mkdir(parents=True, exist_ok=True)
-    directory = _round(bench.out, stage, again)
+    workspace.parts.mkdir(parents=True, exist_ok=True)
+    directory = _round(workspace.out, stage, again)
     if again and start is None:
-        start = bench.parts
+        start = workspace.parts
     if (directory / RESULT).is_file():
         steps = json.loads((directory / PLAN).read_text(encoding="utf-8"))["steps"]
         return Outcome(directory, steps, steps, json.loads((directory / RESULT).read_text(encoding="utf-8")))
-    job = make_job(stage, bench, config, _kept_start(directory, start))
-    steps = _planned(directory, job, minutes, bench.device)
-    loop = _loop(job, steps, directory, bench.device, lambda at, f: report(stage, at, steps, f))
+    job = make_job(stage, workspace, config, _kept_start(directory, start))
+    steps = _planned(directory, job, minutes, workspace.device)
+    loop = _loop(job, steps, directory, workspace.device, lambda at, f: report(stage, at, steps, f))
     loop.resume()
     learned = loop.run(until)
     if loop.at < steps:
@@ -75,7 +75,7 @@ def run_stage(
 
 
 def run_schedule(
-    bench: Bench, minutes: float, *, config: MusicModelsConfig | None = None, more: tuple[str, ...] = (),
+    workspace: Workspace, minutes: float, *, config: MusicModelsConfig | None = None, more: tuple[str, ...] = (),
     report: Report = lambda stage, step, of, figures: None, tell: Callable[[str, Outcome], None],
 ) -> None:
     """Run all stages, each with its share of the minutes, those in `more` with a tenth each beyond them."""
@@ -87,7 +87,7 @@ def run_schedule(
     if "distil" in more:
         shares["distil"] = 0.1
     for stage, share in shares.items():
-        tell(stage, run_stage(stage, bench, minutes=share * minutes, config=config, report=report))
+        tell(stage, run_stage(stage, workspace, minutes=share * minutes, config=config, report=report))
 
 
 def describe(stage: str, outcome: Outcome) -> str:

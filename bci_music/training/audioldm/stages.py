@@ -61,7 +61,7 @@ class MusicModelsConfig(Config):
 
 
 @dataclass(frozen=True)
-class Bench:
+class Workspace:
     """Where a stage works: training and held-out clips, the conditioning embedder, folders, device."""
 
     clips: Clips
@@ -124,91 +124,91 @@ class Job:
     judge: Callable[[Any], Figures]
 
 
-def make_job(stage: str, bench: Bench, config: MusicModelsConfig, start: Path | None) -> Job:
+def make_job(stage: str, workspace: Workspace, config: MusicModelsConfig, start: Path | None) -> Job:
     """Prepare a stage. `start` holds parts of an earlier training, from whose weights it goes on."""
     makers = {"vae": _vae, "vocoder": _vocoder, "unet": _unet, "distil": _distil}
     makers |= {"vocoder-fit": _vocoder, "vocoder-contest": _vocoder}
     if stage not in makers:
         raise UserError(f"There is no stage {stage!r}: choose one of {', '.join(STAGES)}.")
-    return makers[stage](stage, bench, config, start)
+    return makers[stage](stage, workspace, config, start)
 
 
-def _vae(stage: str, bench: Bench, config: MusicModelsConfig, start: Path | None) -> Job:
+def _vae(stage: str, workspace: Workspace, config: MusicModelsConfig, start: Path | None) -> Job:
     c = config.vae
     torch.manual_seed(c.seed)
-    module = load_part(start, "vae") if start else new_vae(c, bench.clips.mel)
-    task = VaeTask(module, bench.clips.mel, bench.held.mel, c, bench.device)
+    module = load_part(start, "vae") if start else new_vae(c, workspace.clips.mel)
+    task = VaeTask(module, workspace.clips.mel, workspace.held.mel, c, workspace.device)
 
     def export(vae: Any) -> Any:
-        settle_latents(vae, bench.clips.mel, bench.device)
-        save_part(vae, bench.parts, "vae")
-        return load_part(bench.parts, "vae", bench.device)
+        settle_latents(vae, workspace.clips.mel, workspace.device)
+        save_part(vae, workspace.parts, "vae")
+        return load_part(workspace.parts, "vae", workspace.device)
 
     return Job(task, c.loop, c.seed, export, task.judge)
 
 
-def _vocoder(stage: str, bench: Bench, config: MusicModelsConfig, start: Path | None) -> Job:
+def _vocoder(stage: str, workspace: Workspace, config: MusicModelsConfig, start: Path | None) -> Job:
     c = {"vocoder": config.vocoder, "vocoder-fit": config.fit, "vocoder-contest": config.contest}[stage]
     torch.manual_seed(c.seed)
     if stage == "vocoder":
-        mel, held_mel = bench.clips.mel, bench.held.mel
+        mel, held_mel = workspace.clips.mel, workspace.held.mel
     else:
-        start = start or bench.parts
-        vae = load_part(bench.parts, "vae", bench.device).eval()
-        mel, held_mel = bench.mel_rows("rebuilt", lambda x: rebuild(vae, x), weights_key(vae))
+        start = start or workspace.parts
+        vae = load_part(workspace.parts, "vae", workspace.device).eval()
+        mel, held_mel = workspace.mel_rows("rebuilt", lambda x: rebuild(vae, x), weights_key(vae))
     module = voc.with_weight_norm(load_part(start, "vocoder") if start else new_vocoder(c, mel))
-    inner = VocoderTask(module, bench.clips, bench.held, c, bench.device, mel=mel, held_mel=held_mel)
+    inner = VocoderTask(module, workspace.clips, workspace.held, c, workspace.device, mel=mel, held_mel=held_mel)
     contest = stage == "vocoder-contest"
     task: Task = inner
     if contest:
         task = ContestTask(Contest(module, config.judges), inner, config.judges, c.mel)
 
     def export(learned: Any) -> Any:
-        save_part(voc.without_weight_norm(learned.vocoder if contest else learned), bench.parts, "vocoder")
-        return load_part(bench.parts, "vocoder", bench.device)
+        save_part(voc.without_weight_norm(learned.vocoder if contest else learned), workspace.parts, "vocoder")
+        return load_part(workspace.parts, "vocoder", workspace.device)
 
     return Job(task, c.loop, c.seed, export, inner.judge)
 
 
-def _unet(stage: str, bench: Bench, config: MusicModelsConfig, start: Path | None) -> Job:
+def _unet(stage: str, workspace: Workspace, config: MusicModelsConfig, start: Path | None) -> Job:
     torch.manual_seed(config.unet.seed)
-    conditions, held = bench.conditions()
+    conditions, held = workspace.conditions()
     module = load_part(start, "unet") if start else new_unet(config.unet, conditions)
-    task = _unet_task(module, bench, config.unet, conditions, held)
+    task = _unet_task(module, workspace, config.unet, conditions, held)
 
     def export(unet: Any) -> Any:
-        save_part(unet, bench.parts, "unet")
-        save_conditioning(bench.parts, new_scheduler(config.unet), condition_moments(conditions)[0])
-        _note(bench)
-        return load_part(bench.parts, "unet", bench.device)
+        save_part(unet, workspace.parts, "unet")
+        save_conditioning(workspace.parts, new_scheduler(config.unet), condition_moments(conditions)[0])
+        _note(workspace)
+        return load_part(workspace.parts, "unet", workspace.device)
 
     return Job(task, config.unet.loop, config.unet.seed, export, task.judge)
 
 
-def _distil(stage: str, bench: Bench, config: MusicModelsConfig, start: Path | None) -> Job:
+def _distil(stage: str, workspace: Workspace, config: MusicModelsConfig, start: Path | None) -> Job:
     torch.manual_seed(config.unet.seed)
-    module = load_part(start or bench.parts, "unet", bench.device)
-    conditions, held = bench.conditions()
-    inner = _unet_task(module, bench, config.unet, conditions, held)
-    task = DistilTask(module, inner, config.distil, bench.device)
+    module = load_part(start or workspace.parts, "unet", workspace.device)
+    conditions, held = workspace.conditions()
+    inner = _unet_task(module, workspace, config.unet, conditions, held)
+    task = DistilTask(module, inner, config.distil, workspace.device)
 
     def export(unet: Any) -> Any:
-        save_part(unet, bench.parts, FEW)
-        (bench.parts / FEW_NOTE).write_text(json.dumps(config.distil.sampler) + "\n", encoding="utf-8")
-        return load_part(bench.parts, FEW, bench.device)
+        save_part(unet, workspace.parts, FEW)
+        (workspace.parts / FEW_NOTE).write_text(json.dumps(config.distil.sampler) + "\n", encoding="utf-8")
+        return load_part(workspace.parts, FEW, workspace.device)
 
     return Job(task, config.distil.loop, config.unet.seed, export, task.judge)
 
 
-def _unet_task(module: Any, bench: Bench, config: UnetConfig, conditions: NDArray, held: NDArray) -> UnetTask:
-    vae = load_part(bench.parts, "vae", bench.device).eval()
-    latents, held_latents = bench.mel_rows("latents", lambda x: encode(vae, x), weights_key(vae))
-    return UnetTask(module, latents, conditions, held_latents, held, config, bench.device)
+def _unet_task(module: Any, workspace: Workspace, config: UnetConfig, conditions: NDArray, held: NDArray) -> UnetTask:
+    vae = load_part(workspace.parts, "vae", workspace.device).eval()
+    latents, held_latents = workspace.mel_rows("latents", lambda x: encode(vae, x), weights_key(vae))
+    return UnetTask(module, latents, conditions, held_latents, held, config, workspace.device)
 
 
-def _note(bench: Bench) -> None:
+def _note(workspace: Workspace) -> None:
     """Write down whose vectors lead the UNet, and which real music was learned from: a pack names both."""
-    assert bench.embedder is not None
-    save_embedder_note(bench.parts, bench.embedder.sha)
-    credits = list(getattr(bench.clips, "credits", []))
-    (bench.parts / CREDITS).write_text(json.dumps(credits, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert workspace.embedder is not None
+    save_embedder_note(workspace.parts, workspace.embedder.sha)
+    credits = list(getattr(workspace.clips, "credits", []))
+    (workspace.parts / CREDITS).write_text(json.dumps(credits, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -23,7 +23,7 @@ from bci_music.training.eeg.corpus import Batch, Corpus
 from bci_music.training.eeg.views import crop, kept_channels, to_tensor
 from bci_music.training.eeg.virtual import MeanTokens, anchored_tokens, virtual_tokens
 from bci_music.training.loop import Loop, LoopConfig, compile_blocks
-from bci_music.training.sampling import Ahead, draw_batch, least_used, noise_like, own_samples, rng_of
+from bci_music.training.sampling import Prefetcher, draw_batch, least_used, noise_like, own_samples, rng_of
 
 
 def info_nce(eeg: Tensor, music: Tensor, scale: Tensor, same: Tensor) -> Tensor:
@@ -199,10 +199,10 @@ def align(
         if means is not None:
             batch, (eeg, bands) = _token_view(module, means, config, at, device)
         else:
-            assert ahead is not None
-            batch, keep = ahead.get(at)
+            assert prefetcher is not None
+            batch, keep = prefetcher.get(at)
             eeg, bands = module.read(batch, keep, device)
-            cost = {"waited": round(ahead.waited_s, 4)}
+            cost = {"waited": round(prefetcher.waited_s, 4)}
             if isinstance(module.network, Network):
                 kept = batch.x.shape[1] if keep is None else keep.shape[1]
                 cost["tokens"] = module.network.encoder.tokens_of(kept, batch.x.shape[2]) * config.batch
@@ -225,12 +225,12 @@ def align(
         compile_blocks(module.network)
     if resume:
         loop.resume()
-    ahead = None if special else Ahead(make, loop.at, config.loop.steps)
+    prefetcher = None if special else Prefetcher(make, loop.at, config.loop.steps)
     try:
         loop.run(until)
     finally:
-        if ahead is not None:
-            ahead.close()
+        if prefetcher is not None:
+            prefetcher.close()
     return loop.averaged
 
 

@@ -19,7 +19,7 @@ from bci_music.training.eeg.corpus import Segment
 from bci_music.training.eeg.distiller import Distiller, collapse_figures
 from bci_music.training.eeg.views import View, crop, kept_channels, to_tensor
 from bci_music.training.loop import Loop, LoopConfig, compile_blocks
-from bci_music.training.sampling import Ahead, noise_like, own_samples, rng_of
+from bci_music.training.sampling import Prefetcher, noise_like, own_samples, rng_of
 
 
 class ViewConfig(Config):
@@ -152,13 +152,13 @@ def pretrain(
 
     def step(module: Distiller, at: int) -> tuple[Tensor, dict[str, float]]:
         wide, narrow = (
-            [(to_tensor(v.x, device), to_tensor(v.keep, device)) for v in side] for side in ahead.get(at)
+            [(to_tensor(v.x, device), to_tensor(v.keep, device)) for v in side] for side in prefetcher.get(at)
         )
         taught, features = module.teach(wide)
         loss, figures = module.loss(taught, module.study(narrow), config.teacher_temp, config.student_temp)
         module.recentre(taught)
         per_view = [module.student.tokens_of(v[1].shape[1], v[0].shape[2]) for v in (*wide, *narrow)]
-        cost = {"waited": round(ahead.waited_s, 4), "tokens": float(sum(per_view) * config.batch)}
+        cost = {"waited": round(prefetcher.waited_s, 4), "tokens": float(sum(per_view) * config.batch)}
         return loss, figures | collapse_figures(features) | cost
 
     def after(module: Distiller, at: int) -> None:
@@ -172,9 +172,9 @@ def pretrain(
         compile_blocks(module.teacher)
     if resume:
         loop.resume()
-    ahead = Ahead(lambda at: make_views(windows, config, at), loop.at, config.loop.steps)
+    prefetcher = Prefetcher(lambda at: make_views(windows, config, at), loop.at, config.loop.steps)
     try:
         loop.run(until)
     finally:
-        ahead.close()
+        prefetcher.close()
     return loop.module

@@ -36,7 +36,7 @@ PRETRAINING = frozenset({"encoder", "backward", "pretrain", "window_s", "split",
 
 
 @dataclass(frozen=True)
-class Material:
+class ExperimentData:
     """What an experiment learns from and is judged on, under one split."""
 
     prepared: Prepared
@@ -52,7 +52,7 @@ class Material:
         return Corpus(self.segments, self.music, sfreq_hz=w.sfreq_hz, n_times=w.n_times, patch=patch)
 
 
-def material(prepared: Prepared, config: LabConfig) -> Material:
+def experiment_data(prepared: Prepared, config: LabConfig) -> ExperimentData:
     """Split a prepared study; without one named, the embedder is fitted on the training side's music."""
     if prepared.normalise != config.normalise:
         raise UserError(
@@ -70,7 +70,7 @@ def material(prepared: Prepared, config: LabConfig) -> Material:
         embedder: FrameEmbedder = load_embedder(config.embedder)
     else:
         embedder = fit_embedder(prepared, training_seconds(segments, prepared.sfreq_hz))
-    return Material(prepared, windows, split, segments, embedder, music_of(prepared, embedder, config.window_s))
+    return ExperimentData(prepared, windows, split, segments, embedder, music_of(prepared, embedder, config.window_s))
 
 
 def new_network(config: LabConfig, prepared: Prepared) -> Network:
@@ -107,7 +107,7 @@ def run_pretrain(
 
 
 def run_align(
-    network: Any, given: Material, config: LabConfig, directory: Path, *, pretrained: Path | None = None,
+    network: Any, data: ExperimentData, config: LabConfig, directory: Path, *, pretrained: Path | None = None,
     resume: bool = True, device: str = "cpu", report: Report | None = None, tensorboard: bool = False,
     until: Callable[[], bool] = lambda: False,
 ) -> Aligner:
@@ -115,15 +115,15 @@ def run_align(
 
     `pretrained` is the folder of the pretraining that filled the network's encoder; the run remembers it.
     """
-    corpus = given.corpus(config.encoder.patch)
+    corpus = data.corpus(config.encoder.patch)
     done = directory / ALIGNER
     module = _new_aligner(network, corpus, config)
     start = {"pretrained": None if pretrained is None else pretrained_by(pretrained)}
     if resume:
-        same_run(directory, config, given.prepared, None, **start)
+        same_run(directory, config, data.prepared, None, **start)
         if done.is_file():
             return _filled(module, done)
-    save_run(directory, config, given.prepared, config.seed, **start)
+    save_run(directory, config, data.prepared, config.seed, **start)
     _keep_log(pretrained, directory)
     if isinstance(network, Network) and config.mean_tokens is not None:
         stage = config.mean_tokens
@@ -142,26 +142,26 @@ def run_align(
     return module
 
 
-def load_aligner(network: Any, given: Material, config: LabConfig, directory: Path) -> Aligner:
+def load_aligner(network: Any, data: ExperimentData, config: LabConfig, directory: Path) -> Aligner:
     """Fill an aligner with what a finished alignment left."""
-    return _filled(_new_aligner(network, given.corpus(config.encoder.patch), config), directory / ALIGNER)
+    return _filled(_new_aligner(network, data.corpus(config.encoder.patch), config), directory / ALIGNER)
 
 
-def warm(network: Network, given: Material, config: LabConfig) -> float | None:
+def warm(network: Network, data: ExperimentData, config: LabConfig) -> float | None:
     """Start the first filters in closed form, where the experiment asks for it; returns the variance read."""
     if config.backward is None:
         return None
-    return warm_start(network.encoder, given.corpus(config.encoder.patch), config.backward)
+    return warm_start(network.encoder, data.corpus(config.encoder.patch), config.backward)
 
 
-def run_adapt(aligner: Aligner, given: Material, config: LabConfig, directory: Path) -> RidgeAdapter:
+def run_adapt(aligner: Aligner, data: ExperimentData, config: LabConfig, directory: Path) -> RidgeAdapter:
     """Fit the ridge into the embedder's space on the training side, and save embedder and ridge."""
     path = directory / "adapter.safetensors"
     if path.is_file():
         return RidgeAdapter.load(path)
-    corpus = given.corpus(config.encoder.patch)
+    corpus = data.corpus(config.encoder.patch)
     adapter = fit_adapter(aligner.network, corpus, hop_s=config.adapt.hop_s, alpha=config.adapt.alpha)
-    given.embedder.save(directory / "embedder")
+    data.embedder.save(directory / "embedder")
     adapter.save(path)
     return adapter
 

@@ -9,7 +9,7 @@ from bci_music.models.log_mel import RATE_HZ, log_mel
 from bci_music.training.audioldm.diffusion import UnetConfig
 from bci_music.training.audioldm.discriminator import AdversaryConfig
 from bci_music.training.audioldm.distil import DistilConfig
-from bci_music.training.audioldm.stages import Bench, MusicModelsConfig
+from bci_music.training.audioldm.stages import MusicModelsConfig, Workspace
 from bci_music.training.audioldm.vae import VaeConfig
 from bci_music.training.audioldm.vocoder import VocoderConfig
 from bci_music.training.loop import LoopConfig
@@ -83,5 +83,5 @@ def tiny():
 
 
 @pytest.fixture
-def bench(tmp_path, clips, held, embedder):
-    return Bench(clips, held, tmp_path / "models", embedder, log=lambda text: None)
+def workspace(tmp_path, clips, held, embedder):
+    return Workspace(clips, held, tmp_path / "models", embedder, log=lambda text: None)

@@ -5,7 +5,7 @@ import torch
 
 from bci_music.training.audioldm.parts import load_part
 from bci_music.training.audioldm.schedule import run_stage
-from bci_music.training.audioldm.stages import Bench
+from bci_music.training.audioldm.stages import Workspace
 
 STAGES = {"vae": "vae", "vocoder": "vocoder", "vocoder-fit": "vocoder", "vocoder-contest": "vocoder", "unet": "unet",
           "distil": "unet-few"}  # fmt: skip
@@ -29,29 +29,29 @@ def after(steps):
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory, clips, held, embedder, tiny):
     torch.set_num_threads(1)
-    bench = Bench(clips, held, tmp_path_factory.mktemp("straight"), embedder, log=lambda text: None)
+    workspace = Workspace(clips, held, tmp_path_factory.mktemp("straight"), embedder, log=lambda text: None)
     weights = {}
     for stage, part in STAGES.items():
-        run_stage(stage, bench, config=short(tiny))
-        weights[stage] = load_part(bench.parts, part).state_dict()
+        run_stage(stage, workspace, config=short(tiny))
+        weights[stage] = load_part(workspace.parts, part).state_dict()
     return weights
 
 
-def test_all_stages_resume_exactly(straight, bench, tiny):
+def test_all_stages_resume_exactly(straight, workspace, tiny):
     for stage, part in STAGES.items():
-        first = run_stage(stage, bench, config=short(tiny), until=after(2))
+        first = run_stage(stage, workspace, config=short(tiny), until=after(2))
         assert (first.done, first.steps) == (2, 4)
         assert first.figures["held_clips"] > 0
-        second = run_stage(stage, bench, config=short(tiny))
+        second = run_stage(stage, workspace, config=short(tiny))
         assert second.done == 4
-        found = load_part(bench.parts, part).state_dict()
+        found = load_part(workspace.parts, part).state_dict()
         assert all(torch.equal(found[name], value) for name, value in straight[stage].items()), stage
 
 
-def test_a_step_depends_on_its_number_only(bench, tiny):
+def test_a_step_depends_on_its_number_only(workspace, tiny):
     from bci_music.training.audioldm.stages import make_job
 
-    task = make_job("vocoder", bench, tiny, None).task
+    task = make_job("vocoder", workspace, tiny, None).task
     picture, sound = task.draw(5)
     again, same = task.draw(5)
     other, _ = task.draw(6)

@@ -13,7 +13,7 @@ from bci_music.messages import UserError
 from bci_music.training.audioldm.distil import DistilConfig
 from bci_music.training.audioldm.parts import FEW_NOTE, assemble, check_budget, load_part
 from bci_music.training.audioldm.schedule import describe, run_schedule, run_stage
-from bci_music.training.audioldm.stages import SHARES, Bench
+from bci_music.training.audioldm.stages import SHARES, Workspace
 from bci_music.training.audioldm.vae import encode
 from bci_music.training.audioldm.vocoder import VocoderConfig, new_vocoder
 
@@ -24,10 +24,10 @@ pytestmark = pytest.mark.timeout(600)  # 20 s of computing, on a machine that ma
 def outcomes(tmp_path_factory, clips, held, embedder, tiny):
     torch.set_num_threads(1)
     found = {}
-    bench = Bench(clips, held, tmp_path_factory.mktemp("models"), embedder, log=lambda text: None)
+    workspace = Workspace(clips, held, tmp_path_factory.mktemp("models"), embedder, log=lambda text: None)
     for stage in ("vae", "vocoder", "vocoder-fit", "unet", "distil"):
-        found[stage] = run_stage(stage, bench, config=tiny)
-    return bench, found
+        found[stage] = run_stage(stage, workspace, config=tiny)
+    return workspace, found
 
 
 def test_the_autoencoder_beats_the_mean_picture(outcomes):
@@ -67,13 +67,13 @@ def test_the_student_is_nearer_to_its_teacher_than_fewer_steps_are(outcomes):
 
 
 def test_the_guidance_alone_goes_into_a_student(outcomes, tiny, tmp_path):
-    bench = replace(outcomes[0], out=tmp_path / "models")
-    shutil.copytree(outcomes[0].parts, bench.parts)
+    workspace = replace(outcomes[0], out=tmp_path / "models")
+    shutil.copytree(outcomes[0].parts, workspace.parts)
     loop = tiny.distil.loop.model_copy(update={"steps": 40})
     one = DistilConfig(steps=4, inner=1, guidance=3.0, loop=loop)
-    figures = run_stage("distil", bench, config=tiny.model_copy(update={"distil": one})).figures
+    figures = run_stage("distil", workspace, config=tiny.model_copy(update={"distil": one})).figures
     assert figures["from_teacher"] < 0.7 * figures["undistilled"]  # than the teacher's without guidance
-    assert json.loads((bench.parts / FEW_NOTE).read_text()) == {"solver": "dpm++", "steps": 5, "guidance": 1.0}
+    assert json.loads((workspace.parts / FEW_NOTE).read_text()) == {"solver": "dpm++", "steps": 5, "guidance": 1.0}
     assert json.loads((outcomes[0].parts / FEW_NOTE).read_text()) == {"solver": "ddim", "steps": 2, "guidance": 1.0}
 
 
@@ -81,14 +81,14 @@ def test_the_guidance_alone_goes_into_a_student(outcomes, tiny, tmp_path):
     (False, {"solver": "dpm++", "steps": 3, "guidance": 2.0}), (True, {"solver": "ddim", "steps": 2, "guidance": 1.0}),
 ])  # fmt: skip
 def test_the_parts_make_a_generator(outcomes, tmp_path, clips, few, settings):
-    bench, _ = outcomes
-    out = assemble(bench.parts, tmp_path / "generator", name="tiny", settings=settings, few=few)
+    workspace, _ = outcomes
+    out = assemble(workspace.parts, tmp_path / "generator", name="tiny", settings=settings, few=few)
     model = load_audioldm(out, device="cpu")
     assert (model.trained, model.name) == (True, "tiny")
     assert model.settings.steps == settings["steps"]
     assert model.scheduler.config.prediction_type == "v_prediction"
     np.testing.assert_allclose(np.linalg.norm(model.unconditional), 1.0, atol=0.05)
-    sound = model.sample(bench.embedder.embed(clips.sound[0] / 32768, 16_000), 0.64, seed=1)
+    sound = model.sample(workspace.embedder.embed(clips.sound[0] / 32768, 16_000), 0.64, seed=1)
     assert sound.shape == (64 * 160,)
     assert 1e-4 < np.abs(sound).max() <= 1
     assert json.loads((out / "credits.json").read_text())[0]["licence"] == "CC-BY-4.0"
@@ -97,14 +97,14 @@ def test_the_parts_make_a_generator(outcomes, tmp_path, clips, few, settings):
 
 
 def test_a_stage_that_ended_is_not_run_again_but_for_another_round(outcomes, tiny):
-    bench, found = outcomes
-    assert run_stage("vae", bench, config=tiny).figures == found["vae"].figures
-    before = load_part(bench.parts, "vocoder").state_dict()
+    workspace, found = outcomes
+    assert run_stage("vae", workspace, config=tiny).figures == found["vae"].figures
+    before = load_part(workspace.parts, "vocoder").state_dict()
     gentle = tiny.vocoder.loop.model_copy(update={"steps": 1, "lr": 1e-9})
     config = tiny.model_copy(update={"vocoder": tiny.vocoder.model_copy(update={"loop": gentle})})
-    outcome = run_stage("vocoder", bench, config=config, again=True)
+    outcome = run_stage("vocoder", workspace, config=config, again=True)
     assert outcome.directory.name == "vocoder-2"
-    for name, value in load_part(bench.parts, "vocoder").state_dict().items():
+    for name, value in load_part(workspace.parts, "vocoder").state_dict().items():
         assert torch.allclose(value, before[name], atol=2e-3), name
 
 
@@ -113,18 +113,18 @@ def test_words_name_what_was_measured_on_how_many(outcomes):
     assert told.startswith("vae: 60 of 60 steps; on 8 held-out clips mel_l1_db ")
 
 
-def test_wrong_orders_are_one_sentence(bench, tiny):
+def test_wrong_orders_are_one_sentence(workspace, tiny):
     with pytest.raises(UserError, match="no stage 'opera'"):
-        run_stage("opera", bench, config=tiny)
+        run_stage("opera", workspace, config=tiny)
     with pytest.raises(UserError, match="no vae in"):
-        run_stage("unet", bench, config=tiny)
+        run_stage("unet", workspace, config=tiny)
     with pytest.raises(UserError, match="leave --again away"):
-        run_stage("vae", bench, config=tiny, again=True)
+        run_stage("vae", workspace, config=tiny, again=True)
 
 
-def test_the_schedule_shares_the_minutes(bench, tiny):
+def test_the_schedule_shares_the_minutes(workspace, tiny):
     told = []
-    run_schedule(bench, 0.02, config=tiny, tell=lambda stage, outcome: told.append((stage, outcome)))
+    run_schedule(workspace, 0.02, config=tiny, tell=lambda stage, outcome: told.append((stage, outcome)))
     assert [stage for stage, _ in told] == list(SHARES)
     for _, outcome in told:
         plan = json.loads((outcome.directory / "plan.json").read_text())

@@ -23,7 +23,7 @@ from bci_music.training.eeg.pretrain import (
     teacher_momentum,
 )
 from bci_music.training.loop import LoopConfig
-from bci_music.training.sampling import Ahead
+from bci_music.training.sampling import Prefetcher
 
 RATE, CHANNELS, SEGMENTS = 50.0, 12, 8
 SMALL = EncoderConfig(n_channels=CHANNELS, n_times=100, patch=20, dim=32, depth=2, heads=2, gains=False, start="paper")
@@ -253,12 +253,12 @@ def test_a_batch_that_cannot_be_shared_is_one_sentence(monkeypatch):
 
 
 def test_what_is_made_ahead_comes_in_order_and_its_fault_is_told():
-    ahead = Ahead(lambda step: 10 * step if step < 5 else 1 // 0, 3, 9)
-    assert [ahead.get(3), ahead.get(4)] == [30, 40]
+    prefetcher = Prefetcher(lambda step: 10 * step if step < 5 else 1 // 0, 3, 9)
+    assert [prefetcher.get(3), prefetcher.get(4)] == [30, 40]
     with pytest.raises(ZeroDivisionError):
-        ahead.get(5)
-    ahead.close()
-    ahead = Ahead(lambda step: step, 0, 100)
+        prefetcher.get(5)
+    prefetcher.close()
+    prefetcher = Prefetcher(lambda step: step, 0, 100)
     with pytest.raises(ValueError, match="step 4 was asked for, 0 comes next"):
-        ahead.get(4)
-    ahead.close()
+        prefetcher.get(4)
+    prefetcher.close()
