@@ -20,7 +20,7 @@ EMBEDDING_DIM = 512
 
 Log = Callable[[str], None]  # is given one line about what goes on
 
-# Marks of one EEG sample, as bits.
+# Flags of one EEG sample, as bits.
 FILLED = 1  # invented by interpolation across a gap of at most 50 ms
 HOLE = 2  # stands for data that never came; must not be decoded
 BURST = 4  # came in a catching-up burst whose stamps cannot be true; must not be decoded
@@ -36,7 +36,7 @@ class UserError(Exception):
 class StreamInfo:
     """What a source says of itself once it is open.
 
-    `labels` are the EEG channels in stream order; everything else is in `set_aside`
+    `labels` are the EEG channels in stream order; everything else is in `excluded`
     as ``"label (type)"``. `positions_m` is (n_channels, 3) in head coordinates or None.
     """
 
@@ -44,7 +44,7 @@ class StreamInfo:
     kind: str  # "lsl" | "file" | "simulated"
     labels: tuple[str, ...]
     sfreq_hz: float
-    set_aside: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
     source_id: str = ""
     unit: str = "µV"  # as the stream declared it; samples are always converted to µV
     positions_m: NDArray[np.float64] | None = None
@@ -82,7 +82,7 @@ class StreamEvent:
     time_s: float
     kind: str  # "state" | "gap" | "burst" | "backwards" | "duplicate" | "drift" | "labels" | "skip"
     state: StreamState
-    epoch: int
+    connection: int
     text: str
     count: int = 0  # samples concerned, where that has a meaning
     sample_index: int = -1  # absolute index in the ring at which it happened
@@ -98,7 +98,7 @@ class Window:
         Preprocessed, robust z-scored EEG in the order of the pack's montage; absent channels are 0.
     used : (n_channels,) bool
         True where the electrode is present and good. A bad electrode is an absent token, not a zero.
-    marks : (n_times,) uint8
+    flags : (n_times,) uint8
         FILLED | HOLE | BURST per output sample.
     index : int
         Number of the window on the chain's hop grid, counted from the start of the stream.
@@ -110,18 +110,18 @@ class Window:
 
     samples: NDArray[np.float32]
     used: NDArray[np.bool_]
-    marks: NDArray[np.uint8]
+    flags: NDArray[np.uint8]
     index: int
     first_sample: int
     last_sample: int
     end_s: float
-    epoch: int = 0
+    connection: int = 0
     settled: bool = True  # False while filters or the running z-score still warm up
 
     @property
     def decodable(self) -> bool:
         """Whether the window holds no unreal data and the chain has settled."""
-        return self.settled and not bool((self.marks & NOT_DATA).any())
+        return self.settled and not bool((self.flags & NOT_DATA).any())
 
 
 class ChannelState(StrEnum):
@@ -181,7 +181,7 @@ class Embedding:
     end_s: float
     made_s: float
     decode_ms: float
-    epoch: int = 0
+    connection: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class StreamStatus:
 
     state: StreamState = StreamState.SEARCHING
     info: StreamInfo | None = None
-    epoch: int = 0
+    connection: int = 0
     since_s: float = 0.0
     data_age_s: float | None = None
     clock_offset_s: float = 0.0  # by how much stamps run ahead of now (> 0: ahead)

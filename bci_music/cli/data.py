@@ -277,8 +277,8 @@ def _show_eeg(console, s: StreamSummary) -> None:
 
     shown = ", ".join(s.labels[:12]) + (f" ... {s.labels[-1]}" if len(s.labels) > 12 else "")
     console.print(f"\n[dim]EEG[/dim] {len(s.labels)} channels in {escape(s.unit)}: {escape(shown)}")
-    if s.set_aside:
-        console.print(f"[dim]set aside[/dim] {escape(', '.join(s.set_aside))}")
+    if s.excluded:
+        console.print(f"[dim]excluded[/dim] {escape(', '.join(s.excluded))}")
     if s.nan_samples:
         console.print(f"[yellow]{s.nan_samples} samples hold NaN[/yellow]")
     if s.gaps:

@@ -27,7 +27,7 @@ class StreamSummary:
     channel_count: int
     channel_format: str
     labels: tuple[str, ...]
-    set_aside: tuple[str, ...]
+    excluded: tuple[str, ...]
     unit: str
     nominal_hz: float
     measured_hz: float | None
@@ -102,8 +102,8 @@ def _summary(session: Session, kind: str, stream: XdfStream | None = None, decod
     times = session.times_s - session.times_s[0]
     step_s = 1.0 / session.sfreq_hz
     return StreamSummary(
-        name=session.name, kind=kind, channel_count=session.n_channels + len(session.set_aside),
-        channel_format=stream.channel_format if stream else "", labels=session.labels, set_aside=session.set_aside,
+        name=session.name, kind=kind, channel_count=session.n_channels + len(session.excluded),
+        channel_format=stream.channel_format if stream else "", labels=session.labels, excluded=session.excluded,
         unit=session.unit, nominal_hz=session.sfreq_hz, measured_hz=_rate(session.times_s, report, session.sfreq_hz),
         samples=len(times), start_s=float(session.times_s[0]), duration_s=session.duration_s,
         segments=tuple((float(times[a]), float(times[b - 1]) + step_s) for a, b in session.segments()),
@@ -118,7 +118,7 @@ def _other(stream: XdfStream) -> StreamSummary:
     duration = float(times[-1] - times[0]) if len(times) else 0.0
     return StreamSummary(
         name=stream.name, kind=stream.kind, channel_count=len(stream.labels), channel_format=stream.channel_format,
-        labels=stream.labels if stream.has_labels else (), set_aside=(), unit=stream.units[0] if stream.units else "",
+        labels=stream.labels if stream.has_labels else (), excluded=(), unit=stream.units[0] if stream.units else "",
         nominal_hz=stream.nominal_hz, measured_hz=_plain_rate(times) if stream.nominal_hz > 0 else None,
         samples=len(times), start_s=float(times[0]) if len(times) else None, duration_s=duration,
         segments=((0.0, duration),) if len(times) else (), gaps=0, missing_samples=0, nan_samples=0,

@@ -45,7 +45,7 @@ def open_mne(path: Path) -> Session:
     return Session(
         name=path.name, labels=tuple(labels[c] for c in columns), sfreq_hz=float(raw.info["sfreq"]),
         samples_uv=samples, times_s=times[keep], events=_events(raw, times), positions_m=_positions(raw, columns),
-        path=path, set_aside=aside, notes=tuple(dict.fromkeys(notes + more)), simulated=_simulated(raw),
+        path=path, excluded=aside, notes=tuple(dict.fromkeys(notes + more)), simulated=_simulated(raw),
     )  # fmt: skip
 
 

@@ -57,7 +57,7 @@ class Session:
         Markers of all marker streams, or annotations, by time.
     notes : tuple of str
         What a reader should know: doubtful things met while opening, in sentences.
-    set_aside : tuple of str
+    excluded : tuple of str
         Channels that are no EEG, as ``"label (type)"``.
     """
 
@@ -70,7 +70,7 @@ class Session:
     simulated: bool = False
     positions_m: NDArray[np.float64] | None = None
     path: Path | None = None
-    set_aside: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     unit: str = "µV"
     source_id: str = ""
@@ -100,17 +100,17 @@ class Session:
         end_s = float(self.times_s[-1]) + 1.0 / self.sfreq_hz if len(self.times_s) else 0.0
         return heard_spans(self.events, end_s)
 
-    def marks(self) -> NDArray[np.uint8]:
-        """(n_times,) marks the live path would give these rows: BREAK after a long gap, BURST in a burst."""
-        from bci_music.timing.rows import row_marks
+    def flags(self) -> NDArray[np.uint8]:
+        """(n_times,) flags the live path would give these rows: BREAK after a long gap, BURST in a burst."""
+        from bci_music.timing.rows import row_flags
 
-        return row_marks(self.times_s, self.sfreq_hz)
+        return row_flags(self.times_s, self.sfreq_hz)
 
     def segments(self) -> tuple[tuple[int, int], ...]:
         """Row ranges ``(start, stop)`` between breaks."""
         from bci_music.messages import BREAK
 
-        starts = np.flatnonzero(self.marks() & BREAK)
+        starts = np.flatnonzero(self.flags() & BREAK)
         edges = [0, *starts[starts > 0].tolist(), len(self.times_s)]
         return tuple((a, b) for a, b in pairwise(edges) if b > a)
 

@@ -126,7 +126,7 @@ def session_of(eeg: XdfStream, events: tuple[Event, ...], path: Path, notes: tup
     return Session(
         name=eeg.name or path.stem, labels=tuple(eeg.labels[c] for c in columns), sfreq_hz=eeg.nominal_hz,
         samples_uv=samples, times_s=eeg.times_s, events=events, simulated=eeg.simulated,
-        positions_m=positions, path=path, set_aside=aside, notes=notes + tuple(more), unit=unit,
+        positions_m=positions, path=path, excluded=aside, notes=notes + tuple(more), unit=unit,
         source_id=eeg.source_id,
     )  # fmt: skip
 

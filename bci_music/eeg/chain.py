@@ -81,7 +81,7 @@ class SignalChain(Stateful):
         return self._monitor.latest
 
     def process(
-        self, samples_uv: NDArray[np.float32], times_s: NDArray[np.float64], marks: NDArray[np.uint8], first_index: int
+        self, samples_uv: NDArray[np.float32], times_s: NDArray[np.float64], flags: NDArray[np.uint8], first_index: int
     ) -> list[Window | Quality]:
         """Take the rows that follow and return what they complete, in order.
 
@@ -90,14 +90,14 @@ class SignalChain(Stateful):
         samples_uv : (n, n_source_channels) float32
         times_s : (n,) float64
             LSL time of each row.
-        marks : (n,) uint8
+        flags : (n,) uint8
         first_index : int
             Absolute index of the first row. Rows that were skipped are treated as a break.
         """
         if self._expected is not None and first_index < self._expected:
             raise ValueError(f"rows from {first_index} come after rows up to {self._expected - 1}: time runs one way")
         out: list[Window | Quality] = []
-        breaks = set(np.flatnonzero(marks & BREAK).tolist())
+        breaks = set(np.flatnonzero(flags & BREAK).tolist())
         if len(samples_uv) and first_index != self._expected:
             breaks.add(0)
         stops = [*sorted(breaks - {0}), len(samples_uv)]
@@ -108,18 +108,18 @@ class SignalChain(Stateful):
             while row < stop:
                 n = min(stop - row, self._monitor.hop_rows - self._into_hop)
                 part = slice(row, row + n)
-                out += self._advance(samples_uv[part], times_s[part], marks[part], first_index + row)
+                out += self._advance(samples_uv[part], times_s[part], flags[part], first_index + row)
                 row += n
         return out
 
-    def _advance(self, samples_uv, times_s, marks, index: int) -> list[Window | Quality]:
+    def _advance(self, samples_uv, times_s, flags, index: int) -> list[Window | Quality]:
         """Rows up to the end of a hop at most, without a break inside."""
         present = np.ascontiguousarray(samples_uv[:, self._columns], np.float32)
         rows, good = present, self._monitor.usable
         if self._left_out >= 0:
             rows = np.pad(present, ((0, 0), (0, 1)))
             good = np.append(good, True)
-        clean = self._preprocessor.process(rows, times_s, marks, good, self._zero_rows)
+        clean = self._preprocessor.process(rows, times_s, flags, good, self._zero_rows)
         out: list[Window | Quality] = [*self._windower.process(clean, good, self._breaks)]
         self._reference_moved |= bool(present[:, self._is_reference].any())
         self._into_hop += len(rows)
@@ -128,7 +128,7 @@ class SignalChain(Stateful):
             self._preprocessor.calm()
             self._zero_rows = max(self._zero_rows, int(self._reference_moved))
         if self.config.quality.enabled:
-            out += self._monitor.process(present, times_s, marks, index)
+            out += self._monitor.process(present, times_s, flags, index)
         self._expected = index + len(rows)
         self._last_time = float(times_s[-1])
         return out

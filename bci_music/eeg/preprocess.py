@@ -28,7 +28,7 @@ class PreprocessConfig(Config):
     notch_width_hz: float = Field(2.0, gt=0)
     reference: Literal["average", "none"] = "average"
     recording_reference: str = "Cz"  # montage name of the amplifier's reference, if the stream carries it (as zeros)
-    settle_s: float = Field(0.5, ge=0)  # after a (re)start rows are marked HOLE for so long
+    settle_s: float = Field(0.5, ge=0)  # after a (re)start rows are flagged HOLE for so long
     zscore_s: float = Field(30.0, ge=1)  # the running median and spread look back so far
     zscore_min_s: float = Field(3.0, ge=1)  # windows count as settled from so many seconds of statistics on
     clip: float = Field(20.0, gt=0)
@@ -74,7 +74,7 @@ class CleanRows:
         Made from at least one sample that was no number.
     times_s : (n,) float64
         Instant of the EEG each row shows (delay already subtracted).
-    marks : (n,) uint8
+    flags : (n,) uint8
     oldest, newest : (n,) int64
         Absolute source rows each row rests on: the first it is made of, the last that had come when it was made.
     """
@@ -82,7 +82,7 @@ class CleanRows:
     samples: NDArray[np.float32]
     broken: NDArray[np.bool_]
     times_s: NDArray[np.float64]
-    marks: NDArray[np.uint8]
+    flags: NDArray[np.uint8]
     oldest: NDArray[np.int64]
     newest: NDArray[np.int64]
 
@@ -99,7 +99,7 @@ class Preprocessor(Stateful):
         Rate of the source.
     """
 
-    _state_fields = ("_resampler", "_zi", "_first_uv", "_held_uv", "_start", "_times", "_marks", "_nan", "_tail_start")
+    _state_fields = ("_resampler", "_zi", "_first_uv", "_held_uv", "_start", "_times", "_flags", "_nan", "_tail_start")
 
     def __init__(self, config: PreprocessConfig, n_channels: int, sfreq_hz: float):
         if sfreq_hz < 0.995 * config.sfreq_hz or sfreq_hz > MAX_SFREQ_HZ:
@@ -134,11 +134,11 @@ class Preprocessor(Stateful):
         self._first_uv: NDArray[np.float64] | None = None
         self._start = self._tail_start = row
         self._times = np.zeros(0)
-        self._marks = np.zeros(0, np.uint8)
+        self._flags = np.zeros(0, np.uint8)
         self._nan: NDArray[np.bool_] | None = None  # (rows of the tail, n_channels) where any was no number
 
     def process(
-        self, samples_uv: NDArray[np.float32], times_s: NDArray[np.float64], marks: NDArray[np.uint8],
+        self, samples_uv: NDArray[np.float32], times_s: NDArray[np.float64], flags: NDArray[np.uint8],
         good: NDArray[np.bool_], zero_rows: int,
     ) -> CleanRows:
         """Take the rows that follow, return the clean rows they complete.
@@ -146,7 +146,7 @@ class Preprocessor(Stateful):
         Parameters
         ----------
         samples_uv : (n, n_channels) float32
-        times_s, marks : (n,)
+        times_s, flags : (n,)
         good : (n_channels,) bool
             Channels that take part in the reference.
         zero_rows : int
@@ -154,7 +154,7 @@ class Preprocessor(Stateful):
         """
         from scipy import signal
 
-        rows = self._finite(samples_uv, times_s, marks)
+        rows = self._finite(samples_uv, times_s, flags)
         out = self._resampler.process(rows)
         if not len(out.newest):
             empty = np.zeros((self._n_channels, 0))
@@ -164,21 +164,21 @@ class Preprocessor(Stateful):
         clean, self._zi = signal.sosfilt(self._sos, out.samples, axis=-1, zi=self._zi)
         oldest = self._start + np.maximum(out.oldest, 0)
         newest = self._start + out.newest
-        broken, row_marks = self._row_facts(oldest, newest)
+        broken, row_flags = self._row_facts(oldest, newest)
         if self.config.reference == "average":
             weights = good[:, None] & ~broken
             count = np.add.reduce(weights, axis=0, dtype=np.int64) + zero_rows
             clean = clean - np.add.reduce(clean * weights, axis=0) / np.maximum(count, 1)
-        row_marks[out.row < self._settle_rows * self._resampler.ratio] |= HOLE
+        row_flags[out.row < self._settle_rows * self._resampler.ratio] |= HOLE
         times = self._times[self._start + out.row - self._tail_start] + out.lead_s - self.delay_s
         self._forget(int(oldest[-1]))
-        return CleanRows(clean.astype(np.float32), broken, times, row_marks, oldest, newest)
+        return CleanRows(clean.astype(np.float32), broken, times, row_flags, oldest, newest)
 
     def calm(self) -> None:
         """Set to zero what decayed below any meaning: denormal numbers are slow. To be called on a fixed grid."""
         self._zi[np.abs(self._zi) < 1e-30] = 0.0
 
-    def _finite(self, samples_uv, times_s, marks) -> NDArray[np.float64]:
+    def _finite(self, samples_uv, times_s, flags) -> NDArray[np.float64]:
         """Rows as (n_channels, n) float64 relative to the segment's first one, without NaN; remembers their facts."""
         finite = np.isfinite(samples_uv)
         has_nan = not finite.all()
@@ -191,29 +191,29 @@ class Preprocessor(Stateful):
         if self._nan is not None:
             self._nan = np.concatenate([self._nan, ~finite])
         self._times = np.concatenate([self._times, times_s])
-        self._marks = np.concatenate([self._marks, marks])
+        self._flags = np.concatenate([self._flags, flags])
         rows = np.clip(samples_uv.T.astype(np.float64), -LIMIT_UV, LIMIT_UV)
         if self._first_uv is None and rows.shape[1]:
             self._first_uv = rows[:, 0].copy()
         return rows if self._first_uv is None else rows - self._first_uv[:, None]
 
     def _row_facts(self, oldest, newest) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-        """For output rows made of source rows oldest..newest: NaN per channel, and all their marks together."""
+        """For output rows made of source rows oldest..newest: NaN per channel, and all their flags together."""
         broken = np.zeros((self._n_channels, len(newest)), bool)
-        marks = np.zeros(len(newest), np.uint8)
+        flags = np.zeros(len(newest), np.uint8)
         first, stop = oldest - self._tail_start, newest - self._tail_start + 1
-        if self._marks.any():
+        if self._flags.any():
             for i, (a, b) in enumerate(zip(first, stop, strict=True)):
-                marks[i] = np.bitwise_or.reduce(self._marks[a:b]) & ~np.uint8(BREAK)
+                flags[i] = np.bitwise_or.reduce(self._flags[a:b]) & ~np.uint8(BREAK)
         if self._nan is not None:
             for i, (a, b) in enumerate(zip(first, stop, strict=True)):
                 broken[:, i] = self._nan[a:b].any(axis=0)
-        return broken, marks
+        return broken, flags
 
     def _forget(self, before: int) -> None:
         """Drop the facts of source rows that no later output can need."""
         n = max(0, before - self._tail_start)
-        self._times, self._marks = self._times[n:], self._marks[n:]
+        self._times, self._flags = self._times[n:], self._flags[n:]
         if self._nan is not None:
             self._nan = self._nan[n:] if self._nan[n:].any() else None
         self._tail_start += n

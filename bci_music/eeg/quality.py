@@ -192,7 +192,7 @@ class QualityMonitor(Stateful):
     """
 
     _state_fields = (
-        "latest", "_buffer", "_row_marks", "_filled", "_history", "_seen", "_state", "_streak", "_only_zero",
+        "latest", "_buffer", "_row_flags", "_filled", "_history", "_seen", "_state", "_streak", "_only_zero",
         "_judged", "_reasons",
     )
 
@@ -209,7 +209,7 @@ class QualityMonitor(Stateful):
         self._meter = FeatureMeter(self.hop_rows, sfreq_hz)
         self._is_reference = self._present == reference
         self._buffer = np.zeros((self.hop_rows, n), np.float32)
-        self._row_marks = np.zeros(self.hop_rows, np.uint8)
+        self._row_flags = np.zeros(self.hop_rows, np.uint8)
         self._filled = 0
         self._history = np.full((config.look_back_hops, len(NAMES), n), np.nan)  # newest last
         self._seen = 0  # hops in the history
@@ -233,11 +233,11 @@ class QualityMonitor(Stateful):
         self._filled = 0
 
     def process(
-        self, samples_uv: NDArray[np.float32], times_s: NDArray[np.float64], marks: NDArray[np.uint8], first_index: int
+        self, samples_uv: NDArray[np.float32], times_s: NDArray[np.float64], flags: NDArray[np.uint8], first_index: int
     ) -> list[Quality]:
         """Take rows (n, n_present) and return a `Quality` for every hop that they complete."""
         found, row = [], 0
-        breaks = np.flatnonzero(marks & BREAK)
+        breaks = np.flatnonzero(flags & BREAK)
         while row < len(samples_uv):
             ahead = breaks[np.searchsorted(breaks, row) :]
             if len(ahead) and ahead[0] == row:
@@ -245,7 +245,7 @@ class QualityMonitor(Stateful):
                 ahead = ahead[1:]
             n = min(self.hop_rows - self._filled, (int(ahead[0]) if len(ahead) else len(samples_uv)) - row)
             self._buffer[self._filled : self._filled + n] = samples_uv[row : row + n]
-            self._row_marks[self._filled : self._filled + n] = marks[row : row + n]
+            self._row_flags[self._filled : self._filled + n] = flags[row : row + n]
             self._filled += n
             row += n
             if self._filled == self.hop_rows:
@@ -254,7 +254,7 @@ class QualityMonitor(Stateful):
         return found
 
     def _verdict(self, index: int, time_s: float) -> Quality:
-        unreal = (self._row_marks & NOT_DATA) != 0
+        unreal = (self._row_flags & NOT_DATA) != 0
         if unreal.mean() < 0.5:  # otherwise there is nothing to judge: the verdicts stay
             self._only_zero &= ~self._buffer.any(axis=0)
             self._history = np.roll(self._history, -1, axis=0)

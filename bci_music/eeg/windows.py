@@ -67,7 +67,7 @@ class Windower(Stateful):
     """
 
     _state_fields = (
-        "scale", "_rows", "_broken", "_times", "_marks", "_sources", "_filled", "_base", "_next", "_seconds",
+        "scale", "_rows", "_broken", "_times", "_flags", "_sources", "_filled", "_base", "_next", "_seconds",
     )
 
     def __init__(
@@ -86,7 +86,7 @@ class Windower(Stateful):
         self._rows = np.zeros((len(present), room), np.float32)
         self._broken = np.zeros((len(present), room), bool)
         self._times = np.zeros(room)
-        self._marks = np.zeros(room, np.uint8)
+        self._flags = np.zeros(room, np.uint8)
         self._sources = np.zeros((2, room), np.int64)  # oldest and newest source row
         self._filled = 0  # rows in these buffers
         self._base = 0  # output row number of the first one
@@ -99,13 +99,13 @@ class Windower(Stateful):
         last = self._filled - 1
         return (float(self._times[last]), int(self._sources[1, last])) if self._filled else None
 
-    def process(self, rows: CleanRows, good: NDArray[np.bool_], epoch: int) -> list[Window]:
+    def process(self, rows: CleanRows, good: NDArray[np.bool_], connection: int) -> list[Window]:
         """Append rows and return the windows they complete; `good` (n_present,) tells the channels to use."""
         self._append(rows)
         windows = []
         while (start := self._start(self._next)) + self.n_times <= self._base + self._filled:
             self._measure(start + self.n_times)
-            windows.append(self._cut(start, good, epoch))
+            windows.append(self._cut(start, good, connection))
             self._next += 1
         self._measure(self._base + self._filled)
         done = min(self._start(self._next), self._seconds * self._second) - self._base
@@ -128,13 +128,13 @@ class Windower(Stateful):
         if part.stop > len(self._times):
             raise ValueError(f"{len(rows.newest)} rows at once are more than the {len(self._times)} a windower holds")
         self._rows[:, part], self._broken[:, part] = rows.samples, rows.broken
-        self._times[part], self._marks[part] = rows.times_s, rows.marks
+        self._times[part], self._flags[part] = rows.times_s, rows.flags
         self._sources[0, part], self._sources[1, part] = rows.oldest, rows.newest
         self._filled = part.stop
 
     def _drop(self, n: int) -> None:
         kept = self._filled - n
-        for buffer in (self._rows, self._broken, self._times, self._marks, self._sources):
+        for buffer in (self._rows, self._broken, self._times, self._flags, self._sources):
             buffer[..., :kept] = buffer[..., n : self._filled].copy()
         self._filled = kept
         self._base += n
@@ -143,11 +143,11 @@ class Windower(Stateful):
         """Let the scale see every full second that ends at or before output row `until`."""
         while (stop := (self._seconds + 1) * self._second) <= until:
             part = slice(stop - self._second - self._base, stop - self._base)
-            if not (self._marks[part] & NOT_DATA).any():
+            if not (self._flags[part] & NOT_DATA).any():
                 self.scale.add(np.ascontiguousarray(self._rows[:, part]))
             self._seconds += 1
 
-    def _cut(self, start: int, good: NDArray[np.bool_], epoch: int) -> Window:
+    def _cut(self, start: int, good: NDArray[np.bool_], connection: int) -> Window:
         part = slice(start - self._base, start - self._base + self.n_times)
         location, spread = self.scale.now()
         scaled = (self._rows[:, part] - location[:, None].astype(np.float32)) / spread[:, None].astype(np.float32)
@@ -156,7 +156,7 @@ class Windower(Stateful):
         used = np.zeros(self._n_channels, bool)
         used[self._present] = good & ~self._broken[:, part].any(axis=1)
         return Window(
-            samples=samples, used=used, marks=self._marks[part].copy(), index=self._next,
+            samples=samples, used=used, flags=self._flags[part].copy(), index=self._next,
             first_sample=int(self._sources[0, part].min()), last_sample=int(self._sources[1, part].max()),
-            end_s=float(self._times[part][-1]), epoch=epoch, settled=self.scale.count >= self._min_count,
+            end_s=float(self._times[part][-1]), connection=connection, settled=self.scale.count >= self._min_count,
         )

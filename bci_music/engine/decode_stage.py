@@ -71,7 +71,7 @@ class Chain(Protocol):
         self,
         samples_uv: NDArray[np.float32],
         times_s: NDArray[np.float64],
-        marks: NDArray[np.uint8],
+        flags: NDArray[np.uint8],
         first_index: int,
         /,
     ) -> Sequence[Window | Quality]:
@@ -168,12 +168,12 @@ class DecodeStage:
     def _feed(self, piece: RingSlice) -> list[Window]:
         """Run the signal chain; hand out verdicts at once and return the windows."""
         assert self.chain is not None
-        marks = piece.marks
-        if piece.lost and len(marks):
-            marks = marks.copy()
-            marks[0] |= BREAK  # what was overwritten is a hole that must not be bridged
+        flags = piece.flags
+        if piece.lost and len(flags):
+            flags = flags.copy()
+            flags[0] |= BREAK  # what was overwritten is a hole that must not be bridged
         windows: list[Window] = []
-        for message in self.chain.process(piece.samples, piece.times, marks, piece.first_index):
+        for message in self.chain.process(piece.samples, piece.times, flags, piece.first_index):
             if isinstance(message, Quality):
                 self.quality.put(message, message.time_s)
                 if self._on_quality:

@@ -296,9 +296,9 @@ class Engine:
         return self._acquirer.ring
 
     @property
-    def epoch(self) -> int:
+    def connection(self) -> int:
         """How many times the stream was rejoined."""
-        return self._acquirer.epoch
+        return self._acquirer.connection
 
     @property
     def refusal(self) -> UserError | None:

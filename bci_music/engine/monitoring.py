@@ -55,7 +55,7 @@ def quality_report(engine: Engine) -> dict[str, Any]:
             "state": stream.state.value,
             "sfreq_hz": stream.info.sfreq_hz if stream.info else None,
             "measured_hz": stream.measured_hz,
-            "set_aside": list(stream.info.set_aside) if stream.info else [],
+            "excluded": list(stream.info.excluded) if stream.info else [],
             "unit": stream.info.unit if stream.info else None,
             "simulated": stream.info.simulated if stream.info else None,
         },

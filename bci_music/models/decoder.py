@@ -113,7 +113,7 @@ class Decoder:
         vector, attention, confidence, ms = self._run(window.samples, window.used)
         return Embedding(
             vector, attention, confidence, window.index, window.first_sample, window.last_sample, window.end_s,
-            made_s=now, decode_ms=ms, epoch=window.epoch,
+            made_s=now, decode_ms=ms, connection=window.connection,
         )
 
     def decode_array(self, samples: NDArray[np.float32], used: NDArray[np.bool_] | None = None) -> Embedding:

@@ -70,7 +70,7 @@ class SteeringState:
     confidence: float = 0.0  # weighted sum of confidences
     end_s: float = float("-inf")
     made_s: float = float("-inf")
-    key: tuple[int, int] | None = None  # epoch and window index of the newest embedding taken
+    key: tuple[int, int] | None = None  # connection and window index of the newest embedding taken
 
 
 class Steering:
@@ -108,7 +108,7 @@ class Steering:
 
     def feed(self, embedding: Embedding) -> None:
         """Take in one embedding; the same one twice, or one without confidence, changes nothing."""
-        state, key = self._state, (embedding.epoch, embedding.window_index)
+        state, key = self._state, (embedding.connection, embedding.window_index)
         if key == state.key:
             return
         if embedding.confidence <= 0 or not np.isfinite(embedding.vector).all():

@@ -36,11 +36,11 @@ class _Newest:
 
 
 class Acquirer:
-    """A stage that keeps the ring filled with everything that comes, on a time grid, with marks.
+    """A stage that keeps the ring filled with everything that comes, on a time grid, with flags.
 
-    Missing samples up to 50 ms are interpolated and marked FILLED, up to 250 ms filled and marked HOLE;
-    after longer gaps, backwards stamps and reconnections nothing is filled in and the next row is marked
-    BREAK. Rows of a catching-up burst are marked BURST. No step blocks longer than one pull of the source.
+    Missing samples up to 50 ms are interpolated and flagged FILLED, up to 250 ms filled and flagged HOLE;
+    after longer gaps, backwards stamps and reconnections nothing is filled in and the next row is flagged
+    BREAK. Rows of a catching-up burst are flagged BURST. No step blocks longer than one pull of the source.
 
     Parameters
     ----------
@@ -87,9 +87,9 @@ class Acquirer:
         return self._info
 
     @property
-    def epoch(self) -> int:
+    def connection(self) -> int:
         """How many times the stream was rejoined."""
-        return self._link.epoch
+        return self._link.connection
 
     @property
     def state(self) -> StreamState:
@@ -127,7 +127,7 @@ class Acquirer:
         counts = self._writer.counts if self._writer else None
         newest = self._newest
         return StreamStatus(
-            state=self._link.state, info=self._info, epoch=self._link.epoch, since_s=self._link.since_s,
+            state=self._link.state, info=self._info, connection=self._link.connection, since_s=self._link.since_s,
             data_age_s=None if newest.time_s is None else max(0.0, now - newest.time_s),
             clock_offset_s=max(0.0, newest.ahead_s), measured_hz=self._measured_hz(),
             text=str(self.error) if self.error else self._link.text, samples=self._received,
@@ -251,7 +251,7 @@ class Acquirer:
         self, now: float, kind: str, text: str, count: int = 0, index: int = -1, state: StreamState | None = None
     ) -> None:
         if self._on_event is not None:
-            self._on_event(StreamEvent(now, kind, state or self._link.state, self._link.epoch, text, count, index))
+            self._on_event(StreamEvent(now, kind, state or self._link.state, self._link.connection, text, count, index))
 
 
 _SENTENCES: dict[str, Callable[[int], tuple[str, str]]] = {

@@ -58,7 +58,7 @@ class ChannelLayout:
     columns: NDArray[np.int64]
     to_uv: NDArray[np.float32]
     unit: str
-    set_aside: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
     positions_m: NDArray[np.float64] | None = None
     simulated: bool = False
     notes: tuple[str, ...] = ()
@@ -118,7 +118,7 @@ def read_layout(
         columns=np.array(keep),
         to_uv=np.array([microvolts_per(u, stream) for u in units], np.float32),
         unit=units[0] if len(set(units)) == 1 else "mixed",
-        set_aside=tuple(f"{labels[i]} ({kinds[i] or 'by its label'})" for i in range(n_columns) if i not in set(keep)),
+        excluded=tuple(f"{labels[i]} ({kinds[i] or 'by its label'})" for i in range(n_columns) if i not in set(keep)),
         positions_m=_positions_m(channels, keep),
         simulated=desc is not None and _text(desc, "simulated").lower() == "true",
     )
@@ -132,7 +132,7 @@ def is_eeg(label: str, kind: str) -> bool:
 
 
 def rejoined(before: ChannelLayout, now: ChannelLayout) -> ChannelLayout:
-    """Columns of stream `now` in the order of `before`: what vanished becomes NaN, what is new is set aside."""
+    """Columns of stream `now` in the order of `before`: what vanished becomes NaN, what is new is excluded."""
     place = {label: i for i, label in enumerate(now.labels)}
     gone = [label for label in before.labels if label not in place]
     new = [label for label in now.labels if label not in set(before.labels)]
@@ -141,7 +141,7 @@ def rejoined(before: ChannelLayout, now: ChannelLayout) -> ChannelLayout:
     if gone:
         notes.append(f"channels {', '.join(gone)} are gone")
     if new:
-        notes.append(f"new channels {', '.join(new)} are set aside")
+        notes.append(f"new channels {', '.join(new)} are excluded")
     if not gone and not new and now.labels != before.labels:
         notes.append("the channels come in another order and were put back in place")
     return replace(
@@ -149,7 +149,7 @@ def rejoined(before: ChannelLayout, now: ChannelLayout) -> ChannelLayout:
         columns=np.where(at >= 0, now.columns[at], -1),
         to_uv=np.where(at >= 0, now.to_uv[at], 1).astype(np.float32),
         unit=now.unit,
-        set_aside=now.set_aside + tuple(f"{label} (new)" for label in new),
+        excluded=now.excluded + tuple(f"{label} (new)" for label in new),
         notes=tuple(notes),
     )
 

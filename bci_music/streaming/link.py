@@ -13,7 +13,7 @@ BACKOFF_S = 0.5
 
 
 class Link:
-    """searching → live → stalled → lost → reconnecting → live, with the epoch counted up.
+    """searching → live → stalled → lost → reconnecting → live, with the connection counted up.
 
     Each method returns the changes it caused as ``(state, sentence)``, oldest first.
     """
@@ -21,7 +21,7 @@ class Link:
     def __init__(self, now: float):
         self.state = StreamState.SEARCHING
         self.since_s = now
-        self.epoch = 0
+        self.connection = 0
         self.lost_count = 0
         self.text = "looking for a stream"
         self._last_s = now
@@ -48,10 +48,10 @@ class Link:
         if self.state is StreamState.STALLED:
             changes = self._to(StreamState.LIVE, now, f"{name} goes on after {now - self._last_s:.1f} s")
         elif not self.connected:
-            self.epoch += self._was_live
+            self.connection += self._was_live
             self._was_live = True
             self._intervals.clear()
-            changes = self._to(StreamState.LIVE, now, f"{name} is {'back' if self.epoch else 'live'}")
+            changes = self._to(StreamState.LIVE, now, f"{name} is {'back' if self.connection else 'live'}")
         else:
             self._intervals.append(now - self._last_s)
         self._last_s = now

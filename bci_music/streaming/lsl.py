@@ -182,7 +182,7 @@ class LslSource:
         self._offset_s = None
         return StreamInfo(
             name=stream.name, kind="simulated" if layout.simulated else "lsl", labels=layout.labels,
-            sfreq_hz=stream.sfreq_hz, set_aside=layout.set_aside, source_id=stream.source_id, unit=layout.unit,
+            sfreq_hz=stream.sfreq_hz, excluded=layout.excluded, source_id=stream.source_id, unit=layout.unit,
             positions_m=layout.positions_m, simulated=layout.simulated, notes=layout.notes,
         )
 

@@ -16,7 +16,7 @@ _RING_S = 120.0  # room for a chunk and for everything that may be filled in bet
 def offline_rows(session: Session, start_s: float = 0.0) -> Iterator[RingSlice]:
     """Yield the rows of a session on the time grid, in order.
 
-    Each slice has ``samples`` (n, n_channels), ``times`` on the session's clock, ``marks`` and ``first_index``.
+    Each slice has ``samples`` (n, n_channels), ``times`` on the session's clock, ``flags`` and ``first_index``.
     The same stamp grid and writer work as in the acquirer, so that a `SignalChain` fed these rows gives what it
     gives live or in a replay of any speed, bit for bit.
 

@@ -27,7 +27,7 @@ STATE_CODES: dict[ChannelState, float] = {
     ChannelState.UNKNOWN: 4.0,
 }
 DECODING_CHANNELS = (
-    "confidence", "window_index", "first_sample", "last_sample", "end_s", "made_s", "decode_ms", "epoch",
+    "confidence", "window_index", "first_sample", "last_sample", "end_s", "made_s", "decode_ms", "connection",
 )  # fmt: skip
 
 

@@ -47,7 +47,7 @@ class SessionSource:
     speed : float
         0.5 and more; ``math.inf`` delivers as fast as rows are pulled.
     loop : bool
-        Start over at the end; the seam shows as a gap of 0.3 s, which the stamp grid marks as BREAK.
+        Start over at the end; the seam shows as a gap of 0.3 s, which the stamp grid flags as BREAK.
     start_s : float
         Seconds into the session to begin at.
     warm_up_s : float
@@ -83,7 +83,7 @@ class SessionSource:
             self._offset_s = self._opened_s - float(self._times[self._first])
         s = self.session
         return StreamInfo(
-            name=s.name, kind="file", labels=s.labels, sfreq_hz=s.sfreq_hz, set_aside=s.set_aside,
+            name=s.name, kind="file", labels=s.labels, sfreq_hz=s.sfreq_hz, excluded=s.excluded,
             source_id=s.source_id, unit=s.unit, positions_m=s.positions_m, simulated=s.simulated,
         )  # fmt: skip
 

@@ -19,7 +19,7 @@ class RingSlice:
     ----------
     samples : (n, n_channels) float32
     times : (n,) float64
-    marks : (n,) uint8
+    flags : (n,) uint8
     first_index : int
         Absolute index of the first row.
     lost : int
@@ -28,7 +28,7 @@ class RingSlice:
 
     samples: NDArray[np.float32]
     times: NDArray[np.float64]
-    marks: NDArray[np.uint8]
+    flags: NDArray[np.uint8]
     first_index: int
     lost: int = 0
 
@@ -77,14 +77,14 @@ class RingBuffer:
         """Absolute index of the oldest row that can still be read."""
         return max(0, self._announced - self.capacity)
 
-    def write(self, samples: NDArray, times: NDArray, marks: NDArray) -> int:
+    def write(self, samples: NDArray, times: NDArray, flags: NDArray) -> int:
         """Append rows (writer thread only).
 
         Parameters
         ----------
         samples : (n, n_channels)
         times : (n,)
-        marks : (n,) uint8
+        flags : (n,) uint8
 
         Returns
         -------
@@ -92,9 +92,9 @@ class RingBuffer:
             Absolute index of the first row written.
         """
         n = len(times)
-        if samples.shape != (n, self.n_channels) or len(marks) != n:
+        if samples.shape != (n, self.n_channels) or len(flags) != n:
             raise ValueError(
-                f"expected ({n}, {self.n_channels}) samples and {n} marks, got {samples.shape} and {len(marks)}"
+                f"expected ({n}, {self.n_channels}) samples and {n} flags, got {samples.shape} and {len(flags)}"
             )
         first = self._head
         self._announced = first + n
@@ -102,7 +102,7 @@ class RingBuffer:
         at = (first + skip) % self.capacity
         left = n - skip
         fore = min(left, self.capacity - at)
-        for store, rows in zip(self._stores, (samples, times, marks), strict=True):
+        for store, rows in zip(self._stores, (samples, times, flags), strict=True):
             store[at : at + fore] = rows[skip : skip + fore]
             if fore < left:
                 store[: left - fore] = rows[skip + fore :]
@@ -118,10 +118,10 @@ class RingBuffer:
         head = self._head
         first = min(max(start, self.tail), head)
         n = head - first if max_n is None else min(max_n, head - first)
-        samples, times, marks = (self._copy(store, first % self.capacity, n) for store in self._stores)
+        samples, times, flags = (self._copy(store, first % self.capacity, n) for store in self._stores)
         torn = min(n, max(0, self.tail - first))  # the writer came past while we copied
         first += torn
-        return RingSlice(samples[torn:], times[torn:], marks[torn:], first, max(0, first - start))
+        return RingSlice(samples[torn:], times[torn:], flags[torn:], first, max(0, first - start))
 
     def _copy(self, store: NDArray, at: int, n: int) -> NDArray:
         fore = self.capacity - at

@@ -1,4 +1,4 @@
-"""From chunks with raw stamps to ring rows on a time grid, with marks."""
+"""From chunks with raw stamps to ring rows on a time grid, with flags."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from bci_music.messages import BREAK
 from bci_music.streaming.ring import RingBuffer
-from bci_music.timing.pieces import Piece, filler_mark
+from bci_music.timing.pieces import Piece, filler_flag
 from bci_music.timing.stamps import StampGrid
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class GridWriter:
         return self._write_held(self.grid.flush())
 
     def restart(self) -> Found:
-        """The stream was rejoined: write what is held, and mark the next row BREAK."""
+        """The stream was rejoined: write what is held, and flag the next row BREAK."""
         found = self.flush()
         self.grid.restart()
         self._break_next = True
@@ -121,11 +121,11 @@ class GridWriter:
     ) -> None:
         n = len(times)
         if not (every or first) and n <= len(self._clean):
-            marks = self._clean[:n]
+            flags = self._clean[:n]
         else:
-            marks = np.full(n, every, np.uint8)
-            marks[0] |= first
-        self._ring.write(samples, times, marks)
+            flags = np.full(n, every, np.uint8)
+            flags[0] |= first
+        self._ring.write(samples, times, flags)
         self._last = (samples[-1], float(times[-1]))
 
     def _fill(self, missing: int, after: NDArray[np.float32], after_s: float) -> None:
@@ -135,8 +135,8 @@ class GridWriter:
         before, before_s = self._last
         part = np.arange(1, missing + 1) / (missing + 1)
         rows = before + part[:, None].astype(np.float32) * (after - before)
-        marks = np.full(missing, filler_mark(missing, self._sfreq_hz), np.uint8)
-        self._ring.write(rows.astype(np.float32), before_s + part * (after_s - before_s), marks)
+        flags = np.full(missing, filler_flag(missing, self._sfreq_hz), np.uint8)
+        self._ring.write(rows.astype(np.float32), before_s + part * (after_s - before_s), flags)
 
     def _count(self, piece: Piece) -> None:
         counts = self.counts

@@ -26,7 +26,7 @@ class Piece:
     count : int
         Samples concerned by what `kind` says.
     first, every : int
-        Marks of the first row and of all rows.
+        Flags of the first row and of all rows.
     dropped : bool
         The rows repeat others and do not belong on the time grid.
     """
@@ -40,8 +40,8 @@ class Piece:
     dropped: bool = False
 
 
-def filler_mark(missing: int, sfreq_hz: float) -> int:
-    """Mark of the rows that stand for `missing` samples: FILLED, HOLE, or 0 where nothing is filled in."""
+def filler_flag(missing: int, sfreq_hz: float) -> int:
+    """Flag of the rows that stand for `missing` samples: FILLED, HOLE, or 0 where nothing is filled in."""
     if missing <= FILL_S * sfreq_hz + 1e-9:
         return FILLED
     return HOLE if missing <= HOLE_S * sfreq_hz + 1e-9 else 0

@@ -23,15 +23,15 @@ class StampReport:
     duplicates: int
 
 
-def row_marks(times_s: NDArray[np.float64], sfreq_hz: float) -> NDArray[np.uint8]:
-    """(n_times,) BREAK and BURST marks that the live path gives these rows; filler rows are not among them."""
-    marks = np.zeros(len(times_s), np.uint8)
+def row_flags(times_s: NDArray[np.float64], sfreq_hz: float) -> NDArray[np.uint8]:
+    """(n_times,) BREAK and BURST flags that the live path gives these rows; filler rows are not among them."""
+    flags = np.zeros(len(times_s), np.uint8)
     at = 0
     for piece in _pieces(times_s, sfreq_hz)[0]:
-        marks[at : at + piece.n] |= piece.every
-        marks[at] |= piece.first
+        flags[at : at + piece.n] |= piece.every
+        flags[at] |= piece.first
         at += piece.n
-    return marks
+    return flags
 
 
 def stamp_report(times_s: NDArray[np.float64], sfreq_hz: float) -> StampReport:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bci_music.messages import BREAK, BURST
-from bci_music.timing.pieces import HOLE_S, Piece, append, filler_mark
+from bci_music.timing.pieces import HOLE_S, Piece, append, filler_flag
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -293,8 +293,8 @@ class StampGrid:
         return self._from_here(rows, "backwards", 1)
 
     def _gap(self, rows: NDArray[np.float64], missing: int) -> Piece:
-        mark = filler_mark(missing, self.sfreq_hz)
-        if mark:
+        flag = filler_flag(missing, self.sfreq_hz)
+        if flag:
             self._k += missing
             self._follow(rows, rows[:1] - (self._anchor + self._k * self._period))
             return Piece(1, "gap", missing, missing)
@@ -318,7 +318,7 @@ class StampGrid:
         return Piece(0)
 
     def _in_burst(self, rows: NDArray[np.float64]) -> Piece:
-        """Mark rows until their stamps run at a true pace again."""
+        """Flag rows until their stamps run at a true pace again."""
         assert self._burst is not None
         reach = max(self._n_judge, round(3 * self.jitter_s * self.sfreq_hz))
         begins = self._n_burst == 0

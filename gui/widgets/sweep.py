@@ -86,16 +86,16 @@ class Sweep:
         self._filter = DisplayFilter(n_channels, sfreq_hz)
         self._last_time_s: float | None = None
 
-    def push(self, samples: NDArray[np.float32], times_s: NDArray[np.float64], marks: NDArray[np.uint8]) -> None:
+    def push(self, samples: NDArray[np.float32], times_s: NDArray[np.float64], flags: NDArray[np.uint8]) -> None:
         """Append rows (n, C) µV; holes, breaks and NaN become gaps."""
-        cuts = np.flatnonzero(marks & BREAK)
+        cuts = np.flatnonzero(flags & BREAK)
         edges = [0, *[int(c) for c in cuts if c], len(samples)]
         for start, stop in pairwise(edges):
             if stop == start:
                 continue
-            if marks[start] & BREAK:
+            if flags[start] & BREAK:
                 self.jump(times_s[start])
-            self._append(samples[start:stop], marks[start:stop])
+            self._append(samples[start:stop], flags[start:stop])
             self._last_time_s = float(times_s[stop - 1])
 
     def jump(self, time_s: float) -> None:
@@ -110,8 +110,8 @@ class Sweep:
         self.head += max(missing, 0)
         self._last_time_s = time_s
 
-    def _append(self, samples: NDArray[np.float32], marks: NDArray[np.uint8]) -> None:
-        real = np.isfinite(samples) & ((marks & HOLE) == 0)[:, None]
+    def _append(self, samples: NDArray[np.float32], flags: NDArray[np.uint8]) -> None:
+        real = np.isfinite(samples) & ((flags & HOLE) == 0)[:, None]
         shown = self._filter(samples, real)[-self.span :]
         self.head += len(samples)
         rows = (self.head - len(shown) + np.arange(len(shown))) % self._capacity

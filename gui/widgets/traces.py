@@ -90,7 +90,7 @@ class Traces(Panel):
             if new.lost and len(new.times):
                 sweep.jump(float(new.times[0]))
             if len(new.times):
-                sweep.push(new.samples, new.times, new.marks)
+                sweep.push(new.samples, new.times, new.flags)
                 self._rescale(sweep)
                 self._paint_new(sweep)
         return len(new.times)

@@ -39,7 +39,7 @@ def test_fif_and_edf_give_the_same_session(raw, tmp_path):
     mne.export.export_raw(tmp_path / "made.edf", raw.copy().pick("eeg"), verbose="ERROR")
     edf = open_session(tmp_path / "made.edf")
     assert fif.labels == edf.labels == ("Fz", "Cz", "Pz")
-    assert fif.set_aside == ("STI (STIM)",)
+    assert fif.excluded == ("STI (STIM)",)
     assert np.allclose(fif.samples_uv, raw.get_data("eeg").T * 1e6, atol=1e-4)
     assert np.allclose(fif.samples_uv, edf.samples_uv, atol=0.01)
     assert np.array_equal(fif.times_s, np.arange(1000) / 100)

@@ -26,7 +26,7 @@ def test_eeg_is_chosen_and_everything_else_has_its_place(write_xdf):
     music = text_stream(write_xdf, [(7.1, song_marker("one", "One", 4.0)), (7.2, ""), (7.3, "a remark")])
     session = open_session(write_xdf(acc, music, eeg))
     assert session.labels == ("Fz", "Cz", "Pz")
-    assert session.set_aside == ("VEOG (EOG)", "gyro (ACC)")
+    assert session.excluded == ("VEOG (EOG)", "gyro (ACC)")
     assert np.array_equal(session.samples_uv, eeg.values[:, [0, 1, 3]])
     assert session.times_s[0] == 7.0
     assert [e.text for e in session.events][1:] == ["a remark"]

@@ -10,13 +10,13 @@ from bci_music.messages import HOLE, UserError
 RATES = [125.0, 128.0, 160.0, 249.87, 250.0, 512.0, 1000.0, 2048.0, 4000.0]
 
 
-def run(sfreq_hz: float, rows: np.ndarray, good=None, zero_rows=0, marks=None, **settings) -> CleanRows:
+def run(sfreq_hz: float, rows: np.ndarray, good=None, zero_rows=0, flags=None, **settings) -> CleanRows:
     """Preprocess rows (n, n_channels) whose first stands at time 0, in one go."""
     stage = Preprocessor(PreprocessConfig(**settings), rows.shape[1], sfreq_hz)
     n, channels = rows.shape
     good = np.ones(channels, bool) if good is None else good
-    marks = np.zeros(n, np.uint8) if marks is None else marks
-    return stage.process(rows.astype(np.float32), np.arange(n) / sfreq_hz, marks, good, zero_rows)
+    flags = np.zeros(n, np.uint8) if flags is None else flags
+    return stage.process(rows.astype(np.float32), np.arange(n) / sfreq_hz, flags, good, zero_rows)
 
 
 def sine(sfreq_hz: float, hz: float, seconds: float = 8.0, uv: float = 50.0) -> np.ndarray:
@@ -115,17 +115,17 @@ def test_a_broken_channel_leaves_the_reference_at_once_even_if_no_verdict_was_sp
 
 
 def test_marks_cover_every_output_a_hole_has_touched():
-    marks = np.zeros(4000, np.uint8)
-    marks[2000:2050] = HOLE
-    out = run(1000.0, np.random.default_rng(0).standard_normal((4000, 3)), marks=marks, settle_s=0.0)
+    flags = np.zeros(4000, np.uint8)
+    flags[2000:2050] = HOLE
+    out = run(1000.0, np.random.default_rng(0).standard_normal((4000, 3)), flags=flags, settle_s=0.0)
     touched = (out.oldest <= 2049) & (out.newest >= 2000)
-    np.testing.assert_array_equal((out.marks & HOLE) > 0, touched)
+    np.testing.assert_array_equal((out.flags & HOLE) > 0, touched)
     assert touched.sum() == pytest.approx((50 + 100 + 16) / 8, abs=4)
 
 
 def test_rows_after_a_start_are_marked_until_filters_settle():
     out = run(1000.0, np.random.default_rng(0).standard_normal((3000, 3)), settle_s=0.4)
-    np.testing.assert_array_equal((out.marks & HOLE) > 0, np.arange(len(out.marks)) < 50)
+    np.testing.assert_array_equal((out.flags & HOLE) > 0, np.arange(len(out.flags)) < 50)
 
 
 def test_holding_the_last_value():

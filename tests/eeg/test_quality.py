@@ -22,11 +22,11 @@ def simulated(seconds: float, n_channels: int = 24, sfreq_hz: float = RATE, seed
     return (15 * noise / noise.std(axis=0) + mains + 2e4 * rng.standard_normal(n_channels)).astype(np.float32)
 
 
-def watch(samples: np.ndarray, sfreq_hz: float = RATE, marks=None, **config) -> list[Quality]:
+def watch(samples: np.ndarray, sfreq_hz: float = RATE, flags=None, **config) -> list[Quality]:
     n, n_channels = samples.shape
     monitor = QualityMonitor(QualityConfig.parse(config), [f"C{i}" for i in range(n_channels)], sfreq_hz)
-    marks = np.zeros(n, np.uint8) if marks is None else marks
-    return monitor.process(samples, np.arange(n) / sfreq_hz, marks, 0)
+    flags = np.zeros(n, np.uint8) if flags is None else flags
+    return monitor.process(samples, np.arange(n) / sfreq_hz, flags, 0)
 
 
 def plant(kind: str, x: np.ndarray, sfreq_hz: float, rng: np.random.Generator) -> np.ndarray:
@@ -146,25 +146,25 @@ def test_slow_streams_can_be_monitored(sfreq_hz):
 def test_any_cutting_gives_the_same_verdicts():
     samples = simulated(9)
     samples[700:900, 3] = np.nan
-    marks = np.zeros(len(samples), np.uint8)
-    marks[1111] = BREAK
-    marks[1300:1320] = HOLE
-    whole = watch(samples, marks=marks)
+    flags = np.zeros(len(samples), np.uint8)
+    flags[1111] = BREAK
+    flags[1300:1320] = HOLE
+    whole = watch(samples, flags=flags)
     monitor = QualityMonitor(QualityConfig(), [f"C{i}" for i in range(24)], RATE)
     pieces, i = [], 0
     for size in np.random.default_rng(0).integers(1, 90, 200):
         part = slice(i, i + size)
-        pieces += monitor.process(samples[part], (np.arange(len(samples)) / RATE)[part], marks[part], i)
+        pieces += monitor.process(samples[part], (np.arange(len(samples)) / RATE)[part], flags[part], i)
         i += size
     assert repr(pieces) == repr(whole)
 
 
 def test_data_that_never_came_change_no_verdict():
     samples = simulated(14)
-    marks = np.zeros(len(samples), np.uint8)
+    flags = np.zeros(len(samples), np.uint8)
     gone = slice(int(6 * RATE), int(10 * RATE))
-    samples[gone], marks[gone] = 0.0, HOLE
-    assert all(c.state == ChannelState.GOOD for q in watch(samples, marks=marks)[5:] for c in q.channels)
+    samples[gone], flags[gone] = 0.0, HOLE
+    assert all(c.state == ChannelState.GOOD for q in watch(samples, flags=flags)[5:] for c in q.channels)
 
 
 def real(path) -> tuple[np.ndarray, float, list[str]]:

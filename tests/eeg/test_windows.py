@@ -8,12 +8,12 @@ from bci_music.eeg.windows import RunningScale, WindowConfig, Windower
 from bci_music.messages import HOLE
 
 
-def rows(samples: np.ndarray, start: int = 0, marks: np.ndarray | None = None) -> CleanRows:
+def rows(samples: np.ndarray, start: int = 0, flags: np.ndarray | None = None) -> CleanRows:
     n = samples.shape[1]
     number = np.arange(start, start + n)
     return CleanRows(
         samples.astype(np.float32), np.zeros(samples.shape, bool), 1000 + number / 125,
-        np.zeros(n, np.uint8) if marks is None else marks, 8 * number, 8 * number + 7,
+        np.zeros(n, np.uint8) if flags is None else flags, 8 * number, 8 * number + 7,
     )
 
 
@@ -26,7 +26,7 @@ def feed(stage: Windower, all_rows: CleanRows, size: int = 100) -> list:
     for i in range(0, len(all_rows.newest), size):
         part = slice(i, i + size)
         piece = CleanRows(
-            all_rows.samples[:, part], all_rows.broken[:, part], all_rows.times_s[part], all_rows.marks[part],
+            all_rows.samples[:, part], all_rows.broken[:, part], all_rows.times_s[part], all_rows.flags[part],
             all_rows.oldest[part], all_rows.newest[part],
         )
         windows += stage.process(piece, np.array([True, True]), 0)
@@ -80,10 +80,10 @@ def test_the_scale_forgets_what_lies_further_back_than_its_memory():
 
 def test_seconds_with_holes_do_not_enter_the_scale():
     data = np.random.default_rng(3).standard_normal((2, 1250))
-    marks = np.zeros(1250, np.uint8)
-    marks[300:320] = HOLE
+    flags = np.zeros(1250, np.uint8)
+    flags[300:320] = HOLE
     stage = windower()
-    feed(stage, rows(data, marks=marks))
+    feed(stage, rows(data, flags=flags))
     assert stage.scale.count == 9
 
 

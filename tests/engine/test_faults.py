@@ -49,13 +49,18 @@ def run_kills(kills, outlet, live_engine, until):
         until(lambda: engine.state != StreamState.LIVE, what="noticing the kill")
         time.sleep(0.2 * (n % 4))
         stream.start()
-        waits.append(until(lambda n=n: engine.state == StreamState.LIVE and engine.epoch == n + 1, what="the rejoin"))
+        waits.append(
+            until(lambda n=n: engine.state == StreamState.LIVE and engine.connection == n + 1, what="the rejoin")
+        )
         time.sleep(0.3)
-    until(lambda: watch.windows[-1][0].decodable and watch.windows[-1][0].epoch == kills, 20, "decoding after the last")
+    until(
+        lambda: watch.windows[-1][0].decodable and watch.windows[-1][0].connection == kills,
+        20, "decoding after the last",
+    )  # fmt: skip
     sound = engine.snapshot().sound
     engine.stop()
     assert max(waits) <= 1.0
-    assert engine.epoch == kills
+    assert engine.connection == kills
     assert sound.underruns == 0
     assert_no_decoded_window_spans_a_jump(watch)
 

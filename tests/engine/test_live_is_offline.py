@@ -22,7 +22,7 @@ def decode_offline(session, pack):
     chain = make_chain(decoder, info)
     found = {}
     for piece in offline_rows(session):
-        for message in chain.process(piece.samples, piece.times, piece.marks, piece.first_index):
+        for message in chain.process(piece.samples, piece.times, piece.flags, piece.first_index):
             if isinstance(message, Window) and message.decodable:
                 found[message.first_sample, message.last_sample] = decoder.decode(message, 0.0)
     return found

@@ -40,8 +40,8 @@ def test_a_run_with_a_kill_is_recorded_whole_and_replays(outlet, live_engine, un
     stream.kill()
     time.sleep(1.0)
     stream.start()
-    until(lambda: engine.state == StreamState.LIVE and engine.epoch == 1, what="the rejoin")
-    until(lambda: sum(e.epoch == 1 for e in engine.history.embeddings()) >= 3, 30, "decoding after the rejoin")
+    until(lambda: engine.state == StreamState.LIVE and engine.connection == 1, what="the rejoin")
+    until(lambda: sum(e.connection == 1 for e in engine.history.embeddings()) >= 3, 30, "decoding after the rejoin")
     engine.note("the listener smiled")
     embeddings = engine.history.embeddings()
     engine.stop()
@@ -101,7 +101,7 @@ def test_a_recording_decoded_offline_agrees_with_its_own_embeddings(config, live
     chain = make_chain(decoder, engine.info)
     offline = []
     for piece in offline_rows(session, start_s=float(session.times_s[begin] - session.times_s[0]) - 1e-4):
-        windows = chain.process(piece.samples, piece.times, piece.marks, piece.first_index)
+        windows = chain.process(piece.samples, piece.times, piece.flags, piece.first_index)
         offline += [decoder.decode(w, 0.0) for w in windows if isinstance(w, Window) and w.decodable]
     agreed = []
     for vector, end in zip(recorded["time_series"], end_s, strict=True):

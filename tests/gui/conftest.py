@@ -73,15 +73,15 @@ class FakeEngine:
             eeg[:, 36] += 30 * np.sin(2 * np.pi * 50 * t)
         return eeg.astype(np.float32)
 
-    def advance(self, seconds, mark=0, write=True):
+    def advance(self, seconds, flag=0, write=True):
         """Let time pass; `write` False leaves the time without samples."""
         n = round(seconds * self.sfreq_hz)
         if write:
             times = self.now_s + np.arange(n) / self.sfreq_hz
-            marks = np.full(n, mark if mark == HOLE else 0, np.uint8)
-            if mark == BREAK:
-                marks[0] = BREAK
-            self.ring.write(self.samples(n), times, marks)
+            flags = np.full(n, flag if flag == HOLE else 0, np.uint8)
+            if flag == BREAK:
+                flags[0] = BREAK
+            self.ring.write(self.samples(n), times, flags)
             self._made += n
         self.now_s += n / self.sfreq_hz
 

@@ -8,12 +8,12 @@ RATE = 250.0
 WIDTH = 400
 
 
-def push(sweep, samples, cuts=(), marks=None, times=None):
+def push(sweep, samples, cuts=(), flags=None, times=None):
     n = len(samples)
-    marks = np.zeros(n, np.uint8) if marks is None else marks
+    flags = np.zeros(n, np.uint8) if flags is None else flags
     times = np.arange(n) / sweep.sfreq_hz if times is None else times
     for a, b in zip((0, *cuts), (*cuts, n), strict=True):
-        sweep.push(samples[a:b].astype(np.float32), times[a:b], marks[a:b])
+        sweep.push(samples[a:b].astype(np.float32), times[a:b], flags[a:b])
     return sweep
 
 
@@ -27,11 +27,11 @@ def noise(n=1200, channels=5, seed=1):
 
 @pytest.mark.parametrize("cuts", [(1,), (7, 8, 9, 500), tuple(range(16, 1200, 16))])
 def test_columns_do_not_depend_on_how_the_stream_is_cut(cuts):
-    marks = np.zeros(1200, np.uint8)
-    marks[300:350] = HOLE
-    marks[700] = BREAK
-    whole = everything(push(Sweep(5, RATE), noise(), marks=marks))
-    parts = everything(push(Sweep(5, RATE), noise(), cuts, marks=marks))
+    flags = np.zeros(1200, np.uint8)
+    flags[300:350] = HOLE
+    flags[700] = BREAK
+    whole = everything(push(Sweep(5, RATE), noise(), flags=flags))
+    parts = everything(push(Sweep(5, RATE), noise(), cuts, flags=flags))
     np.testing.assert_array_equal(whole.low, parts.low)
     np.testing.assert_array_equal(whole.high, parts.high)
 
@@ -52,11 +52,11 @@ def test_slow_rhythm_keeps_its_size_and_mains_does_not():
 
 
 def test_hole_and_nan_are_gaps_and_filled_samples_are_not():
-    samples, marks = noise(), np.zeros(1200, np.uint8)
-    marks[400:500] = HOLE
-    marks[800:810] = FILLED
+    samples, flags = noise(), np.zeros(1200, np.uint8)
+    flags[400:500] = HOLE
+    flags[800:810] = FILLED
     samples[600:700, 2] = np.nan
-    columns = everything(push(Sweep(5, RATE), samples, marks=marks))
+    columns = everything(push(Sweep(5, RATE), samples, flags=flags))
     per_column = 10 * RATE / WIDTH
     inside = slice(int(400 / per_column) + 2, int(500 / per_column) - 1)
     assert np.isnan(columns.low[inside]).all()
@@ -69,9 +69,9 @@ def test_hole_and_nan_are_gaps_and_filled_samples_are_not():
 def test_break_leaves_the_missing_time_empty_and_starts_settled():
     samples = np.vstack([np.zeros((500, 1)), np.full((500, 1), 9000.0)])
     times = np.concatenate([np.arange(500), np.arange(1000, 1500)]) / RATE  # 2 s are missing
-    marks = np.zeros(1000, np.uint8)
-    marks[500] = BREAK
-    sweep = push(Sweep(1, RATE), samples, marks=marks, times=times)
+    flags = np.zeros(1000, np.uint8)
+    flags[500] = BREAK
+    sweep = push(Sweep(1, RATE), samples, flags=flags, times=times)
     assert sweep.head == 1500
     columns = everything(sweep)
     per_column = 10 * RATE / WIDTH
@@ -80,11 +80,11 @@ def test_break_leaves_the_missing_time_empty_and_starts_settled():
 
 
 def test_break_longer_than_the_sweep_empties_it():
-    samples, marks = noise(2000, 1), np.zeros(2000, np.uint8)
+    samples, flags = noise(2000, 1), np.zeros(2000, np.uint8)
     times = np.arange(2000) / RATE
     times[1500:] += 60
-    marks[1500] = BREAK
-    sweep = push(Sweep(1, RATE), samples, marks=marks, times=times)
+    flags[1500] = BREAK
+    sweep = push(Sweep(1, RATE), samples, flags=flags, times=times)
     done = sweep.complete(WIDTH)
     columns = sweep.columns(done - WIDTH + 20, done, WIDTH)
     n_new = int(500 / (10 * RATE / WIDTH))

@@ -39,9 +39,9 @@ def test_strips_equal_a_full_redraw(shown, seconds):
     run(shown, 3.0)
     traces.zoom(1)  # the operator's scale: no change of scale from here on
     run(shown, seconds)
-    run(shown, 0.3, mark=HOLE)
+    run(shown, 0.3, flag=HOLE)
     engine.advance(0.4, write=False)
-    run(shown, 1 / 30, mark=BREAK)
+    run(shown, 1 / 30, flag=BREAK)
     run(shown, 0.5)
     by_strips = traces.picture().copy()
     traces.redraw()
@@ -63,7 +63,7 @@ def test_hole_is_a_gap(shown):
     traces, _, _ = shown
     run(shown, 2.0)
     start = head_column(traces)
-    run(shown, 1.0, mark=HOLE)
+    run(shown, 1.0, flag=HOLE)
     stop = head_column(traces)
     run(shown, 1.0)
     assert (traces.picture()[:, start + 2 : stop - 2] == PANEL).all()
@@ -76,7 +76,7 @@ def test_missing_time_is_a_gap_too(shown):
     run(shown, 2.0)
     start = head_column(traces)
     engine.advance(1.5, write=False)
-    run(shown, 1 / 30, mark=BREAK)
+    run(shown, 1 / 30, flag=BREAK)
     run(shown, 0.5)
     gap = traces.picture()[:, start + 2 : start + int(1.4 * traces.picture().shape[1] / 10)]
     assert (gap == PANEL).all()

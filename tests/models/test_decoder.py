@@ -18,7 +18,7 @@ def decoder(pack_directory):
 def window(seed=0, used=None):
     samples = np.random.default_rng(seed).standard_normal((125, 500)).astype(np.float32)
     used = np.ones(125, bool) if used is None else used
-    return Window(samples, used, np.zeros(500, np.uint8), 3, 100, 599, 12.5, epoch=2)
+    return Window(samples, used, np.zeros(500, np.uint8), 3, 100, 599, 12.5, connection=2)
 
 
 def test_the_same_window_gives_the_same_bits(decoder, pack_directory):
@@ -40,7 +40,7 @@ def test_the_place_in_memory_does_not_matter(decoder):
 def test_an_embedding_says_where_it_comes_from(decoder):
     made = decoder.decode(window(), now=13.0)
     assert (made.window_index, made.first_sample, made.last_sample, made.end_s) == (3, 100, 599, 12.5)
-    assert (made.made_s, made.epoch) == (13.0, 2)
+    assert (made.made_s, made.connection) == (13.0, 2)
     assert made.vector.shape == (512,)
     assert made.vector.dtype == np.float32
     assert np.linalg.norm(made.vector) == pytest.approx(1.0, abs=1e-5)

@@ -12,8 +12,8 @@ def basis(number):
     return np.eye(EMBEDDING_DIM, dtype=np.float32)[number]
 
 
-def embedding(vector, index, end_s, confidence, epoch=0):
-    return Embedding(vector, np.ones(1, np.float32), confidence, index, 0, 1, end_s, end_s + 0.1, 1.0, epoch)
+def embedding(vector, index, end_s, confidence, connection=0):
+    return Embedding(vector, np.ones(1, np.float32), confidence, index, 0, 1, end_s, end_s + 0.1, 1.0, connection)
 
 
 def test_before_the_first_embedding_it_waits():
@@ -52,7 +52,7 @@ def test_the_same_embedding_counts_once_and_one_without_confidence_not_at_all():
     steering.feed(embedding(basis(1), 4, 1.5, 0.0))
     steering.feed(embedding(np.full(EMBEDDING_DIM, np.nan, np.float32), 5, 2.0, 0.5))
     np.testing.assert_array_equal(steering.style(2.0).vector, first.vector)
-    steering.feed(embedding(basis(1), 3, 2.0, 0.5, epoch=1))  # same number, but after a reconnection
+    steering.feed(embedding(basis(1), 3, 2.0, 0.5, connection=1))  # same number, but after a reconnection
     assert steering.style(2.0).vector[1] > 0
 
 

@@ -1,4 +1,4 @@
-"""The acquirer on scripted sources: what it writes, marks, counts and says."""
+"""The acquirer on scripted sources: what it writes, flags, counts and reports."""
 
 import numpy as np
 import pytest
@@ -49,17 +49,17 @@ def test_a_small_gap_is_interpolated_and_a_larger_one_is_a_hole():
     acquirer, events = drive(steps)
     piece = acquirer.ring.read(0)
     np.testing.assert_array_equal(piece.samples[:220, 0], np.arange(220))
-    assert (piece.marks[100:103] == FILLED).all()
-    assert (piece.marks[153:170] == HOLE).all()
-    assert piece.marks[220] == BREAK
+    assert (piece.flags[100:103] == FILLED).all()
+    assert (piece.flags[153:170] == HOLE).all()
+    assert piece.flags[220] == BREAK
     assert piece.samples[220, 0] == 300
-    assert piece.marks.astype(bool).sum() == 3 + 17 + 1
+    assert piece.flags.astype(bool).sum() == 3 + 17 + 1
     assert [(e.count, e.sample_index) for e in events if e.kind == "gap"] == [(3, 103), (17, 170), (80, 220)]
     acquirer.close()
     assert acquirer.source.closed
 
 
-def test_silence_is_a_stall_then_a_loss_and_data_bring_a_new_epoch():
+def test_silence_is_a_stall_then_a_loss_and_data_bring_a_new_connection():
     clock, events = ManualClock(0.0), []
     source = Script([chunk(0, 60, 0.0)])
     acquirer = Acquirer(source, clock, on_event=events.append)
@@ -71,8 +71,8 @@ def test_silence_is_a_stall_then_a_loss_and_data_bring_a_new_epoch():
     assert [e.state.value for e in events if e.kind == "state"] == ["live", "stalled", "lost", "reconnecting", "live"]
     assert 0.5 < times["stalled"] <= 0.6
     assert 3.0 <= times["lost"] <= 3.1
-    assert acquirer.epoch == 1
-    assert acquirer.ring.read(60, 1).marks[0] == BREAK
+    assert acquirer.connection == 1
+    assert acquirer.ring.read(60, 1).flags[0] == BREAK
 
 
 def test_a_slow_sender_is_not_called_stalled_between_its_chunks():
@@ -133,7 +133,7 @@ def test_backwards_stamps_and_duplicates_are_counted_told_and_marked():
     assert (status.backwards, status.duplicates, status.gaps) == (1, 1, 0)
     assert [(e.kind, e.sample_index) for e in events if e.kind != "state"] == [("backwards", 200), ("duplicate", 300)]
     piece = acquirer.ring.read(0)
-    assert np.flatnonzero(piece.marks).tolist() == [200]
+    assert np.flatnonzero(piece.flags).tolist() == [200]
     np.testing.assert_array_equal(piece.samples[:, 0], np.arange(400))
 
 

@@ -26,13 +26,13 @@ def read(labels, n=None, **options):
     return read_layout(describe(labels, **given), "amp", len(labels) if n is None else n, **options)
 
 
-def test_eeg_is_kept_in_order_and_the_rest_is_set_aside_by_type_and_by_label():
+def test_eeg_is_kept_in_order_and_the_rest_is_excluded_by_type_and_by_label():
     labels = ["HEOG", *TEN, "AUX1", "TRIG", "Acc X"]
     kinds = ["EEG"] + ["eeg"] * 9 + ["misc", "EEG", "EEG", "ACC"]
     layout = read(labels, kinds=kinds)
     assert layout.labels == tuple(TEN[:9])
     np.testing.assert_array_equal(layout.columns, np.arange(1, 10))
-    assert layout.set_aside == ("HEOG (EEG)", "E10 (misc)", "AUX1 (EEG)", "TRIG (EEG)", "Acc X (ACC)")
+    assert layout.excluded == ("HEOG (EEG)", "E10 (misc)", "AUX1 (EEG)", "TRIG (EEG)", "Acc X (ACC)")
     assert layout.contiguous == slice(1, 10)
 
 
@@ -74,7 +74,7 @@ def test_an_unlabelled_stream_takes_its_names_from_the_montage():
     bare = '<info><name>n</name><desc></desc></info>'
     layout = read_layout(bare, "amp", 14, unit="uV", montage_labels=names)
     assert layout.labels == names
-    assert len(layout.set_aside) == 2
+    assert len(layout.excluded) == 2
     with pytest.raises(UserError, match="montage:"):
         read_layout(bare, "amp", 14, unit="uV")
     with pytest.raises(UserError, match="montage names 12"):
@@ -114,7 +114,7 @@ def test_vanished_channels_and_new_ones():
     assert after.columns[4] == -1
     assert after.contiguous is None
     assert after.to_uv[0] == 1000
-    assert "X1 (new)" in after.set_aside
+    assert "X1 (new)" in after.excluded
     assert any("E5 are gone" in n for n in after.notes)
     assert any("X1" in n for n in after.notes)
 

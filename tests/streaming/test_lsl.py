@@ -64,13 +64,13 @@ def test_a_stream_is_found_by_name_source_id_predicate_or_one_word(outlet, sourc
         np.testing.assert_allclose(times, sender.start_s + samples[:, 0] / 500, atol=2e-3)
 
 
-def test_volts_in_double_precision_with_channels_set_aside(outlet, source):
+def test_volts_in_double_precision_with_channels_excluded(outlet, source):
     labels = "TRIG,F3,EOG,F4,C3,C4,P3,P4,O1,O2"
     sender = outlet(channels=10, labels=labels, unit="V", format="double64")
     found = source(StreamQuery(name=sender.name))
     info = found.open(10.0)
     assert info.labels == ("F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2")
-    assert info.set_aside == ("TRIG (EEG)", "EOG (EEG)")
+    assert info.excluded == ("TRIG (EEG)", "EOG (EEG)")
     samples, _ = pull_some(found)
     np.testing.assert_allclose(np.diff(samples[:, 0].astype(float) / 1e6) % 4096, 1, atol=1e-3)
 
@@ -213,7 +213,7 @@ def test_mne_lsl_player_of_a_physionet_file(shared_data, follow):
     assert status.info.labels[0] == "Fc5."
     assert status.info.unit == "0"
     assert status.info.positions_m is None
-    assert not piece.marks.any()
+    assert not piece.flags.any()
     assert status.gaps == 0
     assert status.data_age_s < 0.3
     raw = mne.io.read_raw_edf(file, verbose="error").get_data(stop=20_000).T * 1e6

@@ -16,28 +16,28 @@ def rows(follower):
 
 
 def assert_no_unmarked_jump(piece):
-    """Between neighbouring unmarked rows the outlet's counter goes up by exactly one."""
+    """Between neighbouring unflagged rows the outlet's counter goes up by exactly one."""
     count = piece.samples[:, 0].astype(np.int64)
     jumps = np.flatnonzero(np.diff(count) != 1) + 1
-    unmarked = [int(j) for j in jumps if not (piece.marks[j] or piece.marks[j - 1])]
-    assert not unmarked, [(j, int(count[j] - count[j - 1]), piece.times[j] - piece.times[j - 1]) for j in unmarked]
+    unflagged = [int(j) for j in jumps if not (piece.flags[j] or piece.flags[j - 1])]
+    assert not unflagged, [(j, int(count[j] - count[j - 1]), piece.times[j] - piece.times[j - 1]) for j in unflagged]
 
 
 def newest_age_s(follower, sender, rate):
-    """Age of the newest row by the outlet's own counter, its marks being good."""
+    """Age of the newest row by the outlet's own counter, its flags being good."""
     ring = follower.acquirer.ring
     last = ring.read(ring.head - 1)
-    if last.marks[0] & (HOLE | BURST):
+    if last.flags[0] & (HOLE | BURST):
         return float("inf")
     return lsl_clock() - (sender.start_s + last.samples[0, 0] / rate)
 
 
-def test_a_live_stream_fills_the_ring_without_marks(outlet, follow):
+def test_a_live_stream_fills_the_ring_without_flags(outlet, follow):
     sender = outlet(rate=1000, channels=125, chunk=20)
     follower = follow(sender.name)
     follower.run(until=lambda: follower.acquirer.ring is not None and follower.acquirer.ring.head > 2000)
     piece = rows(follower)
-    assert not piece.marks.any()
+    assert not piece.flags.any()
     np.testing.assert_array_equal(np.diff(piece.samples[:, 0]), 1)
     np.testing.assert_allclose(np.diff(piece.times), 1e-3, atol=2e-5)  # clock offset is slewed in
     status = follower.acquirer.status(follower.clock.now())
@@ -60,13 +60,13 @@ def kill_and_restart(outlet, follow, times):
         sender.kill()
         follower.run(until=lambda: follower.acquirer.state is StreamState.RECONNECTING, timeout_s=5)
         sender = outlet(name=sender.name)
-        follower.run(until=lambda n=n: follower.acquirer.epoch == n + 1, timeout_s=5)
+        follower.run(until=lambda n=n: follower.acquirer.connection == n + 1, timeout_s=5)
         delays.append(lsl_clock() - sender.started_s)
     follower.run(0.5)
     piece = rows(follower)
     assert follower.states() == ["live"] + ["lost", "reconnecting", "live"] * times
     assert follower.acquirer.status(follower.clock.now()).lost_count == times
-    assert int((piece.marks & BREAK > 0).sum()) == times
+    assert int((piece.flags & BREAK > 0).sum()) == times
     assert_no_unmarked_jump(piece)
     assert max(delays) <= 1.0 + follower.longest_s, delays
 
@@ -113,11 +113,11 @@ def test_a_stopped_outlet_stalls_and_goes_on_with_the_newest(outlet, follow, mod
     status = follower.acquirer.status(follower.clock.now())
     if mode == "skip":
         sent = int(piece.samples[-1, 0] - piece.samples[0, 0]) + 1
-        real = int((piece.marks & (FILLED | HOLE) == 0).sum())
+        real = int((piece.flags & (FILLED | HOLE) == 0).sum())
         assert status.missing_samples == sent - real > 800
     if mode == "catchup":
         assert status.bursts >= 1
-        assert int((piece.marks & BURST > 0).sum()) >= 700
+        assert int((piece.flags & BURST > 0).sum()) >= 700
 
 
 @pytest.mark.soak
@@ -126,11 +126,11 @@ def test_a_stopped_outlet_stalls_and_goes_on_with_the_newest(outlet, follow, mod
 def test_a_long_stopped_outlet_is_lost_and_comes_back(outlet, follow, mode, rate):
     follower, piece = stop_and_go(outlet, follow, mode, 6.0, rate)
     assert follower.states()[:4] == ["stalled", "lost", "reconnecting", "live"]
-    assert follower.acquirer.epoch >= 1
-    assert (piece.marks & BREAK > 0).sum() >= 1
+    assert follower.acquirer.connection >= 1
+    assert (piece.flags & BREAK > 0).sum() >= 1
 
 
-def test_vanished_channels_become_nan_and_new_ones_are_set_aside(outlet, follow):
+def test_vanished_channels_become_nan_and_new_ones_are_excluded(outlet, follow):
     sender = outlet(channels=10)
     follower = follow(sender.name)
     follower.run(until=lambda: follower.acquirer.ring is not None and follower.acquirer.ring.head > 100)
@@ -144,7 +144,7 @@ def test_vanished_channels_become_nan_and_new_ones_are_set_aside(outlet, follow)
     newest = rows(follower).samples[-1]
     assert np.isnan(newest[8])
     assert np.isfinite(np.delete(newest, 8)).all()
-    assert "X1 (new)" in follower.acquirer.info.set_aside
+    assert "X1 (new)" in follower.acquirer.info.excluded
 
 
 @pytest.mark.soak
@@ -154,7 +154,7 @@ def test_a_stream_that_comes_back_under_another_source_id_is_rejoined(outlet, fo
     follower.run(until=lambda: follower.acquirer.state is StreamState.LIVE)
     sender.kill()
     outlet(name=sender.name, source_id="second")
-    follower.run(until=lambda: follower.acquirer.epoch == 1)
+    follower.run(until=lambda: follower.acquirer.connection == 1)
     assert follower.acquirer.info.source_id == "second"
 
 

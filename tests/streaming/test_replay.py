@@ -35,7 +35,7 @@ def make(n=2000, gaps=(), jitter_s=0.0, begin_s=512.37, seed=0, events=()):
 def offline(session, start_s=0.0):
     parts = list(offline_rows(session, start_s))
     assert [p.first_index for p in parts] == np.cumsum([0, *(len(p) for p in parts)])[:-1].tolist()
-    return tuple(np.concatenate([getattr(p, name) for p in parts]) for name in ("samples", "times", "marks"))
+    return tuple(np.concatenate([getattr(p, name) for p in parts]) for name in ("samples", "times", "flags"))
 
 
 def replayed(session, speed, beats, clock_s=98765.4321, start_s=0.0):
@@ -53,21 +53,21 @@ def replayed(session, speed, beats, clock_s=98765.4321, start_s=0.0):
         if cursor is not None:
             parts.append(cursor.pull())
     assert sum(p.lost for p in parts) == 0
-    return tuple(np.concatenate([getattr(p, name) for p in parts]) for name in ("samples", "times", "marks"))
+    return tuple(np.concatenate([getattr(p, name) for p in parts]) for name in ("samples", "times", "flags"))
 
 
 def test_replay_at_every_speed_is_offline_bit_for_bit():
     session = make(gaps=[(500, 5), (900, 40), (1400, 400)])
-    samples, times, marks = offline(session)
-    assert (marks & FILLED).astype(bool).sum() == 5
-    assert (marks & HOLE).astype(bool).sum() == 40
-    assert (marks & BREAK).astype(bool).sum() == 1
+    samples, times, flags = offline(session)
+    assert (flags & FILLED).astype(bool).sum() == 5
+    assert (flags & HOLE).astype(bool).sum() == 40
+    assert (flags & BREAK).astype(bool).sum() == 1
     assert len(samples) == 2000 + 45
     for speed in (0.5, 1.0, 3.0, 40.0, math.inf):
-        again, stamps, again_marks = replayed(session, speed, [0.02, 0.013, 0.4])
+        again, stamps, again_flags = replayed(session, speed, [0.02, 0.013, 0.4])
         assert np.array_equal(again, samples), speed
-        assert np.array_equal(again_marks, marks), speed
-        real = (marks & (FILLED | HOLE)) == 0
+        assert np.array_equal(again_flags, flags), speed
+        real = (flags & (FILLED | HOLE)) == 0
         assert np.array_equal(np.diff(stamps[real]), np.diff(times[real])), speed
         assert np.allclose(np.diff(stamps), np.diff(times), atol=1e-9), speed
 
@@ -76,12 +76,12 @@ def test_windows_of_a_replay_are_those_of_offline_decoding_bit_for_bit():
     session = make(4000, gaps=[(1500, 40), (2500, 400)])
     montage = Montage.nmed()
 
-    def windows(samples, times, marks, step):
+    def windows(samples, times, flags, step):
         chain = SignalChain(SignalConfig(), montage, map_channels(session.labels, montage), FS)
         made = []
         for at in range(0, len(times), step):
             rows = slice(at, at + step)
-            made += chain.process(samples[rows], times[rows], marks[rows], at)
+            made += chain.process(samples[rows], times[rows], flags[rows], at)
         return [w for w in made if isinstance(w, Window)], float(times[0])
 
     known, begin_s = windows(*offline(session), 997)
@@ -92,7 +92,7 @@ def test_windows_of_a_replay_are_those_of_offline_decoding_bit_for_bit():
         for a, b in zip(again, known, strict=True):
             assert np.array_equal(a.samples, b.samples)
             assert np.array_equal(a.used, b.used)
-            assert np.array_equal(a.marks, b.marks)
+            assert np.array_equal(a.flags, b.flags)
             assert (a.first_sample, a.last_sample) == (b.first_sample, b.last_sample)
             assert a.end_s - again_s == pytest.approx(b.end_s - begin_s, abs=1e-9)
 
@@ -107,19 +107,19 @@ def test_windows_of_a_replay_are_those_of_offline_decoding_bit_for_bit():
 )
 def test_rows_do_not_depend_on_clock_chunks_or_speed(gaps, jitter, beats, speed, clock_s):
     session = make(600, gaps, jitter)
-    samples, _, marks = offline(session)
-    again, _, again_marks = replayed(session, speed, beats, clock_s)
+    samples, _, flags = offline(session)
+    again, _, again_flags = replayed(session, speed, beats, clock_s)
     assert np.array_equal(again, samples)
-    assert np.array_equal(again_marks, marks)
+    assert np.array_equal(again_flags, flags)
 
 
 def test_a_late_start_is_the_same_late_start_offline():
     session = make(gaps=[(1400, 400)])
-    samples, _, marks = offline(session, start_s=2.0)
+    samples, _, flags = offline(session, start_s=2.0)
     assert len(samples) == 1500
-    again, _, again_marks = replayed(session, math.inf, [0.02], start_s=2.0)
+    again, _, again_flags = replayed(session, math.inf, [0.02], start_s=2.0)
     assert np.array_equal(again, samples)
-    assert np.array_equal(again_marks, marks)
+    assert np.array_equal(again_flags, flags)
 
 
 def test_at_speed_one_no_row_comes_before_its_stamp_and_chunks_are_small():
@@ -158,7 +158,7 @@ def test_a_loop_has_a_declared_seam():
     acquirer = Acquirer(source, clock, ring_seconds=200)
     acquirer.step(clock.advance(0.02))
     rows = Cursor(acquirer.ring, 0).pull(1500)
-    breaks = np.flatnonzero(rows.marks & BREAK)
+    breaks = np.flatnonzero(rows.flags & BREAK)
     assert breaks.tolist() == [500, 1000]
     assert np.array_equal(rows.samples[:500], rows.samples[500:1000])
     assert rows.times[500] - rows.times[499] == pytest.approx(SEAM_S, abs=2e-6)

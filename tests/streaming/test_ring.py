@@ -20,7 +20,7 @@ def assert_true_rows(piece):
     index = np.arange(piece.first_index, piece.stop_index)
     np.testing.assert_array_equal(piece.samples, np.repeat(index[:, None], piece.samples.shape[1], 1))
     np.testing.assert_array_equal(piece.times, index * 0.5)
-    np.testing.assert_array_equal(piece.marks, index % 251)
+    np.testing.assert_array_equal(piece.flags, index % 251)
 
 
 @settings(max_examples=60, deadline=None)

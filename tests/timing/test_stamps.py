@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bci_music.messages import BREAK, BURST, FILLED, HOLE
-from bci_music.timing.stamps import StampGrid, filler_mark
+from bci_music.timing.stamps import StampGrid, filler_flag
 
 
 @dataclass
 class Verdict:
-    marks: np.ndarray
+    flags: np.ndarray
     missing: np.ndarray
     dropped: np.ndarray
     kinds: list
@@ -21,23 +21,23 @@ class Verdict:
 
 
 def judge(times, rate, cuts=()):
-    """Everything the grid says: marks of the rows, missing samples before each, dropped rows, and kinds."""
+    """Everything the grid says: flags of the rows, missing samples before each, dropped rows, and kinds."""
     grid = StampGrid(rate)
     pieces = []
     for part in np.split(times, sorted(cuts)):
         pieces += grid.accept(part)
     pieces += grid.flush()
-    marks, missing = np.zeros(len(times), np.uint8), np.zeros(len(times), int)
+    flags, missing = np.zeros(len(times), np.uint8), np.zeros(len(times), int)
     dropped, kinds, at = np.zeros(len(times), bool), [], 0
     for piece in pieces:
-        marks[at : at + piece.n] |= piece.every
-        marks[at] |= piece.first
+        flags[at : at + piece.n] |= piece.every
+        flags[at] |= piece.first
         missing[at] = piece.missing
         dropped[at : at + piece.n] = piece.dropped
         kinds += [(piece.kind, at)] if piece.kind else []
         at += piece.n
     assert at == len(times)
-    return Verdict(marks, missing, dropped, kinds, grid)
+    return Verdict(flags, missing, dropped, kinds, grid)
 
 
 def clean(n, rate, start_s=1000.0):
@@ -68,8 +68,8 @@ def test_dropped_samples_are_counted_exactly_and_in_place(rate, share, runs, ppm
     np.testing.assert_allclose(verdict.missing, expected, atol=0 if max([0, *expected]) * abs(ppm) < 4e5 else 1)
     assert not verdict.dropped.any()
     long = expected > 0.25 * rate
-    assert (verdict.marks[long] == BREAK).all()
-    assert not verdict.marks[~long].any()
+    assert (verdict.flags[long] == BREAK).all()
+    assert not verdict.flags[~long].any()
 
 
 SHAPES = ["drops", "jitter", "stall", "glitch", "wild"]
@@ -94,7 +94,7 @@ def test_any_chunking_gives_the_same_verdicts(data, seed, kind):
         times[1200:] -= 3.0
     cuts = data.draw(st.lists(st.integers(0, len(times)), max_size=40))
     whole, parts = judge(times, rate), judge(times, rate, cuts)
-    for name in ("marks", "missing", "dropped"):
+    for name in ("flags", "missing", "dropped"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
     assert whole.kinds == parts.kinds
     assert whole.grid.rate_hz == parts.grid.rate_hz
@@ -110,7 +110,7 @@ def test_jittered_stamps_are_no_gaps(jitter_ms, packet, ppm):
     late = np.repeat(rng.uniform(0, jitter_ms / 1000, n // packet + 1), packet)[:n]
     verdict = judge(clean(n, rate * (1 + ppm * 1e-6)) + late, rate)
     assert verdict.kinds == []
-    assert not verdict.marks.any()
+    assert not verdict.flags.any()
 
 
 def test_packets_whose_samples_share_one_stamp_are_neither_bursts_nor_duplicates():
@@ -142,16 +142,16 @@ def test_a_burst_after_a_stall_is_marked_until_stamps_are_true_again(lost):
     burst = resumed_s + np.linspace(0, 0.02, pause - lost)
     after = burst[-1] + np.arange(1, 2000) / rate
     verdict = judge(np.concatenate((before, burst, after)), rate)
-    marks, kinds = verdict.marks, verdict.kinds
+    flags, kinds = verdict.flags, verdict.kinds
     first, last = 3000, 3000 + len(burst)
     assert [k for k, _ in kinds] == ["gap", "burst", "resume"]
-    assert marks[first] & BREAK
-    assert (marks[first + 1 : last] & BURST).all()
+    assert flags[first] & BREAK
+    assert (flags[first + 1 : last] & BURST).all()
     resumed = kinds[-1][1]
     assert last <= resumed <= last + 0.15 * rate
-    assert marks[resumed] == BREAK
-    assert not marks[:first].any()
-    assert not marks[resumed + 1 :].any()
+    assert flags[resumed] == BREAK
+    assert not flags[:first].any()
+    assert not flags[resumed + 1 :].any()
 
 
 def test_a_held_up_sender_does_not_end_its_burst():
@@ -160,7 +160,7 @@ def test_a_held_up_sender_does_not_end_its_burst():
     stamps = before[-1] + 3.0 + np.linspace(0, 0.04, 2000)
     stamps[700:] += 0.04  # the sending process lost the processor for a moment
     verdict = judge(np.concatenate((before, stamps, stamps[-1] + np.arange(1, 1000) / rate)), rate)
-    assert (verdict.marks[3001:5000] & BURST).all()
+    assert (verdict.flags[3001:5000] & BURST).all()
 
 
 def test_a_clock_set_back_is_a_break_with_the_rest_untouched():
@@ -168,8 +168,8 @@ def test_a_clock_set_back_is_a_break_with_the_rest_untouched():
     times[2000:] -= 37.0
     verdict = judge(times, 250)
     assert verdict.kinds == [("backwards", 2000)]
-    assert verdict.marks[2000] == BREAK
-    assert verdict.marks.astype(bool).sum() == 1
+    assert verdict.flags[2000] == BREAK
+    assert verdict.flags.astype(bool).sum() == 1
 
 
 def test_one_stray_stamp_is_a_backwards_stamp_and_gaps_stay_exact_after_it():
@@ -206,9 +206,9 @@ def test_stamps_that_are_no_numbers_do_not_stop_the_grid():
     assert [k for k, _ in judge(times, 250).kinds] == ["backwards"]
 
 
-@pytest.mark.parametrize(("missing", "mark"), [(1, FILLED), (12, FILLED), (13, HOLE), (62, HOLE), (63, 0)])
-def test_what_stands_for_missing_samples(missing, mark):
-    assert filler_mark(missing, 250) == mark
+@pytest.mark.parametrize(("missing", "flag"), [(1, FILLED), (12, FILLED), (13, HOLE), (62, HOLE), (63, 0)])
+def test_what_stands_for_missing_samples(missing, flag):
+    assert filler_flag(missing, 250) == flag
 
 
 def test_a_rate_of_zero_is_refused():

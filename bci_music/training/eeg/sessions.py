@@ -25,10 +25,10 @@ def session_windows(session: Session, signal: SignalConfig, montage: Montage) ->
 def _windows(session: Session, signal: SignalConfig, montage: Montage) -> Iterator[Window]:
     channels = map_channels(session.labels, montage, session.positions_m)
     chain = SignalChain(signal, montage, channels, session.sfreq_hz)
-    marks, step = session.marks(), round(_BLOCK_S * session.sfreq_hz)
+    flags, step = session.flags(), round(_BLOCK_S * session.sfreq_hz)
     for at in range(0, len(session.times_s), step):
         rows = slice(at, at + step)
-        out = chain.process(session.samples_uv[rows], session.times_s[rows], marks[rows], at)
+        out = chain.process(session.samples_uv[rows], session.times_s[rows], flags[rows], at)
         yield from (item for item in out if isinstance(item, Window))
 
 
