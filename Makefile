@@ -52,7 +52,7 @@ bench: $(INSTALLED)  ## measure the live path beside its peers; BENCH_ARGS="--js
 soak: $(INSTALLED)  ## run the long forms of the tests
 	$(BIN)/python -m pytest -m soak $(TEST_ARGS)
 
-lab: $(INSTALLED)  ## simulate a study, pretrain, align, adapt and judge: the report lies in out/lab (10 to 20 minutes)
+lab: $(INSTALLED)  ## simulate a study, pretrain, align, adapt and evaluate: the report lies in out/lab (10 to 20 minutes)
 	sh tools/lab.sh $(BIN)/bci-music out/lab
 
 foundation: $(INSTALLED)  ## add braindecode (LaBraM, EEGPT, CBraMod as baselines) and test it

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The lab from end to end on a simulated study: data, pretraining, alignment, adapter, judge. Restartable.
+# The lab from end to end on a simulated study: data, pretraining, alignment, adapter, evaluation. Restartable.
 # usage: lab.sh BCI-MUSIC OUT      e.g. lab.sh .venv/bin/bci-music out/lab
 set -eu
 bci_music=$1
