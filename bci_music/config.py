@@ -106,7 +106,8 @@ def _sentence(cls: type[BaseModel], error: ValidationError, where: str) -> str:
         hint = f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(sorted(names))}."
         return f"Unknown key {key!r} in {where}: {hint}{more}"
     given = first.get("input")
-    return f"{key or 'A value'} in {where} is {given!r}: {first['msg'][0].lower()}{first['msg'][1:]}.{more}"
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"{key or 'A value'} in {where} is {given!r}: {reason[0].lower()}{reason[1:]}.{more}"
 
 
 def _names_at(cls: type[BaseModel], path: list[str]) -> list[str]:

@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bci_music.generation.audioldm.generator import AudioLdmConfig
 from bci_music.generation.audioldm.loading import PARTS, Parts
 from bci_music.generation.audioldm.precision import Speed, prepare, settle
-from bci_music.generation.audioldm.sampler import AudioLdm, load_audioldm
+from bci_music.generation.audioldm.sampler import AudioLdm
 from bci_music.generation.audioldm.solver import SamplerSettings
+from bci_music.generation.open import GeneratorsConfig, open_generator
 from bci_music.messages import EMBEDDING_DIM, Log, UserError
 from bci_music.models.device import choose_device
 
@@ -46,8 +48,10 @@ def published_parts(size: str) -> Parts:
     networks = (make_unet(SIZES[size]), make_vae(), make_vocoder())
     for network in networks:
         network.eval().requires_grad_(False)
-    free = np.zeros(EMBEDDING_DIM, np.float32)
-    return Parts(*networks, scheduler, free, trained=False, name=f"AudioLDM-{size}", settings=SamplerSettings())
+    unconditional = np.zeros(EMBEDDING_DIM, np.float32)
+    return Parts(
+        *networks, scheduler, unconditional, trained=False, name=f"AudioLDM-{size}", settings=SamplerSettings()
+    )
 
 
 def copied(parts: Parts) -> Parts:
@@ -173,7 +177,8 @@ def bench_sound(
         counts = {part: sum(p.numel() for p in getattr(parts, part).parameters()) for part in PARTS[:3]}
         found["sizes"][size] = {"parameters": counts, "entrants": told}
     if generator is not None:
-        model = load_audioldm(generator, device=str(chosen.torch), speed=speed)
+        own_config = AudioLdmConfig(checkpoint=str(generator), device=str(chosen.torch), speed=speed or Speed())
+        model = open_generator("audioldm", GeneratorsConfig(audioldm=own_config)).model
         own = Entrant(_ours(model, model.settings, seconds), model.settings, None)
         _turns({PACK: own}, runs, log, "")
         found["pack"] = {"name": model.name, "trained": model.trained, **_summary(own, seconds)}

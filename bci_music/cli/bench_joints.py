@@ -62,13 +62,15 @@ def joints(
 
 def _generator(pack: Pack, where: str | None) -> Any:
     """Return AudioLDM without a deadline; every clip is made anew."""
-    from bci_music.generation.audioldm.generator import AudioLdmConfig, AudioLdmGenerator
+    from bci_music.generation.audioldm.generator import AudioLdmConfig
+    from bci_music.generation.open import GeneratorsConfig, open_generator
     from bci_music.messages import UserError
 
     found = where or pack.generator
     if found is None:
         raise UserError(f"Pack {pack.name} brings no AudioLDM: give --audioldm with a folder or a hub id.")
-    return AudioLdmGenerator.from_directory(found, AudioLdmConfig(anytime=False, most_repeats=0))
+    config = AudioLdmConfig(checkpoint=str(found), anytime=False, most_repeats=0)
+    return open_generator("audioldm", GeneratorsConfig(audioldm=config))
 
 
 def _vectors(pack: Pack) -> np.ndarray:

@@ -39,10 +39,11 @@ def generate(
     from bci_music.models.device import sleep_while_waiting
 
     sleep_while_waiting()
-    from bci_music.generation.audioldm.sampler import load_audioldm
+    from bci_music.generation.audioldm.generator import AudioLdmConfig
     from bci_music.generation.audioldm.single import make_single
     from bci_music.generation.audioldm.solver import SamplerSettings
     from bci_music.generation.condition import from_file, from_sound, from_text
+    from bci_music.generation.open import GeneratorsConfig, open_generator
     from bci_music.messages import UserError
 
     if sum(given is not None for given in (text, audio, embedding)) != 1:
@@ -57,7 +58,8 @@ def generate(
         else:
             assert embedding is not None
             vector = from_file(embedding)
-        model = load_audioldm(where, device=device)
+        config = GeneratorsConfig(audioldm=AudioLdmConfig(checkpoint=where, device=device))
+        model = open_generator("audioldm", config).model
     given = {"steps": steps, "guidance": guidance, "solver": solver}
     asked = {name: value for name, value in given.items() if value is not None}
     settings = SamplerSettings.parse({**model.settings.model_dump(), **asked}, "the options")

@@ -180,7 +180,8 @@ def oracle(
     from bci_music.evaluation.music.excerpts import decoded_stretches, unheard_songs
     from bci_music.evaluation.music.oracle import compare, generate, table, through_the_autoencoder
     from bci_music.evaluation.music.pictures import draw_pairs
-    from bci_music.generation.audioldm.sampler import load_audioldm
+    from bci_music.generation.audioldm.generator import AudioLdmConfig
+    from bci_music.generation.open import GeneratorsConfig, open_generator
     from bci_music.messages import UserError
     from bci_music.models.embedder import load_embedder
     from bci_music.models.pack import Pack
@@ -192,7 +193,7 @@ def oracle(
         raise UserError(f"Pack {opened.name} brings no generator to judge: build one with `pack build --generator`.")
     with Console(stderr=True).status("fitting the judges") as status:
         judges = _judges(clips, judged_by, opened.manifest.spaces.generator)
-        model = load_audioldm(opened.generator, device=device)
+        model = open_generator("audioldm", GeneratorsConfig(audioldm=AudioLdmConfig(device=device)), opened).model
 
         def progress(what: str) -> Any:
             return lambda done, of: status.update(f"{what}: {done} of {of}")

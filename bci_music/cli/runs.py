@@ -87,12 +87,15 @@ def resolve(options: Options, stream: dict[str, str | None], stack: ExitStack) -
     """Merge the configuration file with what the command line says; the command line wins."""
     values = LiveConfig.load(options.config).model_dump() if options.config else LiveConfig().model_dump()
     values["stream"] = query_from(stream, values["stream"]).model_dump()
-    sound = {"generator": options.generator, "audioldm": options.audioldm, "device": options.device}
+    sound = {"generator": options.generator, "device": options.device}
     values["sound"].update({k: v for k, v in sound.items() if v is not None})
+    if options.audioldm is not None:
+        values["sound"]["audioldm"]["checkpoint"] = options.audioldm
     if options.pack is not None:
         values["pack"] = options.pack
     config = LiveConfig.parse(values, "the command line")
-    if config.sound.generator == "audioldm" and config.sound.audioldm is None and not _brings_generator(config.pack):
+    given = config.sound.audioldm.checkpoint
+    if config.sound.generator == "audioldm" and given is None and not _brings_generator(config.pack):
         from bci_music.generation.audioldm.loading import write_random_audioldm
 
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bci-music-")))
@@ -101,7 +104,8 @@ def resolve(options: Options, stream: dict[str, str | None], stack: ExitStack) -
             "[yellow]No AudioLDM checkpoint was given: a small untrained model of the same classes makes the sound, "
             "which is noise and follows no brain. Give --audioldm FOLDER for a trained one.[/yellow]"
         )
-        config = config.model_copy(update={"sound": config.sound.model_copy(update={"audioldm": str(folder)})})
+        untrained = config.sound.audioldm.model_copy(update={"checkpoint": str(folder)})
+        config = config.model_copy(update={"sound": config.sound.model_copy(update={"audioldm": untrained})})
     return config
 
 

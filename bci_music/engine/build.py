@@ -20,10 +20,8 @@ from bci_music.workers import Stage
 if TYPE_CHECKING:
     from bci_music.clock import Clock
     from bci_music.eeg.chain import SignalChain
-    from bci_music.generation.library import LibraryGenerator
     from bci_music.models.decoder import Decoder
     from bci_music.models.pack import Pack
-    from bci_music.sound.generator import Generator
     from bci_music.sound.player import Player
     from bci_music.sound.prompting import PromptStage
     from bci_music.sound.steering import Steering
@@ -46,6 +44,7 @@ def build_engine(
     from bci_music.models.device import share_cores, sleep_while_waiting
 
     sleep_while_waiting()
+    from bci_music.generation.open import choose_generator, open_generator
     from bci_music.models.decoder import Decoder
     from bci_music.models.pack import Pack
     from bci_music.sound.stage import SoundStage
@@ -54,9 +53,10 @@ def build_engine(
     from bci_music.streaming.replay import SessionSource
 
     pack = Pack.open(config.pack)
-    library = _library(pack)
-    generator = _generator(config, pack, library)
-    if not generator.quick:
+    library = open_generator("library", config.sound, pack, clock)
+    kind = choose_generator(config.sound, pack)
+    generator = library if kind == "library" else open_generator(kind, config.sound, pack, clock)
+    if not generator.realtime:
         share_cores(2)  # it computes beside the decoder
     decoder = Decoder.from_pack(pack, device=device)
     decoder.warm_up()
@@ -81,7 +81,7 @@ def build_engine(
     stages.append(decode)
     if isinstance(source, SessionSource):
         decode.not_before = lambda: source.begins_s
-    steering = Steering(decode.embedding)
+    steering = Steering(decode.embedding, config.sound.steering)
     sound = SoundStage(
         generator,
         library,
@@ -89,6 +89,7 @@ def build_engine(
         player,
         clock,
         on_failure=lambda failure: wired[0].note_failure(failure),
+        config=config.sound.stage,
     )
     sound.set_volume(config.sound.volume_db)
     prompter = make_prompter(pack, steering, lambda failure: wired[0].note_failure(failure))
@@ -110,35 +111,11 @@ def make_chain(decoder: Decoder, info: StreamInfo) -> SignalChain:
     return SignalChain(decoder.manifest.signal, montage, channels, info.sfreq_hz)
 
 
-def _library(pack: Pack) -> LibraryGenerator:
-    from bci_music.generation.library import LibraryGenerator, MusicLibrary
-
-    return LibraryGenerator(MusicLibrary.load(pack.directory / "library"))
-
-
 def _songs(pack: Pack) -> tuple[tuple[SongLabel, ...], np.ndarray]:
     index = json.loads((pack.directory / "library" / "index.json").read_text(encoding="utf-8"))
     songs = tuple(SongLabel(s["id"], s["title"], s.get("genre", "")) for s in index["songs"])
     prototypes = np.load(pack.directory / "library" / "prototypes.npy", allow_pickle=False).astype(np.float32)
     return songs, prototypes
-
-
-def _generator(config: LiveConfig, pack: Pack, library: LibraryGenerator) -> Generator:
-    """Return what makes the sound: AudioLDM, the one that is given before the pack's own, or the library."""
-    chosen, where = config.sound.generator, config.sound.audioldm or pack.generator
-    if chosen == "library" or (chosen == "auto" and where is None):
-        return library
-    if where is None:
-        raise UserError(
-            f"Pack {pack.name} brings no AudioLDM: give --audioldm with a directory or a hub id "
-            "(sound.audioldm in the configuration)."
-        )
-    from bci_music.generation.audioldm.generator import AudioLdmGenerator
-    from bci_music.models.checkpoints.towers import require_lead
-
-    if config.sound.audioldm:
-        require_lead(pack.embedder, where, pack.name, pack.manifest.spaces.targets)
-    return AudioLdmGenerator.from_directory(where, near=library.library.nearest_song)
 
 
 def make_prompter(pack: Pack, steering: Steering, on_failure: Callable[[Failure], None]) -> PromptStage:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from bci_music.config import Config
+from bci_music.generation.open import GeneratorsConfig
+from bci_music.sound.stage import StageConfig
+from bci_music.sound.steering import SteeringConfig
 from bci_music.streaming.lsl import StreamQuery
 
 
-class SoundConfig(Config):
-    """What plays and where to."""
+class SoundConfig(GeneratorsConfig):
+    """What plays, where to, and how it follows the EEG."""
 
-    generator: Literal["auto", "library", "audioldm"] = Field(
-        "auto", description="auto: AudioLDM where one is given or comes with the pack, else the library"
-    )
-    audioldm: str | None = Field(
-        None, description="directory or hub id of an AudioLDM checkpoint, in place of the pack's own"
-    )
     device: str | None = Field(None, description="name or number of the output device; none: the system's default")
     volume_db: float = Field(0.0, ge=-60, le=0)
+    steering: SteeringConfig = SteeringConfig()
+    stage: StageConfig = StageConfig()
 
 
 class LiveConfig(Config):

@@ -6,17 +6,22 @@ import json
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bci_music.config import Config
+from bci_music.generation.config import GeneratorConfig
 from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, AudioBlock, SoundSpan, Style, UserError
+from bci_music.sound.generator import Generator
 from bci_music.sound.loop import Loop, waiting_pad
 from bci_music.sound.loudness import to_level
 from bci_music.sound.splice import fade_in, mix
+
+if TYPE_CHECKING:
+    from bci_music.clock import Clock
+    from bci_music.models.pack import Pack
 
 WAITING = -1
 
@@ -92,7 +97,7 @@ class MusicLibrary:
         return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
 
 
-class LibraryConfig(Config):
+class LibraryConfig(GeneratorConfig):
     """How the library plays."""
 
     fade_s: float = Field(0.7, gt=0, le=4, description="crossfade from clip to clip")
@@ -101,6 +106,16 @@ class LibraryConfig(Config):
     least_s: float = Field(1.0, ge=0, description="a clip stays at least this long")
     level_db: float = Field(-20.0, le=-6, description="RMS level clips are brought to")
     clips_in_memory: int = Field(32, ge=2, description="3.8 MB each for 10 s")
+
+    def available(self, pack: Pack | None) -> bool:
+        """Every pack has a library."""
+        return pack is not None
+
+    def open(self, pack: Pack | None = None, clock: Clock | None = None) -> LibraryGenerator:
+        """Play the library of a pack."""
+        if pack is None:
+            raise UserError("The library belongs to a pack: give --pack with its name or folder.")
+        return LibraryGenerator(MusicLibrary.load(pack.directory / "library"), self)
 
 
 @dataclass(frozen=True)
@@ -124,7 +139,7 @@ class LibraryState:
     clips_generated: int = 0
 
 
-class LibraryGenerator:
+class LibraryGenerator(Generator):
     """Plays the nearest song of a `MusicLibrary`; always works on a CPU.
 
     Parameters
@@ -134,7 +149,7 @@ class LibraryGenerator:
     """
 
     trained = True
-    quick = True
+    realtime = True
 
     def __init__(self, library: MusicLibrary, config: LibraryConfig | None = None):
         self.library = library

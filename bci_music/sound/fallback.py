@@ -93,35 +93,35 @@ BAR, LIBRARY = "bar", "library"  # makers, as the splicer knows them
 ENTRY_S = 1.0  # of the library's sound before it is heard: it has turned to its song when the crossfade begins
 
 
-class LadderConfig(Config):
+class FallbackConfig(Config):
     """How long each step of the ladder lasts."""
 
     loop_s: float = Field(8.0, ge=0, description="the last bar is looped for this long, then the library plays")
     rest_s: float = Field(10.0, ge=0, description="a library that failed is tried again after this long")
 
 
-class LateLadder:
+class FallbackChain:
     """Makes the sound that the generator does not.
 
     Parameters
     ----------
     library : Generator
-        A quick one.
+        A realtime one.
     player : Player
         Its newest sound is what is looped.
     block, joint : int
         Samples of a block, and of the crossfade from one maker to another.
     on_failure : callable
         Gets a `Failure` when the library fails.
-    config : LadderConfig
+    config : FallbackConfig
     """
 
     def __init__(
         self, library: Generator, player: Player, block: int, joint: int, on_failure: Callable[[Failure], None],
-        config: LadderConfig | None = None,
+        config: FallbackConfig | None = None,
     ):
         self._library, self._player, self._block, self._joint = library, player, block, joint
-        self._on_failure, self.config = on_failure, config or LadderConfig()
+        self._on_failure, self.config = on_failure, config or FallbackConfig()
         self.step = ""  # "" while the generator is in time
         self.state: Any = None  # of the library
         self._counts = dict.fromkeys(STEPS, 0)

@@ -1,15 +1,21 @@
-"""The seam every maker of sound fits into."""
+"""What every maker of sound is: the interface `Generator`.
+
+A new type of generator is one new file in `bci_music/generation/` that holds a `Generator` and its config, and one line
+in the registry `bci_music/generation/open.py`. That line gives it a name for `--generator`, a section under `sound:` in
+the configuration of a live run, and makes the engine, the benchmarks and the evaluation open it. Nothing else has to
+know it: the sound stage sees no more than what stands here.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from typing import Any
 
 from bci_music.messages import AudioBlock, Style
 
 
-@runtime_checkable
-class Generator(Protocol):
-    """Makes sound in a given style, block by block.
+class Generator(ABC):
+    """Makes sound in a given style, block by block. All but `generate` may be left as it is here.
 
     Attributes
     ----------
@@ -17,20 +23,21 @@ class Generator(Protocol):
         What the operator reads.
     trained : bool
         False when the weights are random: such sound says nothing about the style.
-    quick : bool
-        True when a block is made in a small fraction of its length. A generator that is not quick
-        runs in a thread of its own, ahead of time.
+    realtime : bool
+        True when a block is made in a small fraction of its length: it is made when it is needed, by the thread of the
+        stage. Any other generator runs in a thread of its own, ahead of time.
 
     Notes
     -----
-    The state is a value: with the same state and style `generate` gives the same block. None starts anew.
+    The state is a value: with the same state and style `generate` gives the same block. None starts from nothing.
     A state carries the running totals `clips_generated`, `clips_retrieved` and `crossfades`.
     """
 
     name: str
     trained: bool
-    quick: bool
+    realtime: bool
 
+    @abstractmethod
     def generate(self, style: Style, state: Any, *, seconds: float, deadline: float) -> tuple[AudioBlock, Any]:
         """Make the next block.
 
@@ -41,18 +48,29 @@ class Generator(Protocol):
         state : object
             What the last call returned, or None.
         seconds : float
-            Length wanted; quick generators keep to it exactly, others may return a clip of their own length.
+            Length wanted; realtime generators keep to it exactly, others may return a clip of their own length.
         deadline : float
             Time on the generator's clock at which the block must be there.
         """
 
+    def warm_up(self) -> None:  # noqa: B027 (nothing to do unless a generator says so)
+        """Do once what would make the first block late; called in the generator's own thread."""
 
-@runtime_checkable
-class Choosing(Protocol):
-    """A generator that can say cheaply what it would play, so that queued sound can be revised before it is heard."""
+    def interrupt(self) -> None:  # noqa: B027
+        """Give up the block that is being made, for good; called from another thread when the program ends."""
+
+    def prepare(self) -> bool:
+        """Get one more thing ready for later, such as a file to read; False when there is nothing left to do."""
+        return False
 
     def choice(self, style: Style, state: Any) -> int:
-        """Return what a block made now from `state` would lead to."""
+        """Say cheaply which clip a block made now from `state` would lead to.
+
+        Where it differs from what is `chosen`, queued blocks of a realtime generator are made again before they are
+        heard. By default nothing differs.
+        """
+        return 0
 
     def chosen(self, state: Any) -> int:
-        """Return what `state` leads to."""
+        """Say which clip `state` leads to."""
+        return 0

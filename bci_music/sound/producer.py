@@ -17,7 +17,7 @@ class Producer:
     Parameters
     ----------
     generator : Generator
-        If it has a method `warm_up`, the thread begins with it; `interrupt` is called when the producer closes.
+        Its `warm_up` is what the thread begins with; `interrupt` is called when the producer closes.
     """
 
     def __init__(self, generator: Generator):
@@ -44,7 +44,7 @@ class Producer:
     def start(self) -> None:
         """Start the thread if it does not run yet."""
         if self._thread is None:
-            self.busy = hasattr(self._generator, "warm_up")
+            self.busy = True  # warming up
             self._thread = threading.Thread(target=self._run, name="bci-music-generator", daemon=True)
             self._thread.start()
 
@@ -69,21 +69,18 @@ class Producer:
     def close(self, timeout_s: float = 10.0) -> bool:
         """End the thread; returns whether it did."""
         self._closing = True
-        interrupt = getattr(self._generator, "interrupt", None)
-        if interrupt is not None:
-            interrupt()
+        self._generator.interrupt()
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout_s)
         return self._thread is None or not self._thread.is_alive()
 
     def _run(self) -> None:
-        if self.busy:
-            try:
-                self._generator.warm_up()  # type: ignore[attr-defined]
-            except Exception as error:  # handed to the stage, which names it
-                self._error = error
-            self.busy = False
+        try:
+            self._generator.warm_up()
+        except Exception as error:  # handed to the stage, which names it
+            self._error = error
+        self.busy = False
         while True:
             self._wake.wait()
             self._wake.clear()

@@ -1,4 +1,4 @@
-"""Queued sound of a quick generator follows a new style: blocks not yet heard are made anew."""
+"""Queued sound of a realtime generator follows a new style: blocks not yet heard are made again."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bci_music.messages import AudioBlock, Style
-from bci_music.sound.generator import Choosing, Generator
+from bci_music.sound.generator import Generator
 from bci_music.sound.player import Player
 from bci_music.sound.splice import Splicer
 
 
 @dataclass(frozen=True)
 class Point:
-    """State of the generator before a queued block, so that the block can be made anew."""
+    """State of the generator before a queued block, so that the block can be made again."""
 
     start: int
     state: Any
 
 
 class Revision:
-    """Remembers how queued blocks were made, and makes them anew when the style leads elsewhere.
+    """Remembers how queued blocks were made, and makes them again when the style leads elsewhere.
 
     Parameters
     ----------
     generator : Generator
-        Only one that is `Choosing` is ever revised.
+        Its `choice` tells what is to be revised.
     player : Player
     splicer : Splicer
     make : callable
@@ -51,11 +51,11 @@ class Revision:
         self._points.clear()
 
     def revise(self, style: Style, state: Any) -> Any:
-        """Make queued blocks anew when the newest style leads elsewhere; returns the state after the last of them."""
+        """Make queued blocks again when the newest style leads elsewhere; returns the state after the last of them."""
         while self._points and self._points[0].start < self._player.changeable:
             self._points.popleft()
         asked = style.made_s, style.prompt_weight
-        if asked == self._revised_for or not style.from_eeg or not isinstance(self._generator, Choosing):
+        if asked == self._revised_for or not style.from_eeg:
             return state
         after = [*[point.state for point in self._points][1:], state]
         for number, (point, led_to) in enumerate(zip(self._points, after, strict=False)):
@@ -69,14 +69,14 @@ class Revision:
         return state
 
     def _remake(self, number: int, style: Style) -> tuple[Any] | None:
-        """Make queued blocks anew from point `number` on; None when it is too late to replace them."""
+        """Make queued blocks again from point `number` on; None when it is too late to replace them."""
         points = list(self._points)
-        state, blocks, anew = points[number].state, [], []
+        state, blocks, again = points[number].state, [], []
         for point in points[number:]:
-            anew.append(replace(point, state=state))
+            again.append(replace(point, state=state))
             block, state = self._make(style, state)
             blocks.append(block)
         if not self._splicer.replace(points[number].start, blocks):
             return None
-        self._points = deque([*points[:number], *anew])
+        self._points = deque([*points[:number], *again])
         return (state,)

@@ -15,7 +15,7 @@ from pydantic import Field
 from bci_music.clock import Clock
 from bci_music.config import Config
 from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, SoundSpan, Style
-from bci_music.sound.fallback import LadderConfig, LateLadder
+from bci_music.sound.fallback import FallbackChain, FallbackConfig
 from bci_music.sound.generator import Generator
 from bci_music.sound.loudness import Meter
 from bci_music.sound.player import Player
@@ -30,17 +30,17 @@ PREPARE_S = 0.25
 log = logging.getLogger(__name__)
 
 
-class SoundConfig(Config):
-    """How far ahead the sound is made."""
+class StageConfig(Config):
+    """How far ahead the sound is made, and what plays while it is not there."""
 
-    block_s: float = Field(0.25, gt=0.05, le=2, description="length of a block of a quick generator")
+    block_s: float = Field(0.25, gt=0.05, le=2, description="length of a block of a realtime generator")
     low_water_s: float = Field(2.0, ge=0.5, le=3, description="at least this much sound is queued")
     late_s: float = Field(1.0, ge=0.5, le=2, description="with less queued than this, a slow generator's clip is late")
-    clip_s: float = Field(5.12, gt=1, le=5.2, description="length asked of a generator that is not quick")
-    joint_s: float = Field(0.4, gt=0.01, le=1, description="crossfade from one generator to another")
+    clip_s: float = Field(5.12, gt=1, le=5.2, description="length asked of a generator that is not realtime")
+    crossfade_s: float = Field(0.4, gt=0.01, le=1, description="crossfade from one generator to another")
     reserve_s: float = Field(1.5, ge=0, description="a slow generator's clip must be there this long before the end")
     rest_s: float = Field(10.0, ge=0, description="after a failure the library plays for this long")
-    ladder: LadderConfig = LadderConfig()
+    fallback: FallbackConfig = FallbackConfig()
 
 
 class SoundStage:
@@ -50,24 +50,24 @@ class SoundStage:
     ----------
     generator : Generator
     fallback : Generator
-        A quick one, for the time before the first clip of a slow one and for when the generator fails or is late;
+        A realtime one, for the time before the first clip of a slow one and for when the generator fails or is late;
         may be the same object, since a generator's state is held here.
     steering : Steering
     player : Player
     clock : Clock
     on_failure : callable
         Gets a `Failure` when the generator fails.
-    config : SoundConfig
+    config : StageConfig
     make_producer : callable
-        Makes what runs a generator that is not quick.
+        Makes what runs a generator that is not realtime.
     """
 
     def __init__(
         self, generator: Generator, fallback: Generator, steering: Steering, player: Player, clock: Clock,
         on_failure: Callable[[Failure], None] = lambda failure: log.error(failure.text),
-        config: SoundConfig | None = None, make_producer: Callable[[Generator], Producer] = Producer,
+        config: StageConfig | None = None, make_producer: Callable[[Generator], Producer] = Producer,
     ):
-        self.config = config or SoundConfig()
+        self.config = config or StageConfig()
         if self.config.low_water_s < player.prime_s:
             raise ValueError(f"the player starts at {player.prime_s} s, above the low-water mark")
         self.player, self.meter, self.ledger = player, Meter(), SpanLedger()
@@ -75,14 +75,14 @@ class SoundStage:
         self._generator, self._steering, self._clock = generator, steering, clock
         self._on_failure = on_failure
         self._block = round(self.config.block_s * AUDIO_RATE_HZ)
-        self._producer = None if generator.quick else make_producer(generator)
+        self._producer = None if generator.realtime else make_producer(generator)
         self._state: Any = None
-        joint = round(self.config.joint_s * AUDIO_RATE_HZ)
+        joint = round(self.config.crossfade_s * AUDIO_RATE_HZ)
         self._splicer = Splicer(player, self.ledger, joint)
-        self._ladder = LateLadder(fallback, player, self._block, joint, on_failure, self.config.ladder)
+        self._ladder = FallbackChain(fallback, player, self._block, joint, on_failure, self.config.fallback)
         self._revision = Revision(generator, player, self._splicer, self._remade)
         makers = [generator] if fallback is generator else [generator, fallback]
-        self._unprepared: list[Any] = [maker for maker in makers if hasattr(maker, "prepare")]
+        self._unprepared = list(makers)
         self._prepared_s = self._rest_until = float("-inf")
         self._fallbacks = 0
         self._wall_s = self._made_s = 0.0

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from bci_music.bench.splices import JointsConfig, Recorded, compare, permutation_p, record
 from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, AudioBlock, UserError
+from bci_music.sound.generator import Generator
 
 CLIP = 2 * AUDIO_RATE_HZ
 CONFIG = JointsConfig(joints=40, stretches=300, clip_s=2.0)
@@ -81,10 +82,10 @@ def test_too_little_is_said_to_be_too_little():
         compare(one_piece(5), CONFIG)
 
 
-class Looped:
+class Looped(Generator):
     """A generator whose clips are one piece, and that says where its joints are."""
 
-    name, trained, quick = "looped", True, False
+    name, trained, realtime = "looped", True, False
     styles = ()
 
     def generate(self, style, state, *, seconds, deadline):
@@ -107,15 +108,16 @@ def test_recording_keeps_the_places_of_joints():
 def test_the_joints_of_audioldm_cannot_be_told(tmp_path):
     import torch
 
-    from bci_music.generation.audioldm.generator import AudioLdmConfig, AudioLdmGenerator
+    from bci_music.generation.audioldm.generator import AudioLdmConfig
     from bci_music.generation.audioldm.loading import write_random_audioldm
     from bci_music.generation.audioldm.solver import SamplerSettings
 
     torch.set_num_threads(1)
     settings = AudioLdmConfig(
-        sampler=SamplerSettings(steps=1), anytime=False, most_repeats=0, overlap_s=0.64, fade_s=0.2
+        checkpoint=str(write_random_audioldm(tmp_path, 1)), device="cpu", sampler=SamplerSettings(steps=1),
+        anytime=False, most_repeats=0, overlap_s=0.64, fade_s=0.2,
     )
-    generator = AudioLdmGenerator.from_directory(write_random_audioldm(tmp_path, 1), settings, device="cpu")
+    generator = settings.open()
     vectors = np.random.default_rng(0).standard_normal((9, EMBEDDING_DIM)).astype(np.float32)
     config = JointsConfig(joints=8, stretches=80, clip_s=1.92)
     found = compare(record(generator, vectors, config), config)

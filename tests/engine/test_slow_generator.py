@@ -19,16 +19,21 @@ from bci_music.streaming.replay import SessionSource
 
 def perform(config, tmp_path, monkeypatch, seconds, minute_s):
     """Play for so long with AudioLDM and return the report as written."""
-    from bci_music.generation.audioldm.generator import AudioLdmGenerator
+    from bci_music.generation import open as registry
+    from bci_music.generation.audioldm.generator import AudioLdmConfig
     from bci_music.generation.audioldm.loading import write_random_audioldm
+    from bci_music.models.pack import Pack
 
     clock = Clock(lsl_clock)
     began = clock.now()
     generator = slowed.Slowed(
-        AudioLdmGenerator.from_directory(write_random_audioldm(tmp_path / "model"), device="cpu"),
+        AudioLdmConfig(checkpoint=str(write_random_audioldm(tmp_path / "model")), device="cpu").open(),
         lambda now: slowed.four_times_slower(now, began, minute_s), clock.now, least_s=1.7,
     )
-    monkeypatch.setattr(build, "_generator", lambda *_: generator)
+    library = registry.open_generator("library", config.sound, Pack.open(config.pack))
+    made = {"library": library, "audioldm": generator}
+    monkeypatch.setattr(registry, "open_generator", lambda name, *_: made[name])
+    monkeypatch.setattr(registry, "choose_generator", lambda *_: "audioldm")
     wav = tmp_path / "music.wav"
     player = ClockPlayer(clock, wav)
     source = SessionSource(open_session(find_sample()), loop=True, clock=lsl_clock)

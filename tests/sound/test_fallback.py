@@ -10,15 +10,16 @@ import pytest
 from bci_music.clock import Clock, ManualClock
 from bci_music.generation.library import LibraryGenerator, MusicLibrary
 from bci_music.messages import AUDIO_RATE_HZ, Embedding
-from bci_music.sound.fallback import LOWEST, LadderConfig, LastBar, bar_length
+from bci_music.sound.fallback import LOWEST, FallbackConfig, LastBar, bar_length
+from bci_music.sound.generator import Generator
 from bci_music.sound.player import ClockPlayer
-from bci_music.sound.stage import SoundConfig, SoundStage
+from bci_music.sound.stage import SoundStage, StageConfig
 from bci_music.sound.steering import Steering
 from bci_music.workers import Latest
 
 
-class BrokenLibrary:
-    name, trained, quick = "no library", True, True
+class BrokenLibrary(Generator):
+    name, trained, realtime = "no library", True, True
 
     def __init__(self, library, broken):
         self._library, self.broken = library, broken
@@ -39,7 +40,7 @@ class Rig:
         self.player.add_listener(self.ear)
         self.stage = SoundStage(
             slowed.MadeMusic(), library, Steering(self.latest), self.player, self.clock, self.failures.append,
-            SoundConfig(ladder=LadderConfig(**ladder)),
+            StageConfig(fallback=FallbackConfig(**ladder)),
             make_producer=lambda generator: slowed.TimedProducer(generator, self.clock, wall_s),
         )
         self.vector, self.windows = vector, 0
@@ -207,7 +208,7 @@ def test_in_real_time_with_a_generator_that_sleeps(slowed, library_dir, prototyp
     generator = slowed.Slowed(slowed.MadeMusic(), factor, clock.now, least_s=1.2)
     player = ClockPlayer(clock)
     player.add_listener(ear)
-    config = SoundConfig(clip_s=2.56, ladder=LadderConfig(loop_s=2.0))
+    config = StageConfig(clip_s=2.56, fallback=FallbackConfig(loop_s=2.0))
     library = LibraryGenerator(MusicLibrary.load(library_dir))
     stage = SoundStage(generator, library, Steering(latest), player, clock, config=config)
     player.start()

@@ -10,9 +10,10 @@ import soundfile
 from bci_music.clock import Clock, ManualClock
 from bci_music.generation.library import LibraryGenerator, MusicLibrary
 from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, Embedding, SoundSpan
+from bci_music.sound.generator import Generator
 from bci_music.sound.player import BLOCK, ClockPlayer
 from bci_music.sound.silence import silent_seconds
-from bci_music.sound.stage import SoundConfig, SoundStage
+from bci_music.sound.stage import SoundStage, StageConfig
 from bci_music.sound.steering import Steering
 from bci_music.workers import Latest
 
@@ -128,8 +129,8 @@ def test_clips_are_read_before_they_are_needed(library_dir, prototypes):
     rig.close()
 
 
-class Broken:
-    name, trained, quick = "broken", False, True
+class Broken(Generator):
+    name, trained, realtime = "broken", False, True
 
     def generate(self, style, state, *, seconds, deadline):
         raise ValueError("no weights")
@@ -148,10 +149,10 @@ def test_a_failing_generator_is_replaced_and_named(library_dir, prototypes, tmp_
     assert silent_seconds(tmp_path / "music.wav") == 0
 
 
-class Slow:
-    """A generator that is not quick and gives clips of a steady tone; `wait_s` is real time."""
+class Slow(Generator):
+    """A generator that is not realtime and gives clips of a steady tone; `wait_s` is real time."""
 
-    name, trained, quick = "slow", False, False
+    name, trained, realtime = "slow", False, False
 
     def __init__(self, wait_s):
         self.wait_s = wait_s
@@ -168,7 +169,7 @@ def slow_run(library_dir, vector, path, wait_s, seconds):
     clock, latest = Clock(), Latest()
     library = MusicLibrary.load(library_dir)
     player = ClockPlayer(clock, path, subtype="FLOAT")
-    config = SoundConfig(clip_s=2.56)
+    config = StageConfig(clip_s=2.56)
     stage = SoundStage(Slow(wait_s), LibraryGenerator(library), Steering(latest), player, clock, config=config)
     player.start()
     number = 0

@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 
 from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, SoundSpan
+from bci_music.sound.generator import Generator
 from bci_music.sound.silence import THRESHOLD
 
 
@@ -26,10 +27,10 @@ def music(seconds, start_s=0.0):
     return np.repeat(mono[:, None], 2, axis=1)
 
 
-class MadeMusic:
-    """A generator that is not quick and makes music that goes on from clip to clip, at once."""
+class MadeMusic(Generator):
+    """A generator that is not realtime and makes music that goes on from clip to clip, at once."""
 
-    name, trained, quick = "made music", True, False
+    name, trained, realtime = "made music", True, False
 
     def generate(self, style, state, *, seconds, deadline):
         made = getattr(state, "clips_generated", 0)
@@ -38,10 +39,10 @@ class MadeMusic:
         return AudioBlock(samples, (span,)), type("State", (), {"clips_generated": made + 1})()
 
 
-class Slowed:
+class Slowed(Generator):
     """Another generator, slowed by a factor that changes with time: ``factor(now)``; it sleeps the difference."""
 
-    quick = False
+    realtime = False
 
     def __init__(self, generator, factor, now, least_s=0.0):
         self._generator, self._factor, self._now, self._least_s = generator, factor, now, least_s
@@ -55,12 +56,10 @@ class Slowed:
         return made
 
     def warm_up(self):
-        if hasattr(self._generator, "warm_up"):
-            self._generator.warm_up()
+        self._generator.warm_up()
 
     def interrupt(self):
-        if hasattr(self._generator, "interrupt"):
-            self._generator.interrupt()
+        self._generator.interrupt()
 
 
 class TimedProducer:

@@ -63,7 +63,8 @@ class GeneratedJudge:
         UserError
             If the pack brings none, or another embedder leads it than the one the run was aligned to.
         """
-        from bci_music.generation.audioldm.sampler import load_audioldm
+        from bci_music.generation.audioldm.generator import AudioLdmConfig
+        from bci_music.generation.open import GeneratorsConfig, open_generator
         from bci_music.models.pack import Pack
 
         opened = Pack.open(pack)
@@ -74,7 +75,9 @@ class GeneratedJudge:
                 f"The generator of pack {opened.name} is led by another embedder than the one this run was aligned to "
                 f"({embedder.sha[:12]}): align with `embedder: {opened.directory / 'embedder'}`."
             )
-        return cls(load_audioldm(opened.generator, device="cpu"), library, embedder, progress or (lambda made: None))
+        config = GeneratorsConfig(audioldm=AudioLdmConfig(device="cpu"))
+        model = open_generator("audioldm", config, opened).model
+        return cls(model, library, embedder, progress or (lambda made: None))
 
     @property
     def name(self) -> str:

@@ -162,7 +162,7 @@ def through_the_autoencoder(model: Any, heard: Sequence[Heard]) -> list[NDArray[
     made = []
     for piece in heard:
         mel = log_mel(piece.sound)
-        mel = mel[: len(mel) // model.shrink * model.shrink]
+        mel = mel[: len(mel) // model.downsample * model.downsample]
         with torch.inference_mode():
             picture = torch.from_numpy(mel)[None, None].to(model.device, model.vae.dtype)
             latents = model.vae.encode(picture).latent_dist.mode() * model.vae.config.scaling_factor

@@ -5,19 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from bci_music.clock import Clock
-from bci_music.config import Config
 from bci_music.generation.audioldm.loading import MEL_HOP, SOUND_RATE_HZ
-from bci_music.generation.audioldm.sampler import AudioLdm, Budget, Joint, load_audioldm
+from bci_music.generation.audioldm.precision import Speed
+from bci_music.generation.audioldm.sampler import AudioLdm, Budget, Continuation, load_audioldm
 from bci_music.generation.audioldm.solver import SamplerSettings
-from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, AudioBlock, SoundSpan, Style
+from bci_music.generation.config import GeneratorConfig
+from bci_music.generation.library import MusicLibrary
+from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, AudioBlock, SoundSpan, Style, UserError
+from bci_music.sound.generator import Generator
 from bci_music.sound.loudness import DELAY, LimiterState, limit, loudness_lufs, to_loudness
 from bci_music.sound.splice import fade_in, join
 from bci_music.sound.steering import toward, unit
@@ -25,22 +27,28 @@ from bci_music.sound.steering import toward, unit
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from bci_music.models.pack import Pack
+
 TO_FULL_RATE = AUDIO_RATE_HZ // SOUND_RATE_HZ
 Near = Callable[[NDArray[np.float32]], Mapping[str, Any]]
-
-
 _SEEN = 16  # frames beyond the last one that a vocoder may look at
 
 
-class AudioLdmConfig(Config):
-    """How clips are made, and how one follows another."""
+class AudioLdmConfig(GeneratorConfig):
+    """Which AudioLDM it is, how clips are made, and how one follows another."""
 
+    RENAMED: ClassVar[Mapping[str, str]] = {"joint_strength": "continuation_strength"}
+
+    checkpoint: str | None = Field(None, description="its folder or hub id, in place of the pack's own")
+    revision: str | None = Field(None, description="commit of a checkpoint from the hub; null: the one fetched last")
+    device: str | None = Field(None, description="cuda, mps or cpu; null: cuda where there is one")
+    speed: Speed = Speed()
     sampler: SamplerSettings | None = Field(None, description="null: what the model was made for")
     anytime: bool = Field(True, description="fewer steps when the deadline asks for it; off: same state, same clip")
     least_steps: int = Field(3, ge=1, description="the deadline never asks for fewer: a late clip is better than mush")
     overlap_s: float = Field(1.12, gt=0, le=4, description="a clip begins with the last one's end, for this long")
     margin_s: float = Field(0.64, ge=0, le=4, description="made beyond the end and thrown away: networks fade there")
-    joint_strength: float = Field(1.0, ge=0, le=1, description="share of the denoising in which that end is held")
+    continuation_strength: float = Field(1.0, ge=0, le=1, description="share of the denoising in which it is held")
     fade_s: float = Field(0.48, gt=0, le=4, description="crossfade within the overlap")
     turn_deg: float = Field(60.0, gt=0, le=180, description="the style turns by at most this angle from clip to clip")
     loudness_lufs: float = Field(-20.0, le=-10, ge=-40, description="integrated loudness of a clip, EBU R128")
@@ -48,6 +56,26 @@ class AudioLdmConfig(Config):
     most_repeats: int = Field(1, ge=0, description="a clip is played again at most this often")
     most_hold_s: float = Field(12.0, ge=0, description="and for at most this long")
     seed: int = 0
+
+    def available(self, pack: Pack | None) -> bool:
+        """Whether a checkpoint is given or comes with the pack."""
+        return self.checkpoint is not None or (pack is not None and pack.generator is not None)
+
+    def open(self, pack: Pack | None = None, clock: Clock | None = None) -> AudioLdmGenerator:
+        """Load the checkpoint that is given, if the pack's vectors can lead it, or the pack's own."""
+        where = self.checkpoint or (pack.generator if pack is not None else None)
+        if where is None:
+            raise UserError(
+                f"{f'Pack {pack.name}' if pack is not None else 'This run'} brings no AudioLDM: give --audioldm with a "
+                "directory or a hub id (sound.audioldm.checkpoint in the configuration)."
+            )
+        if self.checkpoint is not None and pack is not None:
+            from bci_music.models.checkpoints.towers import require_lead
+
+            require_lead(pack.embedder, where, pack.name, pack.manifest.spaces.targets)
+        model = load_audioldm(where, revision=self.revision, device=self.device, speed=self.speed)
+        near = MusicLibrary.load(pack.directory / "library").nearest_song if pack is not None else None
+        return AudioLdmGenerator(model, self, clock, near)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +98,7 @@ class AudioLdmState:
     crossfades: int = 0
 
 
-class AudioLdmGenerator:
+class AudioLdmGenerator(Generator):
     """Makes clips with AudioLDM, conditioned by the style's vector.
 
     Parameters
@@ -83,7 +111,7 @@ class AudioLdmGenerator:
         Gives the known song (id, title, genre) nearest to a vector (512,): what a clip is called after.
     """
 
-    quick = False
+    realtime = False
 
     def __init__(
         self, model: AudioLdm, config: AudioLdmConfig | None = None, clock: Clock | None = None,
@@ -93,19 +121,11 @@ class AudioLdmGenerator:
         self.name, self.trained = model.name, model.trained
         self.settings = self.config.sampler or model.settings
         self._stop = threading.Event()
-        frames = model.shrink * max(1, round(self.config.overlap_s * SOUND_RATE_HZ / MEL_HOP / model.shrink))
-        self._kept = frames // model.shrink  # latent frames with which the next clip begins
-        self._margin = round(self.config.margin_s * SOUND_RATE_HZ / MEL_HOP / model.shrink)  # latent frames
+        frames = model.downsample * max(1, round(self.config.overlap_s * SOUND_RATE_HZ / MEL_HOP / model.downsample))
+        self._kept = frames // model.downsample  # latent frames with which the next clip begins
+        self._margin = round(self.config.margin_s * SOUND_RATE_HZ / MEL_HOP / model.downsample)  # latent frames
         self._overlap = frames * MEL_HOP * TO_FULL_RATE
         self._fade = min(round(self.config.fade_s * AUDIO_RATE_HZ), self._overlap)
-
-    @classmethod
-    def from_directory(
-        cls, where: str | Path, config: AudioLdmConfig | None = None, clock: Clock | None = None, *,
-        revision: str | None = None, device: str | None = None, near: Near | None = None,
-    ) -> AudioLdmGenerator:
-        """Load AudioLDM's parts from a directory, or by a name on the hub such as ``cvssp/audioldm-m-full``."""
-        return cls(load_audioldm(where, revision=revision, device=device), config, clock, near)
 
     def generate(
         self, style: Style, state: AudioLdmState | None, *, seconds: float, deadline: float
@@ -137,8 +157,8 @@ class AudioLdmGenerator:
     def _stays(self, style: Style, state: AudioLdmState) -> bool:
         """Whether the style is so near to the clip's that it may be played again, and not for too long."""
         config, length_s = self.config, len(state.clip) / AUDIO_RATE_HZ
-        free = state.repeats < config.most_repeats and state.held_s + length_s <= config.most_hold_s
-        return free and float(unit(style.vector) @ state.vector) > config.same_above
+        allowed = state.repeats < config.most_repeats and state.held_s + length_s <= config.most_hold_s
+        return allowed and float(unit(style.vector) @ state.vector) > config.same_above
 
     def _keep(self, state: AudioLdmState) -> AudioLdmState:
         held_s = state.held_s + len(state.clip) / AUDIO_RATE_HZ
@@ -152,15 +172,15 @@ class AudioLdmGenerator:
         vector, start, made = unit(style.vector), None, 0
         if state is not None:
             vector = toward(state.vector, vector, np.deg2rad(config.turn_deg))
-            start = Joint(state.latents[:, :, -self._kept :], self._kept, config.joint_strength)
+            start = Continuation(state.latents[:, :, -self._kept :], self._kept, config.continuation_strength)
             made = state.clips_generated
         latents = model.latents(
             vector, model.frames(max(seconds, 3 * config.overlap_s) + config.margin_s), settings=self.settings,
             seed=(config.seed * 1_000_003 + made) % 2**63, budget=self._budget(deadline), start=start,
         )
         end = latents.shape[2] - self._margin
-        mel = model.decode(latents)[: end * model.shrink + _SEEN]
-        latents, sound = latents[:, :, :end], model.vocode(mel)[: end * model.shrink * MEL_HOP]
+        mel = model.decode(latents)[: end * model.downsample + _SEEN]
+        latents, sound = latents[:, :, :end], model.vocode(mel)[: end * model.downsample * MEL_HOP]
         full = soxr.resample(sound - sound.mean(), SOUND_RATE_HZ, AUDIO_RATE_HZ).astype(np.float32)
         clip = to_loudness(np.repeat(full[:, None], 2, axis=1), config.loudness_lufs)
         return AudioLdmState(

@@ -1,6 +1,7 @@
 """AudioLDM's parts from disk or hub: loaded one by one, as safetensors only, and refused when they do not fit.
 
-What it sounds like says nothing about any style; it is marked as not trained everywhere.
+A small model of the same classes with random weights can be written too, for tests and for machines without a
+checkpoint. What it sounds like says nothing about any style; it is marked as not trained everywhere.
 """
 
 from __future__ import annotations
@@ -108,17 +109,17 @@ def _read_note(path: Path) -> Note:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}): expected an object with trained and name; mend it.") from error
+        raise UserError(f"{path} is not JSON ({error}): expected an object with trained and name; fix it.") from error
     return Note.parse(values, str(path))
 
 
 def _read_unconditional(path: Path) -> NDArray[np.float32]:
     if not path.is_file():
         return np.zeros(EMBEDDING_DIM, np.float32)
-    free = np.load(path, allow_pickle=False).astype(np.float32)
-    if free.size != EMBEDDING_DIM or not np.isfinite(free).all():
-        raise UserError(f"{path} holds {free.size} numbers, expected {EMBEDDING_DIM} finite ones: write it anew.")
-    return free.reshape(EMBEDDING_DIM)
+    vector = np.load(path, allow_pickle=False).astype(np.float32)
+    if vector.size != EMBEDDING_DIM or not np.isfinite(vector).all():
+        raise UserError(f"{path} holds {vector.size} numbers, expected {EMBEDDING_DIM} finite ones: write it again.")
+    return vector.reshape(EMBEDDING_DIM)
 
 
 def _folder(where: str | Path, revision: str | None) -> Path:
@@ -146,7 +147,7 @@ def _load_part(loader: Any, folder: Path, name: str, options: dict[str, Any]) ->
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"AudioLDM's {name} could not be loaded from {folder} ({reason}): give a complete directory, or fetch the "
-            "checkpoint anew with `bci-music models pull`."
+            "checkpoint again with `bci-music models pull`."
         ) from error
 
 
@@ -157,8 +158,8 @@ def _check_fit(unet: Any, vae: Any, vocoder: Any, where: str | Path) -> None:
         raise UserError(f"The UNet in {where} takes no 512-d embedding as its class: give an AudioLDM checkpoint.")
     if unet.config.in_channels != vae.config.latent_channels:
         raise UserError(f"UNet and VAE in {where} have latents of different depth: give parts of one checkpoint.")
-    shrink = 2 ** (len(vae.config.block_out_channels) - 1)
-    if vae.config.out_channels != 1 or vocoder.config.model_in_dim % shrink:
+    downsample = 2 ** (len(vae.config.block_out_channels) - 1)
+    if vae.config.out_channels != 1 or vocoder.config.model_in_dim % downsample:
         raise UserError(f"The VAE in {where} does not make the vocoder's spectrogram: give parts of one checkpoint.")
     if vocoder.config.sampling_rate != SOUND_RATE_HZ or int(np.prod(vocoder.config.upsample_rates)) != MEL_HOP:
         raise UserError(f"The vocoder in {where} is not one for 16 kHz with hop 160: give AudioLDM's vocoder.")

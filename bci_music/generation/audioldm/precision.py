@@ -1,8 +1,4 @@
-"""How long the parts of a model take here, and in which form they compute fastest.
-
-PyTorch knows that layout only for images. On a processor it makes a vocoder half as long again as fast, most where
-it has few channels: the numbers are the same up to rounding.
-"""
+"""In which form the parts of a model compute fastest here, and how long they take."""
 
 from __future__ import annotations
 
@@ -10,66 +6,19 @@ import copy
 import shutil
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
 from importlib.util import find_spec
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
-from torch.nn import functional
 
 from bci_music.config import Config
-from bci_music.generation.audioldm.fast_conv import put_fast
 from bci_music.models.device import native_bf16
 
 if TYPE_CHECKING:
     import torch
 
     from bci_music.generation.audioldm.loading import Parts
-
-
-class LastConv1d(nn.Module):
-    """Stands in for a `Conv1d` or `ConvTranspose1d`: (b, C, n) to (b, C', n'), whatever the layout of the input.
-
-    Parameters
-    ----------
-    conv : Conv1d or ConvTranspose1d
-        With zeros as padding; its weights are taken over.
-    """
-
-    def __init__(self, conv: nn.Conv1d | nn.ConvTranspose1d):
-        super().__init__()
-        if conv.padding_mode != "zeros" or isinstance(conv.padding, str):
-            raise ValueError(f"padding {conv.padding!r} of mode {conv.padding_mode!r}: expected a number of zeros")
-        weight = conv.weight.detach()[:, :, None].contiguous(memory_format=torch.channels_last)
-        self.weight = nn.Parameter(weight, requires_grad=False)
-        self.bias = None if conv.bias is None else nn.Parameter(conv.bias.detach(), requires_grad=False)
-        self._options: dict[str, Any] = {
-            "stride": (1, *conv.stride), "padding": (0, *conv.padding), "dilation": (1, *conv.dilation),
-            "groups": conv.groups,
-        }  # fmt: skip
-        self._conv: Callable[..., Tensor] = functional.conv2d
-        if isinstance(conv, nn.ConvTranspose1d):
-            self._conv = functional.conv_transpose2d
-            self._options["output_padding"] = (0, *conv.output_padding)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve; the result lies channels last, and so does what is made of it number by number."""
-        image = x[:, :, None].contiguous(memory_format=torch.channels_last)
-        return self._conv(image, self.weight, self.bias, **self._options)[:, :, 0]
-
-
-def put_channels_last(network: nn.Module) -> int:
-    """Replace all one-dimensional convolutions inside a network, in place; returns how many there were."""
-    found = 0
-    for module in list(network.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, (nn.Conv1d, nn.ConvTranspose1d)):
-                setattr(module, name, LastConv1d(child))
-                found += 1
-    return found
 
 
 _WIDE_LEVELS = 2  # of the UNet: further down the latents are few and the weights many
@@ -92,12 +41,14 @@ def prepare(parts: Parts, device: torch.device, speed: Speed) -> tuple[str, ...]
     """Bring a model's networks to a device, in place; returns what was asked for and cannot be had."""
     import torch
 
+    from bci_music.generation.audioldm.fast_conv import put_channels_last, put_fast
+
     unet, vae, vocoder = parts.unet, parts.vae, parts.vocoder
     dtype = getattr(torch, fastest_dtype(unet, device) if speed.dtype == "auto" else speed.dtype)
     # A vocoder in bfloat16 hisses (8 bits), and on a processor half precision is the slow way.
     sounding = torch.float32 if dtype == torch.bfloat16 or device.type == "cpu" else dtype
     for model, form in ((unet, dtype), (vae, dtype), (vocoder, sounding)):
-        torch.nn.Module.to(model, device, form)  # diffusers' own warns of layers to spare, of which there are none
+        torch.nn.Module.to(model, device, form)  # diffusers' own method warns for no reason
     if speed.channels_last:
         unet.to(memory_format=torch.channels_last)
         vae.to(memory_format=torch.channels_last)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Guide:
-    """Predictions of one clip.
+    """Predictions of one clip by classifier-free guidance: the unconditional one, led further towards the conditional.
 
     Parameters
     ----------
@@ -45,32 +45,34 @@ class Guide:
     ):
         import torch
 
-        self._predict, self._free, self._led, self._settings = predict, unconditional, condition, settings
+        self._predict, self._settings = predict, settings
+        self._unconditional, self._conditional = unconditional, condition
         self._both = torch.cat([unconditional, condition])
-        self._apart: Tensor | None = None  # led minus free when last computed: it changes slowly from step to step
+        self._difference: Tensor | None = None  # of both when last computed: it changes slowly
         self._since = 0
 
     def branches(self, level: float) -> int:
         """How many branches, 1 or 2, the next prediction at this noise level computes."""
         if not self._settings.guides_at(level):
             return 1
-        return 2 if self._apart is None or self._since >= self._settings.guidance_every else 1
+        return 2 if self._difference is None or self._since >= self._settings.guidance_every else 1
 
     def __call__(self, latents: Tensor, time: Tensor, level: float) -> Tensor:
         """Predict at a noise level: float32, like `latents`."""
         import torch
 
         if not self._settings.guides_at(level):
-            return self._predict(latents, time, self._led)
-        if self.branches(level) == 2 or self._apart is None:
+            return self._predict(latents, time, self._conditional)
+        if self.branches(level) == 2 or self._difference is None:
             if self._settings.batched:
-                free, led = self._predict(torch.cat([latents, latents]), time, self._both).chunk(2)
+                unconditional, conditional = self._predict(torch.cat([latents, latents]), time, self._both).chunk(2)
             else:
-                free, led = self._predict(latents, time, self._free), self._predict(latents, time, self._led)
-            self._apart, self._since = led - free, 1
-            return free + self._settings.guidance * self._apart
+                unconditional = self._predict(latents, time, self._unconditional)
+                conditional = self._predict(latents, time, self._conditional)
+            self._difference, self._since = conditional - unconditional, 1
+            return unconditional + self._settings.guidance * self._difference
         self._since += 1
-        return self._predict(latents, time, self._led) + (self._settings.guidance - 1) * self._apart
+        return self._predict(latents, time, self._conditional) + (self._settings.guidance - 1) * self._difference
 
 
 class Interrupted(Exception):
@@ -86,7 +88,7 @@ class Budget:
 
 
 @dataclass(frozen=True, eq=False)
-class Joint:
+class Continuation:
     """The clean end of the last clip's latents, (1, C, k, M), with which a new clip begins.
 
     `frames` is k. `strength` is the share of the noise levels, from the top, at which these frames are held: with 1
@@ -120,14 +122,14 @@ class AudioLdm:
         self.unconditional, self.settings = parts.unconditional, parts.settings
         self.trained, self.name = parts.trained, parts.name
         self.mel_bins = int(self.vocoder.config.model_in_dim)
-        self.shrink = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        self.downsample = 2 ** (len(self.vae.config.block_out_channels) - 1)
         self.walls = Walls()
         self._frames = 0  # of the newest clip
 
     @property
     def frame_unit(self) -> int:
         """Spectrogram frames come in multiples of this, so that the UNet can halve its latents."""
-        return self.shrink * 2 ** (len(self.unet.config.block_out_channels) - 1)
+        return self.downsample * 2 ** (len(self.unet.config.block_out_channels) - 1)
 
     @property
     def step_s(self) -> float:
@@ -145,7 +147,8 @@ class AudioLdm:
 
     def sample(
         self, vector: NDArray[np.float32], seconds: float, *, steps: int | None = None, guidance: float | None = None,
-        seed: int, budget: Budget | None = None, settings: SamplerSettings | None = None, start: Joint | None = None,
+        seed: int, budget: Budget | None = None, settings: SamplerSettings | None = None,
+        start: Continuation | None = None,
     ) -> NDArray[np.float32]:
         """Make a clip, (n,) float32 at 16 kHz: `latents`, `decode` and `vocode`.
 
@@ -165,10 +168,10 @@ class AudioLdm:
 
     def latents(
         self, vector: NDArray[np.float32], frames: int, *, settings: SamplerSettings | None = None, seed: int,
-        budget: Budget | None = None, start: Joint | None = None,
+        budget: Budget | None = None, start: Continuation | None = None,
         progress: Callable[[int, int], None] = lambda done, of: None,
     ) -> Tensor:
-        """Denoise latents towards `vector`: (1, C, frames / shrink, mel_bins / shrink) float32 on the device.
+        """Denoise latents towards `vector`: (1, C, frames / downsample, mel_bins / downsample) float32 on the device.
 
         Fewer steps are made when, by what steps took so far, the budget does not last for all of them. `progress` is
         told after each step how many of how many were made.
@@ -176,11 +179,11 @@ class AudioLdm:
         import torch
 
         settings, budget = settings or self.settings, budget or Budget()
-        if frames % self.shrink or (start and start.frames * self.shrink >= frames):
-            raise ValueError(f"{frames} frames: expected a multiple of {self.shrink}, longer than the joint")
+        if frames % self.downsample or (start and start.frames * self.downsample >= frames):
+            raise ValueError(f"{frames} frames: expected a multiple of {self.downsample}, longer than the beginning")
         self._frames = frames
         chance = torch.Generator().manual_seed(seed)
-        shape = (1, self.unet.config.in_channels, frames // self.shrink, self.mel_bins // self.shrink)
+        shape = (1, self.unet.config.in_channels, frames // self.downsample, self.mel_bins // self.downsample)
         noise = torch.randn(shape, generator=chance).to(self.device)
         steps = self.steps_within(budget.left_s(), frames, settings)
         solver = Solver(self.scheduler.config, settings, steps, self.device, chance)
@@ -230,7 +233,7 @@ class AudioLdm:
         return Guide(predict, both[:1], both[1:], settings)
 
     def _denoise(
-        self, noise: Tensor, guide: Guide, solver: Solver, budget: Budget, start: Joint | None,
+        self, noise: Tensor, guide: Guide, solver: Solver, budget: Budget, start: Continuation | None,
         progress: Callable[[int, int], None],
     ) -> Tensor:
         latents = noise
@@ -277,7 +280,7 @@ def load_audioldm(
     return AudioLdm(parts, place, prepare(parts, place, speed or Speed()))
 
 
-def _held(start: Joint, step: int, steps: int) -> bool:
+def _held(start: Continuation, step: int, steps: int) -> bool:
     return step < start.strength * steps
 
 

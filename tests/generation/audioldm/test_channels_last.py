@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bci_music.generation.audioldm.precision import LastConv1d, put_channels_last
+from bci_music.generation.audioldm.fast_conv import LastConv1d, put_channels_last
 
 
 @pytest.mark.parametrize("conv", [

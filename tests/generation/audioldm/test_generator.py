@@ -19,7 +19,7 @@ from bci_music.sound.loudness import DELAY, loudness_lufs
 from bci_music.sound.player import ClockPlayer
 from bci_music.sound.silence import silent_seconds
 from bci_music.sound.splice import meet
-from bci_music.sound.stage import SoundConfig, SoundStage
+from bci_music.sound.stage import SoundStage, StageConfig
 from bci_music.sound.steering import Steering, angle
 from bci_music.workers import Latest
 
@@ -141,7 +141,7 @@ def test_a_trained_model_s_clip_is_named_after_the_song_it_was_made_for(director
         return songs[max(songs, key=lambda seed: vector @ unit(seed))]
 
     config = SHORT.model_copy(update={"turn_deg": 30.0})
-    generator, state, spans = AudioLdmGenerator.from_directory(trained, config, device="cpu", near=near), None, []
+    generator, state, spans = AudioLdmGenerator(load_audioldm(trained, device="cpu"), config, near=near), None, []
     for seed in (1, 2, 2, 2):
         block, state = make(generator, seed, state)
         spans.append(block.spans[0])
@@ -149,7 +149,7 @@ def test_a_trained_model_s_clip_is_named_after_the_song_it_was_made_for(director
         ("generated", "One", "one", "folk"), ("generated", "One", "one", "folk"),
         ("generated", "Two", "two", ""), ("generated", "Two", "two", ""),
     ]  # fmt: skip
-    generator = AudioLdmGenerator.from_directory(directory, config, device="cpu", near=near)
+    generator = AudioLdmGenerator(load_audioldm(directory, device="cpu"), config, near=near)
     block, _ = make(generator, 1, None)
     assert (block.spans[0].song, block.spans[0].title) == ("", "clip 1 of a model that is not trained")
 
@@ -180,25 +180,25 @@ def test_interrupting_ends_at_the_next_step(model):
 
 def test_what_is_missing_is_named_in_one_sentence(directory, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="There is no AudioLDM"):
-        AudioLdmGenerator.from_directory(tmp_path / "nothing")
+        AudioLdmConfig(checkpoint=str(tmp_path / "nothing")).open()
     broken = tmp_path / "broken"
     shutil.copytree(directory, broken)
     weights = broken / "vae" / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
     with pytest.raises(UserError, match="safetensors"):
-        AudioLdmGenerator.from_directory(broken)
+        AudioLdmConfig(checkpoint=str(broken)).open()
     shutil.rmtree(broken / "vae")
     with pytest.raises(UserError, match="no vae/"):
-        AudioLdmGenerator.from_directory(broken)
+        AudioLdmConfig(checkpoint=str(broken)).open()
     shutil.copytree(directory / "vae", broken / "vae")
     (broken / "vae" / weights.name).write_bytes(b"\0" * 100)
     with pytest.raises(UserError, match="vae could not be loaded"):
-        AudioLdmGenerator.from_directory(broken)
+        AudioLdmConfig(checkpoint=str(broken)).open()
     shutil.copytree(directory / "vae", broken / "vae", dirs_exist_ok=True)
     config = broken / "vocoder" / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "sampling_rate": 22_050}))
     with pytest.raises(UserError, match="vocoder"):
-        AudioLdmGenerator.from_directory(broken)
+        AudioLdmConfig(checkpoint=str(broken)).open()
 
 
 def test_in_the_stage_the_next_clip_is_there_in_time(model, library_dir, tmp_path):
@@ -207,7 +207,7 @@ def test_in_the_stage_the_next_clip_is_there_in_time(model, library_dir, tmp_pat
     generator = AudioLdmGenerator(model, config, clock)
     player = ClockPlayer(clock, tmp_path / "a.wav", subtype="FLOAT", prime_s=0.5)
     fallback = LibraryGenerator(MusicLibrary.load(library_dir))
-    stage = SoundStage(generator, fallback, Steering(latest), player, clock, config=SoundConfig(clip_s=2.0))
+    stage = SoundStage(generator, fallback, Steering(latest), player, clock, config=StageConfig(clip_s=2.0))
     player.start()
     number = 0
     until = time.monotonic() + 90  # a busy machine warms up for long; then by what was played
@@ -237,7 +237,7 @@ def test_a_clips_edge_is_made_and_thrown_away(model):
     _, whole = without.generate(style, None, seconds=SECONDS + 0.16, deadline=0.0)
     _, cut = with_edge.generate(style, None, seconds=SECONDS, deadline=0.0)
     edge = whole.latents.shape[2] - cut.latents.shape[2]
-    assert edge * model.shrink == 16  # frames of 10 ms
+    assert edge * model.downsample == 16  # frames of 10 ms
     assert np.array_equal(whole.latents[:, :, :-edge], cut.latents)
     assert len(whole.clip) - len(cut.clip) == round(0.16 * AUDIO_RATE_HZ)
     inside = slice(0, len(cut.clip) - 2400)  # up to the loudness, and resampling at the very end

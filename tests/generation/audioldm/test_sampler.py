@@ -10,7 +10,7 @@ import torch
 
 from bci_music.generation.audioldm.loading import write_random_audioldm
 from bci_music.generation.audioldm.precision import Speed, Walls
-from bci_music.generation.audioldm.sampler import Budget, Interrupted, Joint, SamplerSettings, load_audioldm
+from bci_music.generation.audioldm.sampler import Budget, Continuation, Interrupted, SamplerSettings, load_audioldm
 from bci_music.generation.audioldm.solver import Solver
 from bci_music.messages import EMBEDDING_DIM, UserError
 
@@ -170,19 +170,19 @@ def test_more_steps_come_nearer_and_the_second_order_faster(model):
 def test_a_clip_goes_on_where_the_last_one_ended(model, solver):
     settings = SamplerSettings(steps=4, solver=solver)
     last = model.latents(unit(1), FRAMES, settings=settings, seed=0)
-    joint = Joint(last[:, :, -4:], frames=4)
-    made = model.latents(unit(2), FRAMES, settings=settings, seed=1, start=joint)
+    start = Continuation(last[:, :, -4:], frames=4)
+    made = model.latents(unit(2), FRAMES, settings=settings, seed=1, start=start)
     alone = model.latents(unit(2), FRAMES, settings=settings, seed=1)
     torch.testing.assert_close(made[:, :, :4], last[:, :, -4:])
     assert (made[:, :, 4:] - alone[:, :, 4:]).abs().max() > 1e-5  # the rest has heard of it
-    loose = model.latents(unit(2), FRAMES, settings=settings, seed=1, start=Joint(joint.latents, 4, strength=0.5))
+    loose = model.latents(unit(2), FRAMES, settings=settings, seed=1, start=Continuation(start.latents, 4, 0.5))
     apart = [float((x[:, :, :4] - last[:, :, -4:]).norm()) for x in (made, loose, alone)]
     assert apart[0] < apart[1] < apart[2]
 
 
-def test_a_joint_as_long_as_the_clip_is_refused(model):
-    with pytest.raises(ValueError, match="longer than the joint"):
-        model.latents(unit(1), FRAMES, seed=0, start=Joint(torch.zeros(1, 8, 16, 16), frames=16))
+def test_a_beginning_as_long_as_the_clip_is_refused(model):
+    with pytest.raises(ValueError, match="longer than the beginning"):
+        model.latents(unit(1), FRAMES, seed=0, start=Continuation(torch.zeros(1, 8, 16, 16), frames=16))
     with pytest.raises(ValueError, match="multiple of 4"):
         model.latents(unit(1), FRAMES + 1, seed=0)
 
