@@ -135,6 +135,18 @@ class Identification:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputStatus:
+    """One output in one glance: counters are totals since the start."""
+
+    name: str
+    open: bool = False
+    text: str = ""  # what the window shows of it
+    pushed: int = 0  # messages it took
+    dropped: int = 0  # messages it was too slow for
+    failed: int = 0  # calls that ended with an exception
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A background failure, in words an operator can use."""
 
@@ -176,6 +188,7 @@ class Snapshot:
     warning: str = ""  # e.g. the pack was trained on simulated EEG
     device: str = "cpu"
     recording: str = ""
+    outputs: tuple[OutputStatus, ...] = ()
     failures: tuple[Failure, ...] = ()
     running: bool = True
 

@@ -1,4 +1,10 @@
-"""Heartbeats: the only place that starts threads, and the boxes messages cross in."""
+"""Heartbeats: the threads of the stages, and the boxes messages cross in.
+
+A few things start a thread of their own, because they wait for something outside and not for a beat: a slow generator
+(`sound.producer`), the clock that plays where there is no device (`sound.player`), the search for a stream
+(`streaming.connector`), LabRecorder's messages (`streaming.recorder`), the prefetcher of the training data, and pools
+for a handful of calls. `engine.engine` has the table.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +33,7 @@ class Worker:
     """Own the thread that calls ``stage.step(now)`` every `period_s` until stopped.
 
     A failing step is reported as a `Failure` (never swallowed) and tried again; after `max_failures`
-    in a row, or at once for a `UserError`, which trying again cannot mend, the worker gives up with a fatal one.
+    in a row, or at once for a `UserError`, which trying again cannot change, the worker gives up with a fatal one.
     """
 
     def __init__(
@@ -41,21 +47,15 @@ class Worker:
         self._on_failure = on_failure
         self._max_failures = max_failures
         self._stop = threading.Event()
-        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"bci-music-{name}", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
-    def wake(self) -> None:
-        """Step now instead of at the next beat."""
-        self._wake.set()
-
     def stop(self, timeout_s: float = 5.0) -> bool:
         """Ask the thread to end and wait for it; returns whether it did."""
         self._stop.set()
-        self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -81,8 +81,7 @@ class Worker:
                 self._on_failure(Failure(self._clock.now(), self.name, text, fatal))
                 if fatal:
                     return
-            self._wake.wait(self._period_s)
-            self._wake.clear()
+            self._stop.wait(self._period_s)
 
 
 class Latest(Generic[T]):

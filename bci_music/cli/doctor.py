@@ -18,9 +18,7 @@ from typing import Annotated
 
 import typer
 
-from bci_music.config import shipped
 from bci_music.messages import UserError
-from bci_music.streaming.discovery import liblsl as load_liblsl
 
 QT_PAIR = {"PySide6-Essentials": "6.11.0", "pyqtgraph": "0.14.0"}
 LOW_DISK_GB = 2.0
@@ -85,6 +83,8 @@ def qt_window() -> Finding:
 def liblsl() -> Finding:
     """Whether the LSL library loads."""
     try:
+        from bci_music.streaming.discovery import liblsl as load_liblsl
+
         pylsl = load_liblsl()
     except (ImportError, OSError, UserError) as error:
         mend = (
@@ -100,6 +100,8 @@ def lsl_discovery() -> Finding:
     """Whether a stream that another process offers is found here: multicast or loopback, ports, firewall."""
     item = "LSL discovery"
     try:
+        from bci_music.streaming.discovery import liblsl as load_liblsl
+
         pylsl = load_liblsl()
     except (ImportError, OSError, UserError):
         return Finding(item, Verdict.FAIL, "not tried, liblsl does not load", "Mend liblsl first.")
@@ -210,6 +212,8 @@ def pack() -> Finding:
 
 def sample() -> Finding:
     """Whether the recording that the demo streams is there."""
+    from bci_music.config import shipped
+
     try:
         path = shipped("recordings/sample.xdf")
     except UserError as error:

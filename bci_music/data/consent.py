@@ -51,15 +51,6 @@ def write_sidecar(recording: Path, consent: str, streams: Sequence[str], **more:
     return path
 
 
-def read_sidecar(recording: Path) -> dict[str, object]:
-    """Read the note beside a recording; `UserError` when it is not there."""
-    path = sidecar_of(recording)
-    if not path.is_file():
-        raise UserError(f"{recording.name} has no note {path.name} beside it: nothing tells who consented to it.")
-    note: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-    return note
-
-
 def _version(name: str) -> str:
     try:
         return version(name)

@@ -1,10 +1,9 @@
-"""Putting a live run together from its configuration."""
+"""Putting a run together from its configuration: a live one, and one that only monitors channels."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,23 +11,23 @@ import numpy as np
 from bci_music.engine.config import LiveConfig
 from bci_music.engine.decode_stage import DecodeStage
 from bci_music.engine.engine import Engine
+from bci_music.engine.events import Events
 from bci_music.engine.history import History, SongLabel
-from bci_music.messages import MusicMarker, StreamInfo, UserError
+from bci_music.messages import StreamInfo, UserError
+from bci_music.outputs.registry import make_outputs
 from bci_music.status import Failure
-from bci_music.workers import Stage
 
 if TYPE_CHECKING:
     from bci_music.clock import Clock
     from bci_music.eeg.chain import SignalChain
+    from bci_music.engine.engine import MakeMarkers
     from bci_music.models.decoder import Decoder
     from bci_music.models.pack import Pack
     from bci_music.sound.player import Player
     from bci_music.sound.prompting import PromptStage
     from bci_music.sound.steering import Steering
-    from bci_music.streaming.replay import SessionSource
     from bci_music.streaming.source import Source
 
-MakeMarkers = Callable[[StreamInfo, Callable[[MusicMarker], None]], Stage]
 BEHIND_S = 1.0  # a file source is held back while the decoder has more than this to do
 
 
@@ -61,24 +60,17 @@ def build_engine(
     decoder = Decoder.from_pack(pack, device=device)
     decoder.warm_up()
     history = History(*_songs(pack), decoder.manifest.signal.window.seconds, decoder.manifest.signal.window.hop_s)
-    wired: list[Engine] = []
-    stages: list[DecodeStage] = []
-    acquirer = Acquirer(
-        source,
-        clock,
-        ring_seconds=config.ring_seconds,
-        on_event=lambda event: wired[0].note_event(event),
-        hold=lambda: stages[0].behind_s() > BEHIND_S,
-    )
+    events = Events(clock, history)
+    acquirer = Acquirer(source, clock, ring_seconds=config.ring_seconds, on_event=events.stream_event)
     decode = DecodeStage(
         acquirer,
         decoder,
         lambda info: make_chain(decoder, info),
         live=source.live,
-        on_embedding=lambda e: wired[0].note_embedding(e),
-        on_quality=lambda q: wired[0].note_quality(q),
+        on_embedding=events.embedding,
+        on_quality=events.quality,
     )
-    stages.append(decode)
+    acquirer.hold = lambda: decode.behind_s() > BEHIND_S
     if isinstance(source, SessionSource):
         decode.not_before = lambda: source.begins_s
     steering = Steering(decode.embedding, config.sound.steering)
@@ -88,17 +80,21 @@ def build_engine(
         steering,
         player,
         clock,
-        on_failure=lambda failure: wired[0].note_failure(failure),
+        on_failure=events.failure,
         config=config.sound.stage,
     )
     sound.set_volume(config.sound.volume_db)
-    prompter = make_prompter(pack, steering, lambda failure: wired[0].note_failure(failure))
-    engine = Engine(
-        acquirer, decode, clock, decoder=decoder, sound=sound, history=history, make_markers=make_markers,
-        prompter=prompter,
-    )  # fmt: skip
-    wired.append(engine)
-    return engine
+    return Engine(
+        acquirer,
+        decode,
+        clock,
+        events,
+        decoder=decoder,
+        sound=sound,
+        make_markers=make_markers,
+        prompter=make_prompter(pack, steering, events.failure),
+        outputs=make_outputs(config.outputs.model_dump(), events.failure, clock.now),
+    )
 
 
 def make_chain(decoder: Decoder, info: StreamInfo) -> SignalChain:
@@ -136,44 +132,3 @@ def make_prompter(pack: Pack, steering: Steering, on_failure: Callable[[Failure]
         return embed_text
 
     return PromptStage(steering, load, "", on_failure)
-
-
-class FileMarkers:
-    """Stage that announces the songs of a replayed session, pass by pass, ahead of the decoder."""
-
-    def __init__(self, source: SessionSource, on_marker: Callable[[MusicMarker], None]):
-        self._source = source
-        self._on_marker = on_marker
-        self._passes = 0
-
-    def step(self, now: float) -> None:
-        """Hand on the markers of a pass that has begun."""
-        if self._passes > self._source.loops:
-            return
-        self._passes = self._source.loops + 1
-        spans = self._source.heard()
-        for number, span in enumerate(spans):
-            self._on_marker(MusicMarker(span.start_s, span.song, span.title, span.song_start_s))
-            if number + 1 == len(spans) or spans[number + 1].start_s > span.stop_s + 1e-3:
-                self._on_marker(MusicMarker(span.stop_s, None))
-
-
-def save_run(directory: Path, config: LiveConfig, engine: Engine) -> None:
-    """Write the resolved configuration and the embeddings beside the report."""
-    import yaml
-
-    (directory / "run.yaml").write_text(
-        yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8"
-    )
-    embeddings = engine.history.embeddings() if engine.history else []
-    if embeddings:
-        np.savez_compressed(
-            directory / "embeddings.npz",
-            vector=np.stack([e.vector for e in embeddings]),
-            attention=np.stack([e.attention for e in embeddings]),
-            confidence=np.array([e.confidence for e in embeddings], np.float32),
-            window_index=np.array([e.window_index for e in embeddings]),
-            first_sample=np.array([e.first_sample for e in embeddings]),
-            last_sample=np.array([e.last_sample for e in embeddings]),
-            end_s=np.array([e.end_s for e in embeddings]),
-        )

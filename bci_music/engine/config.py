@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from bci_music.config import Config
 from bci_music.generation.open import GeneratorsConfig
+from bci_music.outputs.registry import outputs_config
 from bci_music.sound.stage import StageConfig
 from bci_music.sound.steering import SteeringConfig
-from bci_music.streaming.lsl import StreamQuery
+from bci_music.streaming.discovery import StreamQuery
+
+if TYPE_CHECKING:
+    OutputsConfig = Config
+else:
+    OutputsConfig = outputs_config()  # one section for each output there is
 
 
 class SoundConfig(GeneratorsConfig):
@@ -26,5 +34,6 @@ class LiveConfig(Config):
     stream: StreamQuery = StreamQuery()
     pack: str = "demo"
     sound: SoundConfig = SoundConfig()
+    outputs: OutputsConfig = OutputsConfig()
     ring_seconds: float = Field(60.0, ge=10, le=600)
     wait_s: float = Field(15.0, ge=1, description="how long to look for the stream before giving up")

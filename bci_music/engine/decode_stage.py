@@ -82,7 +82,7 @@ class DecodeStage:
     """Follow the ring of an `Acquirer` with a cursor and decode windows.
 
     A live source is never held back: when several windows are ready only the newest is decoded
-    and the others are counted as skipped. A file is held back instead (see `behind`), so every
+    and the others are counted as skipped. A file is held back instead (see `behind_s`), so every
     window is decoded and a replay at any speed equals offline decoding.
 
     Parameters
@@ -111,7 +111,6 @@ class DecodeStage:
         self.decoder = decoder
         self._make_chain = make_chain
         self._live = live
-        self._on_window: Callable[[Window], None] | None = None
         self._on_embedding = on_embedding
         self._on_quality = on_quality
         self._cursor: Cursor | None = None
@@ -121,10 +120,6 @@ class DecodeStage:
         self.counters = DecodeCounters()
         self.embedding: Latest[Embedding] = Latest()
         self.quality: Latest[Quality] = Latest()
-
-    def on_window(self, listener: Callable[[Window], None]) -> None:
-        """Call `listener` with every window of the chain, decodable or not."""
-        self._on_window = listener
 
     def step(self, now: float) -> None:
         """Take what is new in the ring; decode what is due."""
@@ -180,8 +175,6 @@ class DecodeStage:
                     self._on_quality(message)
             else:
                 windows.append(message)
-                if self._on_window:
-                    self._on_window(message)
         return windows
 
     def _decode_due(self, due: list[Window], now: float) -> None:

@@ -1,115 +1,62 @@
-"""The live composition root: wires the stages, owns their threads, answers `snapshot()` and takes `send()`."""
+"""One live run: owns its threads, answers `snapshot()` and takes `send()`; `build.py` puts it together.
+
+Threads of a run, each a `Worker` that calls ``stage.step(now)`` unless its row says otherwise:
+
+| thread | owns | wakes | when late | when it fails |
+|---|---|---|---|---|
+| acquire | source, write side of the ring | 10 ms | takes a bigger chunk | reported; fatal after 100 in a row |
+| watch | music markers, identification so far | 100 ms | the timeline is late | as acquire |
+| decode | signal chain, windower, model | 20 ms | live: newest window only; a file is held back | as acquire |
+| generate | steering, fallback chain, queue | 50 ms | plays what is queued, then falls back | as acquire |
+| prompt | the text model | 100 ms | the words steer later | as acquire |
+| output-NAME | one output | 20 ms | drops what its queue cannot hold, counted | counted, reported once |
+| generator (`sound.producer`) | a slow generator | an order | the fallback chain plays | the library plays |
+| player (`sound.player`) | a clock in place of a device | a block | zeros, counted | - |
+| device callback | read side of the queue | the device | zeros, counted | no Python in it |
+| lsl-connector (`streaming.connector`) | the search for a stream | always | - | `Source.open` raises it |
+| recorder-stderr (`streaming.recorder`) | LabRecorder's messages | a line | - | - |
+| main | the window or the terminal | its timer | drops a frame | ends the run |
+
+What crosses them: the ring (every sample), `Latest` (newest wins), the outputs' queues, and `Events` and `History`
+behind their locks. A fatal failure stands in `failures`; whoever runs the engine ends the run.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from bci_music.engine.decode_stage import DecodeStage
-from bci_music.engine.history import History
-from bci_music.messages import (
-    Embedding,
-    MusicMarker,
-    Quality,
-    SoundSpan,
-    StreamEvent,
-    StreamInfo,
-    StreamState,
-    UserError,
-)
+from bci_music.messages import SoundSpan, StreamInfo, StreamState, UserError
+from bci_music.outputs.output import OutputContext
 from bci_music.status import Command, Failure, Identification, Snapshot, SoundStatus, StreamStatus, TimelineSpan
 from bci_music.workers import Stage, Worker
 
 if TYPE_CHECKING:
     from bci_music.clock import Clock
     from bci_music.eeg.montage import Montage
+    from bci_music.engine.decode_stage import DecodeStage
+    from bci_music.engine.events import Events
+    from bci_music.messages import MusicMarker
     from bci_music.models.decoder import Decoder
+    from bci_music.outputs.stage import OutputStage
     from bci_music.sound.prompting import PromptStage
     from bci_music.sound.stage import SoundStage
     from bci_music.streaming.acquire import Acquirer
+    from bci_music.streaming.markers import Markers
     from bci_music.streaming.ring import Cursor, RingBuffer
 
+    MakeMarkers = Callable[[StreamInfo, Callable[[MusicMarker], None]], Markers]
 
 TIMELINE_S = 45.0
+OUTPUT_STOP_S = 5.0  # an output that has not ended by then is left behind
+MAX_FAILURES = 100
 SIMULATED_WARNING = (
     "This decoder was trained on simulated EEG; that a real brain steers it is not shown. "
     "Next step: calibrate on this listener."
 )
-
-
-def take_snapshot(engine: Engine, now: float) -> Snapshot:
-    """Collect everything the window shows; cheap enough for every frame."""
-    sound, decoder, decode = engine.sound, engine.decoder, engine.decode
-    return Snapshot(
-        now_s=now,
-        started_s=engine.started_s,
-        stream=engine.status(now),
-        health=decode.counters.health(),
-        sound=sound.status(now) if sound else SoundStatus(),
-        quality=decode.quality.get(),
-        embedding=decode.embedding.get(),
-        playing=sound.playing(now) if sound else None,
-        timeline=timeline(engine, now - TIMELINE_S, now),
-        waveform=sound.waveform() if sound else None,
-        identification=engine.identification,
-        channel_names=_names(engine),
-        pack_name=decoder.manifest.name if decoder else "",
-        warning=warning(engine),
-        device=decoder.device_name if decoder else "",
-        recording=engine.recording,
-        failures=tuple(engine.failures),
-        running=engine.alive,
-    )
-
-
-def timeline(engine: Engine, from_s: float, to_s: float) -> tuple[TimelineSpan, ...]:
-    """Bars of the lanes heard, decoded and played between two LSL times."""
-    bars = engine.history.spans(from_s, to_s) if engine.history else []
-    if engine.sound is not None:
-        bars += [
-            TimelineSpan("played", max(a, from_s), min(b, to_s), span.title, _strength(span), span.song or span.kind)
-            for span, a, b in engine.sound.spans()
-            if b > from_s and a < to_s
-        ]
-    return tuple(bars)
-
-
-def warning(engine: Engine) -> str:
-    """Return the sentence to show throughout when a pack trained on simulated EEG meets a source that is not."""
-    info = engine.info
-    if engine.decoder is None or info is None or info.simulated:
-        return ""
-    return SIMULATED_WARNING if engine.decoder.manifest.provenance.kind == "simulated" else ""
-
-
-def _names(engine: Engine) -> tuple[str, ...]:
-    """Names of the channels of quality and attention."""
-    if engine.decoder is None:
-        return engine.info.labels if engine.info is not None else ()
-    return engine.montage.names if engine.montage is not None else ()
-
-
-def _strength(span: SoundSpan) -> float:
-    """Similarity as 0..1; sound that no EEG chose is pale."""
-    return 0.2 if span.similarity != span.similarity else min(1.0, max(0.2, span.similarity))
-
-
-MARKERS_FIRST_S = 1.0  # the marker stream is joined before anything slow (a recorder) is started
-
-
-class Sink(Protocol):
-    """Where derived messages also go: LSL outlets, a recording."""
-
-    def push_embedding(self, embedding: Embedding) -> None:
-        """Take an embedding."""
-
-    def push_quality(self, quality: Quality) -> None:
-        """Take verdicts."""
-
-    def push_event(self, event: StreamEvent | str, time_s: float) -> None:
-        """Take an event."""
+COMMANDS = ("volume", "mute", "start", "stop", "prompt", "prompt_weight")
 
 
 class Engine:
@@ -117,15 +64,21 @@ class Engine:
 
     Parameters
     ----------
-    acquirer, decode, sound, history
-        The stages, already wired to each other; `sound` and `history` are None when only monitoring.
-    decoder : Decoder or None
+    acquirer, decode
+        The first stages, already wired to each other and to `events`.
     clock : Clock
         LSL's clock.
-    markers : Stage, optional
-        Follows the music being heard and calls `note_marker`.
+    events : Events
+        Where all stages report.
+    decoder : Decoder, optional
+        None when only monitoring, as `sound`.
+    sound : SoundStage, optional
+    make_markers : callable, optional
+        ``(StreamInfo, on_marker) -> Markers``: follows the music being heard, once the stream is known.
     prompter : PromptStage, optional
         Takes the operator's words.
+    outputs : sequence of OutputStage
+        Where results also go, in order of opening.
     """
 
     def __init__(
@@ -133,59 +86,67 @@ class Engine:
         acquirer: Acquirer,
         decode: DecodeStage,
         clock: Clock,
+        events: Events,
         *,
         decoder: Decoder | None = None,
         sound: SoundStage | None = None,
-        history: History | None = None,
-        make_markers: Callable[[StreamInfo, Callable[[MusicMarker], None]], Stage] | None = None,
+        make_markers: MakeMarkers | None = None,
         prompter: PromptStage | None = None,
+        outputs: Sequence[OutputStage] = (),
     ):
-        self._acquirer, self._decode, self._sound = acquirer, decode, sound
-        self._clock, self.decoder, self.history = clock, decoder, history
-        self._make_markers, self._prompter = make_markers, prompter
+        self._acquirer, self.decode, self.sound = acquirer, decode, sound
+        self._clock, self.events, self.decoder = clock, events, decoder
+        self.history = events.history
+        self.outputs = tuple(outputs)
+        self._prompter = prompter
+        self._watch = _Watch(self, make_markers)
         self._lock = threading.Lock()
-        self._sinks: list[Sink] = []
-        self.events: deque[StreamEvent] = deque(maxlen=1000)
-        self.failures: deque[Failure] = deque(maxlen=20)
-        self.identification: Identification | None = None
-        self._started_s = float("nan")
-        self.recording = ""
         self._muted = self._paused = self._stopped = False
+        self.started_s = float("nan")
         self.ended_s: float | None = None
-        self.on_stop: list[Callable[[], None]] = []  # after the stages, before the stream is let go
         self.first_sample_s: float | None = None
-        self.on_stream: list[Callable[[StreamInfo], None]] = []
-        beats: list[tuple[str, Stage, float]] = [
-            ("acquire", acquirer, 0.010), ("watch", _Watch(self), 0.100), ("decode", decode, 0.020),
+        self.identification: Identification | None = None
+        events.listeners = self.outputs
+        beats: list[tuple[str, Stage | None, float]] = [
+            ("acquire", acquirer, 0.010), ("watch", self._watch, 0.100), ("decode", decode, 0.020),
+            ("generate", sound, 0.050), ("prompt", prompter, 0.100),
         ]  # fmt: skip
-        if sound is not None:
-            beats.append(("generate", sound, 0.050))
-        if prompter is not None:
-            beats.append(("prompt", prompter, 0.100))
-        self._stages = [stage for _, stage, _ in beats]
+        self._stages: list[Stage] = [*(stage for _, stage, _ in beats if stage is not None), *self.outputs]
         self._workers = [
-            Worker(name, stage, clock, period_s, self.note_failure, max_failures=100) for name, stage, period_s in beats
+            Worker(name, stage, clock, period_s, events.failure, MAX_FAILURES)
+            for name, stage, period_s in beats
+            if stage is not None
+        ]
+        self._output_workers = [
+            Worker(f"output-{output.name}", output, clock, 0.020, events.failure, MAX_FAILURES)
+            for output in self.outputs
         ]
 
-    # -- life ---------------------------------------------------------------------------------
+    # -- from start to stop ---------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start all threads."""
-        self._started_s = self._clock.now()
-        if self._sound is not None:
-            self._sound.player.start()
-        for worker in self._workers:
+        """Start the sound, then all threads. The watch opens the outputs once the stream is known."""
+        self.started_s = self._clock.now()
+        if self.sound is not None:
+            self.sound.player.start()
+        for worker in [*self._workers, *self._output_workers]:
             worker.start()
 
     def step(self, now: float) -> None:
         """Step every stage once, without threads: for runs on a manual clock. Failures are raised."""
-        if self._started_s != self._started_s:
-            self._started_s = now
+        if self.started_s != self.started_s:
+            self.started_s = now
         for stage in self._stages:
             stage.step(now)
 
+    def connect_outputs(self, info: StreamInfo) -> None:
+        """Tell the outputs of the stream that was found (watch thread)."""
+        channels = self.decoder.montage.names if self.decoder is not None else info.labels
+        for output in self.outputs:
+            output.connect(OutputContext(info, tuple(channels), self.events.log))
+
     def stop(self) -> None:
-        """Stop all threads, let go of stream and device; safe to call twice."""
+        """Stop all threads, let go of outputs, stream and device; safe to call twice."""
         with self._lock:
             if self._stopped:
                 return
@@ -193,97 +154,112 @@ class Engine:
         for worker in self._workers:
             worker.stop()
         self.ended_s = self._clock.now()
-        if self._sound is not None:
-            self._sound.player.stop()
-            self._sound.close()
-        for finish in self.on_stop:
-            finish()
-        self._sinks.clear()
+        if self.sound is not None:
+            self.sound.player.stop()
+            self.sound.close()
+        self._watch.close()
+        self.events.log("run ended")
+        self._stop_outputs()
         self._acquirer.close()
+
+    def _stop_outputs(self) -> None:
+        """Let every output take what is queued, then close them: the last opened first."""
+        left = []
+        for output, worker in zip(self.outputs, self._output_workers, strict=True):
+            if worker.stop(OUTPUT_STOP_S):
+                output.flush()
+                left.append(output)
+            else:
+                output.abandon()
+        for output in reversed(left):
+            output.close()
 
     def send(self, command: Command) -> None:
         """Take an operator's command; commands act in the order they come."""
         with self._lock:
-            if command.name not in ("volume", "mute", "start", "stop", "prompt", "prompt_weight"):
+            if command.name not in COMMANDS:
                 raise ValueError(f"unknown command {command.name!r}")
-            if self._sound is None:
+            if self.sound is None:
                 return
             if command.name.startswith("prompt"):
                 self._take_words(command)
                 return
             if command.name == "volume":
-                self._sound.set_volume(command.value)
+                self.sound.set_volume(command.value)
             elif command.name == "mute":
                 self._muted = bool(command.value)
             else:
                 self._paused = command.name == "stop"  # the music goes on unheard, so that it comes back at once
-            self._sound.set_muted(self._muted or self._paused)
+            self.sound.set_muted(self._muted or self._paused)
 
     def _take_words(self, command: Command) -> None:
         if self._prompter is None:
             text = "Words cannot steer this run: it has nothing that understands them."
-            self.note_failure(Failure(self._clock.now(), "prompt", text))
+            self.events.failure(Failure(self._clock.now(), "prompt", text))
         elif command.name == "prompt":
             self._prompter.set_text(command.text, self._clock.now())
         else:
             self._prompter.set_weight(command.value)
 
-    def add_sink(self, sink: Sink) -> None:
-        """Also hand derived messages to `sink`."""
-        self._sinks.append(sink)
-
-    # -- what the stages report -----------------------------------------------------------------
-
-    def note_embedding(self, embedding: Embedding) -> None:
-        """Called by the decode stage."""
-        if self.history is not None:
-            self.history.add_embedding(embedding)
-        for sink in self._sinks:
-            sink.push_embedding(embedding)
-
-    def note_quality(self, quality: Quality) -> None:
-        """Called by the decode stage."""
-        for sink in self._sinks:
-            sink.push_quality(quality)
-
-    def note_event(self, event: StreamEvent) -> None:
-        """Called by the acquirer."""
-        self.events.append(event)
-        for sink in self._sinks:
-            sink.push_event(event, event.time_s)
-
-    def note_marker(self, marker: MusicMarker) -> None:
-        """Called by the marker stage."""
-        if self.history is not None:
-            self.history.add_marker(marker)
-
-    def note_first_sample(self) -> None:
-        """Remember when the stream began, once there is a sample."""
-        ring = self._acquirer.ring
-        if self.first_sample_s is None and ring is not None and ring.head > 0:
-            self.first_sample_s = float(ring.read(ring.tail, 1).times[0])
-
-    def note(self, text: str) -> None:
-        """Write a free event (consent, operator's remark) to the sinks."""
-        for sink in self._sinks:
-            sink.push_event(text, self._clock.now())
-
-    def note_failure(self, failure: Failure) -> None:
-        """Called by any stage: a background failure becomes a message."""
-        self.failures.append(failure)
-        for sink in self._sinks:
-            sink.push_event(failure.text, failure.time_s)
-
     # -- what others read -----------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Everything the window shows, taken at once; cheap enough for every frame."""
+        now, sound, decoder, decode = self._clock.now(), self.sound, self.decoder, self.decode
+        outputs = tuple(output.status() for output in self.outputs)
+        return Snapshot(
+            now_s=now,
+            started_s=self.started_s,
+            stream=self._acquirer.status(now),
+            health=decode.counters.health(),
+            sound=sound.status(now) if sound else SoundStatus(),
+            quality=decode.quality.get(),
+            embedding=decode.embedding.get(),
+            playing=sound.playing(now) if sound else None,
+            timeline=self.timeline(now - TIMELINE_S, now),
+            waveform=sound.waveform() if sound else None,
+            identification=self.identification,
+            channel_names=self._channel_names(),
+            pack_name=decoder.manifest.name if decoder else "",
+            warning=self.warning,
+            device=decoder.device_name if decoder else "",
+            recording=self.recording,
+            outputs=outputs,
+            failures=tuple(self.events.failures),
+            running=self.alive,
+        )
+
+    def timeline(self, from_s: float, to_s: float) -> tuple[TimelineSpan, ...]:
+        """Bars of the lanes heard, decoded and played between two LSL times."""
+        bars = self.history.spans(from_s, to_s) if self.history else []
+        if self.sound is not None:
+            for span, start_s, stop_s in self.sound.spans():
+                if stop_s > from_s and start_s < to_s:
+                    start_s, stop_s = max(start_s, from_s), min(stop_s, to_s)
+                    song = span.song or span.kind
+                    bars.append(TimelineSpan("played", start_s, stop_s, span.title, _strength(span), song))
+        return tuple(bars)
+
+    @property
+    def warning(self) -> str:
+        """The sentence to show throughout when a pack trained on simulated EEG meets a source that is not."""
+        if self.decoder is None or self.info is None or self.info.simulated:
+            return ""
+        return SIMULATED_WARNING if self.decoder.manifest.provenance.kind == "simulated" else ""
+
+    @property
+    def recording(self) -> str:
+        """What the outputs have to say in the window, "" for nothing."""
+        return "; ".join(text for output in self.outputs if (text := output.status().text))
 
     def now(self) -> float:
         """LSL time now."""
         return self._clock.now()
 
     @property
-    def started_s(self) -> float:
-        """LSL time of the start."""
-        return self._started_s
+    def failures(self) -> deque[Failure]:
+        """The newest background failures."""
+        return self.events.failures
 
     @property
     def info(self) -> StreamInfo | None:
@@ -313,17 +289,7 @@ class Engine:
     @property
     def montage(self) -> Montage | None:
         """Electrode layout of quality and attention."""
-        return self._decode.chain.montage if self._decode.chain is not None else None
-
-    @property
-    def sound(self) -> SoundStage | None:
-        """The sound stage."""
-        return self._sound
-
-    @property
-    def decode(self) -> DecodeStage:
-        """The decode stage."""
-        return self._decode
+        return self.decode.chain.montage if self.decode.chain is not None else None
 
     def trace_cursor(self) -> Cursor | None:
         """Return a new cursor at the newest raw sample, None until the stream is found."""
@@ -331,10 +297,6 @@ class Engine:
 
         ring = self._acquirer.ring
         return None if ring is None else Cursor(ring)
-
-    def snapshot(self) -> Snapshot:
-        """Everything the window shows, taken at once."""
-        return take_snapshot(self, self._clock.now())
 
     @property
     def alive(self) -> bool:
@@ -345,28 +307,44 @@ class Engine:
         """Return the stream in one glance."""
         return self._acquirer.status(now)
 
+    def _channel_names(self) -> tuple[str, ...]:
+        """Names of the channels of quality and attention."""
+        if self.decoder is None:
+            return self.info.labels if self.info is not None else ()
+        return self.montage.names if self.montage is not None else ()
+
 
 class _Watch:
-    """Slow beat: follows the music markers and keeps the running identification fresh."""
+    """Slow beat: notices the stream, follows the music markers and keeps the running identification fresh."""
 
-    def __init__(self, engine: Engine):
+    def __init__(self, engine: Engine, make_markers: MakeMarkers | None):
         self._engine = engine
-        self._markers: Stage | None = None
-        self._found_s: float | None = None
+        self._make_markers = make_markers
+        self._markers: Markers | None = None
+        self._connected = False
 
     def step(self, now: float) -> None:
         engine = self._engine
-        info = engine.info
+        info, ring = engine.info, engine.ring
         if info is None:
             return
-        engine.note_first_sample()
-        if self._markers is None and engine._make_markers is not None:
-            self._markers = engine._make_markers(info, engine.note_marker)
+        if engine.first_sample_s is None and ring is not None and ring.head > 0:
+            engine.first_sample_s = float(ring.read(ring.tail, 1).times[0])
+        if not self._connected:
+            self._connected = True
+            engine.connect_outputs(info)
+        if self._markers is None and self._make_markers is not None:
+            self._markers = self._make_markers(info, engine.events.marker)
         if self._markers is not None:
             self._markers.step(now)
-        self._found_s = self._found_s if self._found_s is not None else now
-        if now - self._found_s > MARKERS_FIRST_S:
-            while engine.on_stream:
-                engine.on_stream.pop(0)(info)
         if engine.history is not None:
             engine.identification = engine.history.identification()
+
+    def close(self) -> None:
+        if self._markers is not None:
+            self._markers.close()
+
+
+def _strength(span: SoundSpan) -> float:
+    """Similarity as 0..1; sound that no EEG chose is pale."""
+    return 0.2 if span.similarity != span.similarity else min(1.0, max(0.2, span.similarity))

@@ -68,7 +68,7 @@ class History:
             if len(songs) > 1
             else None
         )
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._markers: list[MusicMarker] = []
         self._windows: deque[DecodedWindow] = deque(maxlen=MAX_WINDOWS)
         self._vectors: deque[Embedding] = deque(maxlen=keep_vectors)
@@ -80,7 +80,7 @@ class History:
         with self._lock:
             self._windows.append(DecodedWindow(embedding.end_s, embedding.confidence, nearest))
             self._vectors.append(embedding)
-            heard = self._heard_at(embedding.end_s - self.window_s / 2)
+            heard = self.heard_at(embedding.end_s - self.window_s / 2)
             if self._gauge is not None:
                 self._gauge.add(embedding.window_index, embedding.vector, heard.song if heard else None)
 
@@ -93,11 +93,8 @@ class History:
     def heard_at(self, time_s: float) -> MusicMarker | None:
         """The music being heard at `time_s`, None when there was none or it is not known."""
         with self._lock:
-            return self._heard_at(time_s)
-
-    def _heard_at(self, time_s: float) -> MusicMarker | None:
-        at = bisect_right(self._markers, time_s, key=lambda m: m.time_s) - 1
-        return self._markers[at] if at >= 0 and self._markers[at].song is not None else None
+            at = bisect_right(self._markers, time_s, key=lambda m: m.time_s) - 1
+            return self._markers[at] if at >= 0 and self._markers[at].song is not None else None
 
     def windows(self) -> list[DecodedWindow]:
         """All windows kept, oldest first."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bci_music.engine.decode_stage import DecodeStage
 from bci_music.engine.engine import Engine
+from bci_music.engine.events import Events
 from bci_music.messages import Quality, StreamInfo, UserError
 
 if TYPE_CHECKING:
@@ -31,14 +32,12 @@ class QualityChain:
 
 
 def build_monitor(source: Source, clock: Clock) -> Engine:
-    """Make an engine that acquires and judges channels, and does nothing else."""
+    """Make an engine that acquires and assesses channels, and does nothing else."""
     from bci_music.streaming.acquire import Acquirer
 
-    wired: list[Engine] = []
-    acquirer = Acquirer(source, clock, on_event=lambda event: wired[0].note_event(event))
-    engine = Engine(acquirer, DecodeStage(acquirer, None, QualityChain, live=True), clock)
-    wired.append(engine)
-    return engine
+    events = Events(clock)
+    acquirer = Acquirer(source, clock, on_event=events.stream_event)
+    return Engine(acquirer, DecodeStage(acquirer, None, QualityChain, live=True), clock, events)
 
 
 def quality_report(engine: Engine) -> dict[str, Any]:

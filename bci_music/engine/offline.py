@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bci_music.clock import ManualClock
-from bci_music.engine.build import FileMarkers, build_engine
+from bci_music.engine.build import build_engine
 from bci_music.engine.config import LiveConfig
 from bci_music.messages import StreamState
 
@@ -34,6 +34,7 @@ def run_session(session: Session, config: LiveConfig | None = None, wav: Path | 
         Stopped; its history, reports and counters are those of a live run without any delay of the machine.
     """
     from bci_music.sound.player import ClockPlayer
+    from bci_music.streaming.markers import FileMarkers
     from bci_music.streaming.replay import SessionSource
 
     clock = ManualClock(1000.0)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bci_music.engine.engine import timeline, warning
-
 if TYPE_CHECKING:
     from bci_music.engine.engine import Engine
     from bci_music.status import TimelineSpan
@@ -41,7 +39,7 @@ def draw_overview(engine: Engine, report: dict[str, Any], now: float, path: Path
     )
     figure.text(0.04, 0.945, "bci-music", color=TEXT, fontsize=20, weight="bold")
     figure.text(0.155, 0.947, _subtitle(report), color=MUTED, fontsize=12)
-    if words := warning(engine):
+    if words := engine.warning:
         figure.text(0.04, 0.918, words, color=WARM, fontsize=11)
     with rc_context({"font.family": _fonts()}):
         _signals(figure.add_subplot(grid[0, 0]), engine)
@@ -180,7 +178,7 @@ def _timeline(axes: Any, engine: Engine, now: float) -> None:
     """Three lanes: heard, decoded, played."""
     _panel(axes, "Timeline  ·  does what is heard steer what plays?")
     began = engine.first_sample_s or engine.started_s
-    spans = timeline(engine, began, now)
+    spans = engine.timeline(began, now)
     colours = _song_colours(spans)
     for span in spans:
         lane = LANES.index(span.lane)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bci_music.engine.decode_stage import percentiles
-from bci_music.engine.engine import warning
 from bci_music.engine.history import History
 from bci_music.metrics.agreement import Agreement, agreement
 from bci_music.metrics.live import above_chance
@@ -38,7 +37,8 @@ def build_report(engine: Engine, now: float, wav: Path | None = None) -> dict[st
     wav : Path, optional
         The sound that was played; `silent_seconds` is measured on this file.
     """
-    status, health = engine.snapshot().stream, engine.decode.counters
+    snapshot = engine.snapshot()
+    status, health = snapshot.stream, engine.decode.counters
     report: dict[str, Any] = {
         "stream": _stream(engine),
         "windows_decoded": health.decoded,
@@ -56,7 +56,8 @@ def build_report(engine: Engine, now: float, wav: Path | None = None) -> dict[st
         "pack": _pack(engine),
         "identification": _identification(engine.history),
         "played_agreement": _agreement(played_agreement(engine, now)),
-        "warning": warning(engine) or None,
+        "warning": engine.warning or None,
+        "outputs": {o.name: {"pushed": o.pushed, "dropped": o.dropped, "failed": o.failed} for o in snapshot.outputs},
         "failures": [f.text for f in engine.failures],
         "versions": versions(),
     }

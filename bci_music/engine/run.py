@@ -1,23 +1,199 @@
-"""Running an engine without a window, and writing what it did."""
+"""A run from its beginning to its end: open what it needs, show it until it is over, write what it did."""
 
 from __future__ import annotations
 
 import signal
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 from bci_music.engine.config import LiveConfig
 from bci_music.messages import Log, StreamState, UserError
 from bci_music.status import mix_words
 
 if TYPE_CHECKING:
-    from bci_music.engine.engine import Engine
+    from bci_music.engine.engine import Engine, MakeMarkers
     from bci_music.streaming.discovery import StreamQuery
+    from bci_music.streaming.lsl import LslSource
+    from bci_music.streaming.source import Source
 
 REFUSED_S = 1.0  # a stream that cannot be used is given this long to be joined by one that can
 PLAY_OUT_S = 4.0  # after the stream's end: what is queued is still heard
+WARM_UP_S = 30.0  # of a session before its start: filters and running statistics settle
+UNTRAINED = (
+    "No AudioLDM checkpoint was given: a small untrained model of the same classes makes the sound, "
+    "which is noise and follows no brain. Give --audioldm FOLDER for a trained one."
+)
+
+
+class Display(Protocol):
+    """Where a run shows itself: a window or a terminal."""
+
+    def busy(self, text: str) -> AbstractContextManager[object]:
+        """Show `text` while inside."""
+
+    def log(self, text: str, style: str = "") -> None:
+        """Write a line."""
+
+    def show(self, engine: Engine, ended: Callable[[], bool]) -> None:
+        """Show a started engine until the operator, the time or the stream, which has then `ended`, ends the run."""
+
+
+def never() -> bool:
+    """A network stream has no end of its own."""
+    return False
+
+
+def run_live(
+    config: LiveConfig, display: Display, out: Path | None = None, ended: Callable[[], bool] = never
+) -> dict[str, Any] | None:
+    """Decode an LSL stream, until `ended` or the operator ends it.
+
+    Returns
+    -------
+    dict or None
+        The report, where there is a folder `out` to write it to.
+    """
+    from bci_music.streaming.markers import LslMarkers
+
+    return _run(
+        config, display, out, lsl_source(config.stream), lambda info, on: LslMarkers(info.name, on), ended
+    )
+
+
+def run_demo(
+    config: LiveConfig, display: Display, out: Path | None = None, *, session: Path | None = None, loop: bool = False
+) -> dict[str, Any] | None:
+    """Stream a session, the sample by default, from a second process over LSL; decode and play it."""
+    from bci_music.engine.sample import SampleStream, find_sample
+
+    with SampleStream(session or find_sample(), loop) as sample:
+        config = config.model_copy(update={"stream": sample.query(config.stream)})
+        return run_live(config, display, out, sample.ended)
+
+
+def run_replay(
+    config: LiveConfig, display: Display, out: Path | None = None, *, file: Path, speed: float = 1.0,
+    loop: bool = False, start_s: float = 0.0,
+) -> dict[str, Any] | None:
+    """Decode a recorded session at `speed`, from `start_s` seconds into it."""
+    from bci_music.data.formats import open_session
+    from bci_music.streaming.lsl import lsl_clock
+    from bci_music.streaming.markers import FileMarkers
+    from bci_music.streaming.replay import SessionSource
+
+    session = open_session(file)
+    for note in session.notes:
+        display.log(note, "yellow")
+    source = SessionSource(session, speed=speed, loop=loop, start_s=start_s, clock=lsl_clock, warm_up_s=WARM_UP_S)
+    return _run(config, display, out, source, lambda info, on: FileMarkers(source, on), never)
+
+
+def run_monitor(query: StreamQuery, display: Display) -> dict[str, Any]:
+    """Watch the channels of a stream, and nothing else; returns the last verdicts, ready for JSON."""
+    from bci_music.clock import Clock
+    from bci_music.engine.monitoring import build_monitor, quality_report
+    from bci_music.streaming.lsl import lsl_clock
+
+    engine = build_monitor(lsl_source(query), Clock(lsl_clock))
+    try:
+        engine.start()
+        display.show(engine, never)
+        report = quality_report(engine)
+    finally:
+        engine.stop()
+    if not report["channels"]:
+        raise UserError(
+            "No verdict was reached: the stream was watched for too short a time, give --seconds 5 or more."
+        )
+    return report
+
+
+def lsl_source(query: StreamQuery) -> LslSource:
+    """Make the source a query asks for; the names of a montage stand in for labels the stream lacks."""
+    from bci_music.eeg.montage import Montage
+    from bci_music.streaming.lsl import LslSource
+
+    names = tuple(Montage.load(query.montage).names) if query.montage else None
+    return LslSource(query, montage_labels=names)
+
+
+def _run(
+    config: LiveConfig, display: Display, out: Path | None, source: Source, make_markers: MakeMarkers,
+    ended: Callable[[], bool],
+) -> dict[str, Any] | None:
+    """Build the engine, show it until the run ends, stop it, write what it did."""
+    from bci_music.clock import Clock
+    from bci_music.engine.build import build_engine
+    from bci_music.sound.device import open_player
+    from bci_music.streaming.lsl import lsl_clock
+
+    if out is not None:
+        _check_writable(out)
+    wav = out / "music.wav" if out else None
+    clock = Clock(lsl_clock)
+    with _with_generator(config, display) as config:
+        with display.busy("loading the decoder"):
+            device = config.sound.device
+            player = open_player(clock, device=int(device) if device and device.isdigit() else device, wav_path=wav)
+            engine = build_engine(config, source, player, clock, make_markers)
+        if player.note:
+            display.log(player.note, "dim")
+        try:
+            engine.start()
+            display.show(engine, ended)
+        finally:
+            engine.stop()
+    for output in engine.outputs:
+        if output.output.path is not None:
+            display.log(f"recorded to {output.output.path}")
+    report = write_outputs(engine, config, out, wav) if out is not None else None
+    _raise_fatal(engine)
+    return report
+
+
+@contextmanager
+def _with_generator(config: LiveConfig, display: Display) -> Iterator[LiveConfig]:
+    """Where AudioLDM is asked for and there is none, an untrained one stands in, for as long as the run lasts."""
+    sound = config.sound
+    if sound.generator != "audioldm" or sound.audioldm.checkpoint is not None or _brings_generator(config.pack):
+        yield config
+        return
+    from bci_music.generation.audioldm.loading import write_random_audioldm
+
+    with tempfile.TemporaryDirectory(prefix="bci-music-") as folder:
+        write_random_audioldm(Path(folder), seed=0)
+        display.log(UNTRAINED, "yellow")
+        untrained = sound.audioldm.model_copy(update={"checkpoint": folder})
+        yield config.model_copy(update={"sound": sound.model_copy(update={"audioldm": untrained})})
+
+
+def _brings_generator(pack: str) -> bool:
+    from bci_music.models.pack import Pack
+
+    return Pack.open(pack).generator is not None
+
+
+def _check_writable(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The folder {out} cannot be made ({error.strerror}): give --out a folder you may write to."
+        ) from error
+
+
+def _raise_fatal(engine: Engine) -> None:
+    fatal = next((f for f in engine.failures if f.fatal), None)
+    if fatal is not None:
+        raise UserError(fatal.text)
+    if engine.first_sample_s is None and engine.state != StreamState.ENDED:
+        raise UserError("No EEG came before the run ended: check the stream with `bci-music doctor`.")
 
 
 def run_headless(
@@ -28,7 +204,7 @@ def run_headless(
     log: Log,
     query: StreamQuery,
 ) -> None:
-    """Run until `seconds` of stream have passed, the stream has `ended`, or Ctrl-C.
+    """Show a line until `seconds` of stream have passed, the stream has `ended`, or Ctrl-C.
 
     Raises
     ------
@@ -82,7 +258,6 @@ def status_line(engine: Engine) -> str:
 
 def write_outputs(engine: Engine, config: LiveConfig, out: Path, wav: Path | None) -> dict:
     """Write report.json, overview.png, run.yaml and embeddings.npz to `out`; the engine must have stopped."""
-    from bci_music.engine.build import save_run
     from bci_music.engine.overview import draw_overview
     from bci_music.engine.report import build_report, write_report
 
@@ -90,9 +265,30 @@ def write_outputs(engine: Engine, config: LiveConfig, out: Path, wav: Path | Non
     now = engine.now()
     report = build_report(engine, now, wav)
     write_report(report, out / "report.json")
-    save_run(out, config, engine)
+    _save_run(out, config, engine)
     draw_overview(engine, report, now, out / "overview.png")
     return report
+
+
+def _save_run(directory: Path, config: LiveConfig, engine: Engine) -> None:
+    """Write the resolved configuration and the embeddings beside the report."""
+    import yaml
+
+    (directory / "run.yaml").write_text(
+        yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8"
+    )
+    embeddings = engine.history.embeddings() if engine.history else []
+    if embeddings:
+        np.savez_compressed(
+            directory / "embeddings.npz",
+            vector=np.stack([e.vector for e in embeddings]),
+            attention=np.stack([e.attention for e in embeddings]),
+            confidence=np.array([e.confidence for e in embeddings], np.float32),
+            window_index=np.array([e.window_index for e in embeddings]),
+            first_sample=np.array([e.first_sample for e in embeddings]),
+            last_sample=np.array([e.last_sample for e in embeddings]),
+            end_s=np.array([e.end_s for e in embeddings]),
+        )
 
 
 class _interrupts:  # noqa: N801  (a context manager that reads as one)

@@ -63,7 +63,7 @@ class Acquirer:
         self._clock = clock
         self._ring_seconds = ring_seconds
         self._on_event = on_event
-        self._hold = hold
+        self.hold = hold  # may be set until the first step: who is behind follows this stage
         self._link = Link(clock.now())
         self._info: StreamInfo | None = None
         self._ring: RingBuffer | None = None
@@ -111,7 +111,7 @@ class Acquirer:
             self._tell(self._link.looking(now, self._name), now)
         if not self._link.connected:
             self._open(now)
-        if self._info is not None and (self.source.live or not self._hold()):
+        if self._info is not None and (self.source.live or not self.hold()):
             self._drain(now, late_s)
 
     def close(self) -> None:
@@ -191,7 +191,7 @@ class Acquirer:
                 self._rejoin(now)
             self._tell(self._link.arrived(now, self._name), now)
             self._take(chunk, late_s)
-            if getattr(self.source, "drained", False) or (not self.source.live and self._hold()):
+            if getattr(self.source, "drained", False) or (not self.source.live and self.hold()):
                 return
 
     def _take(self, chunk: Chunk, late_s: float) -> None:

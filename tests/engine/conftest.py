@@ -71,14 +71,15 @@ def live_engine(config):
     """Make a threaded engine on the LSL stream of a name, playing on a clock; stopped after the test."""
     made = []
 
-    def make(name, wav=None, markers=None, device=False):
+    def make(name, wav=None, markers=None, device=False, outputs=None):
         from bci_music.sound.device import open_player
         from bci_music.sound.player import ClockPlayer
         from bci_music.streaming.lsl import LslSource, StreamQuery, lsl_clock
 
         clock = Clock(lsl_clock)
         player = open_player(clock, wav_path=wav, subtype="FLOAT") if device else ClockPlayer(clock, wav)
-        engine = build_engine(config, LslSource(StreamQuery(name=name)), player, clock, markers)
+        ours = config if outputs is None else config.model_copy(update={"outputs": outputs})
+        engine = build_engine(ours, LslSource(StreamQuery(name=name)), player, clock, markers)
         made.append(engine)
         return engine
 

@@ -18,7 +18,15 @@ class Watch:
     def __init__(self, engine):
         self.engine = engine
         self.windows = []
-        engine.decode.on_window(self.take)
+        feed = engine.decode._feed
+
+        def feed_and_watch(piece):
+            windows = feed(piece)
+            for window in windows:
+                self.take(window)
+            return windows
+
+        engine.decode._feed = feed_and_watch
 
     def take(self, window: Window):
         ring = self.engine.ring

@@ -8,6 +8,7 @@ import pytest
 from bci_music.clock import ManualClock
 from bci_music.engine.build import make_prompter
 from bci_music.engine.engine import Engine
+from bci_music.engine.events import Events
 from bci_music.messages import EMBEDDING_DIM
 from bci_music.sound.steering import Steering
 from bci_music.status import Command
@@ -17,14 +18,15 @@ from bci_music.workers import Latest
 class Idle:
     """A stage with nothing to do, and no stream."""
 
-    info = None
+    info = ring = None
 
     def step(self, now):
         pass
 
 
 def make(prompter=None):
-    return Engine(Idle(), Idle(), ManualClock(5.0), sound=Idle(), prompter=prompter)
+    clock = ManualClock(5.0)
+    return Engine(Idle(), Idle(), clock, Events(clock), sound=Idle(), prompter=prompter)
 
 
 @pytest.fixture

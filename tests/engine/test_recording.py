@@ -8,19 +8,28 @@ import pyxdf
 
 from bci_music.data.formats import open_session
 from bci_music.eeg.montage import NMED_CHANNELS
+from bci_music.engine.config import LiveConfig
 from bci_music.engine.offline import run_session
-from bci_music.engine.recording import Recording, require_consent
 from bci_music.messages import StreamState, UserError
 
 RATE = 250.0
 
 
+def recording_to(folder, consent):
+    return LiveConfig.parse({"outputs": {"recording": {"folder": folder, "consent": consent}}}).outputs
+
+
 def test_without_consent_nothing_is_recorded(tmp_path):
     with pytest.raises(UserError, match="consent"):
-        require_consent(tmp_path, "  ")
+        recording_to(tmp_path, "  ")
     with pytest.raises(UserError, match="--record"):
-        require_consent(None, "form 7")
-    require_consent(None, None)
+        recording_to(None, "form 7")
+    recording_to(None, None)
+
+
+def path_of(engine):
+    (path,) = [stage.output.path for stage in engine.outputs if stage.output.path is not None]
+    return path
 
 
 def stream_named(streams, name):
@@ -31,8 +40,7 @@ def stream_named(streams, name):
 
 def test_a_run_with_a_kill_is_recorded_whole_and_replays(outlet, live_engine, until, tmp_path, config):
     stream = outlet(rate=RATE, channels=125, noise=15, labels=",".join(NMED_CHANNELS))
-    engine = live_engine(stream.name)
-    recording = Recording(engine, tmp_path, "form 12")
+    engine = live_engine(stream.name, outputs=recording_to(tmp_path, "form 12"))
     engine.start()
     until(lambda: engine.recording, 20, "the recording")
     began = engine.now()
@@ -42,10 +50,10 @@ def test_a_run_with_a_kill_is_recorded_whole_and_replays(outlet, live_engine, un
     stream.start()
     until(lambda: engine.state == StreamState.LIVE and engine.connection == 1, what="the rejoin")
     until(lambda: sum(e.connection == 1 for e in engine.history.embeddings()) >= 3, 30, "decoding after the rejoin")
-    engine.note("the listener smiled")
+    engine.events.log("the listener smiled")
     embeddings = engine.history.embeddings()
     engine.stop()
-    streams, _ = pyxdf.load_xdf(str(recording.path), dejitter_timestamps=False)  # which would smooth the hole away
+    streams, _ = pyxdf.load_xdf(str(path_of(engine)), dejitter_timestamps=False)  # which would smooth the hole away
 
     raw = stream_named(streams, stream.name)
     assert raw["time_series"].shape[1] == 125
@@ -65,7 +73,7 @@ def test_a_run_with_a_kill_is_recorded_whole_and_replays(outlet, live_engine, un
     assert any("form 12" in e for e in events)
     assert any('"lost"' in e for e in events)
 
-    again = run_session(open_session(recording.path), config)
+    again = run_session(open_session(path_of(engine)), config)
     assert again.status(again.now()).samples == len(raw["time_stamps"])
     assert len(again.history.embeddings()) >= 3
 
@@ -73,15 +81,14 @@ def test_a_run_with_a_kill_is_recorded_whole_and_replays(outlet, live_engine, un
 @pytest.mark.timeout(300)
 def test_a_recording_decoded_offline_agrees_with_its_own_embeddings(config, live_engine, until, tmp_path):
     """On windows that begin 30 s or later in the file, on the live run's hop grid: the statistics look back 30 s."""
-    from bci_music.cli.sample import SampleStream, find_sample
     from bci_music.engine.build import make_chain
+    from bci_music.engine.sample import SampleStream, find_sample
     from bci_music.messages import Window
     from bci_music.models.decoder import Decoder
     from bci_music.streaming.offline import offline_rows
 
     with SampleStream(find_sample()) as sample:
-        engine = live_engine(sample.query(config.stream).name)
-        recording = Recording(engine, tmp_path, "form 13")
+        engine = live_engine(sample.query(config.stream).name, outputs=recording_to(tmp_path, "form 13"))
         engine.start()
         until(lambda: engine.recording, 30, "the recording")
         began = engine.now()
@@ -89,10 +96,10 @@ def test_a_recording_decoded_offline_agrees_with_its_own_embeddings(config, live
         rate = round(engine.info.sfreq_hz)
         second = engine.ring.read((engine.ring.head - 40 * rate) // rate * rate, 1)
         engine.stop()
-    streams, _ = pyxdf.load_xdf(str(recording.path))
+    streams, _ = pyxdf.load_xdf(str(path_of(engine)))
     name = engine.info.name
     recorded = stream_named(streams, f"{name} embedding")
-    session = open_session(recording.path)
+    session = open_session(path_of(engine))
     end_s = recorded["time_stamps"]
 
     # The live run counted its hops from its first sample: begin offline at a whole second of that count.

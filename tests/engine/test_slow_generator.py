@@ -6,14 +6,15 @@ import time
 import pytest
 import slowed
 
-from bci_music.cli.sample import find_sample
 from bci_music.clock import Clock
 from bci_music.data.formats import open_session
 from bci_music.engine import build
 from bci_music.engine.config import LiveConfig
 from bci_music.engine.run import write_outputs
+from bci_music.engine.sample import find_sample
 from bci_music.sound.player import ClockPlayer
 from bci_music.streaming.lsl import lsl_clock
+from bci_music.streaming.markers import FileMarkers
 from bci_music.streaming.replay import SessionSource
 
 
@@ -38,7 +39,7 @@ def perform(config, tmp_path, monkeypatch, seconds, minute_s):
     player = ClockPlayer(clock, wav)
     source = SessionSource(open_session(find_sample()), loop=True, clock=lsl_clock)
     engine = build.build_engine(
-        config, source, player, clock, lambda info, on_marker: build.FileMarkers(source, on_marker)
+        config, source, player, clock, lambda info, on_marker: FileMarkers(source, on_marker)
     )
     engine.start()
     while player.counters.played_frames < seconds * 48_000:

@@ -166,7 +166,7 @@ def test_training_and_judging_let_threads_spin():
     code = """
 import os, sys
 import bci_music.cli.main as cli
-import bci_music.evaluation.bench_lab as lab
+import bci_music.bench.encoder as lab
 lab.bench_lab = lambda *a, **k: exit(os.environ.get("OMP_WAIT_POLICY", "torch's own"))
 lab.choose_device("cpu")
 sys.argv = ["bci-music", "bench", "lab"]

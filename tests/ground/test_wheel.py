@@ -63,7 +63,7 @@ def test_wheel_holds_every_module_and_data_file(wheel):
 
 @pytest.mark.parametrize(("code", "place"), [
     ("from bci_music.config import shipped; print(shipped('configs'))", "configs"),
-    ("from bci_music.cli.sample import find_sample; print(find_sample())", "recordings/sample.xdf"),
+    ("from bci_music.engine.sample import find_sample; print(find_sample())", "recordings/sample.xdf"),
     ("from bci_music.models.pack import Pack; print(Pack.open('demo').directory)", "packs/demo"),
 ])
 def test_what_ships_is_found_in_the_wheel(elsewhere, code, place):

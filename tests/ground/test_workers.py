@@ -67,14 +67,6 @@ def test_stop_does_not_wait_for_the_next_beat(run):
     assert not worker.alive
 
 
-def test_wake_steps_before_the_next_beat(run):
-    stage = Counting()
-    worker, _ = run(stage, period_s=60.0)
-    wait_for(stage.stepped.is_set)
-    worker.wake()
-    wait_for(lambda: len(stage.times) == 2)
-
-
 def test_stop_tells_when_a_step_does_not_end():
     release = threading.Event()
 

@@ -11,12 +11,14 @@ import numpy as np
 import pylsl
 import pytest
 
-from bci_music.data.consent import consent_reference, read_sidecar
+from bci_music.data.consent import consent_reference, sidecar_of
 from bci_music.data.formats import open_session
 from bci_music.data.session import song_marker
 from bci_music.data.xdf import read_xdf
-from bci_music.messages import Embedding, UserError
-from bci_music.streaming.outlets import DerivedOutlets, text_outlet
+from bci_music.messages import Embedding, StreamInfo, UserError
+from bci_music.outputs.lsl import LslOutput, stream_names
+from bci_music.outputs.output import OutputContext
+from bci_music.streaming.outlets import text_outlet
 from bci_music.streaming.recorder import COLLECTING, LabRecorder, free_name, whole_lines
 from bci_music.timing.rows import stamp_report
 
@@ -73,9 +75,13 @@ def embedding(end_s, index):
 
 def test_one_file_holds_a_rejoining_stream_its_music_and_what_was_derived(sender, tmp_path):
     music = text_outlet(f"{sender.name} music", "Markers", f"{sender.name}-music")
-    derived = DerivedOutlets(sender.name, 4, ("a", "b", "c", "d"))
+    channels = ("a", "b", "c", "d")
+    derived = LslOutput({"enabled": True})
+    derived.open(OutputContext(StreamInfo(sender.name, "lsl", channels, FS), channels, print))
     recorder = LabRecorder(
-        tmp_path / "rec.xdf", [sender.name, f"{sender.name} music", *derived.names, "not there"], consent=" FORM  7 "
+        tmp_path / "rec.xdf",
+        [sender.name, f"{sender.name} music", *stream_names(sender.name), "not there"],
+        consent=" FORM  7 ",
     )
     recorder.start()
     assert recorder.running
@@ -115,7 +121,7 @@ def test_one_file_holds_a_rejoining_stream_its_music_and_what_was_derived(sender
     (vectors,) = [s for s in read_xdf(recorder.path)[0] if s.kind == "Embedding"]
     assert vectors.values[:, 0].tolist() == [0, 1, 2, 3]
     assert vectors.times_s == pytest.approx(begun + np.arange(4), abs=1e-3)
-    note = read_sidecar(recorder.path)
+    note = json.loads(sidecar_of(recorder.path).read_text(encoding="utf-8"))
     assert note["consent_reference"] == "FORM 7"
     assert sender.name in note["streams"]
 

@@ -12,22 +12,35 @@ from bci_music.messages import (
     Embedding,
     Quality,
     StreamEvent,
+    StreamInfo,
     StreamState,
 )  # fmt: skip
-from bci_music.streaming.outlets import DECODING_CHANNELS, STATE_CODES, DerivedOutlets
+from bci_music.outputs.lsl import DECODING_CHANNELS, STATE_CODES, LslOutput, stream_names
+from bci_music.outputs.output import OutputContext
 
 LABELS = ("Fz", "Cz", "Pz", "Oz")
 
 
+def opened(name):
+    output = LslOutput({"enabled": True})
+    output.open(OutputContext(StreamInfo(name, "lsl", LABELS, 250.0, simulated=True), LABELS, print))
+    return output
+
+
 @pytest.fixture
-def outlets():
-    made = DerivedOutlets(f"made {uuid.uuid4().hex[:8]}", 4, LABELS, simulated=True)
+def eeg_name():
+    return f"made {uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def outlets(eeg_name):
+    made = opened(eeg_name)
     yield made
     made.close()
 
 
 def inlet_of(outlets, key):
-    (info,) = pylsl.resolve_byprop("name", f"{outlets.name} {key}", 1, 5.0)
+    (info,) = pylsl.resolve_byprop("name", outlets._outlets[key].get_info().name(), 1, 5.0)
     taken = pylsl.StreamInlet(info, recover=False)
     taken.open_stream(5)
     deadline = time.monotonic() + 5
@@ -85,15 +98,11 @@ def test_events_go_as_text_or_json(outlets):
     assert (told["kind"], told["state"], told["count"], told["sample_index"]) == ("gap", "live", 12, 4000)
 
 
-def test_all_streams_are_there_from_the_start_and_gone_after_close():
-    outlets = DerivedOutlets(f"made {uuid.uuid4().hex[:8]}", 4, LABELS)
-    for name in outlets.names:
+def test_all_streams_are_there_once_it_is_open_and_gone_after_close(eeg_name):
+    output = opened(eeg_name)
+    for name in stream_names(eeg_name):
         assert pylsl.resolve_byprop("name", name, 1, 5.0), name
-    outlets.close()
-    with pytest.raises(RuntimeError, match="closed"):
-        outlets.push_event("late", 1.0)
-
-
-def test_labels_must_fit():
-    with pytest.raises(ValueError, match="5 channels"):
-        DerivedOutlets("x", 5, LABELS)
+    output.close()
+    deadline = time.monotonic() + 5
+    while pylsl.resolve_byprop("name", stream_names(eeg_name)[0], 1, 0.3):
+        assert time.monotonic() < deadline

@@ -1,0 +1,82 @@
+"""Where a run shows itself: the window, or a line in the terminal; and its report in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from bci_music.engine.engine import Engine
+    from bci_music.streaming.discovery import StreamQuery
+
+
+class Terminal:
+    """A run without a window: one line tells how it goes."""
+
+    def __init__(self, seconds: float | None, wait_s: float, query: StreamQuery, console: Console | None = None):
+        self.console = console or Console(stderr=True)
+        self._seconds, self._wait_s, self._query = seconds, wait_s, query
+
+    def busy(self, text: str) -> AbstractContextManager[object]:
+        """Show a spinner."""
+        return self.console.status(text)
+
+    def log(self, text: str, style: str = "") -> None:
+        """Write a line."""
+        self.console.print(text, style=style or None)
+
+    def show(self, engine: Engine, ended: Callable[[], bool]) -> None:
+        """Show the line until the run ends."""
+        from bci_music.engine.run import run_headless
+
+        shown = self.console.status("looking for the stream") if self.console.is_terminal else nullcontext()
+        with shown as status:
+            update = status.update if status is not None else lambda line: None
+            run_headless(engine, self._seconds, ended, self._wait_s, update, self._query)
+
+
+class Window:
+    """A run in the window; `picture` is where to write its last frame."""
+
+    def __init__(self, title: str, seconds: float | None, picture: Path | None = None):
+        self.console = Console(stderr=True)
+        self._title, self._seconds, self._picture = title, seconds, picture
+
+    def busy(self, text: str) -> AbstractContextManager[object]:
+        """Show a spinner in the terminal, as long as there is no window."""
+        return self.console.status(text)
+
+    def log(self, text: str, style: str = "") -> None:
+        """Write a line to the terminal."""
+        self.console.print(text, style=style or None)
+
+    def show(self, engine: Engine, ended: Callable[[], bool]) -> None:
+        """Show the window until it is closed."""
+        from gui.app import run as run_window
+
+        run_window(engine, title=self._title, screenshot=self._picture, seconds=self._seconds)
+
+
+def print_summary(report: dict[str, Any], out: Path, console: Console) -> None:
+    """Print in a few lines how the run went, and where to look."""
+    found = report["identification"]
+    lines = [
+        f"{report['windows_decoded']} windows decoded, {report['windows_skipped']} skipped, "
+        f"{report['windows_masked']} masked",
+        f"{report['audio_seconds']:.0f} s of sound, {report['underruns']} underruns, "
+        f"{report['silent_seconds'] or 0:.2f} s silent",
+    ]
+    if found:
+        lines.append(
+            f"{found['hits']} of {found['n']} windows found the song, chance {found['n'] * found['chance']:.1f} "
+            f"(p = {found['p']:.3f} against circular shifts)"
+        )
+    if report["warning"]:
+        lines.append(report["warning"])
+    for line in lines:
+        console.print(line)
+    console.print(f"see {out / 'overview.png'}, {out / 'report.json'} and {out / 'music.wav'}")

@@ -1,0 +1,184 @@
+"""Options that several verbs share, each declared once, and the configuration they make together.
+
+A verb names a group as the type of a parameter, and `shared` lets Typer see the group's options as the verb's own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
+
+import typer
+
+from bci_music.outputs.registry import output_classes
+
+if TYPE_CHECKING:
+    from bci_music.engine.config import LiveConfig
+    from bci_music.streaming.discovery import StreamQuery
+
+
+class Group:
+    """Options that belong together; a frozen dataclass declares them as its fields."""
+
+    @classmethod
+    def parameters(cls) -> list[Parameter]:
+        """Return the options as Typer wants them."""
+        hints = get_type_hints(cls, include_extras=True)
+        return [_option(f.name, hints[f.name], f.default) for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+
+    @classmethod
+    def take(cls, values: dict[str, Any]) -> Self:
+        """Take the group's options out of `values`."""
+        return cls(**{p.name: values.pop(p.name) for p in cls.parameters()})
+
+
+def shared(verb: Callable[..., None]) -> Callable[..., None]:
+    """Return `verb` with the options of its groups in place of the groups."""
+    hints = get_type_hints(verb, include_extras=True)
+    options: list[Parameter] = []
+    groups: dict[str, type[Group]] = {}
+    for name, parameter in signature(verb).parameters.items():
+        if isinstance(hints[name], type) and issubclass(hints[name], Group):
+            groups[name] = hints[name]
+            options += hints[name].parameters()
+        else:
+            options.append(_option(name, hints[name], parameter.default))
+
+    def run(**values: Any) -> None:
+        verb(**{name: group.take(values) for name, group in groups.items()}, **values)
+
+    run.__name__, run.__doc__, run.__module__ = verb.__name__, verb.__doc__, verb.__module__
+    run.__signature__ = Signature(options)  # type: ignore[attr-defined]
+    run.__annotations__ = {option.name: option.annotation for option in options}
+    return run
+
+
+def _option(name: str, annotation: Any, default: Any) -> Parameter:
+    return Parameter(name, Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamOptions(Group):
+    """Which LSL stream is meant."""
+
+    stream: Annotated[
+        str | None,
+        typer.Option(
+            "--stream",
+            help="Name, source id or predicate (\"source_id='x'\") of the EEG stream.  \\[default: the only one]",
+        ),
+    ] = None
+    unit: Annotated[
+        str | None, typer.Option("--unit", help="Unit, where the stream does not name one: uV, mV or V.")
+    ] = None
+    montage: Annotated[
+        str | None, typer.Option("--montage", help="Electrodes of an unlabelled stream: egi128, ...")
+    ] = None
+    wait: Annotated[
+        float | None, typer.Option("--wait", min=1, help="How long to look for the stream.  \\[default: 15 s]")
+    ] = None
+
+    def query(self, base: dict[str, Any] | None = None) -> StreamQuery:
+        """Return the query these options make of what a configuration file holds; the command line wins."""
+        from bci_music.streaming.discovery import StreamQuery
+
+        values = {**(base or {}), **{k: v for k, v in {"unit": self.unit, "montage": self.montage}.items() if v}}
+        if self.stream is not None:
+            found = StreamQuery.from_text(self.stream)
+            values = {**values, "name": found.name, "predicate": found.predicate}
+        return StreamQuery.parse(values, "the command line")
+
+
+@dataclasses.dataclass(frozen=True)
+class ShowOptions(Group):
+    """How a run is shown, and for how long."""
+
+    headless: Annotated[bool, typer.Option("--headless", help="No window; needs no display.")] = False
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=1, help="Stop after this many seconds of stream.")
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions(Group):
+    """What decodes, what plays, and where a run is written to."""
+
+    pack: Annotated[str | None, typer.Option("--pack", help="Name or folder of the model pack.  \\[default: demo]")] = (
+        None
+    )
+    config: Annotated[Path | None, typer.Option("--config", help="YAML file, see configs/live.yaml.")] = None
+    generator: Annotated[
+        str | None, typer.Option("--generator", help="auto, library or audioldm.  \\[default: auto]")
+    ] = None
+    audioldm: Annotated[str | None, typer.Option("--audioldm", help="Folder or hub id of an AudioLDM checkpoint.")] = (
+        None
+    )
+    device: Annotated[
+        str | None, typer.Option("--sound-device", help="Output device; 'none' plays on a clock into music.wav.")
+    ] = None
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for report.json, music.wav, overview.png.")] = None
+
+    def resolve(self, outputs: Outputs, stream: StreamOptions | None = None) -> LiveConfig:
+        """Return the configuration of the run: the file's, where there is one; what the command line gives wins."""
+        from bci_music.engine.config import LiveConfig
+
+        values = (LiveConfig.load(self.config) if self.config else LiveConfig()).model_dump()
+        if stream is not None:
+            values["stream"] = stream.query(values["stream"]).model_dump()
+            values["wait_s"] = values["wait_s"] if stream.wait is None else stream.wait
+        sound = {"generator": self.generator, "device": self.device}
+        values["sound"].update({key: value for key, value in sound.items() if value is not None})
+        if self.audioldm is not None:
+            values["sound"]["audioldm"]["checkpoint"] = self.audioldm
+        for name, settings in outputs.settings.items():
+            values["outputs"][name].update(settings)
+        values["pack"] = self.pack if self.pack is not None else values["pack"]
+        return LiveConfig.parse(values, "the command line")
+
+
+class Outputs(Group):
+    """Where results also go: the options are the settings of all outputs.
+
+    `settings` holds by the name of the output what was given.
+    """
+
+    network_stream = True
+
+    def __init__(self, settings: dict[str, dict[str, Any]]):
+        self.settings = settings
+
+    @classmethod
+    def _offered(cls) -> list[tuple[str, str, Parameter]]:
+        found = []
+        for output in output_classes():
+            if cls.network_stream or not output.network_stream_only:
+                for s in output.settings:
+                    kind = s.kind if s.kind is bool else s.kind | None
+                    option = Annotated[kind, typer.Option(s.flag, help=s.help)]  # type: ignore[valid-type]
+                    name = f"{output.name}_{s.name}"
+                    found.append((output.name, s.name, _option(name, option, False if s.kind is bool else None)))
+        return found
+
+    @classmethod
+    def parameters(cls) -> list[Parameter]:
+        """Return one option for each setting."""
+        return [option for _, _, option in cls._offered()]
+
+    @classmethod
+    def take(cls, values: dict[str, Any]) -> Self:
+        """Take what was given out of `values`."""
+        settings: dict[str, dict[str, Any]] = {}
+        for output, setting, option in cls._offered():
+            value = values.pop(option.name)
+            if value not in (None, False):
+                settings.setdefault(output, {})[setting] = value
+        return cls(settings)
+
+
+class FileOutputs(Outputs):
+    """The outputs of a replayed file: those that have nothing to do with a network stream."""
+
+    network_stream = False
