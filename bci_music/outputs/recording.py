@@ -52,8 +52,8 @@ class RecordingOutput(Output):
         from bci_music.streaming.recorder import LabRecorder
 
         stream = context.stream
-        if stream.kind != "lsl":
-            raise UserError(f"Only an LSL stream can be recorded, and {stream.name} is none: leave --record out.")
+        if stream.kind == "file":
+            raise UserError(f"Only an LSL stream can be recorded, and {stream.name} is a file: switch the recording off.")
         self._folder.mkdir(parents=True, exist_ok=True)
         streams = [stream.name, f"{stream.name} music", *stream_names(stream.name)]
         self._recorder = LabRecorder(self._folder / "recording.xdf", streams, consent=self._consent)

@@ -7,10 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bci_music.outputs.output import Output
-from bci_music.outputs.stage import OutputStage
 
 if TYPE_CHECKING:
     from bci_music.config import Config
+    from bci_music.outputs.stage import OutputStage
     from bci_music.status import Failure
 
 OUTPUTS = (  # opened in this order
@@ -69,6 +69,8 @@ def make_outputs(
     now : callable
         LSL time.
     """
+    from bci_music.outputs.stage import OutputStage
+
     known = {output.name: output for output in output_classes()}
     wanted = [name for name, output in known.items() if output.enabled(config.get(name, {}))]
     for name in wanted:  # grows while it is walked through: what is needed may need others
