@@ -53,7 +53,7 @@ class RecordingOutput(Output):
 
         stream = context.stream
         if stream.kind == "file":
-            raise UserError(f"Only an LSL stream can be recorded, and {stream.name} is a file: switch the recording off.")
+            raise UserError(f"{stream.name} is a file, and only an LSL stream can be recorded: leave --record out.")
         self._folder.mkdir(parents=True, exist_ok=True)
         streams = [stream.name, f"{stream.name} music", *stream_names(stream.name)]
         self._recorder = LabRecorder(self._folder / "recording.xdf", streams, consent=self._consent)
