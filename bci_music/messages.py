@@ -204,7 +204,7 @@ class SoundSpan:
     """What one stretch of sound is.
 
     `kind` is "waiting" | "retrieved" | "generated" | "held" (no fresh decoding) | "looped" | "faded" (the last bar).
-    `late` names the step of the late ladder it belongs to, "" while the generator is in time.
+    `late` names the step of the fallback chain it belongs to, "" while the generator is in time.
     """
 
     start: int  # sample offset within its block, later the absolute output sample

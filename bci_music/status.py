@@ -35,13 +35,13 @@ class StreamStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class LateSteps:
-    """How often each step of the late ladder was taken while the generator's next clip was not there."""
+class FallbackSteps:
+    """How often each step of the fallback chain was taken while the generator's next clip was not there."""
 
     hold: int = 0  # it is late, but enough is queued
     loop: int = 0  # the last bar is looped
     library: int = 0  # the library plays
-    fade: int = 0  # no library either: the last bar goes on and sinks
+    fade: int = 0  # no library either: the last bar goes on and fades out
 
     @property
     def total(self) -> int:
@@ -88,8 +88,8 @@ class SoundStatus:
     clips_generated: int = 0
     clips_retrieved: int = 0
     clips_kept: int = 0  # played again, since the style had hardly changed
-    late_step: str = ""  # step of the late ladder the newest queued sound belongs to, "" while in time
-    late_steps: LateSteps = LateSteps()
+    late_step: str = ""  # step of the fallback chain the newest queued sound belongs to, "" while in time
+    late_steps: FallbackSteps = FallbackSteps()
     fallbacks: int = 0  # times the generator failed
     generation_s: float = 0.0  # wall time spent generating
     generated_s: float = 0.0  # seconds of sound made by it

@@ -10,6 +10,7 @@ from pathlib import Path
 from bci_music.messages import UserError
 from gui.bridge import EngineView
 from gui.display import check_display
+from gui.frame_times import FrameStats
 
 
 def run(
@@ -50,6 +51,27 @@ def application():
     app = QApplication(["bci-music"])
     let_go()
     return app
+
+
+def measure_frames(engine: EngineView, seconds: float) -> FrameStats:
+    """Show the window on a started engine for `seconds` and return what the signals cost per frame."""
+    from PySide6.QtCore import QTimer
+
+    from gui import theme
+    from gui.bridge import Bridge
+    from gui.main_window import MainWindow
+
+    app = application()
+    app.setFont(theme.font(14))
+    window = MainWindow(Bridge(engine), "bench")
+    QTimer.singleShot(round(1000 * seconds), window.close)
+    window.show()
+    window.start()
+    app.exec()
+    stats = window.frame_stats()
+    window.deleteLater()
+    app.processEvents()
+    return stats
 
 
 def _show(engine: EngineView, title: str, screenshot: Path | None, seconds: float | None) -> int:

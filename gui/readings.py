@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bci_music.messages import ChannelState, ChannelVerdict, Quality, SoundSpan, StreamState
 from bci_music.metrics.live import above_chance
-from bci_music.status import Failure, LateSteps, Snapshot, StreamStatus, mix_words
+from bci_music.status import Failure, FallbackSteps, Snapshot, StreamStatus, mix_words
 
 EAR_KINDS = ("retrieved", "generated")
 KIND_WORDS = {
@@ -16,7 +16,7 @@ KIND_WORDS = {
     "generated": "generated from the EEG",
     "held": "held: no fresh decoding",
     "looped": "the next clip is late: the last bar is looped",
-    "faded": "the next clip is late: the last bar sinks",
+    "faded": "the next clip is late: the last bar fades out",
 }
 LATE_WORDS = {
     "hold": "the next clip is late, enough is queued",
@@ -142,7 +142,7 @@ def now_playing(snapshot: Snapshot, paused: bool = False) -> Playing:
     return Playing(near, _facts(span), "  ·  ".join(part for part in (words, ready) if part), span.kind in EAR_KINDS)
 
 
-def late_words(steps: LateSteps) -> str:
+def late_words(steps: FallbackSteps) -> str:
     """How often the generator was late, and what bridged it: "3 (2 looped, 1 library)"."""
     named = (("held", steps.hold), ("looped", steps.loop), ("library", steps.library), ("faded", steps.fade))
     parts = ", ".join(f"{count} {word}" for word, count in named if count)

@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from bci_music.bench.ingest import ingest_cpu, loss, stall_age
+from bci_music.bench.window import measure_topomap
 from bci_music.messages import Log
 
 RATE_HZ = 1000.0
@@ -45,8 +46,6 @@ def measure_live(runs: int, pack: str, log: Log = lambda line: None) -> dict[str
     dict
         ingest, stall, loss, stage (decode_ms and sweep_paint_ms, each p50 and p95), topomap, machine.
     """
-    from gui.bench import measure_topomap
-
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     log("ingest beside StreamLSL")
     found: dict[str, Any] = {"ingest": ingest_cpu(runs)}
@@ -79,7 +78,7 @@ def measure_stage(pack: str, seconds: float = SECONDS) -> dict[str, Any]:
     from bci_music.engine.config import LiveConfig
     from bci_music.sound.player import ClockPlayer
     from bci_music.streaming.lsl import LslSource, StreamQuery, lsl_clock
-    from gui.measure import measure_window
+    from gui.app import measure_frames
 
     name = f"bench-{uuid.uuid4().hex[:12]}"
     clock = Clock(lsl_clock)
@@ -89,7 +88,7 @@ def measure_stage(pack: str, seconds: float = SECONDS) -> dict[str, Any]:
             sender.stdout.readline()
             engine = build_engine(LiveConfig(pack=pack), LslSource(StreamQuery(name=name)), ClockPlayer(clock), clock)
             engine.start()
-            paint = measure_window(engine, seconds)
+            paint = measure_frames(engine, seconds)
             snapshot = engine.snapshot()
             engine.stop()
         finally:

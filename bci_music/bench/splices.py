@@ -1,9 +1,11 @@
-"""Are joints audible? Sound at the joints of clips against stretches of the same length inside clips."""
+"""Are splices audible? Sound at the splices of clips against excerpts of the same length inside clips."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +28,14 @@ PERMUTATIONS = 1999
 AIM_P, AIM_DB = 0.05, 1.0
 
 
-class JointsConfig(Config):
-    """How many joints are compared with how many stretches inside clips."""
+class SplicesConfig(Config):
+    """How many splices are compared with how many excerpts inside clips."""
 
-    joints: int = Field(100, ge=5)
-    stretches: int = Field(1000, ge=50)
-    margin_s: float = Field(0.1, ge=0, description="a joint is its crossfade and this much on each side")
+    RENAMED: ClassVar[Mapping[str, str]] = {"joints": "splices", "stretches": "excerpts"}
+
+    splices: int = Field(100, ge=5)
+    excerpts: int = Field(1000, ge=50)
+    margin_s: float = Field(0.1, ge=0, description="a splice is its crossfade and this much on each side")
     clip_s: float = Field(5.12, gt=1)
     clips_per_style: int = Field(2, ge=1, description="the style changes after so many clips")
     seed: int = 0
@@ -42,35 +46,64 @@ class Recorded:
     """Sound (n,) at 48 kHz and the crossfades in it, (start, stop) samples."""
 
     sound: NDArray[np.float32]
-    joints: tuple[tuple[int, int], ...]
+    splices: tuple[tuple[int, int], ...]
 
 
-def record(generator: Generator, vectors: NDArray[np.float32], config: JointsConfig) -> Recorded:
+def measure_splices(
+    pack: str | Path, checkpoint: str | None, config: SplicesConfig, wav: Path | None = None
+) -> dict[str, Any]:
+    """Compare the splices of a pack's generator, or of another checkpoint, in the styles of the pack's library.
+
+    Returns
+    -------
+    dict
+        `generator`, `trained`, and what `compare` found. With `wav` the sound is written there.
+    """
+    from bci_music.generation.audioldm.generator import AudioLdmConfig
+    from bci_music.generation.library import MusicLibrary
+    from bci_music.generation.open import GeneratorsConfig, open_generator
+    from bci_music.models.pack import Pack
+
+    opened = Pack.open(pack)
+    where = checkpoint or opened.generator
+    if where is None:
+        raise UserError(f"Pack {opened.name} brings no AudioLDM: give --audioldm with a folder or a hub id.")
+    audioldm = AudioLdmConfig(checkpoint=str(where), anytime=False, most_repeats=0)  # no deadline, no clip twice
+    generator = open_generator("audioldm", GeneratorsConfig(audioldm=audioldm))
+    recorded = record(generator, MusicLibrary.load(opened.directory / "library").embeddings, config)
+    if wav is not None:
+        import soundfile
+
+        soundfile.write(wav, recorded.sound, AUDIO_RATE_HZ)
+    return {"generator": generator.name, "trained": generator.trained, **compare(recorded, config)}
+
+
+def record(generator: Generator, vectors: NDArray[np.float32], config: SplicesConfig) -> Recorded:
     """Let a generator make clip after clip in styles drawn from `vectors` (n, 512), as the stage would.
 
-    The generator's state tells where in its newest block the joint lies (`joint`), as AudioLDM's does.
+    The generator's state tells where in its newest block the splice lies (`splice`), as AudioLDM's does.
     """
     from bci_music.messages import Style
 
     rng = np.random.default_rng(config.seed)
     state: Any = None
     blocks: list[NDArray[np.float32]] = []
-    joints: list[tuple[int, int]] = []
+    splices: list[tuple[int, int]] = []
     length, vector = 0, vectors[0]
-    while len(joints) < config.joints:
+    while len(splices) < config.splices:
         if len(blocks) % config.clips_per_style == 0:
             vector = vectors[rng.integers(len(vectors))]
         style = Style(vector, confidence=1.0, made_s=float(len(blocks)))
         block, state = generator.generate(style, state, seconds=config.clip_s, deadline=float("inf"))
         if blocks:
-            joints.append((length + state.joint[0], length + state.joint[1]))
+            splices.append((length + state.splice[0], length + state.splice[1]))
         blocks.append(to_mono(block.samples))
         length += len(blocks[-1])
-    return Recorded(np.concatenate(blocks), tuple(joints))
+    return Recorded(np.concatenate(blocks), tuple(splices))
 
 
-def compare(recorded: Recorded, config: JointsConfig | None = None) -> dict[str, Any]:
-    """Compare maximum spectral flux and energy dip at joints with those inside clips.
+def compare(recorded: Recorded, config: SplicesConfig | None = None) -> dict[str, Any]:
+    """Compare maximum spectral flux and energy dip at splices with those inside clips.
 
     Returns
     -------
@@ -78,9 +111,9 @@ def compare(recorded: Recorded, config: JointsConfig | None = None) -> dict[str,
         For each of "flux" and "dip", in dB: means, 95th percentiles, their difference, and the one-sided p of a
         permutation test of the means; `passes` when p > 0.05 and the percentile lies within 1 dB, for both.
     """
-    config = config or JointsConfig()
+    config = config or SplicesConfig()
     margin = round(config.margin_s * AUDIO_RATE_HZ)
-    spans = [(start - margin, stop + margin) for start, stop in recorded.joints]
+    spans = [(start - margin, stop + margin) for start, stop in recorded.splices]
     frames = max(2, round(float(np.median([stop - start for start, stop in spans])) / HOP))
     last = len(recorded.sound) // HOP - frames - AROUND
     at = np.array([round((start + stop) / 2 / HOP) - frames // 2 for start, stop in spans])
@@ -89,11 +122,11 @@ def compare(recorded: Recorded, config: JointsConfig | None = None) -> dict[str,
     flux, energy = spectral_flux_db(recorded.sound), energy_db(recorded.sound)
     rng = np.random.default_rng(config.seed)
     result: dict[str, Any] = {
-        "joints": len(at), "stretches": len(inside), "stretch_s": frames * HOP / AUDIO_RATE_HZ,
+        "splices": len(at), "excerpts": len(inside), "excerpt_s": frames * HOP / AUDIO_RATE_HZ,
         "flux": _verdict(_flux(flux, at, frames), _flux(flux, inside, frames), rng),
         "dip": _verdict(_dips(energy, at, frames), _dips(energy, inside, frames), rng),
         "protocol": "flux: largest mean rise of 40 log bands from 10 ms to 10 ms; dip: lowest 50 ms below the median "
-        "of the second on each side; p: share of permutations of joints and stretches with as large a mean difference",
+        "of the second on each side; p: share of permutations of splices and excerpts with as large a mean difference",
     }  # fmt: skip
     result["passes"] = bool(result["flux"]["passes"] and result["dip"]["passes"])
     return result
@@ -133,47 +166,47 @@ def _bands() -> Floats:
     return weight / np.maximum(weight.sum(axis=0), 1e-12)
 
 
-def _inside(joints: NDArray[np.int64], frames: int, last: int, config: JointsConfig) -> NDArray[np.int64]:
-    """First frames of stretches of the same length that touch no joint."""
+def _inside(splices: NDArray[np.int64], frames: int, last: int, config: SplicesConfig) -> NDArray[np.int64]:
+    """First frames of excerpts of the same length that touch no splice."""
     free = np.ones(max(0, last), bool)
     free[: AROUND + 1] = False
-    for at in joints:
+    for at in splices:
         free[max(0, at - frames) : at + frames] = False
     places = np.flatnonzero(free)
-    if len(joints) < 5 or len(places) < config.stretches:
+    if len(splices) < 5 or len(places) < config.excerpts:
         raise UserError(
-            f"There are {len(joints)} joints and {len(places)} places inside clips, expected at least 5 and "
-            f"{config.stretches}: record more clips."
+            f"There are {len(splices)} splices and {len(places)} places inside clips, expected at least 5 and "
+            f"{config.excerpts}: record more clips."
         )
-    return np.random.default_rng(config.seed).choice(places, config.stretches, replace=False)
+    return np.random.default_rng(config.seed).choice(places, config.excerpts, replace=False)
 
 
-def _stretches(values: Floats, at: NDArray[np.int64], frames: int) -> Floats:
+def _excerpts(values: Floats, at: NDArray[np.int64], frames: int) -> Floats:
     return values[at[:, None] + np.arange(frames)]
 
 
 def _flux(flux: Floats, at: NDArray[np.int64], frames: int) -> Floats:
-    return _stretches(flux, at, frames).max(axis=1)
+    return _excerpts(flux, at, frames).max(axis=1)
 
 
 def _dips(energy: Floats, at: NDArray[np.int64], frames: int) -> Floats:
-    around = np.median(_stretches(energy, at - AROUND, frames + 2 * AROUND), axis=1)
-    return around - _stretches(energy, at, frames).min(axis=1)
+    around = np.median(_excerpts(energy, at - AROUND, frames + 2 * AROUND), axis=1)
+    return around - _excerpts(energy, at, frames).min(axis=1)
 
 
-def _verdict(joints: Floats, inside: Floats, rng: np.random.Generator) -> dict[str, Any]:
-    difference = float(joints.mean() - inside.mean())
-    high = [float(np.quantile(values, 0.95)) for values in (joints, inside)]
-    p = permutation_p(joints, inside, rng)
+def _verdict(splices: Floats, inside: Floats, rng: np.random.Generator) -> dict[str, Any]:
+    difference = float(splices.mean() - inside.mean())
+    high = [float(np.quantile(values, 0.95)) for values in (splices, inside)]
+    p = permutation_p(splices, inside, rng)
     return {
-        "joint_mean_db": float(joints.mean()), "inside_mean_db": float(inside.mean()), "difference_db": difference,
-        "joint_p95_db": high[0], "inside_p95_db": high[1], "p95_difference_db": high[0] - high[1], "p": p,
+        "splice_mean_db": float(splices.mean()), "inside_mean_db": float(inside.mean()), "difference_db": difference,
+        "splice_p95_db": high[0], "inside_p95_db": high[1], "p95_difference_db": high[0] - high[1], "p": p,
         "passes": p > AIM_P and high[0] - high[1] <= AIM_DB,
     }  # fmt: skip
 
 
 def permutation_p(first: Floats, second: Floats, rng: np.random.Generator, n: int = PERMUTATIONS) -> float:
-    """One-sided p that the mean of `first` is no larger than that of `second`: labels are dealt anew `n` times."""
+    """One-sided p that the mean of `first` is no larger than that of `second`: labels are dealt again `n` times."""
     pooled, k = np.concatenate([first, second]), len(first)
     observed, as_large = float(first.mean()), 0
     for begin in range(0, n, 500):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from bci_music.cli import bench_joints
-
 app = typer.Typer(no_args_is_help=True, help="Measure speed on this machine, beside peers.")
-
-
-app.command("joints")(bench_joints.joints)
 
 
 @app.callback()
@@ -29,22 +25,20 @@ def live(
 
     Takes about six minutes with five runs; let nothing else run meanwhile.
     """
-    import sys
+    from bci_music.bench.run import run_live
 
-    from rich.console import Console
+    run_live(runs, pack, as_json=json)
 
-    from bci_music.bench.live import measure_live, targets
 
-    console = Console(stderr=True)
-    with console.status("measuring") as status:
-        found = measure_live(runs, pack, status.update)
-    if json:
-        import json as json_module
+@app.command()
+def window(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="How long EEG is painted.")] = 10.0,
+) -> None:
+    """Painting 125 channels at 1 kHz while nothing else runs, and the scalp map beside MNE's."""
+    from bci_music.bench.run import run_window
 
-        json_module.dump(found, sys.stdout, indent=2, default=float)
-        sys.stdout.write("\n")
-        return
-    _show("bench live", targets(found))
+    run_window(seconds, as_json=json)
 
 
 @app.command()
@@ -59,22 +53,9 @@ def lab(
 
     Takes some three minutes on two cores; let nothing else run meanwhile.
     """
-    import sys
+    from bci_music.bench.run import run_lab
 
-    from rich.console import Console
-
-    from bci_music.bench.encoder import bench_lab, targets
-
-    with Console(stderr=True).status("measuring") as status:
-        found = bench_lab(seconds, batch=batch, runs=runs, device=device, log=status.update)
-    if json:
-        import json as json_module
-
-        json_module.dump(found, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-        return
-    _show_lab(found)
-    _show("bench lab", targets(found))
+    run_lab(seconds, batch, runs, device, as_json=json)
 
 
 @app.command()
@@ -91,82 +72,30 @@ def sound(
 
     Takes some ten minutes and 8 GB on two cores, a minute on a GPU; let nothing else run meanwhile.
     """
-    import sys
+    from bci_music.bench.run import run_sound
 
-    from rich.console import Console
-
-    from bci_music.models.device import sleep_while_waiting
-
-    sleep_while_waiting()
-    from bci_music.bench.generator import bench_sound, targets
-    from bci_music.models.pack import Pack
-
-    with Console(stderr=True).status("measuring") as status:
-        found = bench_sound(
-            seconds, runs=runs, device=device, sizes=tuple(size or ("s", "m")), many=many or None,
-            generator=Pack.open(pack).generator, log=status.update,
-        )  # fmt: skip
-    if json:
-        import json as json_module
-
-        json_module.dump(found, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-        return
-    _show_sound(found)
-    _show("bench sound", targets(found))
+    run_sound(seconds, runs, tuple(size or ("s", "m")), many, pack, device, as_json=json)
 
 
-def _show_lab(found: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+@app.command()
+def splices(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    audioldm: Annotated[
+        str | None, typer.Option("--audioldm", help="Folder or hub id of an AudioLDM.  \\[default: the pack's]")
+    ] = None,
+    pack: Annotated[str, typer.Option("--pack", help="Whose generator plays, in the styles of its library.")] = "demo",
+    number: Annotated[int, typer.Option("--splices", "--joints", min=5, help="Splices to make.")] = 100,
+    seconds: Annotated[float, typer.Option("--clip-seconds", min=1.5, help="Length of a clip.")] = 5.12,
+    wav: Annotated[Path | None, typer.Option("--wav", help="Also write what was measured.")] = None,
+) -> None:
+    """Spectral flux and energy dips at splices of clips against excerpts of the same length inside clips.
 
-    given, peak = found["input"], found["peak_tflops"]
-    title = f"windows/s: {given['channels']} channels, {given['seconds']:g} s, {given['batch']} at a time"
-    modes = list(next(iter(found["models"].values()))["windows_per_s"])
-    table = Table(title=title, title_justify="left")
-    for column in ("model", "parameters", "tokens", *modes):
-        table.add_column(column)
-    for name, model in found["models"].items():
-        shares = model.get("share_of_peak", {})
-        cells = [f"{model['windows_per_s'][m]:.3g}" + (f" ({shares[m]:.2f})" if m in shares else "") for m in modes]
-        table.add_row(name, f"{model['parameters'] / 1e6:.1f} M", str(model["tokens"]), *cells)
-    console = Console()
-    console.print(table)
-    console.print(
-        "In brackets the share of the matrix peak, the best product's median turn here: "
-        + ", ".join(f"{value:.3g} TFLOP/s in {name}" for name, value in peak.items())
-        + f" ({found['machine']['device']}).", highlight=False,
-    )  # fmt: skip
-    for title, why in (found["missing"] | found["left_out"]).items():
-        console.print(f"{title}: {why}", highlight=False)
+    Takes as long as it takes to generate the clips: some minutes for 100 on two cores.
+    """
+    from bci_music.bench.run import run_splices
+
+    if not run_splices(pack, audioldm, number, seconds, wav, as_json=json):
+        raise typer.Exit(1)
 
 
-def _show_sound(found: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    title = f"a clip of {found['input']['seconds']:g} s on {found['machine']['device']}"
-    table = Table(title=title, title_justify="left")
-    for column in ("model", "made by", "steps", "seconds", "of real time", "one step", "decode", "vocode"):
-        table.add_column(column)
-    rows = [(f"AudioLDM-{size}", *row) for size, told in found["sizes"].items() for row in told["entrants"].items()]
-    if found["pack"] is not None:
-        rows.append((found["pack"]["name"], "ours, its own settings", found["pack"]))
-    for model, maker, row in rows:
-        parts = [f"{row[part]:.3g}" if part in row else "" for part in ("step_s", "decode_s", "vocode_s")]
-        seconds = f"{row['seconds']:.3g}" + (" (reckoned)" if row["reckoned"] else "")
-        table.add_row(model, maker, str(row["settings"]["steps"]), seconds, f"{row['rtf']:.2f}", *parts)
-    Console().print(table)
-
-
-def _show(title: str, rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    for column in ("what", "here", "target", ""):
-        table.add_column(column)
-    for row in rows:
-        met = "[green]met[/green]" if row["met"] else "[red]not met[/red]"
-        table.add_row(row["what"], row["here"], row["target"], met)
-    Console().print(table)
+app.command("joints", hidden=True, help="Old name of `splices`, kept until the next version.")(splices)

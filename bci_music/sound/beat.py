@@ -1,4 +1,7 @@
-"""Where the beat is: from the onsets of a few seconds of sound, or nowhere when nothing recurs."""
+"""Where the beat is: from the onsets of a few seconds of sound, or nowhere when nothing recurs.
+
+At the end stand the sums that it shares with splicing: correlation at many lags, energy and sliding minimum.
+"""
 
 from __future__ import annotations
 
@@ -10,28 +13,6 @@ from numpy.typing import NDArray
 from bci_music.messages import AUDIO_RATE_HZ
 
 Floats = NDArray[np.float64]
-
-
-def correlation(long: NDArray[np.floating], short: NDArray[np.floating], lags: NDArray[np.int64]) -> Floats:
-    """Sum over i of ``long[i + lag] * short[i]`` for each of `lags`, both (n,); what lies outside is 0."""
-    size = 1 << (len(long) + len(short)).bit_length()
-    products = np.fft.irfft(np.fft.rfft(long, size) * np.conj(np.fft.rfft(short, size)), size)
-    return products[lags % size]
-
-
-def energy(sound: NDArray[np.floating], starts: NDArray[np.int64], stops: NDArray[np.int64]) -> Floats:
-    """Sum of squares of ``sound[start:stop]`` for each pair."""
-    total = np.concatenate([[0.0], np.cumsum(np.square(sound, dtype=np.float64))])
-    return total[stops] - total[starts]
-
-
-def sliding_minimum(values: Floats, width: int) -> Floats:
-    """Minimum of each ``values[i : i + width]``, (n - width + 1,): from minima that run through blocks either way."""
-    n = len(values)
-    blocks = np.pad(values, (0, -n % width), constant_values=np.inf).reshape(-1, width)
-    onward = np.minimum.accumulate(blocks, axis=1).ravel()
-    backward = np.minimum.accumulate(blocks[:, ::-1], axis=1)[:, ::-1].ravel()
-    return np.minimum(backward[: n - width + 1], onward[width - 1 : n])
 
 
 HOP = 240
@@ -92,14 +73,14 @@ def find_beat(sound: NDArray[np.float32]) -> Beat | None:
     if len(onsets) < 1.5 * ONSET_RATE_HZ or power <= 1e-9:
         return None
     high = min(high, len(onsets) // 2)
-    likeness = np.correlate(centred, centred, mode="full")[len(centred) - 1 :][: high + 2] / power
+    similarity = np.correlate(centred, centred, mode="full")[len(centred) - 1 :][: high + 2] / power
     lags = np.arange(low, high)
     usual = np.exp(-0.5 * (np.log2(lags / (USUAL_S * ONSET_RATE_HZ)) / 0.8) ** 2)
-    best = int(lags[np.argmax(likeness[lags] * usual)])
-    clarity = float(likeness[best])
+    best = int(lags[np.argmax(similarity[lags] * usual)])
+    clarity = float(similarity[best])
     if clarity < CLEAR:
         return None
-    period = (best + _vertex(*likeness[best - 1 : best + 2])) * HOP
+    period = (best + _vertex(*similarity[best - 1 : best + 2])) * HOP
     return Beat(period, _phase(onsets, period / HOP) * HOP, min(1.0, clarity))
 
 
@@ -114,3 +95,25 @@ def _phase(onsets: NDArray[np.float64], period: float) -> float:
     phases = np.arange(0, period, 0.5)
     teeth = phases[:, None] + period * np.arange(int((len(onsets) - 1 - period) / period) + 1)
     return float(phases[np.interp(teeth, np.arange(len(onsets)), onsets).sum(axis=1).argmax()])
+
+
+def correlation(long: NDArray[np.floating], short: NDArray[np.floating], lags: NDArray[np.int64]) -> Floats:
+    """Sum over i of ``long[i + lag] * short[i]`` for each of `lags`, both (n,); what lies outside is 0."""
+    size = 1 << (len(long) + len(short)).bit_length()
+    products = np.fft.irfft(np.fft.rfft(long, size) * np.conj(np.fft.rfft(short, size)), size)
+    return products[lags % size]
+
+
+def energy(sound: NDArray[np.floating], starts: NDArray[np.int64], stops: NDArray[np.int64]) -> Floats:
+    """Sum of squares of ``sound[start:stop]`` for each pair."""
+    total = np.concatenate([[0.0], np.cumsum(np.square(sound, dtype=np.float64))])
+    return total[stops] - total[starts]
+
+
+def sliding_minimum(values: Floats, width: int) -> Floats:
+    """Minimum of each ``values[i : i + width]``, (n - width + 1,): from minima that run through blocks either way."""
+    n = len(values)
+    blocks = np.pad(values, (0, -n % width), constant_values=np.inf).reshape(-1, width)
+    onward = np.minimum.accumulate(blocks, axis=1).ravel()
+    backward = np.minimum.accumulate(blocks[:, ::-1], axis=1)[:, ::-1].ravel()
+    return np.minimum(backward[: n - width + 1], onward[width - 1 : n])

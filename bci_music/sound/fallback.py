@@ -1,4 +1,9 @@
-"""The fallback chain: what plays when the next clip is not there. Hold, loop the last bar, library, fade."""
+"""The fallback chain: what plays while the generator's next clip is not there, so that there is never silence.
+
+Its steps, each named and counted: `hold`, the clip is late but enough is queued; `loop`, the last bar of what was
+queued goes on; `library`, the library plays; `fade`, the library fails too, and the last bar goes on and fades out,
+never to nothing. `FallbackChain` decides and counts, `LastBar` finds the bar and repeats it.
+"""
 
 from __future__ import annotations
 
@@ -17,84 +22,21 @@ from bci_music.sound.generator import Generator
 from bci_music.sound.loop import Loop, waiting_pad
 from bci_music.sound.player import Player
 from bci_music.sound.silence import THRESHOLD
-from bci_music.status import Failure, LateSteps
-
-SEARCH_S = 6.0  # of the newest sound, in which beat and bar are looked for
-BAR_S = (1.2, 2.6)  # a bar, or two or half of it
-SINK_S = 8.0  # the bar sinks to its lowest level in this time
-LOWEST = 0.15
-
-
-class LastBar:
-    """Repeats the last bar of the newest (n, 2) samples.
-
-    Its first block belongs over the last `joint` samples of what is queued.
-    """
-
-    def __init__(self, newest: NDArray[np.float32], joint: int):
-        period = bar_length(newest, joint)
-        self._loop = Loop(newest[len(newest) - period - joint :], joint / AUDIO_RATE_HZ)
-        self._position = self._sunk = 0
-
-    @property
-    def played_s(self) -> float:
-        """Seconds made so far."""
-        return self._position / AUDIO_RATE_HZ
-
-    def block(self, n: int, sinking: bool = False) -> NDArray[np.float32]:
-        """Return the next `n` samples, (n, 2); `sinking` lets the level go down from here on, but never to nothing."""
-        samples = self._loop.render(self._position, n)
-        self._position += n
-        if sinking:
-            time_s = np.arange(self._sunk, self._sunk + n) / AUDIO_RATE_HZ
-            samples *= np.maximum(LOWEST, LOWEST ** (time_s / SINK_S)).astype(np.float32)[:, None]
-            self._sunk += n
-        return samples
-
-
-def bar_length(newest: NDArray[np.float32], joint: int) -> int:
-    """Samples after which the end of `newest` may follow itself: a bar, or what is most like its end.
-
-    `joint` samples, which are crossfaded, lie on top of it.
-    """
-    most = min(len(newest) - joint, round(BAR_S[1] * AUDIO_RATE_HZ))
-    if most <= joint:
-        return max(1, most)
-    beat = find_beat(newest)
-    bar = round(beat.period * BEATS_PER_BAR) if beat else 0
-    while bar > most:
-        bar //= 2
-    if beat and bar >= BAR_S[0] * AUDIO_RATE_HZ / 2:
-        near = round(0.01 * AUDIO_RATE_HZ)
-        return _most_alike(newest, joint, max(joint, bar - near), min(most, bar + near))
-    return _most_alike(newest, joint, min(max(joint, round(BAR_S[0] * AUDIO_RATE_HZ)), most), most)
-
-
-def is_audible(sound: NDArray[np.float32]) -> bool:
-    """Whether every half second of (n, 2) samples is above silence."""
-    half = AUDIO_RATE_HZ // 2
-    parts = [sound[i : i + half] for i in range(0, max(1, len(sound) - half // 2), half)]
-    return all(float(np.abs(part).max(initial=0.0)) > 2 * THRESHOLD for part in parts)
-
-
-def _most_alike(newest: NDArray[np.float32], joint: int, low: int, high: int) -> int:
-    """Distance from `low` to `high` samples at which what came before is most like the last `joint` samples."""
-    mono = to_mono(newest)[len(newest) - joint - high :]  # its first sample lies `high` before the end's first
-    ago = np.arange(low, high + 1)
-    products = correlation(mono, mono[high:], high - ago)
-    scale = np.sqrt(energy(mono, high - ago, high - ago + joint))
-    return low + int((products / np.maximum(scale, 1e-9)).argmax())
-
+from bci_music.status import Failure, FallbackSteps
 
 STEPS = ("hold", "loop", "library", "fade")
-TITLES = {"loop": "the last bar, looped", "fade": "the last bar, sinking"}
+TITLES = {"loop": "the last bar, looped", "fade": "the last bar, fading out"}
 KINDS = {"loop": "looped", "fade": "faded"}
 BAR, LIBRARY = "bar", "library"  # makers, as the splicer knows them
 ENTRY_S = 1.0  # of the library's sound before it is heard: it has turned to its song when the crossfade begins
+SEARCH_S = 6.0  # of the newest sound, in which beat and bar are looked for
+BAR_S = (1.2, 2.6)  # a bar, or two or half of it
+FADE_OUT_S = 8.0  # the bar comes down to its lowest level in this time
+LOWEST = 0.15
 
 
 class FallbackConfig(Config):
-    """How long each step of the ladder lasts."""
+    """How long each step lasts."""
 
     loop_s: float = Field(8.0, ge=0, description="the last bar is looped for this long, then the library plays")
     rest_s: float = Field(10.0, ge=0, description="a library that failed is tried again after this long")
@@ -109,7 +51,7 @@ class FallbackChain:
         A realtime one.
     player : Player
         Its newest sound is what is looped.
-    block, joint : int
+    block, fade : int
         Samples of a block, and of the crossfade from one maker to another.
     on_failure : callable
         Gets a `Failure` when the library fails.
@@ -117,10 +59,10 @@ class FallbackChain:
     """
 
     def __init__(
-        self, library: Generator, player: Player, block: int, joint: int, on_failure: Callable[[Failure], None],
+        self, library: Generator, player: Player, block: int, fade: int, on_failure: Callable[[Failure], None],
         config: FallbackConfig | None = None,
     ):
-        self._library, self._player, self._block, self._joint = library, player, block, joint
+        self._library, self._player, self._block, self._fade = library, player, block, fade
         self._on_failure, self.config = on_failure, config or FallbackConfig()
         self.step = ""  # "" while the generator is in time
         self.state: Any = None  # of the library
@@ -130,9 +72,9 @@ class FallbackChain:
         self._rest_until = float("-inf")
 
     @property
-    def steps(self) -> LateSteps:
+    def steps(self) -> FallbackSteps:
         """How often each step was taken."""
-        return LateSteps(**self._counts)
+        return FallbackSteps(**self._counts)
 
     def hold(self) -> bool:
         """Note that the next clip is late while enough is queued; False when that was known.
@@ -141,12 +83,12 @@ class FallbackChain:
         """
         if self.step:
             return False
-        self._climb("hold")
-        self._bar = LastBar(self._newest(), self._joint)
+        self._enter("hold")
+        self._bar = LastBar(self._newest(), self._fade)
         return True
 
     def in_time(self) -> None:
-        """The generator's sound is there again: the next time the ladder is climbed from its foot."""
+        """The generator's sound is there again: the next time it is late the chain begins with its first step."""
         self.step, self._bar, self._heard = "", None, False
 
     def late(self, now: float, style: Style) -> tuple[AudioBlock, str]:
@@ -166,12 +108,12 @@ class FallbackChain:
             block = self._from_library(now, style)
         except Exception as error:  # the music goes on without the library
             self._rest_until = now + self.config.rest_s
-            text = f"{self._library.name} failed ({error}): the last bar plays on and sinks"
+            text = f"{self._library.name} failed ({error}): the last bar plays on and fades out"
             self._on_failure(Failure(now, "generate", f"{text}, and it is tried again in {self.config.rest_s:g} s"))
             return self._last_bar("fade"), BAR
         self._bar, self._heard = None, True
         if step:
-            self._climb(step)
+            self._enter(step)
         else:
             self.step = ""
         return replace(block, spans=tuple(replace(span, late=step) for span in block.spans)), LIBRARY
@@ -187,9 +129,9 @@ class FallbackChain:
 
     def _last_bar(self, step: str) -> AudioBlock:
         if self._bar is None:
-            self._bar, self._heard = LastBar(self._newest(), self._joint), False
-        self._climb(step)
-        samples = self._bar.block(self._block, sinking=step == "fade")
+            self._bar, self._heard = LastBar(self._newest(), self._fade), False
+        self._enter(step)
+        samples = self._bar.block(self._block, fading_out=step == "fade")
         return AudioBlock(samples, (SoundSpan(0, len(samples), KINDS[step], TITLES[step], late=step),))
 
     def _newest(self) -> np.ndarray:
@@ -198,7 +140,68 @@ class FallbackChain:
         newest = self._player.peek(max(0, written - round(SEARCH_S * AUDIO_RATE_HZ)), written)
         return newest if len(newest) >= AUDIO_RATE_HZ and is_audible(newest[-2 * AUDIO_RATE_HZ :]) else waiting_pad()
 
-    def _climb(self, step: str) -> None:
+    def _enter(self, step: str) -> None:
         if step != self.step:
             self._counts[step] += 1
             self.step = step
+
+
+class LastBar:
+    """Repeats the last bar of the newest (n, 2) samples.
+
+    Its first block belongs over the last `fade` samples of what is queued.
+    """
+
+    def __init__(self, newest: NDArray[np.float32], fade: int):
+        period = bar_length(newest, fade)
+        self._loop = Loop(newest[len(newest) - period - fade :], fade / AUDIO_RATE_HZ)
+        self._position = self._faded = 0
+
+    @property
+    def played_s(self) -> float:
+        """Seconds made so far."""
+        return self._position / AUDIO_RATE_HZ
+
+    def block(self, n: int, fading_out: bool = False) -> NDArray[np.float32]:
+        """Return the next `n` samples, (n, 2); `fading_out` lowers the level from here on, never to nothing."""
+        samples = self._loop.render(self._position, n)
+        self._position += n
+        if fading_out:
+            time_s = np.arange(self._faded, self._faded + n) / AUDIO_RATE_HZ
+            samples *= np.maximum(LOWEST, LOWEST ** (time_s / FADE_OUT_S)).astype(np.float32)[:, None]
+            self._faded += n
+        return samples
+
+
+def bar_length(newest: NDArray[np.float32], fade: int) -> int:
+    """Samples after which the end of `newest` may follow itself: a bar, or what is most like its end.
+
+    `fade` samples, which are crossfaded, lie on top of it.
+    """
+    most = min(len(newest) - fade, round(BAR_S[1] * AUDIO_RATE_HZ))
+    if most <= fade:
+        return max(1, most)
+    beat = find_beat(newest)
+    bar = round(beat.period * BEATS_PER_BAR) if beat else 0
+    while bar > most:
+        bar //= 2
+    if beat and bar >= BAR_S[0] * AUDIO_RATE_HZ / 2:
+        near = round(0.01 * AUDIO_RATE_HZ)
+        return _most_alike(newest, fade, max(fade, bar - near), min(most, bar + near))
+    return _most_alike(newest, fade, min(max(fade, round(BAR_S[0] * AUDIO_RATE_HZ)), most), most)
+
+
+def is_audible(sound: NDArray[np.float32]) -> bool:
+    """Whether every half second of (n, 2) samples is above silence."""
+    half = AUDIO_RATE_HZ // 2
+    parts = [sound[i : i + half] for i in range(0, max(1, len(sound) - half // 2), half)]
+    return all(float(np.abs(part).max(initial=0.0)) > 2 * THRESHOLD for part in parts)
+
+
+def _most_alike(newest: NDArray[np.float32], fade: int, low: int, high: int) -> int:
+    """Distance from `low` to `high` samples at which what came before is most like the last `fade` samples."""
+    mono = to_mono(newest)[len(newest) - fade - high :]  # its first sample lies `high` before the end's first
+    ago = np.arange(low, high + 1)
+    products = correlation(mono, mono[high:], high - ago)
+    scale = np.sqrt(energy(mono, high - ago, high - ago + fade))
+    return low + int((products / np.maximum(scale, 1e-9)).argmax())

@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.messages import AUDIO_RATE_HZ
+from bci_music.sound.beat import BEATS_PER_BAR
 from bci_music.sound.loudness import to_level
 from bci_music.sound.splice import mix
 
-BEATS_PER_BAR = 4
+PAD_S = 12
+PAD_LEVEL_DB = -30.0
+PAD_NOTES_HZ = (110.0, 164.75, 220.0, 277.25, 329.5)  # multiples of 1/12 Hz, so that the end meets the beginning
 
 
 class Loop:
@@ -42,7 +45,7 @@ class Loop:
         self.period = longest // unit * unit
         self._body = samples[: self.period]
         head, tail = samples[: self.fade], samples[self.period : self.period + self.fade]
-        self._seam = mix(tail, head, self.fade) if self.fade else head
+        self._splice = mix(tail, head, self.fade) if self.fade else head
 
     def render(self, position: int, n: int) -> NDArray[np.float32]:
         """Samples `position` to `position + n`, (n, 2); a position beyond the period is a later round."""
@@ -50,8 +53,8 @@ class Loop:
         done = 0
         while done < n:
             turn, at = divmod(position + done, self.period)
-            in_seam = turn > 0 and at < self.fade
-            source, stop = (self._seam, min(self.fade, self.period)) if in_seam else (self._body, self.period)
+            in_splice = turn > 0 and at < self.fade
+            source, stop = (self._splice, min(self.fade, self.period)) if in_splice else (self._body, self.period)
             count = min(n - done, stop - at)
             out[done : done + count] = source[at : at + count]
             done += count
@@ -66,22 +69,17 @@ class Loop:
         return (self.first_beat - lead) % (self.bar if 0 < self.bar <= self.period else self.period)
 
 
-SECONDS = 12
-LEVEL_DB = -30.0
-NOTES_HZ = (110.0, 164.75, 220.0, 277.25, 329.5)  # multiples of 1/12 Hz, so that the end meets the beginning
-
-
 @cache
 def waiting_pad() -> NDArray[np.float32]:
-    """Return 12 s of an open chord, (n, 2) float32 at 48 kHz; its end meets its beginning without a joint."""
-    time_s = np.arange(SECONDS * AUDIO_RATE_HZ) / AUDIO_RATE_HZ
+    """Return 12 s of an open chord, (n, 2) float32 at 48 kHz; its end meets its beginning without a splice."""
+    time_s = np.arange(PAD_S * AUDIO_RATE_HZ) / AUDIO_RATE_HZ
     sound = np.zeros((len(time_s), 2))
-    for number, note_hz in enumerate(NOTES_HZ):
+    for number, note_hz in enumerate(PAD_NOTES_HZ):
         turns = 1 + number % 3
-        swell = 0.6 + 0.4 * np.sin(2 * np.pi * (turns * time_s / SECONDS + number / len(NOTES_HZ)))
+        swell = 0.6 + 0.4 * np.sin(2 * np.pi * (turns * time_s / PAD_S + number / len(PAD_NOTES_HZ)))
         tone = sum(np.sin(2 * np.pi * k * note_hz * time_s + number * k) / k**2 for k in (1, 2, 3))
-        side = 0.5 + 0.35 * np.cos(2 * np.pi * (time_s / SECONDS + number / 2))
+        side = 0.5 + 0.35 * np.cos(2 * np.pi * (time_s / PAD_S + number / 2))
         sound += (swell * tone / (1 + 0.3 * number))[:, None] * np.stack([side, 1 - side], axis=1)
-    pad = to_level(sound.astype(np.float32), LEVEL_DB)
+    pad = to_level(sound.astype(np.float32), PAD_LEVEL_DB)
     pad.setflags(write=False)  # shared by all who wait
     return pad

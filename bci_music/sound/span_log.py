@@ -1,4 +1,4 @@
-"""The ledger: what every stretch of the sound is, by absolute sample."""
+"""The span log: what each part of the sound is, by absolute sample."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dataclasses import replace
 from bci_music.messages import SoundSpan
 
 
-class SpanLedger:
-    """Spans in order of time, joined where one goes on as the same sound."""
+class SpanLog:
+    """Spans in order of time, merged where one goes on as the same sound."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -24,7 +24,7 @@ class SpanLedger:
             for span in spans:
                 placed = replace(span, start=start + span.start, stop=start + span.stop)
                 if self._spans and same_sound(self._spans[-1], placed):
-                    self._spans[-1] = join(self._spans[-1], placed)
+                    self._spans[-1] = merged(self._spans[-1], placed)
                 elif placed.stop > placed.start:
                     self._spans.append(placed)
 
@@ -37,7 +37,7 @@ class SpanLedger:
                 self._spans[-1] = replace(self._spans[-1], stop=index)
 
     def mark_late(self, index: int, step: str) -> None:
-        """Name the step of the late ladder that everything from absolute sample `index` on belongs to."""
+        """Name the step of the fallback chain that everything from absolute sample `index` on belongs to."""
         with self._lock:
             kept = [span for span in self._spans if span.stop > index]
             del self._spans[len(self._spans) - len(kept) :]
@@ -74,7 +74,7 @@ def _identity(span: SoundSpan) -> tuple[str, str, str, str, float, float]:
     return span.kind, span.title, span.song, span.late, round(span.prompt_weight, 2), made_s
 
 
-def join(a: SoundSpan, b: SoundSpan) -> SoundSpan:
+def merged(a: SoundSpan, b: SoundSpan) -> SoundSpan:
     """Return one span for both; its similarity is the mean over time."""
     if math.isnan(a.similarity) or math.isnan(b.similarity):
         similarity = b.similarity if math.isnan(a.similarity) else a.similarity

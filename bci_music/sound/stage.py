@@ -21,7 +21,7 @@ from bci_music.sound.loudness import Meter
 from bci_music.sound.player import Player
 from bci_music.sound.producer import Producer
 from bci_music.sound.revision import Revision
-from bci_music.sound.span_log import SpanLedger
+from bci_music.sound.span_log import SpanLog
 from bci_music.sound.splice import Splicer
 from bci_music.sound.steering import Steering
 from bci_music.status import Failure, SoundStatus
@@ -70,16 +70,16 @@ class SoundStage:
         self.config = config or StageConfig()
         if self.config.low_water_s < player.prime_s:
             raise ValueError(f"the player starts at {player.prime_s} s, above the low-water mark")
-        self.player, self.meter, self.ledger = player, Meter(), SpanLedger()
+        self.player, self.meter, self.span_log = player, Meter(), SpanLog()
         player.add_listener(self.meter)
         self._generator, self._steering, self._clock = generator, steering, clock
         self._on_failure = on_failure
         self._block = round(self.config.block_s * AUDIO_RATE_HZ)
         self._producer = None if generator.realtime else make_producer(generator)
         self._state: Any = None
-        joint = round(self.config.crossfade_s * AUDIO_RATE_HZ)
-        self._splicer = Splicer(player, self.ledger, joint)
-        self._ladder = FallbackChain(fallback, player, self._block, joint, on_failure, self.config.fallback)
+        fade = round(self.config.crossfade_s * AUDIO_RATE_HZ)
+        self._splicer = Splicer(player, self.span_log, fade)
+        self._fallback = FallbackChain(fallback, player, self._block, fade, on_failure, self.config.fallback)
         self._revision = Revision(generator, player, self._splicer, self._remade)
         makers = [generator] if fallback is generator else [generator, fallback]
         self._unprepared = list(makers)
@@ -97,9 +97,9 @@ class SoundStage:
         self._order(now, style)
         ahead = self._producer is not None and self._splicer.source == "generator"
         due_s = self.config.low_water_s - self.config.block_s  # a step of the stage late is not late
-        if ahead and self.player.queued_s < due_s and self._ladder.hold():
-            self.ledger.mark_late(self.player.changeable, "hold")
-        mark = self.config.late_s if ahead or self._ladder.step else self.config.low_water_s
+        if ahead and self.player.queued_s < due_s and self._fallback.hold():
+            self.span_log.mark_late(self.player.changeable, "hold")
+        mark = self.config.late_s if ahead or self._fallback.step else self.config.low_water_s
         while self.player.queued_s < mark + self.config.block_s:
             self._next(now, style)
         self._prepare(now)
@@ -125,7 +125,7 @@ class SoundStage:
 
     def status(self, now: float) -> SoundStatus:
         """Return the sound in one glance."""
-        counters, states = self.player.counters, (self._state, self._ladder.state)
+        counters, states = self.player.counters, (self._state, self._fallback.state)
         total = {
             name: sum(getattr(state, name, 0) for state in states)
             for name in ("crossfades", "clips_generated", "clips_retrieved", "clips_kept")
@@ -133,9 +133,9 @@ class SoundStage:
         return SoundStatus(
             queued_s=self.player.queued_s, played_s=counters.played_frames / AUDIO_RATE_HZ,
             underruns=counters.underruns, starved_s=counters.starved_frames / AUDIO_RATE_HZ,
-            device_underflows=counters.device_underflows, crossfades=total["crossfades"] + self._splicer.joints,
+            device_underflows=counters.device_underflows, crossfades=total["crossfades"] + self._splicer.splices,
             clips_generated=total["clips_generated"], clips_retrieved=total["clips_retrieved"],
-            clips_kept=total["clips_kept"], late_step=self._ladder.step, late_steps=self._ladder.steps,
+            clips_kept=total["clips_kept"], late_step=self._fallback.step, late_steps=self._fallback.steps,
             fallbacks=self._fallbacks, generation_s=self._wall_s, generated_s=self._made_s,
             peak_dbfs=self.meter.peak_dbfs(), volume_db=self._volume_db, muted=self._muted,
             first_eeg_sound_s=self._first_eeg_heard(now), generator=self._generator.name,
@@ -144,12 +144,12 @@ class SoundStage:
 
     def playing(self, now: float) -> SoundSpan | None:
         """What is heard at `now`; its start and stop are output frames."""
-        span = self.ledger.at(self.player.heard.index_at(now))
+        span = self.span_log.at(self.player.heard.index_at(now))
         return self._placed(span)[0] if span else None
 
     def spans(self) -> list[tuple[SoundSpan, float, float]]:
         """All spans (start and stop in output frames, as in the WAV) with the times they are heard from and to."""
-        return [self._placed(span) for span in self.ledger.all()]
+        return [self._placed(span) for span in self.span_log.all()]
 
     def waveform(self) -> NDArray[np.float32]:
         """Min and max of what was played, (n, 2), 20 per second, newest last."""
@@ -163,7 +163,7 @@ class SoundStage:
         return replace(span, start=start, stop=stop), origin + start / AUDIO_RATE_HZ, origin + stop / AUDIO_RATE_HZ
 
     def _first_eeg_heard(self, now: float) -> float | None:
-        if self._first_eeg_s is None and (span := self.ledger.first_from_eeg()):
+        if self._first_eeg_s is None and (span := self.span_log.first_from_eeg()):
             heard = self.player.heard.heard_s(span.start)
             if heard is not None and heard <= now:
                 self._first_eeg_s = heard
@@ -172,20 +172,20 @@ class SoundStage:
     def _next(self, now: float, style: Style) -> None:
         """Queue one more block, from whoever can make it."""
         if now < self._rest_until:
-            self._append(*self._ladder.instead(now, style))
+            self._append(*self._fallback.instead(now, style))
         elif self._producer is None:
             before = self._state
             try:
                 block, self._state = self._timed(style, before, now)
             except Exception as error:  # the music goes on without the generator
                 self._fail(now, error)
-                self._append(*self._ladder.instead(now, style))
+                self._append(*self._fallback.instead(now, style))
             else:
                 self._revision.note(self._append(block, "generator"), before)
-        elif self._splicer.source == "generator" or self._ladder.step:
-            self._append(*self._ladder.late(now, style))
+        elif self._splicer.source == "generator" or self._fallback.step:
+            self._append(*self._fallback.late(now, style))
         else:  # before the first clip
-            self._append(*self._ladder.instead(now, replace(style, from_eeg=False)))
+            self._append(*self._fallback.instead(now, replace(style, from_eeg=False)))
 
     def _timed(self, style: Style, state: Any, now: float) -> tuple[AudioBlock, Any]:
         began = time.perf_counter()
@@ -203,7 +203,7 @@ class SoundStage:
         self._fallbacks += 1
         self._rest_until = now + self.config.rest_s
         self._revision.forget()
-        self._ladder.in_time()
+        self._fallback.in_time()
         again = f"the library plays, and it is tried again in {self.config.rest_s:g} s"
         self._on_failure(Failure(now, "generate", f"{self._generator.name} failed ({error}): {again}"))
 
@@ -223,7 +223,7 @@ class SoundStage:
                 self._made_s += len(block.samples) / AUDIO_RATE_HZ
                 soon = self.player.changeable + self._block // 4 if self._splicer.source != "generator" else None
                 self._append(block, "generator", soon)
-                self._ladder.in_time()
+                self._fallback.in_time()
         due = self.player.queued_s < self.config.low_water_s + producer.expected_s
         idle = not producer.busy and not producer.ready
         if idle and style.from_eeg and now >= self._rest_until and (due or self._splicer.source != "generator"):

@@ -18,7 +18,7 @@ LANES = {"heard": (12.0, 24.0), "decoded": (52.0, 24.0), "played": (92.0, 56.0)}
 STROKE_S = 0.2  # one stroke of the waveform
 WAVE_RATE_HZ = 20.0  # of Snapshot.waveform
 UNCHOSEN = ("waiting", "held", "looped", "faded")
-LATE = {"hold": "held", "loop": "looped", "library": "from the library", "fade": "sinking"}
+LATE = {"hold": "held", "loop": "looped", "library": "from the library", "fade": "fading out"}
 
 
 class Timeline(Panel):

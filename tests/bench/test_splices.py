@@ -1,4 +1,4 @@
-"""The measure of joints: own clips pass, a hard cut does not, and AudioLDM's joints are not to be told."""
+"""The measure of splices: own clips pass, a hard cut does not, and AudioLDM's splices are not to be told."""
 
 import json
 from types import SimpleNamespace
@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from bci_music.bench.splices import JointsConfig, Recorded, compare, permutation_p, record
+from bci_music.bench.splices import Recorded, SplicesConfig, compare, permutation_p, record
 from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, AudioBlock, UserError
 from bci_music.sound.generator import Generator
 
 CLIP = 2 * AUDIO_RATE_HZ
-CONFIG = JointsConfig(joints=40, stretches=300, clip_s=2.0)
+CONFIG = SplicesConfig(splices=40, excerpts=300, clip_s=2.0)
 
 
 def clip(seed, seconds=2.0):
@@ -29,7 +29,7 @@ def around(samples):
 
 
 def one_piece(n=42):
-    """One chord that goes on through all "clips"; the strokes lie anywhere in the "joints"."""
+    """One chord that goes on through all "clips"; the strokes lie anywhere in the "splices"."""
     shift = np.random.default_rng(1).integers(-12_000, 12_000, n - 1)
     return Recorded(clip(0, n * 2.0), around(CLIP * np.arange(1, n) + shift))
 
@@ -39,17 +39,17 @@ def hard_cuts(n=42):
 
 
 def holes(n=42):
-    """Sound that comes near to silence at every joint, without a click."""
+    """Sound that comes near to silence at every splice, without a click."""
     whole = one_piece(n)
     sound = whole.sound.copy()
-    for start, stop in whole.joints:
+    for start, stop in whole.splices:
         sound[start:stop] *= (0.05 + 0.95 * np.cos(np.pi * np.arange(stop - start) / (stop - start)) ** 2)
-    return Recorded(sound.astype(np.float32), whole.joints)
+    return Recorded(sound.astype(np.float32), whole.splices)
 
 
-def test_joints_of_one_piece_cannot_be_told():
+def test_splices_of_one_piece_cannot_be_told():
     found = compare(one_piece(), CONFIG)
-    assert found["joints"] == 41
+    assert found["splices"] == 41
     assert found["passes"]
     for name in ("flux", "dip"):
         assert found[name]["p"] > 0.05
@@ -83,7 +83,7 @@ def test_too_little_is_said_to_be_too_little():
 
 
 class Looped(Generator):
-    """A generator whose clips are one piece, and that says where its joints are."""
+    """A generator whose clips are one piece, and that says where its splices are."""
 
     name, trained, realtime = "looped", True, False
     styles = ()
@@ -92,20 +92,20 @@ class Looped(Generator):
         made = state.made if state else 0
         self.styles = (*self.styles, style)
         sound = clip(0, 2.0 * (made + 1))[-CLIP:]
-        return AudioBlock(np.stack([sound, sound], axis=1)), SimpleNamespace(made=made + 1, joint=(480, 960))
+        return AudioBlock(np.stack([sound, sound], axis=1)), SimpleNamespace(made=made + 1, splice=(480, 960))
 
 
-def test_recording_keeps_the_places_of_joints():
+def test_recording_keeps_the_places_of_splices():
     vectors = np.eye(EMBEDDING_DIM, dtype=np.float32)[:3]
     generator = Looped()
-    found = record(generator, vectors, JointsConfig(joints=5, stretches=50))
+    found = record(generator, vectors, SplicesConfig(splices=5, excerpts=50))
     assert len(found.sound) == 6 * CLIP
-    assert found.joints == tuple((CLIP * k + 480, CLIP * k + 960) for k in range(1, 6))
+    assert found.splices == tuple((CLIP * k + 480, CLIP * k + 960) for k in range(1, 6))
     pairs = zip(generator.styles[::2], generator.styles[1::2], strict=True)
     assert all((a.vector == b.vector).all() for a, b in pairs)
 
 
-def test_the_joints_of_audioldm_cannot_be_told(tmp_path):
+def test_the_splices_of_audioldm_cannot_be_told(tmp_path):
     import torch
 
     from bci_music.generation.audioldm.generator import AudioLdmConfig
@@ -119,17 +119,15 @@ def test_the_joints_of_audioldm_cannot_be_told(tmp_path):
     )
     generator = settings.open()
     vectors = np.random.default_rng(0).standard_normal((9, EMBEDDING_DIM)).astype(np.float32)
-    config = JointsConfig(joints=8, stretches=80, clip_s=1.92)
+    config = SplicesConfig(splices=8, excerpts=80, clip_s=1.92)
     found = compare(record(generator, vectors, config), config)
     assert found["passes"], json.dumps(found, indent=1)
 
 
 def test_the_command_needs_a_generator():
-    import typer
+    from bci_music.cli.bench import app
 
-    from bci_music.cli.bench_joints import joints
-
-    app = typer.Typer()
-    app.command()(joints)
-    shown = CliRunner().invoke(app, ["--help"])
+    shown = CliRunner().invoke(app, ["splices", "--help"])
     assert "--audioldm" in shown.output
+    assert CliRunner().invoke(app, ["joints", "--help"]).exit_code == 0  # the old name
+    assert "joints" not in CliRunner().invoke(app, ["--help"]).output

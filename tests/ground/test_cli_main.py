@@ -131,7 +131,7 @@ def test_a_fault_of_ours_keeps_its_traceback():
 SOUND = {
     "demo": ["demo", "--headless"],
     "bench sound": ["bench", "sound"],
-    "bench joints": ["bench", "joints"],
+    "bench splices": ["bench", "splices"],
     "generate": ["generate", "--text", "a drum"],
     "pack oracle": ["pack", "oracle"],
     "evaluate": ["evaluate", "--data", "none", "--run", "none", "--generator", "demo"],

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from PySide6.QtCore import Qt
 
-from bci_music.status import Command, LateSteps, PromptStatus
+from bci_music.status import Command, FallbackSteps, PromptStatus
 from gui.bridge import Bridge
 from gui.main_window import MainWindow
 from gui.readings import late_words, now_playing
@@ -93,5 +93,5 @@ def test_span_and_lateness_in_words(engine):
     assert "last bar is looped" in now_playing(dataclasses.replace(snapshot, playing=late)).second
     library = dataclasses.replace(span, kind="retrieved", late="library")
     assert "late: from the library" in now_playing(dataclasses.replace(snapshot, playing=library)).second
-    assert late_words(LateSteps()) == "0"
-    assert late_words(LateSteps(hold=2, loop=1)) == "3 (2 held, 1 looped)"
+    assert late_words(FallbackSteps()) == "0"
+    assert late_words(FallbackSteps(hold=2, loop=1)) == "3 (2 held, 1 looped)"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM
 from bci_music.sound.beat import find_beat
 from bci_music.sound.loudness import (
-    CEILING_DB,
     DELAY,
+    LIMIT_DB,
     from_db,
     glide,
     level_difference_db,
@@ -21,7 +21,7 @@ from bci_music.sound.loudness import (
     to_loudness,
     true_peaks,
 )
-from bci_music.sound.splice import join, likeness_by_lag, meet, mix
+from bci_music.sound.splice import find_splice_point, mix, similarity_by_lag, splice
 from bci_music.sound.steering import angle, slerp, toward, unit
 
 RATE = AUDIO_RATE_HZ
@@ -85,10 +85,10 @@ def test_where_nothing_recurs_there_is_no_beat():
     assert find_beat(drums(1.0, 120, 0.1)) is None  # too short to tell
 
 
-def test_likeness_by_lag_is_the_correlation_of_what_overlaps():
+def test_similarity_by_lag_is_the_correlation_of_what_overlaps():
     rng = np.random.default_rng(1)
     tail, head = rng.standard_normal((2, 500)).astype(np.float32)
-    found = likeness_by_lag(tail, head, 200)
+    found = similarity_by_lag(tail, head, 200)
     for lag in (-200, -7, 0, 200):
         a, b = tail[max(0, lag) : 500 + min(0, lag)], head[max(0, -lag) : 500 - max(0, lag)]
         expected = a @ b / np.linalg.norm(a) / np.linalg.norm(b) * np.sqrt((500 - abs(lag)) / 500)
@@ -98,11 +98,11 @@ def test_likeness_by_lag_is_the_correlation_of_what_overlaps():
 def test_the_same_sound_meets_itself():
     rng = np.random.default_rng(2)
     music = stereo(0.1 * rng.standard_normal(6 * RATE))
-    found = meet(music[: 3 * RATE], music[2 * RATE :], RATE, RATE // 4)
+    found = find_splice_point(music[: 3 * RATE], music[2 * RATE :], RATE, RATE // 4)
     assert (found.by, found.leave) == ("same", found.enter)
-    assert found.likeness > 0.999
-    joined = join(music[: 3 * RATE], music[2 * RATE :], RATE, RATE // 4)
-    np.testing.assert_allclose(joined.samples, music[2 * RATE : 5 * RATE], atol=1e-4)  # the joint leaves no trace
+    assert found.similarity > 0.999
+    spliced = splice(music[: 3 * RATE], music[2 * RATE :], RATE, RATE // 4)
+    np.testing.assert_allclose(spliced.samples, music[2 * RATE : 5 * RATE], atol=1e-4)  # the splice leaves no trace
 
 
 @pytest.mark.parametrize("pause_s", [0.1, 0.5, 0.9])
@@ -110,12 +110,12 @@ def test_the_same_sound_does_not_meet_in_a_pause(pause_s):
     music = stereo(0.1 * np.random.default_rng(5).standard_normal(6 * RATE))
     quiet = 2 * RATE + round((pause_s - 0.06) * RATE), 2 * RATE + round((pause_s + 0.06) * RATE)
     music[slice(*quiet)] *= 0.01
-    found = meet(music[: 3 * RATE], music[2 * RATE :], RATE, RATE // 4)
+    found = find_splice_point(music[: 3 * RATE], music[2 * RATE :], RATE, RATE // 4)
     assert found.by == "same"
     start, stop = 2 * RATE + found.leave, 2 * RATE + found.leave + found.length
     assert stop <= quiet[0] + 0.05 * RATE or start >= quiet[1] - 0.05 * RATE  # where 50 ms would not be silent
-    joined = join(music[: 3 * RATE], music[2 * RATE :], RATE, RATE // 4)
-    np.testing.assert_allclose(joined.samples, music[2 * RATE : 5 * RATE], atol=1e-4)
+    spliced = splice(music[: 3 * RATE], music[2 * RATE :], RATE, RATE // 4)
+    np.testing.assert_allclose(spliced.samples, music[2 * RATE : 5 * RATE], atol=1e-4)
 
 
 @settings(deadline=None, max_examples=60)
@@ -123,7 +123,7 @@ def test_the_same_sound_does_not_meet_in_a_pause(pause_s):
 def test_the_same_sound_meets_within_the_overlap(overlap, fade, lag, seed):
     music = np.random.default_rng(seed).standard_normal(4 * RATE).astype(np.float32)
     before, after = stereo(music[140 : 140 + 2 * RATE]), stereo(music[140 + 2 * RATE - overlap + lag :][: RATE + 6000])
-    found = meet(before, after, overlap, fade)
+    found = find_splice_point(before, after, overlap, fade)
     assert 0 <= found.leave <= found.leave + found.length <= overlap
     assert 0 <= found.enter <= found.enter + found.length <= overlap
 
@@ -131,31 +131,31 @@ def test_the_same_sound_meets_within_the_overlap(overlap, fade, lag, seed):
 def test_music_meets_on_the_beat():
     before, after = drums(5.0, 120, 0.10, seed=3), drums(5.0, 120, 0.27, seed=4)
     overlap, fade = round(1.28 * RATE), round(0.3 * RATE)
-    found = meet(before, after, overlap, fade)
+    found = find_splice_point(before, after, overlap, fade)
     assert found.by == "beat"
-    joined = join(before, after, overlap, fade)
-    whole = np.concatenate([before[:-overlap], joined.samples])
+    spliced = splice(before, after, overlap, fade)
+    whole = np.concatenate([before[:-overlap], spliced.samples])
     power = np.square(whole[: len(whole) // 48 * 48, 0]).reshape(-1, 48).mean(axis=1)
     loud = np.flatnonzero(power > 0.25 * power.max()) / 1000
     starts = loud[np.diff(loud, prepend=-1) > 0.1]
     gaps = np.diff(starts)
     assert np.abs(gaps - 0.5).max() < 0.02  # the beat goes on as if nothing had happened
-    shuffled = meet(before, drums(5.0, 95, 0.27, seed=4), overlap, fade)  # another tempo: no common beat
-    assert shuffled.by == "likeness"
+    shuffled = find_splice_point(before, drums(5.0, 95, 0.27, seed=4), overlap, fade)  # another tempo: no common beat
+    assert shuffled.by == "similarity"
 
 
 def test_unrelated_sounds_meet_where_they_are_most_alike():
     a, b = sine(3.0, 200.0), sine(3.0, 200.0, phase=np.pi)  # without the shift they would cancel
-    found = meet(a, b, RATE // 2, RATE // 8)
-    assert found.likeness > 0.99
-    mixed = join(a, b, RATE // 2, RATE // 8).samples
+    found = find_splice_point(a, b, RATE // 2, RATE // 8)
+    assert found.similarity > 0.99
+    mixed = splice(a, b, RATE // 2, RATE // 8).samples
     parts = mixed[: RATE // 2].reshape(-1, 480, 2).std(axis=(1, 2))
     assert to_db(float(parts.min() / parts.max())) > -0.5
 
 
 def test_a_fade_of_like_sounds_keeps_their_level():
-    for likeness, other in ((1.0, sine(1.0)), (0.0, sine(1.0, 1000.0, phase=np.pi / 2))):
-        mixed = mix(sine(1.0), other, RATE, likeness=likeness)
+    for similarity, other in ((1.0, sine(1.0)), (0.0, sine(1.0, 1000.0, phase=np.pi / 2))):
+        mixed = mix(sine(1.0), other, RATE, similarity=similarity)
         parts = mixed.reshape(100, -1).std(axis=1)
         assert to_db(float(parts.min() / parts.max())) > -0.05
 
@@ -186,7 +186,7 @@ def test_a_clip_enters_at_the_level_of_what_it_follows():
     assert level_difference_db(quiet, loud) == pytest.approx(-4.0, abs=0.01)
     assert level_difference_db(quiet, 100 * quiet) == -6.0
     assert level_difference_db(quiet, 0 * quiet) == 0.0
-    levels = join(quiet, loud, RATE // 2, RATE // 8).samples.reshape(-1, 480, 2).std(axis=(1, 2))
+    levels = splice(quiet, loud, RATE // 2, RATE // 8).samples.reshape(-1, 480, 2).std(axis=(1, 2))
     steps = np.abs(np.diff(20 * np.log10(levels)))
     assert steps.max() < 0.2  # per 10 ms: it glides
     assert to_db(float(levels[-1])) == pytest.approx(-29.0, abs=0.1)
@@ -219,7 +219,7 @@ def test_the_limiter_holds_true_peaks_and_leaves_the_rest_alone():
     limited, state = limit(np.concatenate([sound, np.zeros((DELAY, 2), np.float32)]))
     assert len(limited) == len(sound)
     assert fine_peak_db(sound) > 2
-    assert fine_peak_db(limited) < CEILING_DB + 0.5  # what four points a sample may miss
+    assert fine_peak_db(limited) < LIMIT_DB + 0.5  # what four points a sample may miss
     np.testing.assert_allclose(limited[: round(0.29 * RATE)], sound[: round(0.29 * RATE)], atol=1e-6)
     middle = slice(round(0.4 * RATE), round(0.5 * RATE))
     assert np.corrcoef(limited[middle, 0], sound[middle, 0])[0, 1] > 0.99  # a gain, no bending

@@ -1,4 +1,4 @@
-"""The late ladder: hold, loop, library, fade; each named and counted, and never a silent second."""
+"""The fallback chain: hold, loop, library, fade; each named and counted, and never a silent second."""
 
 import time
 from functools import partial
@@ -33,14 +33,14 @@ class BrokenLibrary(Generator):
 class Rig:
     """A stage on a manual clock whose generator needs `wall_s(now)` for a clip of 5.12 s."""
 
-    def __init__(self, slowed, library_dir, vector, wall_s, library=None, **ladder):
+    def __init__(self, slowed, library_dir, vector, wall_s, library=None, **fallback):
         self.clock, self.latest, self.failures, self.ear = ManualClock(100.0), Latest(), [], slowed.Ear()
         library = library or LibraryGenerator(MusicLibrary.load(library_dir))
         self.player = ClockPlayer(self.clock, threaded=False)
         self.player.add_listener(self.ear)
         self.stage = SoundStage(
             slowed.MadeMusic(), library, Steering(self.latest), self.player, self.clock, self.failures.append,
-            StageConfig(fallback=FallbackConfig(**ladder)),
+            StageConfig(fallback=FallbackConfig(**fallback)),
             make_producer=lambda generator: slowed.TimedProducer(generator, self.clock, wall_s),
         )
         self.vector, self.windows = vector, 0
@@ -72,7 +72,7 @@ def make_rig(slowed, library_dir, prototypes):
     return partial(Rig, slowed, library_dir, prototypes[0])
 
 
-def test_in_time_the_ladder_is_not_climbed(make_rig):
+def test_in_time_the_fallback_is_not_climbed(make_rig):
     rig = make_rig(lambda now: 1.5)
     status = rig.run(30.0)
     rig.check_unbroken(status)
@@ -111,9 +111,9 @@ def test_the_bar_to_be_looped_is_found_while_there_is_time(make_rig, monkeypatch
     walls = iter([1.5, 1.5, 25.0])
     rig = make_rig(lambda now: next(walls, 1.5), loop_s=6.0)
 
-    def spied(newest, joint):
+    def spied(newest, fade):
         found.append((rig.player.queued_s, rig.stage.status(rig.clock.now()).late_step))
-        return LastBar(newest, joint)
+        return LastBar(newest, fade)
 
     monkeypatch.setattr("bci_music.sound.fallback.LastBar", spied)
     status = rig.run(30.0)
@@ -124,7 +124,7 @@ def test_the_bar_to_be_looped_is_found_while_there_is_time(make_rig, monkeypatch
     assert 1.5 < queued_s < 1.75
 
 
-def test_the_ladder_is_climbed_step_by_step_and_left_at_once(make_rig):
+def test_the_fallback_is_climbed_step_by_step_and_left_at_once(make_rig):
     walls = iter([1.5, 1.5, 25.0])
     rig = make_rig(lambda now: next(walls, 1.5), loop_s=6.0)
     seen = []
@@ -144,7 +144,7 @@ def test_the_ladder_is_climbed_step_by_step_and_left_at_once(make_rig):
     assert rig.failures == []
 
 
-def test_without_a_library_the_last_bar_sinks_but_is_heard(make_rig, library_dir):
+def test_without_a_library_the_last_bar_fades_but_is_heard(make_rig, library_dir):
     library = BrokenLibrary(LibraryGenerator(MusicLibrary.load(library_dir)), False)
     walls = iter([1.5, 1.5, 30.0])
     rig = make_rig(lambda now: next(walls, 1.5), library, loop_s=2.0)
@@ -229,18 +229,18 @@ def test_in_real_time_with_a_generator_that_sleeps(slowed, library_dir, prototyp
 
 def test_the_last_bar_is_a_bar_and_goes_on_in_time(slowed):
     sound = slowed.music(6.0)
-    joint = round(0.4 * AUDIO_RATE_HZ)
-    assert bar_length(sound, joint) == pytest.approx(2.0 * AUDIO_RATE_HZ, abs=480)
-    bar = LastBar(sound, joint)
+    fade = round(0.4 * AUDIO_RATE_HZ)
+    assert bar_length(sound, fade) == pytest.approx(2.0 * AUDIO_RATE_HZ, abs=480)
+    bar = LastBar(sound, fade)
     going_on = np.concatenate([bar.block(12_000) for _ in range(20)])
     expected = slowed.music(6.0, 6.0 - 0.4)[: len(going_on)]
-    np.testing.assert_allclose(going_on, expected, atol=0.08)  # seams of equal power are a little loud
+    np.testing.assert_allclose(going_on, expected, atol=0.08)  # splices of equal power are a little loud
 
 
-def test_the_sinking_bar_never_ends(slowed):
+def test_the_fading_bar_never_ends(slowed):
     bar = LastBar(slowed.music(6.0), round(0.4 * AUDIO_RATE_HZ))
     bar.block(AUDIO_RATE_HZ)
-    levels = [float(bar.block(4 * AUDIO_RATE_HZ, sinking=True).std()) for _ in range(5)]
+    levels = [float(bar.block(4 * AUDIO_RATE_HZ, fading_out=True).std()) for _ in range(5)]
     assert levels[0] > levels[1] > levels[2]
     assert levels[-1] == pytest.approx(levels[-2], rel=0.05)
     assert levels[-1] > 0.5 * LOWEST * levels[0]
@@ -248,9 +248,9 @@ def test_the_sinking_bar_never_ends(slowed):
 
 def test_a_bar_is_found_in_any_sound(slowed):
     rng = np.random.default_rng(0)
-    joint = round(0.4 * AUDIO_RATE_HZ)
+    fade = round(0.4 * AUDIO_RATE_HZ)
     for seconds in (1.0, 2.0, 6.0):
         for sound in (rng.standard_normal((round(seconds * AUDIO_RATE_HZ), 2)), slowed.music(seconds)):
-            block = LastBar(sound.astype(np.float32), joint).block(AUDIO_RATE_HZ)
+            block = LastBar(sound.astype(np.float32), fade).block(AUDIO_RATE_HZ)
             assert np.isfinite(block).all()
             assert block.std() > 0.01

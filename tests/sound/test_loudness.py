@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bci_music.messages import AUDIO_RATE_HZ, UserError
-from bci_music.sound.loop import SECONDS, waiting_pad
+from bci_music.sound.loop import PAD_S, waiting_pad
 from bci_music.sound.loudness import CEILING, KNEE, GainCurve, from_db, soft_limit, to_db, to_level
 from bci_music.sound.silence import silent_seconds, silent_spans
 from bci_music.sound.splice import equal_power, fade_in, mix
@@ -92,9 +92,9 @@ def test_silence_is_measured_on_what_was_written(tmp_path):
         silent_seconds(tmp_path / "b.wav")
 
 
-def test_waiting_is_quiet_stereo_and_without_a_seam():
+def test_waiting_is_quiet_stereo_and_without_a_splice():
     pad = waiting_pad()
-    assert pad.shape == (SECONDS * AUDIO_RATE_HZ, 2)
+    assert pad.shape == (PAD_S * AUDIO_RATE_HZ, 2)
     assert to_db(float(pad.std())) == pytest.approx(-30.0, abs=0.2)
     steps = np.abs(np.diff(pad, axis=0)).max()
     assert np.abs(pad[0] - pad[-1]).max() <= steps

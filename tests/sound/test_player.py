@@ -12,7 +12,7 @@ from bci_music.sound.device import open_player
 from bci_music.sound.loudness import Meter
 from bci_music.sound.player import BLOCK, ClockPlayer
 from bci_music.sound.queue import HeardTime
-from bci_music.sound.span_log import SpanLedger
+from bci_music.sound.span_log import SpanLog
 
 
 def noise(seconds, seed=0):
@@ -144,19 +144,19 @@ def test_meter_shows_extremes_twenty_times_a_second():
     assert not meter.waveform().any()
 
 
-def test_ledger_joins_cuts_and_finds():
-    ledger = SpanLedger()
-    ledger.append(0, [SoundSpan(0, 10, "waiting", "w")])
-    ledger.append(10, [SoundSpan(0, 10, "retrieved", "a", "a", similarity=0.2)])
-    ledger.append(20, [SoundSpan(0, 30, "retrieved", "a", "a", similarity=0.6)])
-    assert [(s.start, s.stop) for s in ledger.all()] == [(0, 10), (10, 50)]
-    assert ledger.all()[1].similarity == pytest.approx(0.5)
-    assert ledger.first_from_eeg().start == 10
-    ledger.truncate(30)
-    assert ledger.at(29).song == "a"
-    assert ledger.at(30) is None
-    ledger.truncate(5)
-    assert [(s.start, s.stop) for s in ledger.all()] == [(0, 5)]
+def test_span_log_joins_cuts_and_finds():
+    span_log = SpanLog()
+    span_log.append(0, [SoundSpan(0, 10, "waiting", "w")])
+    span_log.append(10, [SoundSpan(0, 10, "retrieved", "a", "a", similarity=0.2)])
+    span_log.append(20, [SoundSpan(0, 30, "retrieved", "a", "a", similarity=0.6)])
+    assert [(s.start, s.stop) for s in span_log.all()] == [(0, 10), (10, 50)]
+    assert span_log.all()[1].similarity == pytest.approx(0.5)
+    assert span_log.first_from_eeg().start == 10
+    span_log.truncate(30)
+    assert span_log.at(29).song == "a"
+    assert span_log.at(30) is None
+    span_log.truncate(5)
+    assert [(s.start, s.stop) for s in span_log.all()] == [(0, 5)]
 
 
 def test_heard_time_counts_zeros_before_the_sample():

@@ -21,7 +21,7 @@ from bci_music.generation.library import MusicLibrary
 from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, AudioBlock, SoundSpan, Style, UserError
 from bci_music.sound.generator import Generator
 from bci_music.sound.loudness import DELAY, LimiterState, limit, loudness_lufs, to_loudness
-from bci_music.sound.splice import fade_in, join
+from bci_music.sound.splice import fade_in, splice
 from bci_music.sound.steering import toward, unit
 
 if TYPE_CHECKING:
@@ -82,14 +82,14 @@ class AudioLdmConfig(GeneratorConfig):
 class AudioLdmState:
     """The newest clip (n, 2) with its latents and the vector it was made for, and the totals.
 
-    The clip's last `overlap_s` were not played yet. `joint` is where in the newest block the crossfade lies.
+    The clip's last `overlap_s` were not played yet. `splice` is where in the newest block the crossfade lies.
     """
 
     clip: NDArray[np.float32]
     latents: Tensor
     vector: NDArray[np.float32]
     limiter: LimiterState | None = None
-    joint: tuple[int, int] = (0, 0)
+    splice: tuple[int, int] = (0, 0)
     repeats: int = 0
     held_s: float = 0.0
     clips_generated: int = 0
@@ -134,13 +134,13 @@ class AudioLdmGenerator(Generator):
         again = state is not None and self._stays(style, state)
         after = self._keep(state) if state and again else self._make(style, state, seconds, deadline)
         if state is None:
-            samples, joint = fade_in(after.clip[: len(after.clip) - self._overlap], self._fade), (0, 0)
+            samples, place = fade_in(after.clip[: len(after.clip) - self._overlap], self._fade), (0, 0)
         else:
-            joined = join(state.clip, after.clip, self._overlap, self._fade)
-            samples, joint = joined.samples, (joined.start + DELAY, joined.stop + DELAY)
+            spliced = splice(state.clip, after.clip, self._overlap, self._fade)
+            samples, place = spliced.samples, (spliced.start + DELAY, spliced.stop + DELAY)
         limited, limiter = limit(samples, state.limiter if state else None)
         return AudioBlock(limited, (self._span(style, after, len(limited)),)), replace(
-            after, limiter=limiter, joint=joint, crossfades=state.crossfades + 1 if state else 0
+            after, limiter=limiter, splice=place, crossfades=state.crossfades + 1 if state else 0
         )
 
     def warm_up(self, seconds: float = 5.12) -> None:

@@ -18,7 +18,7 @@ from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, Embedding, Style, U
 from bci_music.sound.loudness import DELAY, loudness_lufs
 from bci_music.sound.player import ClockPlayer
 from bci_music.sound.silence import silent_seconds
-from bci_music.sound.splice import meet
+from bci_music.sound.splice import find_splice_point
 from bci_music.sound.stage import SoundStage, StageConfig
 from bci_music.sound.steering import Steering, angle
 from bci_music.workers import Latest
@@ -81,13 +81,13 @@ def test_clips_follow_each_other_at_one_loudness_and_are_reproducible(model):
     assert second.samples.shape[1] == 2
     assert loudness_lufs(state.clip) == pytest.approx(-20.0, abs=0.1)
     assert (after.clips_generated, after.crossfades, after.clips_retrieved) == (2, 1, 0)
-    # The new clip begins with the last one's latents, so the sound goes on in phase and the joint is no click.
+    # The new clip begins with the last one's latents, so the sound goes on in phase and the splice is no click.
     np.testing.assert_array_equal(after.latents[:, :, :2], state.latents[:, :, -2:])
     joined = np.concatenate([first.samples, second.samples])
-    at = len(first.samples) + after.joint[0]
-    assert 0 < after.joint[0] < after.joint[1] <= OVERLAP + DELAY
+    at = len(first.samples) + after.splice[0]
+    assert 0 < after.splice[0] < after.splice[1] <= OVERLAP + DELAY
     steps = np.abs(np.diff(joined[:, 0]))
-    assert steps[at - 2 : len(first.samples) + after.joint[1] + 2].max() <= np.quantile(steps, 0.9999)
+    assert steps[at - 2 : len(first.samples) + after.splice[1] + 2].max() <= np.quantile(steps, 0.9999)
 
 
 def test_a_clip_goes_on_in_phase(model):
@@ -95,9 +95,9 @@ def test_a_clip_goes_on_in_phase(model):
     _, state = generator.generate(Style(unit(1)), None, seconds=3.84, deadline=0.0)
     _, after = generator.generate(Style(unit(2)), state, seconds=3.84, deadline=0.0)
     overlap, fade = (round(s * AUDIO_RATE_HZ) for s in (generator.config.overlap_s, generator.config.fade_s))
-    found = meet(state.clip, after.clip, overlap, fade)
+    found = find_splice_point(state.clip, after.clip, overlap, fade)
     assert (found.by, found.leave) == ("same", found.enter)
-    assert found.likeness > 0.95
+    assert found.similarity > 0.95
 
 
 def test_the_style_turns_by_at_most_so_much_from_clip_to_clip(model):

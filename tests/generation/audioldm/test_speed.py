@@ -1,6 +1,5 @@
 """The form a model computes in, what it takes, and clips that are decoded beside the next one."""
 
-import threading
 
 import numpy as np
 import pytest
@@ -9,8 +8,7 @@ import torch
 from bci_music.generation.audioldm import precision as speed_module
 from bci_music.generation.audioldm.loading import write_random_audioldm
 from bci_music.generation.audioldm.precision import Speed, Walls, fastest_dtype, missing_compiler
-from bci_music.generation.audioldm.sampler import Interrupted, load_audioldm
-from bci_music.generation.overlap import Overlapped
+from bci_music.generation.audioldm.sampler import load_audioldm
 from bci_music.messages import EMBEDDING_DIM
 
 CPU = torch.device("cpu")
@@ -70,36 +68,3 @@ def test_without_a_compiler_it_says_so_and_runs(directory, monkeypatch):
     model = load_audioldm(directory, device="cpu", speed=Speed(dtype="float32", compile=True))
     assert [note for note in model.notes if "no C++ compiler" in note]
     assert len(model.sample(VECTOR, 0.32, steps=1, seed=0)) == 32 * 160
-
-
-def test_a_clip_is_decoded_beside_the_next_one(model):
-    made = [model.latents(VECTOR, 32, seed=seed) for seed in (0, 1)]
-    with Overlapped(model) as overlapped:
-        futures = [overlapped.sound(latents) for latents in made]
-        model.latents(VECTOR, 32, seed=2)
-        for latents, future in zip(made, futures, strict=True):
-            np.testing.assert_array_equal(future.result(20), model.vocode(model.decode(latents)))
-
-
-def test_closing_gives_up_what_was_ordered_and_leaves_no_thread(model, monkeypatch):
-    latents = model.latents(VECTOR, 32, seed=0)
-    begun, go_on = threading.Event(), threading.Event()
-    decode = model.decode
-
-    def slow(latents):
-        begun.set()
-        go_on.wait(20)
-        return decode(latents)
-
-    monkeypatch.setattr(model, "decode", slow)
-    threads = threading.active_count()
-    overlapped = Overlapped(model)
-    first, second = overlapped.sound(latents), overlapped.sound(latents)
-    assert begun.wait(20)
-    threading.Timer(0.1, go_on.set).start()
-    overlapped.close()
-    assert second.cancelled()
-    with pytest.raises(Interrupted):
-        first.result(0)
-    assert threading.active_count() <= threads
-    assert not [t for t in threading.enumerate() if t.name.startswith("bci-music-decode")]

@@ -82,6 +82,22 @@ def measure_topomap(repeats: int = 200, mne_repeats: int = 5) -> dict[str, float
     return result
 
 
+def measure_drawing(seconds: float) -> dict[str, Any]:
+    """Both, the sweep for so many seconds: `sweep` and `topomap`."""
+    return {"sweep": measure_sweep(seconds=seconds), "topomap": measure_topomap()}
+
+
+def targets(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows for people: what, here, aim, met."""
+    paint, topomap = found["sweep"]["p95_ms"], found["topomap"]
+    mne = f"scalp map (MNE: {topomap['mne_ms']:.0f} ms)"
+    return [
+        {"what": "sweep paint p95, nothing else running", "here": f"{paint:.2f} ms", "aim": "< 8 ms", "met": paint < 8},
+        {"what": mne, "here": f"{1e3 * topomap['topomap_ms']:.0f} µs", "aim": "< 100 µs",
+         "met": topomap["topomap_ms"] < 0.1},
+    ]  # fmt: skip
+
+
 def _median_ms(action: Callable[[], Any], repeats: int) -> float:
     action()
     times = []
