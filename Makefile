@@ -15,10 +15,14 @@ RECIPE := pyproject.toml setup.py constraints.txt tools/install.sh tools/find-py
 HAS_DISPLAY := $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname -s)))
 DEMO_ARGS ?= $(if $(HAS_DISPLAY),,--headless --seconds 130 --out out/demo)
 TEST_ARGS ?=
+# Processes that share the tests. What runs in real time stays in one of them: see tests/conftest.py.
+TEST_JOBS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup --no-loadscope-reorder
+QUICK = not (realtime or learning or install or sound or soak)
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check system bench soak lab foundation realtime laion clean
+.PHONY: help demo test quick check system bench soak lab foundation realtime laion clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,9 +38,12 @@ $(CHECKERS): $(INSTALLED)
 demo: $(INSTALLED)  ## hear simulated EEG choose music; DEMO_ARGS="--headless --seconds 60 --out out/demo" overrides
 	$(BIN)/bci-music demo $(DEMO_ARGS)
 
-test: $(INSTALLED)  ## run the tests (as root: installs missing Debian packages first); TEST_ARGS="tests/eeg -x"
+test: $(INSTALLED)  ## run all tests but the long forms (as root: installs missing Debian packages first); TEST_ARGS="tests/eeg -x"
 	@sh tools/system-packages.sh --quiet
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	$(PYTEST) $(TEST_ARGS)
+
+quick: $(INSTALLED)  ## run the tests that neither wait, learn nor install: the inner loop, under two minutes
+	$(PYTEST) -m '$(QUICK)' $(TEST_ARGS)
 
 check: $(CHECKERS)  ## lint, types and import contracts
 	$(BIN)/ruff check .

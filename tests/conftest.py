@@ -29,11 +29,16 @@ level = -2
 """
 
 
+OURS = "bci-music-tests-"
+# Where a test that takes long begins early, two processes end at about the same time.
+FIRST = ("realtime", "learning", "install")
+
+
 def _keep_lsl_at_home() -> None:
-    """Write the LSL configuration of this run; liblsl reads it once, when it is loaded, here and in child processes."""
-    if "LSLAPICFG" in os.environ:
-        return
-    folder = tempfile.mkdtemp(prefix="bci-music-tests-")
+    """Write the LSL configuration of this process; liblsl reads it once, when loaded, here and in child processes."""
+    if OURS not in os.environ.get("LSLAPICFG", OURS):
+        return  # somebody's own
+    folder = tempfile.mkdtemp(prefix=OURS)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = Path(folder, "lsl_api.cfg")
     path.write_text(LSL_CONFIG.format(run=uuid.uuid4().hex))
@@ -41,8 +46,22 @@ def _keep_lsl_at_home() -> None:
 
 
 _keep_lsl_at_home()
+if "PYTEST_XDIST_WORKER" in os.environ:  # one of several processes that share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Let a file's tests share their fixtures in one process, and what runs in real time have one process to itself."""
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            live = item.get_closest_marker("realtime")
+            item.add_marker(pytest.mark.xdist_group("realtime" if live else item.nodeid.split("::")[0]))
+    items.sort(key=lambda item: next((n for n, name in enumerate(FIRST) if item.get_closest_marker(name)), len(FIRST)))
 
 
 @pytest.fixture(scope="session")

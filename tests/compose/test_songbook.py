@@ -120,6 +120,7 @@ def _probe(genres, n_fit, n_judge):
     return np.mean([probe.genres[k] == s.genre for k, s in zip(named, unseen, strict=True)])
 
 
+@pytest.mark.learning
 def test_a_linear_probe_tells_the_genres_of_unseen_songs_apart():
     assert _probe(("ambient", "classical", "latin", "rock"), 4, 3) > 0.6  # chance 0.25
 

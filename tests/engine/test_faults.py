@@ -9,6 +9,8 @@ import pytest
 from bci_music.messages import StreamState, Window
 from bci_music.streaming.lsl import lsl_clock
 
+pytestmark = pytest.mark.realtime
+
 RATE = 250.0
 
 

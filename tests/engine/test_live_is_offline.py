@@ -14,6 +14,8 @@ from bci_music.messages import StreamInfo, StreamState, Window
 from bci_music.models.decoder import Decoder
 from bci_music.streaming.offline import offline_rows
 
+pytestmark = pytest.mark.realtime
+
 
 def decode_offline(session, pack):
     """Return window vectors by (first, last) sample index."""

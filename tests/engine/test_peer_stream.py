@@ -6,6 +6,8 @@ import uuid
 
 import pytest
 
+pytestmark = pytest.mark.realtime
+
 PLAYER = """
 import sys, time, warnings
 warnings.simplefilter("ignore")

@@ -38,6 +38,7 @@ def stream_named(streams, name):
     return found[0]
 
 
+@pytest.mark.realtime
 def test_a_run_with_a_kill_is_recorded_whole_and_replays(outlet, live_engine, until, tmp_path, config):
     stream = outlet(rate=RATE, channels=125, noise=15, labels=",".join(NMED_CHANNELS))
     engine = live_engine(stream.name, outputs=recording_to(tmp_path, "form 12"))
@@ -78,6 +79,7 @@ def test_a_run_with_a_kill_is_recorded_whole_and_replays(outlet, live_engine, un
     assert len(again.history.embeddings()) >= 3
 
 
+@pytest.mark.realtime
 @pytest.mark.timeout(300)
 def test_a_recording_decoded_offline_agrees_with_its_own_embeddings(config, live_engine, until, tmp_path):
     """On windows that begin 30 s or later in the file, on the live run's hop grid: the statistics look back 30 s."""

@@ -17,6 +17,8 @@ from bci_music.streaming.lsl import lsl_clock
 from bci_music.streaming.markers import FileMarkers
 from bci_music.streaming.replay import SessionSource
 
+pytestmark = pytest.mark.realtime
+
 
 def perform(config, tmp_path, monkeypatch, seconds, minute_s):
     """Play for so long with AudioLDM and return the report as written."""

@@ -10,6 +10,8 @@ from bci_music.engine.offline import run_session
 from bci_music.engine.report import played_agreement
 from bci_music.engine.sample import find_sample
 
+pytestmark = pytest.mark.learning
+
 
 @pytest.fixture(scope="module")
 def sample():

@@ -10,6 +10,8 @@ from bci_music.engine.offline import run_session
 from bci_music.simulate.listener import SimulatedListener
 from bci_music.simulate.session import make_session
 
+pytestmark = pytest.mark.learning
+
 SONGS = ("lantern", "salt-road", "paper-birds", "morning-loop", "hollow-drum", "glass-samba")
 SONG_S = 8.5
 STEP_S = 0.1

@@ -8,6 +8,8 @@ import soundfile
 
 from bci_music.eeg.montage import NMED_CHANNELS
 
+pytestmark = pytest.mark.realtime
+
 RATE = 1000.0
 TAIL = 24_000
 

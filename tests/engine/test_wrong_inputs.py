@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.install
+
 START = "import sys; from bci_music.cli.main import main; main()"
 
 

@@ -12,6 +12,8 @@ from bci_music.eeg.montage import Montage
 from bci_music.evaluation.results import ResultRow
 from bci_music.training.lab.prepare import prepare
 
+pytestmark = pytest.mark.learning
+
 
 @pytest.fixture(scope="module")
 def headset(data, minimal, tmp_path_factory):

@@ -8,6 +8,8 @@ import yaml
 from bci_music.evaluation.results import ResultRow
 from bci_music.training.lab.prepared import file_hash
 
+pytestmark = pytest.mark.learning
+
 
 def test_the_verbs_lead_from_data_to_report(data, preset, tmp_path, run):
     common = ("--data", data, "--preset", preset, "--device", "cpu")

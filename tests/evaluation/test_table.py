@@ -7,6 +7,8 @@ from bci_music.evaluation.table import TablePlan, jobs, run_table
 from bci_music.messages import UserError
 from bci_music.training.lab.config import lab_preset
 
+pytestmark = pytest.mark.learning
+
 PLAN = {
     "rows": {
         "endless": {"title": "Killed", "set": {"pretrain": None, "align": {"loop": {"steps": 1_000_000}}}},

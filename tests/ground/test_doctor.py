@@ -10,6 +10,8 @@ import pytest
 from bci_music.cli import doctor as checks
 from bci_music.cli.doctor import Verdict
 
+pytestmark = pytest.mark.install
+
 ITEMS = ["Python", "Qt pair", "Window", "liblsl", "LSL discovery", "PortAudio", "Audio output", "Compute",
          "XDF recorder", "Demo pack", "Sample session", "Disk"]
 

@@ -9,7 +9,7 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 TOOLS = REPO / "tools"
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="make and the tools are for Unix shells")
+pytestmark = [pytest.mark.skipif(os.name == "nt", reason="make and the tools are for Unix shells"), pytest.mark.install]
 
 
 @pytest.fixture

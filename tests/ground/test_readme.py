@@ -19,6 +19,7 @@ def fenced(language):
     return [text for of, text in blocks if of == language]
 
 
+@pytest.mark.install
 def test_the_library_example_runs_as_printed():
     (example,) = fenced("python")
     assert len([line for line in example.splitlines() if line and not line.startswith(("import", "from"))]) <= 10

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.install
+
 REPO = Path(__file__).resolve().parents[2]
 TAKEN = [
     "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "bci_music", "gui", "configs", "recordings",

@@ -18,6 +18,8 @@ from bci_music.messages import (
 from bci_music.outputs.lsl import DECODING_CHANNELS, STATE_CODES, LslOutput, stream_names
 from bci_music.outputs.output import OutputContext
 
+pytestmark = pytest.mark.realtime
+
 LABELS = ("Fz", "Cz", "Pz", "Oz")
 
 

@@ -91,6 +91,7 @@ def test_listed_hashes_are_those_of_the_training_recordings(pack):
     assert names == [f"listener {listener} recording 1000"]
 
 
+@pytest.mark.learning
 def test_it_finds_the_songs_of_the_sample(pack, sample):
     """28 windows without overlap, chance 2: at 10 right, p is far below .001."""
     decoder = Decoder.from_pack(pack, device="cpu")

@@ -29,6 +29,8 @@ from bci_music.simulate.session import make_session
 from bci_music.training.calibration import recordings as sittings
 from bci_music.training.eeg.simulated import session_hash
 
+pytestmark = pytest.mark.learning
+
 SONGS = ("night-bus", "lantern", "ash-waltz")
 
 

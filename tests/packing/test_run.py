@@ -29,6 +29,8 @@ from bci_music.training.lab.prepare import prepare
 from bci_music.training.lab.prepared import Prepared
 from bci_music.training.lab.run import experiment_data, new_network, run_adapt, run_align
 
+pytestmark = pytest.mark.learning
+
 SECONDS = 44.0
 SONGS = ("nmed-t/21", "nmed-t/22")
 CONFIG = LabConfig.model_validate({

@@ -14,6 +14,8 @@ from bci_music.simulate import stream as streams
 from bci_music.simulate.listener import SimulatedListener, band_power
 from bci_music.simulate.stream import EndlessListener, SimulatedOutlet
 
+pytestmark = pytest.mark.realtime
+
 
 @pytest.fixture(autouse=True)
 def toy_songs(monkeypatch):

@@ -12,7 +12,7 @@ from bci_music.messages import AUDIO_RATE_HZ, UserError
 from bci_music.sound.device import DevicePlayer, open_player
 from bci_music.sound.player import BLOCK, ClockPlayer
 
-pytestmark = pytest.mark.sound
+pytestmark = [pytest.mark.sound, pytest.mark.realtime]
 SKIP = round(0.1 * AUDIO_RATE_HZ)
 
 

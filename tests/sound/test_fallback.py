@@ -201,6 +201,7 @@ def test_twenty_minutes_with_one_in_five_four_times_slower(make_rig, slowed):
     one_in_five_slower(make_rig, slowed, 1200.0, 60.0)
 
 
+@pytest.mark.realtime
 def test_in_real_time_with_a_generator_that_sleeps(slowed, library_dir, prototypes):
     clock, latest, ear = Clock(), Latest(), slowed.Ear()
     began = clock.now()

@@ -20,6 +20,7 @@ def noise(seconds, seed=0):
     return (0.1 * rng.standard_normal((round(seconds * AUDIO_RATE_HZ), 2))).astype(np.float32)
 
 
+@pytest.mark.realtime
 def test_the_file_is_what_was_written_beside_a_real_clock(tmp_path):
     samples = noise(1.5)
     player = ClockPlayer(Clock(), tmp_path / "a.wav", subtype="FLOAT", prime_s=0.5)

@@ -185,6 +185,7 @@ def slow_run(library_dir, vector, path, wait_s, seconds):
     return status, [span.kind for span, _, _ in stage.spans()]
 
 
+@pytest.mark.realtime
 def test_a_slow_generator_is_ordered_ahead(library_dir, prototypes, tmp_path):
     status, kinds = slow_run(library_dir, prototypes[0], tmp_path / "music.wav", 0.2, 6.0)
     assert kinds == ["waiting", "generated"]
@@ -195,6 +196,7 @@ def test_a_slow_generator_is_ordered_ahead(library_dir, prototypes, tmp_path):
     assert 0 < status.generation_s / status.generated_s < 0.3
 
 
+@pytest.mark.realtime
 def test_a_late_generator_is_bridged_and_counted(library_dir, prototypes, tmp_path):
     status, kinds = slow_run(library_dir, prototypes[0], tmp_path / "music.wav", 4.0, 8.0)
     assert "looped" in kinds

@@ -15,6 +15,8 @@ from bci_music.streaming.discovery import FoundStream, StreamQuery, the_one
 from bci_music.streaming.lsl import LslSource, find_streams, lsl_clock
 from bci_music.streaming.source import SourceLost
 
+pytestmark = pytest.mark.realtime
+
 
 @pytest.fixture
 def source():

@@ -8,6 +8,8 @@ import pytest
 from bci_music.messages import BREAK, BURST, FILLED, HOLE, StreamState
 from bci_music.streaming.lsl import lsl_clock
 
+pytestmark = pytest.mark.realtime
+
 
 def rows(follower):
     """Everything in the ring."""

@@ -22,6 +22,8 @@ from bci_music.streaming.outlets import text_outlet
 from bci_music.streaming.recorder import COLLECTING, LabRecorder, free_name, whole_lines
 from bci_music.timing.rows import stamp_report
 
+pytestmark = pytest.mark.realtime
+
 FS = 200
 
 # An EEG outlet in a process of its own that counts its samples, to be killed.

@@ -14,6 +14,8 @@ from bci_music.data.session import Event, Session, song_marker
 from bci_music.messages import UserError
 from bci_music.streaming.session_outlet import SessionOutlet
 
+pytestmark = pytest.mark.realtime
+
 FS = 200.0
 
 

@@ -18,6 +18,8 @@ from safetensors.torch import load_file
 from bci_music.messages import UserError
 from bci_music.training.launch import join_processes, leave_processes
 
+pytestmark = pytest.mark.learning
+
 SCRIPT = Path(__file__).with_name("one_of_several.py")
 PARTS = ("pretrain", "temporal", "pooled")
 ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}

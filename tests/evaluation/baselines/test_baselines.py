@@ -111,6 +111,7 @@ def found_after_training(shuffled):
     return float(((out @ music.T).argmax(1).numpy() == labels).mean())
 
 
+@pytest.mark.learning
 def test_eeg2mel_finds_planted_rhythms_and_nothing_in_shuffled_ones(one_thread):
     assert found_after_training(shuffled=False) > 0.5
     assert found_after_training(shuffled=True) < 0.3

@@ -12,6 +12,8 @@ from bci_music.generation.audioldm.sampler import load_audioldm
 from bci_music.messages import UserError
 from bci_music.models.embedder import StatisticsEmbedder
 
+pytestmark = pytest.mark.learning
+
 RATE = 16_000
 STYLES = {"bells": (1200.0, 0.5), "drone": (110.0, 4.0), "pulse": (400.0, 0.15)}
 

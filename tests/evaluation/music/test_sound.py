@@ -23,6 +23,8 @@ from bci_music.models.checkpoints.manifest import Pulled, stored
 from bci_music.models.checkpoints.store import folder_of
 from bci_music.training.eeg.corpus import Music
 
+pytestmark = pytest.mark.learning
+
 SONGS, LISTENERS, SECONDS = 4, 12, 120
 PLAYER = SimpleNamespace(name="player", settings=SimpleNamespace(steps=2, solver="none"))
 

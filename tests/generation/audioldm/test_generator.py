@@ -201,6 +201,7 @@ def test_what_is_missing_is_named_in_one_sentence(directory, tmp_path, monkeypat
         AudioLdmConfig(checkpoint=str(broken)).open()
 
 
+@pytest.mark.realtime
 def test_in_the_stage_the_next_clip_is_there_in_time(model, library_dir, tmp_path):
     clock, latest = Clock(), Latest()
     config = AudioLdmConfig(sampler=SamplerSettings(steps=3), overlap_s=0.5, fade_s=0.3)

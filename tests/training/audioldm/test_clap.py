@@ -12,6 +12,8 @@ from bci_music.models.clap import ClapEmbedder
 from bci_music.training.audioldm.clap import ClapConfig, ClapTask, new_clap, new_tokenizer, train_clap, varied
 from bci_music.training.audioldm.clips import ClipBank
 
+pytestmark = pytest.mark.learning
+
 RATE, SECONDS = 16_000, 2.0
 PITCHES = {"low": 200, "middle": 700, "high": 2500}
 COLOURS = {"dark": 90, "bright": 5000}

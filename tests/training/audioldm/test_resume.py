@@ -10,7 +10,7 @@ from bci_music.training.audioldm.stages import Workspace
 STAGES = {"vae": "vae", "vocoder": "vocoder", "vocoder-fit": "vocoder", "vocoder-contest": "vocoder", "unet": "unet",
           "distil": "unet-few"}  # fmt: skip
 
-pytestmark = pytest.mark.timeout(600)  # 15 s of computing, on a machine that may do much else
+pytestmark = [pytest.mark.timeout(600), pytest.mark.learning]  # 15 s of computing, on a machine that may do much else
 
 
 def short(config, steps=4):

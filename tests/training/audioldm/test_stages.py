@@ -17,7 +17,7 @@ from bci_music.training.audioldm.stages import SHARES, Workspace
 from bci_music.training.audioldm.vae import encode
 from bci_music.training.audioldm.vocoder import VocoderConfig, new_vocoder
 
-pytestmark = pytest.mark.timeout(600)  # 20 s of computing, on a machine that may do much else
+pytestmark = [pytest.mark.timeout(600), pytest.mark.learning]  # 20 s of computing, on a machine that may do much else
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ from bci_music.models.network import Network
 from bci_music.training.eeg.adapt import fit_adapter
 from bci_music.training.eeg.corpus import Corpus
 
+pytestmark = pytest.mark.learning
+
 
 def first_seconds(corpus, seconds):
     """The same segments, cut short."""

@@ -24,6 +24,8 @@ from bci_music.training.eeg.corpus import Corpus
 from bci_music.training.eeg.views import kept_channels
 from bci_music.training.loop import LoopConfig
 
+pytestmark = pytest.mark.learning
+
 
 def config(views="channels", steps=110, **more):
     loop = LoopConfig(steps=steps, lr=4e-3, warmup=10, ema=0.95, bf16=False, watch_every=10_000, checkpoint_every=20)

@@ -25,6 +25,8 @@ from bci_music.training.eeg.pretrain import (
 from bci_music.training.loop import LoopConfig
 from bci_music.training.sampling import Prefetcher
 
+pytestmark = pytest.mark.learning
+
 RATE, CHANNELS, SEGMENTS = 50.0, 12, 8
 SMALL = EncoderConfig(n_channels=CHANNELS, n_times=100, patch=20, dim=32, depth=2, heads=2, gains=False, start="paper")
 

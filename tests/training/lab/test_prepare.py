@@ -123,6 +123,7 @@ def test_an_interrupted_preparation_goes_on(study, tmp_path, monkeypatch):
     assert len(done.segments) == 4
 
 
+@pytest.mark.learning
 def test_processes_make_the_same(study, prepared, tmp_path):
     other = prepare(study, tmp_path / "out", signal=NO_QUALITY, workers=2)
     assert other.data_hash == prepared.data_hash
