@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from bci_music.messages import UserError
+from bci_music.timing.rows import Rows, grid_rows, stamp_report
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,19 +103,32 @@ class Session:
         end_s = float(self.times_s[-1]) + 1.0 / self.sfreq_hz if len(self.times_s) else 0.0
         return heard_spans(self.events, end_s)
 
-    def flags(self) -> NDArray[np.uint8]:
-        """(n_times,) flags the live path would give these rows: BREAK after a long gap, BURST in a burst."""
-        from bci_music.timing.rows import row_flags
+    def grid_rows(self, start_s: float = 0.0) -> Iterator[Rows]:
+        """Yield the rows of the live path, in order: gaps filled and flagged, repeats left out.
 
-        return row_flags(self.times_s, self.sfreq_hz)
+        A `SignalChain` that is fed them gives what it gives live or in a replay at any speed, bit for bit.
+
+        Parameters
+        ----------
+        start_s : float
+            Seconds into the session to begin at, as in a replay.
+        """
+        first = self.first_row(start_s) if start_s else 0
+        return grid_rows(self.samples_uv[first:], self.times_s[first:], self.sfreq_hz)
 
     def segments(self) -> tuple[tuple[int, int], ...]:
-        """Row ranges ``(start, stop)`` between breaks."""
-        from bci_music.messages import BREAK
-
-        starts = np.flatnonzero(self.flags() & BREAK)
-        edges = [0, *starts[starts > 0].tolist(), len(self.times_s)]
+        """Row ranges ``(start, stop)``, as recorded, between breaks."""
+        breaks = stamp_report(self.times_s, self.sfreq_hz).breaks
+        edges = [0, *(row for row in breaks if row > 0), len(self.times_s)]
         return tuple((a, b) for a, b in pairwise(edges) if b > a)
+
+    def first_row(self, start_s: float) -> int:
+        """Return the first row at or after `start_s` seconds into the session."""
+        if not 0 <= start_s < self.duration_s:
+            raise UserError(
+                f"{self.name} lasts {self.duration_s:.1f} s: a start at {start_s:g} s is outside, give one within."
+            )
+        return int(np.argmax(np.maximum.accumulate(self.times_s) >= self.times_s[0] + start_s))
 
 
 def song_marker(song: str | None, title: str = "", song_start_s: float = 0.0) -> str:

@@ -1,4 +1,4 @@
-"""The acquire stage: pull, judge the stamps, write the ring, and say what happened."""
+"""The acquire stage: pull, put rows on the time grid, write the ring, and report what happened."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bci_music.status import StreamStatus
 from bci_music.streaming.link import Link
 from bci_music.streaming.ring import RingBuffer
 from bci_music.streaming.source import Source, SourceEnded, SourceLost
-from bci_music.streaming.writer import GridWriter
+from bci_music.timing.rows import Finding, RowGrid, Rows
 from bci_music.timing.stamps import StampGrid
 
 MAX_PULLS = 64  # per step; at 0.5 s each this is more than any inlet holds
@@ -67,7 +67,7 @@ class Acquirer:
         self._link = Link(clock.now())
         self._info: StreamInfo | None = None
         self._ring: RingBuffer | None = None
-        self._writer: GridWriter | None = None
+        self._rows: RowGrid | None = None
         self._newest = _Newest()
         self._received = 0
         self._rate: deque[tuple[float, int]] = deque()
@@ -83,7 +83,7 @@ class Acquirer:
 
     @property
     def info(self) -> StreamInfo | None:
-        """What the source said of itself when it was opened first (labels never change after that)."""
+        """What the source declared when it was opened first (labels never change after that)."""
         return self._info
 
     @property
@@ -98,8 +98,8 @@ class Acquirer:
 
     @property
     def grid(self) -> StampGrid | None:
-        """The judge of the stamps."""
-        return self._writer.grid if self._writer else None
+        """What the stamps show: rate, drift and jitter."""
+        return self._rows.stamps if self._rows else None
 
     def step(self, now: float) -> None:
         """Take what has come; search when there is no stream."""
@@ -108,7 +108,7 @@ class Acquirer:
         late_s = now - self._stepped_s if self._stepped_s is not None else 0.0
         self._stepped_s = now
         if self._link.state is StreamState.LOST:
-            self._tell(self._link.looking(now, self._name), now)
+            self._log(self._link.looking(now, self._name), now)
         if not self._link.connected:
             self._open(now)
         if self._info is not None and (self.source.live or not self.hold()):
@@ -117,14 +117,14 @@ class Acquirer:
     def close(self) -> None:
         """Write what is held back, let go of the source and end."""
         now = self._clock.now()
-        if self._writer is not None:
-            self._report(self._writer.flush(), now)
+        if self._rows is not None:
+            self._write(self._rows.flush(), now)
         self.source.close()
-        self._tell(self._link.ended(now, "stopped"), now)
+        self._log(self._link.ended(now, "stopped"), now)
 
     def status(self, now: float) -> StreamStatus:
         """The stream in one glance."""
-        counts = self._writer.counts if self._writer else None
+        counts = self._rows.counts if self._rows else None
         newest = self._newest
         return StreamStatus(
             state=self._link.state, info=self._info, connection=self._link.connection, since_s=self._link.since_s,
@@ -155,19 +155,19 @@ class Acquirer:
         self._info = info
         if self._ring is None:
             self._ring = RingBuffer(len(info.labels), max(1, round(self._ring_seconds * info.sfreq_hz)))
-            self._writer = GridWriter(self._ring, info.sfreq_hz)
+            self._rows = RowGrid(info.sfreq_hz)
         self._link.opened(info.name)
         for note in info.notes:
             self._emit(now, "labels", note)
 
     def _rejoin(self, now: float) -> None:
         """Samples again, on a new connection or on the old one of an outlet that hung: a break lies between."""
-        assert self._writer is not None
+        assert self._rows is not None
         self._live_since_s = now
         self.error = None
         self._rate.clear()
         if self._received:
-            self._report(self._writer.restart(), now)
+            self._write(self._rows.restart(), now)
 
     def _drain(self, now: float, late_s: float) -> None:
         """Pull until nothing is left, so that the newest sample is in the ring after this step."""
@@ -176,26 +176,26 @@ class Acquirer:
                 chunk = self.source.pull()
             except SourceLost as error:
                 if self._link.connected:
-                    self._tell(self._link.lost(now, f"{self._name} is lost: {error}"), now)
+                    self._log(self._link.lost(now, f"{self._name} is lost: {error}"), now)
                 return
             except SourceEnded:
-                assert self._writer is not None
-                self._report(self._writer.flush(), now)
-                self._tell(self._link.ended(now, f"{self._name} is at its end"), now)
+                assert self._rows is not None
+                self._write(self._rows.flush(), now)
+                self._log(self._link.ended(now, f"{self._name} is at its end"), now)
                 return
             if chunk is None:
                 if n == 0 and self.source.live:
-                    self._tell(self._link.silent(now, self._name), now)
+                    self._log(self._link.silent(now, self._name), now)
                 return
             if not self._link.connected:
                 self._rejoin(now)
-            self._tell(self._link.arrived(now, self._name), now)
+            self._log(self._link.arrived(now, self._name), now)
             self._take(chunk, late_s)
             if getattr(self.source, "drained", False) or (not self.source.live and self.hold()):
                 return
 
     def _take(self, chunk: Chunk, late_s: float) -> None:
-        assert self._writer is not None
+        assert self._rows is not None
         n = len(chunk.times_s)
         if n == 0:
             return
@@ -206,7 +206,7 @@ class Acquirer:
         if newest.ahead_s > AHEAD_S:
             newest.future += int((chunk.times_s > arrived_s + AHEAD_S).sum())
         self._received += n
-        self._report(self._writer.write(chunk.samples_uv, chunk.times_s), arrived_s, late_s)
+        self._write(self._rows.accept(chunk.samples_uv, chunk.times_s), arrived_s, late_s)
         if not self._rate or arrived_s - self._rate[-1][0] >= 0.25:
             self._rate.append((arrived_s, self._received))
             if arrived_s - self._rate[0][0] > RATE_SPAN_S + 0.25:
@@ -221,8 +221,8 @@ class Acquirer:
         return (n1 - n0) / (t1 - t0) if t1 - t0 >= 0.5 else None
 
     def _watch_drift(self, now: float) -> None:
-        assert self._writer is not None
-        grid = self._writer.grid
+        assert self._rows is not None
+        grid = self._rows.stamps
         drifting = abs(grid.drift) > DRIFT
         if drifting and not self._drifting:
             if now - self._live_since_s < 10.0:
@@ -230,10 +230,13 @@ class Acquirer:
             self._emit(now, "drift", f"the stamps run at {grid.rate_hz:.1f} Hz, the stream says {grid.sfreq_hz:g} Hz")
         self._drifting = drifting
 
-    def _report(self, found: list[tuple[str, int, int]], now: float, late_s: float = 0.0) -> None:
-        """Turn what the writer found, ``(kind, count, ring index)``, into events."""
+    def _write(self, decided: tuple[list[Rows], list[Finding]], now: float, late_s: float = 0.0) -> None:
+        """Put rows into the ring, and report what was found in their stamps."""
+        assert self._ring is not None
+        for rows in decided[0]:
+            self._ring.write(rows.samples, rows.times, rows.flags)
         merged: dict[str, tuple[int, int]] = {}
-        for kind, count, index in found:
+        for kind, count, index in decided[1]:
             before, at = merged.get(kind, (0, index))
             merged[kind] = (before + count, at)
         for kind, (count, index) in merged.items():
@@ -243,7 +246,7 @@ class Acquirer:
             else:
                 self._emit(now, *_SENTENCES[kind](count), count, index)
 
-    def _tell(self, changes: list[tuple[StreamState, str]], now: float) -> None:
+    def _log(self, changes: list[tuple[StreamState, str]], now: float) -> None:
         for state, text in changes:
             self._emit(now, "state", text, state=state)
 
@@ -256,7 +259,7 @@ class Acquirer:
 
 _SENTENCES: dict[str, Callable[[int], tuple[str, str]]] = {
     "gap": lambda n: ("gap", f"{n} samples never came"),
-    "burst": lambda n: ("burst", "old samples come with new stamps: marked, not decoded"),
+    "burst": lambda n: ("burst", "old samples come with new stamps: flagged, not decoded"),
     "resume": lambda n: ("burst", f"true stamps again after {n} samples of a burst"),
     "backwards": lambda n: ("backwards", "time stamps jumped back"),
     "duplicate": lambda n: ("duplicate", f"{n} samples carry the stamp of the one before"),

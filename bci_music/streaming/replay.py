@@ -25,22 +25,12 @@ def lsl_time() -> float:
     return float(pylsl.local_clock())
 
 
-def check_start(session: Session, start_s: float) -> int:
-    """Return the first row at or after `start_s` seconds into the session."""
-    if not 0 <= start_s < session.duration_s:
-        raise UserError(
-            f"{session.name} lasts {session.duration_s:.1f} s: a start at {start_s:g} s is outside, give one within."
-        )
-    late_enough = np.maximum.accumulate(session.times_s) >= session.times_s[0] + start_s
-    return int(np.argmax(late_enough))
-
-
 class SessionSource:
     """Replay of a `Session` as a `Source` that may be held back.
 
     Stamps keep the spacing of the recording and start at the clock's time of `open`; at speed 1 a row is due
     when the clock reaches its stamp, at other speeds earlier or later. Rows, stamps and gaps do not depend on
-    speed or chunking, so what the acquirer makes of them equals `offline_rows`.
+    speed or chunking, so what the acquirer makes of them equals `Session.grid_rows`.
 
     Parameters
     ----------
@@ -67,8 +57,8 @@ class SessionSource:
         self.loop = loop
         self.loops = 0
         self._now = clock.now if isinstance(clock, Clock) else clock
-        self._first = check_start(session, start_s)
-        warm = check_start(session, max(0.0, start_s - warm_up_s))
+        self._first = session.first_row(start_s)
+        warm = session.first_row(max(0.0, start_s - warm_up_s))
         self._times = on_lattice(session.times_s)
         self._pace = np.maximum.accumulate(self._times)  # stamps may jump back, the clock does not
         self._row = warm

@@ -17,7 +17,7 @@ from bci_music.data.session import SEAM_S, Session, parse_song_marker, song_mark
 from bci_music.messages import Log, UserError
 from bci_music.streaming.discovery import liblsl
 from bci_music.streaming.outlets import eeg_stream_info, text_outlet
-from bci_music.streaming.replay import CHUNK_S, check_start
+from bci_music.streaming.replay import CHUNK_S
 from bci_music.timing.stamps import on_lattice
 
 _BUFFER_S = 60  # what liblsl keeps for a consumer that is slow
@@ -60,7 +60,7 @@ class SessionOutlet:
         self.session, self.speed, self.loop = session, speed, loop
         self.name = name or session.name
         self.source_id = source_id or f"bci-music-replay-{self.name}"
-        self._first = check_start(session, start_s)
+        self._first = session.first_row(start_s)
         self._times = np.maximum.accumulate(on_lattice(session.times_s))
         self._offsets = (self._times - self._times[self._first]) / speed  # seconds after sample 0, never falling
         self._markers = self._schedule()

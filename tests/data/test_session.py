@@ -69,7 +69,8 @@ def test_segments_end_at_long_gaps_only():
     steps[600] += 2.0
     session = make(np.cumsum(steps))
     assert session.segments() == ((0, 600), (600, 1000))
-    assert np.flatnonzero(session.flags()).tolist() == [600]
+    (rows,) = session.grid_rows()
+    assert np.flatnonzero(rows.flags).tolist() == [300, 301, 302, 603]
     assert session.duration_s == pytest.approx(10.0 + 2.03)
 
 

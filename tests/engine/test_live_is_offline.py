@@ -12,7 +12,6 @@ from bci_music.clock import ManualClock
 from bci_music.engine.build import build_engine, make_chain
 from bci_music.messages import StreamInfo, StreamState, Window
 from bci_music.models.decoder import Decoder
-from bci_music.streaming.offline import offline_rows
 
 pytestmark = pytest.mark.realtime
 
@@ -23,7 +22,7 @@ def decode_offline(session, pack):
     info = StreamInfo(session.name, "file", session.labels, session.sfreq_hz)
     chain = make_chain(decoder, info)
     found = {}
-    for piece in offline_rows(session):
+    for piece in session.grid_rows():
         for message in chain.process(piece.samples, piece.times, piece.flags, piece.first_index):
             if isinstance(message, Window) and message.decodable:
                 found[message.first_sample, message.last_sample] = decoder.decode(message, 0.0)

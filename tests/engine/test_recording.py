@@ -87,7 +87,6 @@ def test_a_recording_decoded_offline_agrees_with_its_own_embeddings(config, live
     from bci_music.engine.sample import SampleStream, find_sample
     from bci_music.messages import Window
     from bci_music.models.decoder import Decoder
-    from bci_music.streaming.offline import offline_rows
 
     with SampleStream(find_sample()) as sample:
         engine = live_engine(sample.query(config.stream).name, outputs=recording_to(tmp_path, "form 13"))
@@ -109,7 +108,7 @@ def test_a_recording_decoded_offline_agrees_with_its_own_embeddings(config, live
     decoder = Decoder.from_pack(config.pack)
     chain = make_chain(decoder, engine.info)
     offline = []
-    for piece in offline_rows(session, start_s=float(session.times_s[begin] - session.times_s[0]) - 1e-4):
+    for piece in session.grid_rows(start_s=float(session.times_s[begin] - session.times_s[0]) - 1e-4):
         windows = chain.process(piece.samples, piece.times, piece.flags, piece.first_index)
         offline += [decoder.decode(w, 0.0) for w in windows if isinstance(w, Window) and w.decodable]
     agreed = []

@@ -14,8 +14,6 @@ from bci_music.eeg.montage import Montage, map_channels
 from bci_music.messages import Window
 from bci_music.training.eeg.corpus import Segment
 
-_BLOCK_S = 60.0
-
 
 def session_windows(session: Session, signal: SignalConfig, montage: Montage) -> list[Window]:
     """All windows of a session on the chain's hop grid, decodable or not."""
@@ -25,10 +23,8 @@ def session_windows(session: Session, signal: SignalConfig, montage: Montage) ->
 def _windows(session: Session, signal: SignalConfig, montage: Montage) -> Iterator[Window]:
     channels = map_channels(session.labels, montage, session.positions_m)
     chain = SignalChain(signal, montage, channels, session.sfreq_hz)
-    flags, step = session.flags(), round(_BLOCK_S * session.sfreq_hz)
-    for at in range(0, len(session.times_s), step):
-        rows = slice(at, at + step)
-        out = chain.process(session.samples_uv[rows], session.times_s[rows], flags[rows], at)
+    for rows in session.grid_rows():
+        out = chain.process(rows.samples, rows.times, rows.flags, rows.first_index)
         yield from (item for item in out if isinstance(item, Window))
 
 
@@ -84,7 +80,7 @@ class _Run:
         self._waiting = window
 
     def end(self, sfreq_hz: float) -> Excerpt:
-        """Join what was kept, and start anew."""
+        """Join what was kept, and start again."""
         if self._first is None or self._waiting is None:
             raise ValueError("a run without windows has no end")
         self._keep(self._waiting)
