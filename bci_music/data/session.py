@@ -113,7 +113,7 @@ class Session:
         start_s : float
             Seconds into the session to begin at, as in a replay.
         """
-        first = self.first_row(start_s) if start_s else 0
+        first = self.first_row(start_s)
         return grid_rows(self.samples_uv[first:], self.times_s[first:], self.sfreq_hz)
 
     def segments(self) -> tuple[tuple[int, int], ...]:
@@ -124,7 +124,9 @@ class Session:
 
     def first_row(self, start_s: float) -> int:
         """Return the first row at or after `start_s` seconds into the session."""
-        if not 0 <= start_s < self.duration_s:
+        if start_s == 0:
+            return 0
+        if not 0 < start_s < self.duration_s:
             raise UserError(
                 f"{self.name} lasts {self.duration_s:.1f} s: a start at {start_s:g} s is outside, give one within."
             )

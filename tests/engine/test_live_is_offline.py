@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 import uuid
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,6 +42,8 @@ def test_replay_at_any_speed_equals_offline(noise_session, config, speed):
     from bci_music.streaming.replay import SessionSource
 
     session = noise_session(20.0, 160.0)
+    keep = np.r_[0:1600, 1632:3200]  # a hole of 200 ms
+    session = replace(session, samples_uv=session.samples_uv[keep], times_s=session.times_s[keep])
     expected = decode_offline(session, config.pack)
     clock = ManualClock(50.0)
     engine = build_engine(
@@ -52,7 +55,7 @@ def test_replay_at_any_speed_equals_offline(noise_session, config, speed):
     engine.step(clock.advance(0.1))
     engine.stop()
     found = {(e.first_sample, e.last_sample): e for e in engine.history.embeddings()}
-    assert len(expected) > 25
+    assert len(expected) > 15
     assert found.keys() == expected.keys()
     for key, embedding in found.items():
         assert_same(embedding, expected[key])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,11 @@ from numpy.typing import NDArray
 from bci_music.data.session import Session
 from bci_music.eeg.chain import SignalChain, SignalConfig
 from bci_music.eeg.montage import Montage, map_channels
-from bci_music.messages import Window
+from bci_music.messages import BREAK, NOT_DATA, UserError, Window
+from bci_music.timing.rows import grid_rows
 from bci_music.training.eeg.corpus import Segment
+
+_EPS = 1e-6
 
 
 def session_windows(session: Session, signal: SignalConfig, montage: Montage) -> list[Window]:
@@ -131,6 +135,62 @@ def unheard_segments(
         Segment(s.eeg, s.used, "", 0.0, listener, recording, s.start_s - begin_s, repeat)
         for s in excerpts_of(session, signal, montage) if s.eeg.shape[1] >= shortest
     ]
+
+
+def whole_segments(
+    session: Session, signal: SignalConfig, montage: Montage, listener: str, recording: str, repeat: str = "", *,
+    heard: bool = True,
+) -> list[Segment]:
+    """Clean EEG as it is, z-scored per channel over the whole session (this looks ahead); holes and breaks cut it."""
+    rate, shortest = signal.preprocess.sfreq_hz, signal.window.seconds * signal.preprocess.sfreq_hz
+    if session.sfreq_hz != rate:
+        raise UserError(
+            f"{session.path.name if session.path else session.name} has {session.sfreq_hz:g} samples per second: "
+            f"normalising over the whole recording takes clean EEG at {rate:g} Hz as it is; prepare it causally."
+        )
+    channels = map_channels(session.labels, montage, session.positions_m)
+    samples, times, flags = _whole(session)
+    true = samples if not (flags & NOT_DATA).any() else samples[(flags & NOT_DATA) == 0]
+    spread = true.std(axis=0)
+    scaled = ((samples - true.mean(axis=0)) / (spread + _EPS)).T
+    present = channels.source_index >= 0
+    eeg = np.zeros((len(montage.names), len(samples)), np.float16)
+    eeg[present] = scaled[channels.source_index[present]]
+    used = present.copy()
+    used[present] = spread[channels.source_index[present]] > _EPS
+    segments = []
+    for a, b in _real_runs(flags):
+        part_s = float(times[a])
+        whole = Segment(eeg[:, a:b], used, "", 0.0, listener, recording, part_s - float(times[0]), repeat)
+        if not heard:
+            segments.append(whole)
+        for span in session.heard() if heard else ():
+            start, stop = round((span.start_s - part_s) * rate), round((span.stop_s - part_s) * rate)
+            first, last = max(0, start), min(stop, b - a)
+            if last - first >= shortest:
+                segments.append(replace(
+                    whole, eeg=eeg[:, a + first : a + last], song=span.song,
+                    song_start_s=span.song_start_s + (first - start) / rate, start_s=whole.start_s + first / rate,
+                ))  # fmt: skip
+    return segments
+
+
+def _whole(session: Session) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.uint8]]:
+    """Samples, times and flags of all rows on the time grid; the session's own memory where nothing is missing."""
+    rows = list(grid_rows(session.samples_uv, session.times_s, session.sfreq_hz, block_s=session.duration_s + 1.0))
+    if len(rows) == 1:
+        return rows[0].samples, rows[0].times, rows[0].flags
+    return (
+        np.concatenate([r.samples for r in rows]), np.concatenate([r.times for r in rows]),
+        np.concatenate([r.flags for r in rows]),
+    )  # fmt: skip
+
+
+def _real_runs(flags: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    """Row ranges without a hole, a burst or a break in them."""
+    real = (flags & NOT_DATA) == 0
+    cuts = {0, len(flags), *np.flatnonzero(flags & BREAK).tolist(), *(np.flatnonzero(np.diff(real)) + 1).tolist()}
+    return [(a, b) for a, b in pairwise(sorted(cuts)) if real[a]]
 
 
 def _begin_s(session: Session) -> float:

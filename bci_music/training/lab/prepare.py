@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bci_music.data.formats import is_xdf
 from bci_music.data.matlab import forget
-from bci_music.data.session import Session
 from bci_music.data.study import Recording, Study
 from bci_music.eeg.chain import SignalConfig
-from bci_music.eeg.montage import Montage, map_channels
+from bci_music.eeg.montage import Montage
 from bci_music.messages import UserError
 from bci_music.training.eeg.corpus import Segment
-from bci_music.training.eeg.sessions import segments_of, unheard_segments
+from bci_music.training.eeg.sessions import segments_of, unheard_segments, whole_segments
 from bci_music.training.lab.prepared import (
     SETTINGS,
     Normalise,
@@ -36,7 +36,6 @@ from bci_music.training.lab.prepared import (
 )
 
 Report = Callable[[int, int, str], None]  # files done, of how many, what was done last
-_EPS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -183,39 +182,6 @@ def _segments(
         yield from ((True, segment) for segment in made)
 
 
-def whole_segments(
-    session: Session, signal: SignalConfig, montage: Montage, listener: str, recording: str, repeat: str = "", *,
-    heard: bool = True,
-) -> list[Segment]:
-    """Clean EEG as it is, z-scored per channel over the whole session (this looks ahead)."""
-    rate = signal.preprocess.sfreq_hz
-    if session.sfreq_hz != rate:
-        raise UserError(
-            f"{session.path.name if session.path else session.name} has {session.sfreq_hz:g} samples per second: "
-            f"normalising over the whole recording takes clean EEG at {rate:g} Hz as it is; prepare it causally."
-        )
-    channels = map_channels(session.labels, montage, session.positions_m)
-    samples = session.samples_uv
-    spread = samples.std(axis=0)
-    scaled = ((samples - samples.mean(axis=0)) / (spread + _EPS)).T
-    present = channels.source_index >= 0
-    eeg = np.zeros((len(montage.names), len(samples)), np.float16)
-    eeg[present] = scaled[channels.source_index[present]]
-    used = present.copy()
-    used[present] = spread[channels.source_index[present]] > _EPS
-    start = float(session.times_s[0])
-    whole = Segment(eeg, used, "", 0.0, listener, recording, 0.0, repeat)
-    if not heard:
-        return [whole]
-    segments = []
-    for span in session.heard():
-        first, last = round((span.start_s - start) * rate), round((span.stop_s - start) * rate)
-        segments.append(replace(
-            whole, eeg=eeg[:, first:last], song=span.song, song_start_s=span.song_start_s, start_s=first / rate
-        ))  # fmt: skip
-    return segments
-
-
 def _stems(paths: Iterable[Path]) -> dict[Path, str]:
     """A file name for every file, in order: folder and name, with a number where two are alike."""
     stems: dict[Path, str] = {}
@@ -235,4 +201,5 @@ def _state_of(recordings: list[Recording], songs: frozenset[str]) -> list[Any]:
     about = recordings[0].path.stat()
     before = [r.name for r in recordings if r.open_before is not None]
     wanted = sorted({song for r in recordings for song in r.songs} & songs)
-    return [about.st_size, about.st_mtime_ns, [r.name for r in recordings], before, wanted]
+    way = ["gaps filled"] if is_xdf(recordings[0].path) else []  # segments made before gaps were are made again
+    return [about.st_size, about.st_mtime_ns, [r.name for r in recordings], before, wanted, *way]
