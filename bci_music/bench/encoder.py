@@ -34,7 +34,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 def product_shapes(config: EncoderConfig, batch: int) -> list[Shape]:
     """The products of a transformer block's layers for a batch of whole windows."""
     rows = batch * (1 + config.n_slots * (config.n_channels if config.tokens == "channel" else 1))
-    dim, wide = config.dim, config.widen * config.dim
+    dim, wide = config.dim, config.mlp_ratio * config.dim
     return [(rows, dim, 3 * dim), (rows, dim, dim), (rows, dim, wide), (rows, wide, dim)]
 
 
@@ -270,7 +270,7 @@ class PlainEncoder(nn.Module):
         self.patch = nn.Linear(config.patch, config.dim)
         self.cls = nn.Parameter(torch.zeros(config.dim))
         layer = nn.TransformerEncoderLayer(
-            config.dim, config.heads, config.widen * config.dim, 0.0, nn.functional.gelu, batch_first=True,
+            config.dim, config.heads, config.mlp_ratio * config.dim, 0.0, nn.functional.gelu, batch_first=True,
             norm_first=True,
         )  # fmt: skip
         self.blocks = nn.TransformerEncoder(layer, config.depth, enable_nested_tensor=False)

@@ -166,7 +166,7 @@ def _fit_network(config: LabConfig, data: ExperimentData, work: Path, directory:
     else:
         network = build_baseline(
             config.model, data.prepared.montage, sfreq_hz=data.windows.sfreq_hz, n_times=data.windows.n_times,
-            shared=config.head.shared, pretrained=config.pretrained,
+            embed_dim=config.head.embed_dim, pretrained=config.pretrained,
         )  # fmt: skip
         started = network.initialised
     until = time_limit(config.minutes, spent_s(directory))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +37,7 @@ class Trained:
             return None, self.direct(x, used), None
         assert self.aligner is not None
         assert self.adapter is not None
-        network: Any = self.aligner.network
+        network = self.aligner.network
         with torch.inference_mode(), mixed("cpu", self.bf16):
             shared, attention = network.infer(torch.from_numpy(x), torch.from_numpy(used))
         vectors = shared.float().numpy()

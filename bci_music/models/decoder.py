@@ -59,10 +59,10 @@ class Decoder:
 
         network = Network.load(pack.file(ENCODER_FILE), config)
         adapter = RidgeAdapter.load(pack.file(ADAPTER_FILE))
-        if adapter.weights.shape != (config.head.shared, EMBEDDING_DIM):
+        if adapter.weights.shape != (config.head.embed_dim, EMBEDDING_DIM):
             raise UserError(
                 f"The adapter of pack {pack.name} maps {adapter.weights.shape}, expected "
-                f"({config.head.shared}, {EMBEDDING_DIM}): rebuild the pack."
+                f"({config.head.embed_dim}, {EMBEDDING_DIM}): rebuild the pack."
             )
         anchors = np.load(pack.file(ANCHORS_FILE), allow_pickle=False) if pack.has(ANCHORS_FILE) else None
         return cls(network, adapter, Confidence(pack.manifest.calibration, anchors), config, chosen, pack)
@@ -144,7 +144,7 @@ class Decoder:
     def encode_many(
         self, samples: NDArray[np.float32], used: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Encode a batch (B, C, T) with masks (B, C), before the adapter: unit (B, shared), attention (B, C)."""
+        """Encode a batch (B, C, T) with masks (B, C), before the adapter: unit (B, embed_dim), attention (B, C)."""
         import torch
 
         clean = np.where(used[:, :, None], samples, np.float32(0))  # a masked channel may hold NaN
@@ -153,8 +153,8 @@ class Decoder:
         mask = torch.tensor(used, dtype=torch.bool)
         device = self._device
         with torch.inference_mode(), torch.autocast(device.torch.type, torch.bfloat16, enabled=device.bf16):
-            shared, attention = self._network.infer(x.to(device.torch), mask.to(device.torch))
-        return shared.float().cpu().numpy(), attention.float().cpu().numpy()
+            vectors, attention = self._network.infer(x.to(device.torch), mask.to(device.torch))
+        return vectors.float().cpu().numpy(), attention.float().cpu().numpy()
 
     def _run(
         self, samples: NDArray[np.float32], used: NDArray[np.bool_]
@@ -175,8 +175,8 @@ class Decoder:
     def _forward(
         self, samples: NDArray[np.float32], used: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        shared, attention = self.encode_many(samples, used)
-        return self._adapter(shared), attention
+        vectors, attention = self.encode_many(samples, used)
+        return self._adapter(vectors), attention
 
 
 def _unit(raw: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,7 +6,8 @@ where (channel) and when (time slot) it comes from. A channel that is dropped or
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,19 +17,20 @@ from torch.nn import functional
 
 from bci_music.models.sizes import EncoderConfig
 
-N_BUMPS = 48
+N_BASIS = 48
 BASIS_SHARPNESS = 8.0  # a basis function falls to half within some 24 degrees
 
 
 def head_basis(positions_m: NDArray[np.float64] | Tensor) -> Tensor:
-    """Value of each of `N_BUMPS` bumps, spread evenly over the sphere, at each electrode: (n_channels, N_BUMPS).
+    """Basis functions over the head at each electrode: (n_channels, N_BASIS).
 
-    Each electrode's values are scaled to unit norm, so that no place on the head is louder than another.
+    `N_BASIS` functions of one width are spread evenly over the sphere. Each electrode's values are scaled to unit norm,
+    so that no position on the head has a larger gain than another.
     """
     at = torch.as_tensor(positions_m, dtype=torch.float32)
     at = at / at.norm(dim=1, keepdim=True).clamp_min(1e-9)
-    bumps = torch.exp(BASIS_SHARPNESS * (at @ _even_directions(N_BUMPS).T - 1.0))
-    return bumps / bumps.norm(dim=1, keepdim=True)
+    basis = torch.exp(BASIS_SHARPNESS * (at @ _even_directions(N_BASIS).T - 1.0))
+    return basis / basis.norm(dim=1, keepdim=True)
 
 
 def smooth_patterns(positions_m: NDArray[np.float64], dim: int) -> Tensor:
@@ -51,7 +53,18 @@ def _even_directions(n: int) -> Tensor:
 
 
 # How training starts: size of the slot codes, sharpness of the attention to them, amplification of what it gathers.
-SLOT_CODE, SHARPNESS, LOUDNESS = 8.0, 0.6, 60.0
+SLOT_CODE, SHARPNESS, GAIN = 8.0, 0.6, 60.0
+
+
+_OLD_NAMES = ((re.compile(r"(^|\.)(blocks\.\d+)\.feed\."), r"\1\2.mlp."),
+              (re.compile(r"(^|\.)place_map$"), r"\1position_map"))  # fmt: skip
+
+
+def current_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of an encoder under the names they have now; files of the version before hold two other ones."""
+    for pattern, new in _OLD_NAMES:
+        weights = {pattern.sub(new, name): value for name, value in weights.items()}
+    return weights
 
 
 class Encoded(NamedTuple):
@@ -85,12 +98,12 @@ class ChannelEncoder(nn.Module):
         self.config = config
         block = config.tokens == "block"
         self.patch = nn.Linear(config.patch * (config.n_channels if block else 1), config.dim)
-        self.by_place = config.places == "coordinates" and not block  # a block is nowhere on the head
-        if self.by_place:
+        self.by_position = config.positions == "coordinates" and not block  # a block is nowhere on the head
+        if self.by_position:
             self.basis: Tensor
-            self.register_buffer("basis", torch.zeros(config.n_channels, N_BUMPS))
-            self.gain_map = nn.Parameter(torch.zeros(N_BUMPS, config.dim))
-            self.place_map = nn.Parameter(torch.zeros(N_BUMPS, config.dim))
+            self.register_buffer("basis", torch.zeros(config.n_channels, N_BASIS))
+            self.gain_map = nn.Parameter(torch.zeros(N_BASIS, config.dim))
+            self.position_map = nn.Parameter(torch.zeros(N_BASIS, config.dim))
             self.slot = nn.Parameter(torch.zeros(config.n_slots, config.dim))
         else:
             rows = 1 if block else config.n_channels
@@ -103,30 +116,31 @@ class ChannelEncoder(nn.Module):
 
     def gains(self) -> Tensor:
         """How each channel weighs the dimensions of its tokens: (n_channels, D)."""
-        return self.basis @ self.gain_map if self.by_place else self.gain
+        return self.basis @ self.gain_map if self.by_position else self.gain
 
-    def places(self) -> Tensor:
+    def positions(self) -> Tensor:
         """Code of each channel and time slot: (n_channels, n_slots, D)."""
-        if self.by_place:
-            return (self.basis @ self.place_map)[:, None] + self.slot
+        if self.by_position:
+            return (self.basis @ self.position_map)[:, None] + self.slot
         return self.position
 
     def set_gains(self, gains: Tensor) -> None:
         """Set the gains (n_channels, D); from coordinates as closely as they can be."""
         with torch.no_grad():
-            if self.by_place:
+            if self.by_position:
                 self.gain_map.copy_(torch.linalg.lstsq(self.basis, gains).solution)
             else:
                 self.gain.copy_(gains)
 
     def on(self, positions_m: NDArray[np.float64]) -> ChannelEncoder:
-        """Return the same encoder for electrodes at other places (n, 3); shares its weights."""
-        if not self.by_place:
-            raise ValueError("this encoder learned a table of its own electrodes: train one with places: coordinates")
+        """Return the same encoder for electrodes at other positions (n, 3); shares its weights."""
+        if not self.by_position:
+            raise ValueError("this encoder learned a table of its electrodes: train one with positions: coordinates")
         other = ChannelEncoder(self.config.model_copy(update={"n_channels": len(positions_m)}))
         for name, child in self.named_children():
             setattr(other, name, child)
-        other.gain_map, other.place_map, other.slot, other.cls = self.gain_map, self.place_map, self.slot, self.cls
+        other.gain_map, other.position_map = self.gain_map, self.position_map
+        other.slot, other.cls = self.slot, self.cls
         other.basis = head_basis(positions_m).to(self.cls.device)
         return other.train(self.training)
 
@@ -167,8 +181,8 @@ class ChannelEncoder(nn.Module):
         if self.config.gains:
             tokens = tokens * functional.embedding(keep, self.gains())[:, :, None]
         # looked up as an embedding: the gradient of plain indexing is summed in no fixed order
-        places = functional.embedding(keep, self.places()[:, :n_slots].flatten(1))
-        return tokens + places.unflatten(2, (n_slots, -1))
+        positions = functional.embedding(keep, self.positions()[:, :n_slots].flatten(1))
+        return tokens + positions.unflatten(2, (n_slots, -1))
 
     def tokens_of(self, n_kept: int, n_times: int) -> int:
         """How many tokens a window of `n_times` samples with `n_kept` channels has, without the CLS."""
@@ -219,6 +233,13 @@ class ChannelEncoder(nn.Module):
         empty = torch.full((len(keep), self.config.n_channels), float("nan"), device=share.device)
         return empty.scatter(1, keep, share)
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], *args: Any) -> None:
+        """Read checkpoints of the version before as well (torch calls this on the way through `load_state_dict`)."""
+        renamed = current_names(state_dict)
+        state_dict.clear()  # in place: the blocks read from the same mapping after this
+        state_dict.update(renamed)
+        super()._load_from_state_dict(state_dict, *args)
+
     def _start(self, positions_m: NDArray[np.float64] | None) -> None:
         for module in self.modules():
             if isinstance(module, nn.Linear):
@@ -226,10 +247,10 @@ class ChannelEncoder(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         c = self.config
-        for name in ("place_map", "slot") if self.by_place else ("position",):
+        for name in ("position_map", "slot") if self.by_position else ("position",):
             nn.init.trunc_normal_(getattr(self, name), std=0.02)
         nn.init.trunc_normal_(self.cls, std=0.02)
-        if self.by_place and positions_m is not None:
+        if self.by_position and positions_m is not None:
             self.basis.copy_(head_basis(positions_m))
             nn.init.normal_(self.gain_map)
         elif c.gains and c.tokens == "channel" and positions_m is not None:
@@ -239,7 +260,7 @@ class ChannelEncoder(nn.Module):
             first = self.blocks[0]
             assert isinstance(first, Block)
             with torch.no_grad():
-                (self.slot if self.by_place else self.position).add_(SLOT_CODE * codes)
+                (self.slot if self.by_position else self.position).add_(SLOT_CODE * codes)
                 first.gather_slots(codes)
 
 
@@ -254,7 +275,8 @@ class Block(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.out = nn.Linear(dim, dim)
         self.norm_2 = nn.LayerNorm(dim)
-        self.feed = nn.Sequential(nn.Linear(dim, config.widen * dim), nn.GELU(), nn.Linear(config.widen * dim, dim))
+        hidden = config.mlp_ratio * dim
+        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, tokens: Tensor, cls_attention: bool = False) -> tuple[Tensor, Tensor | None]:
@@ -263,10 +285,10 @@ class Block(nn.Module):
         mixed = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         tokens = tokens + self.dropout(self.out(mixed))
         if torch.is_grad_enabled():
-            tokens = tokens + self.dropout(self.feed(self.norm_2(tokens)))
+            tokens = tokens + self.dropout(self.mlp(self.norm_2(tokens)))
         else:  # no gradient needs the parts: changed where they stand, 2 % faster
-            wide = torch.ops.aten.gelu_(self.feed[0](self.norm_2(tokens)))
-            tokens += self.dropout(self.feed[2](wide))
+            wide = torch.ops.aten.gelu_(self.mlp[0](self.norm_2(tokens)))
+            tokens += self.dropout(self.mlp[2](wide))
         if not cls_attention:
             return tokens, None
         # one query only: the other tokens' attention stays inside the fused kernel
@@ -274,7 +296,7 @@ class Block(nn.Module):
         return tokens, scores.softmax(-1)[:, :, 0]
 
     def gather_slots(self, codes: Tensor) -> None:
-        """Start as a mean over the channels of a time slot, made louder than one channel's noise.
+        """Start as a mean over the channels of a time slot, amplified above one channel's noise.
 
         Queries and keys begin as the slot codes (n_slots, dim), so that a token attends to its own slot all over the
         head. From random weights this takes training most of its time to find.
@@ -289,4 +311,4 @@ class Block(nn.Module):
                 rows[: len(codes)] = SHARPNESS * codes
             values = self.qkv.weight[2 * dim :]
             values -= values @ codes.T @ codes  # what is gathered is the signal, not the codes
-            self.out.weight *= LOUDNESS
+            self.out.weight *= GAIN

@@ -19,7 +19,7 @@ def make_head(dim: int, config: HeadConfig) -> PooledHead | TemporalHead | Linea
 
 
 class PooledHead(nn.Module):
-    """CLS beside the mean of all tokens, through one hidden layer: (B, shared), not normalised.
+    """CLS beside the mean of all tokens, through one hidden layer: (B, embed_dim), not normalised.
 
     What differs between windows is small beside what all windows share; the batch norm brings it up.
     """
@@ -29,7 +29,7 @@ class PooledHead(nn.Module):
         self.config = config
         self.norm = GatheredNorm(2 * dim, affine=False, momentum=0.05)
         hidden = config.hidden
-        self.layers = nn.Sequential(nn.Linear(2 * dim, hidden), nn.GELU(), nn.Linear(hidden, config.shared))
+        self.layers = nn.Sequential(nn.Linear(2 * dim, hidden), nn.GELU(), nn.Linear(hidden, config.embed_dim))
 
     def forward(self, encoded: Encoded) -> Tensor:
         """Pool and map."""
@@ -51,8 +51,8 @@ class TemporalHead(nn.Module):
         self.config = config
         self.along = nn.Conv1d(dim, dim, 3, padding=1)
         self.layers = nn.Sequential(
-            nn.Linear(dim, config.hidden), nn.GELU(), nn.Linear(config.hidden, config.shared),
-            nn.LayerNorm(config.shared),
+            nn.Linear(dim, config.hidden), nn.GELU(), nn.Linear(config.hidden, config.embed_dim),
+            nn.LayerNorm(config.embed_dim),
         )  # fmt: skip
 
     def forward(self, encoded: Encoded) -> Tensor:
@@ -77,7 +77,7 @@ class LinearHead(nn.Module):
         super().__init__()
         self.config = config
         self.norm = GatheredNorm(2 * dim, affine=False, momentum=0.05)
-        self.layers = nn.Linear(2 * dim, config.shared)
+        self.layers = nn.Linear(2 * dim, config.embed_dim)
 
     def forward(self, encoded: Encoded) -> Tensor:
         """Pool and map."""

@@ -1,4 +1,4 @@
-"""Encoder and head as one module that is saved and loaded as one safetensors file."""
+"""What reads EEG: the interface of every model the lab trains, and our own network (encoder and head)."""
 
 from __future__ import annotations
 
@@ -10,27 +10,46 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bci_music.messages import UserError
-from bci_music.models.encoder import ChannelEncoder
+from bci_music.models.encoder import ChannelEncoder, current_names
 from bci_music.models.heads import make_head, normalised
 from bci_music.models.pack import DecoderConfig
 
 
-class Network(nn.Module):
-    """EEG windows to the shared space."""
+class EegModel(nn.Module):
+    """EEG windows to the space EEG and music share: the lab trains ours, baselines and ablations through this."""
 
-    removes_channels = True
+    def embed(self, x: Tensor, used: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
+        """Vectors (B, embed_dim), not normalised.
+
+        Parameters
+        ----------
+        x : (B, n_channels, n_times) tensor
+        used : (B, n_channels) bool tensor, optional
+            Usable channels; all when None.
+        keep : (B, K) int64 tensor, optional
+            Channels that stay, instead of `used`.
+        """
+        raise NotImplementedError
+
+    def infer(self, x: Tensor, used: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Unit vectors (B, embed_dim), and each channel's share of attention (B, n_channels) or None."""
+        raise NotImplementedError
+
+
+class Network(EegModel):
+    """Our encoder and head, saved and loaded as one safetensors file."""
 
     def __init__(self, config: DecoderConfig, positions_m: NDArray[np.float64] | None = None):
         super().__init__()
         self.encoder = ChannelEncoder(config.encoder, positions_m)
         self.head = make_head(config.encoder.dim, config.head)
 
-    def shared(self, x: Tensor, used: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
-        """Vectors (B, shared), not normalised; see `ChannelEncoder.forward`."""
+    def embed(self, x: Tensor, used: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
+        """Vectors (B, embed_dim), not normalised; see `ChannelEncoder.forward`."""
         return self.head(self.encoder(x, used, keep))
 
     def infer(self, x: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit shared vectors (B, shared) and channel attention (B, C) of windows (B, C, T) with masks (B, C)."""
+        """Unit shared vectors (B, embed_dim) and channel attention (B, C) of windows (B, C, T) with masks (B, C)."""
         encoded = self.encoder(x, used, return_attention=True)
         assert encoded.attention is not None
         return normalised(self.head(encoded)), encoded.attention
@@ -48,7 +67,7 @@ class Network(nn.Module):
         """Build the network of `config` and fill it from what `save` wrote."""
         from safetensors.torch import load_file
 
-        weights = load_file(str(path))
+        weights = current_names(load_file(str(path)))
         with torch.random.fork_rng(devices=[]):  # building draws random numbers: leave the caller's state alone
             network = cls(config)
         wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bci_music.config import Config
 from bci_music.eeg.chain import SignalConfig
@@ -69,6 +69,18 @@ class Calibration(Config):
 
 class DecoderConfig(Config):
     """The network and how it is run."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_packs_of_the_version_before(cls, values: Any) -> Any:
+        """Read keys of older packs under their new names without a note: nobody writes a pack.yaml by hand."""
+        parts: dict[str, type[Config]] = {"encoder": EncoderConfig, "head": HeadConfig}
+        if not isinstance(values, dict):
+            return values
+        return values | {
+            name: {part.RENAMED.get(key, key): value for key, value in values[name].items()}
+            for name, part in parts.items() if isinstance(values.get(name), dict)
+        }
 
     encoder: EncoderConfig = EncoderConfig()
     head: HeadConfig = HeadConfig()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,10 +13,12 @@ class EncoderConfig(Config):
     """Size and kind of the encoder. A window of `n_times` samples gives ``n_times // patch`` tokens per channel.
 
     `tokens`: one per channel and time slot (ours and the paper's), or one block of all channels per slot (ablation).
-    `places`: where a token comes from is a learned table (paper), or follows from the electrode's position, so that
+    `positions`: where a token comes from is a learned table (paper), or follows from the electrode's position, so that
     another headset can be read. `gains`: channels weigh the shared patch embedding (ours; the paper has none).
     `start`: from the slots of time (ours, see `Block.gather_slots`), or small random numbers (paper).
     """
+
+    RENAMED: ClassVar = {"widen": "mlp_ratio", "places": "positions"}
 
     n_channels: int = Field(125, ge=1)
     n_times: int = Field(500, ge=1)
@@ -24,10 +26,10 @@ class EncoderConfig(Config):
     dim: int = Field(128, ge=2)
     depth: int = Field(4, ge=1)
     heads: int = Field(4, ge=1)
-    widen: int = Field(4, ge=1)
+    mlp_ratio: int = Field(4, ge=1)
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     tokens: Literal["channel", "block"] = "channel"
-    places: Literal["table", "coordinates"] = "table"
+    positions: Literal["table", "coordinates"] = "table"
     gains: bool = True
     start: Literal["slots", "paper"] = "slots"
 
@@ -40,6 +42,8 @@ class EncoderConfig(Config):
 class HeadConfig(Config):
     """Kind and size of the head: `pooled` (ours), `temporal` or `linear` (the paper's and its ablation)."""
 
+    RENAMED: ClassVar = {"shared": "embed_dim"}
+
     kind: Literal["pooled", "temporal", "linear"] = "pooled"
     hidden: int = Field(256, ge=1)
-    shared: int = Field(256, ge=1)
+    embed_dim: int = Field(256, ge=1)

@@ -107,7 +107,7 @@ def build_demo_pack(
         aligner = train_demo(corpus, config, montage, runs, minutes=minutes, resume=resume, log=log, start=start)
         log("fitting the adapter")
         adapter = fit_adapter(aligner.network, corpus, hop_s=4.0)
-    return judge_and_write(out, aligner.network, adapter, config, embedder, music, hashes, models, start)
+    return judge_and_write(out, aligner.ours, adapter, config, embedder, music, hashes, models, start)
 
 
 def require_fair_start(start: Pack, config: DemoBuildConfig) -> None:

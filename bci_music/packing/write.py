@@ -65,7 +65,7 @@ def write_untrained(directory: str | Path, *, seed: int = 0, decoder: DecoderCon
         torch.manual_seed(seed)
         network = Network(decoder, positions if len(positions) == decoder.encoder.n_channels else None)
     rng = np.random.default_rng(seed)
-    weights = rng.standard_normal((decoder.head.shared, EMBEDDING_DIM)).astype(np.float32)
+    weights = rng.standard_normal((decoder.head.embed_dim, EMBEDDING_DIM)).astype(np.float32)
     adapter = RidgeAdapter(weights / np.float32(EMBEDDING_DIM**0.5), np.zeros(EMBEDDING_DIM, np.float32))
     provenance = Provenance(
         kind="simulated", data="none: the weights are random and untrained", seeds={"weights": seed}, git_sha=git_sha()

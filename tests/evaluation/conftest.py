@@ -27,7 +27,7 @@ MINIMAL = {
         "n_channels": 125, "n_times": 250, "patch": 50, "dim": 16, "depth": 1, "heads": 2, "gains": False,
         "start": "paper",
     },
-    "head": {"kind": "temporal", "hidden": 16, "shared": 8},
+    "head": {"kind": "temporal", "hidden": 16, "embed_dim": 8},
     "pretrain": {
         "window_s": 2.0, "batch": 4, "teacher_views": {"count": 1, **VIEW}, "student_views": {"count": 1, **VIEW},
         "hidden": 16, "bottleneck": 8, "prototypes": 8, "loop": LOOP,

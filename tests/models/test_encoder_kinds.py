@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from bci_music.models.encoder import ChannelEncoder, head_basis
 from bci_music.models.heads import make_head
@@ -16,7 +17,7 @@ from bci_music.training.eeg.distiller import PrototypeHead
 
 RELEASED = EncoderConfig(n_channels=125, n_times=1000, patch=50, dim=512, depth=8, heads=16, gains=False, start="paper")
 SMALL = EncoderConfig(n_channels=12, n_times=100, patch=25, dim=32, depth=2, heads=4, gains=False, start="paper")
-HEAD = HeadConfig(hidden=24, shared=16)
+HEAD = HeadConfig(hidden=24, embed_dim=16)
 
 
 def parameters(module):
@@ -32,9 +33,9 @@ def build(seed=0, **more):
     torch.manual_seed(seed)
     encoder = ChannelEncoder(SMALL.model_copy(update=more), places(12)).eval()
     with torch.no_grad():
-        for name in ("position", "place_map", "slot", "gain_map", "cls"):
+        for name in ("position", "position_map", "slot", "gain_map", "cls"):
             if hasattr(encoder, name):
-                getattr(encoder, name).normal_()  # as after training: places matter
+                getattr(encoder, name).normal_()  # as after training: positions matter
     return encoder
 
 
@@ -67,8 +68,8 @@ def test_the_released_size_is_the_published_one():
 
 @pytest.mark.parametrize("kind", ["pooled", "temporal", "linear"])
 @pytest.mark.parametrize("more", [
-    {"tokens": "block"}, {"tokens": "block", "places": "coordinates"}, {"places": "coordinates"},
-    {"places": "coordinates", "gains": True, "start": "slots"}, {"gains": True, "start": "slots"},
+    {"tokens": "block"}, {"tokens": "block", "positions": "coordinates"}, {"positions": "coordinates"},
+    {"positions": "coordinates", "gains": True, "start": "slots"}, {"gains": True, "start": "slots"},
 ])  # fmt: skip
 def test_absent_channels_have_no_influence_in_any_kind(kind, more):
     encoder, used = build(**more), masked(2, [3, 7], [3, 7])
@@ -97,7 +98,7 @@ def test_block_tokens_are_one_per_slot():
 @pytest.mark.parametrize("gains", [False, True])
 def test_another_headset_is_read_through_its_coordinates(gains):
     """Electrodes are known by where they are: any order, any number, and no learned table."""
-    encoder, x = build(places="coordinates", gains=gains), windows(3)
+    encoder, x = build(positions="coordinates", gains=gains), windows(3)
     some = [8, 1, 10, 4, 5]
     used = torch.zeros(3, 12, dtype=torch.bool)
     used[:, some] = True
@@ -175,3 +176,25 @@ def test_masked_channels_cost_nothing():
     finally:
         torch.set_num_threads(threads)
     assert less <= 0.75 * whole
+
+
+@pytest.mark.parametrize("positions", ["table", "coordinates"])
+def test_weights_and_sizes_of_the_version_before_are_read(positions, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("bci_music.config._noted", set())  # each note is given once
+    encoder = SMALL.model_copy(update={"positions": positions})
+    network = Network(DecoderConfig(encoder=encoder, head=HEAD), places(12))
+    new = network.state_dict()
+    old = {n.replace(".mlp.", ".feed.").replace("position_map", "place_map"): t for n, t in new.items()}
+    save_file({name: tensor.contiguous() for name, tensor in old.items()}, tmp_path / "old.safetensors")
+    config = {"widen" if k == "mlp_ratio" else "places" if k == "positions" else k: v for k, v in vars(encoder).items()}
+    head = {"kind": "pooled", "hidden": HEAD.hidden, "shared": HEAD.embed_dim}
+    read = DecoderConfig.model_validate({"encoder": config, "head": head})
+    assert not caplog.records  # a pack was not written by hand: nobody is bothered with its keys
+    opened = Network.load(tmp_path / "old.safetensors", read)
+    resumed = torch.nn.ModuleDict({"network": Network(read)})  # as in a checkpoint to go on from
+    resumed.load_state_dict({f"network.{name}": tensor for name, tensor in old.items()})
+    for name, tensor in new.items():
+        assert torch.equal(opened.state_dict()[name], tensor)
+        assert torch.equal(resumed.state_dict()[f"network.{name}"], tensor)
+    assert EncoderConfig.model_validate(config) == encoder
+    assert "'widen' is now called 'mlp_ratio'" in caplog.text

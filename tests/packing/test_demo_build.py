@@ -63,7 +63,7 @@ def test_a_build_goes_on_from_the_weights_of_its_start(tmp_path, world, small, m
     assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
     batch = corpus.draw(np.random.default_rng(0), 64)
     with torch.no_grad():  # and the music lies where that network reads it
-        read = network.shared(torch.from_numpy(batch.x), torch.from_numpy(batch.used))
+        read = network.embed(torch.from_numpy(batch.x), torch.from_numpy(batch.used))
         placed = aligner.place_music(torch.from_numpy(batch.target))
         fresh = Aligner(network, corpus).place_music(torch.from_numpy(batch.target))
         near, apart = (torch.cosine_similarity(read - read.mean(0), at - at.mean(0)).mean() for at in (placed, fresh))

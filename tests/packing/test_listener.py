@@ -71,7 +71,7 @@ def base(tmp_path_factory, tunes):
     np.save(directory / "library" / "prototypes.npy", prototypes)
     songs = ", ".join(f'{{"id": "{s}", "title": "{s}"}}' for s in SONGS)
     (directory / "library" / "index.json").write_text(f'{{"songs": [{songs}], "clips": []}}')
-    small = DecoderConfig(encoder=EncoderConfig(dim=32, depth=1, heads=2), head=HeadConfig(hidden=32, shared=24))
+    small = DecoderConfig(encoder=EncoderConfig(dim=32, depth=1, heads=2), head=HeadConfig(hidden=32, embed_dim=24))
     return write_untrained(directory, decoder=small)
 
 

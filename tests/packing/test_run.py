@@ -35,7 +35,7 @@ SECONDS = 44.0
 SONGS = ("nmed-t/21", "nmed-t/22")
 CONFIG = LabConfig.model_validate({
     "encoder": {"dim": 16, "depth": 1, "heads": 2, "gains": False, "start": "paper"},
-    "head": {"kind": "temporal", "hidden": 16, "shared": 8},
+    "head": {"kind": "temporal", "hidden": 16, "embed_dim": 8},
     "align": {
         "batch": 4, "keep": [6, 8], "bands_weight": 0.0,
         "loop": {"steps": 2, "warmup": 1, "ema": 0.0, "bf16": False, "watch_every": 1000},

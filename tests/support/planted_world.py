@@ -13,7 +13,7 @@ RATE, CHANNELS, SECONDS, N_SONGS, N_BANDS = 50.0, 16, 60, 6, 4
 @pytest.fixture(scope="session")
 def small():
     encoder = EncoderConfig(n_channels=CHANNELS, n_times=100, patch=20, dim=32, depth=2, heads=2)
-    return DecoderConfig(encoder=encoder, head=HeadConfig(hidden=32, shared=16))
+    return DecoderConfig(encoder=encoder, head=HeadConfig(hidden=32, embed_dim=16))
 
 
 def plant(seed=0, noise=1.0):

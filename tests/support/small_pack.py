@@ -9,7 +9,7 @@ from bci_music.models.sizes import EncoderConfig, HeadConfig
 @pytest.fixture(scope="session")
 def small_decoder():
     """The real layout of channels and times, thin and shallow."""
-    return DecoderConfig(encoder=EncoderConfig(dim=32, depth=1, heads=2), head=HeadConfig(hidden=32, shared=24))
+    return DecoderConfig(encoder=EncoderConfig(dim=32, depth=1, heads=2), head=HeadConfig(hidden=32, embed_dim=24))
 
 
 @pytest.fixture(scope="session")

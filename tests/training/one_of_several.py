@@ -60,7 +60,7 @@ def run_align(directory, kind):
     segments, music = world()
     corpus = Corpus(segments, music, sfreq_hz=RATE, n_times=100, patch=20)
     torch.manual_seed(0)
-    network = Network(DecoderConfig(encoder=ENCODER, head=HeadConfig(kind=kind, hidden=16, shared=8)))
+    network = Network(DecoderConfig(encoder=ENCODER, head=HeadConfig(kind=kind, hidden=16, embed_dim=8)))
     config = AlignConfig(
         loop=LOOP, batch=BATCH, keep=(6, 8) if kind == "temporal" else None, noise=0.1, crop=(0.7, 1.0), window_s=2.0
     )

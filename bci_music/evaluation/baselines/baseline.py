@@ -6,15 +6,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bci_music.models.network import EegModel
 
-class Baseline(nn.Module):
-    """An encoder that is no part of our method, behind the same door (`training.eeg_model.EegModel`).
+
+class Baseline(EegModel):
+    """An encoder that is no part of our method, trained and evaluated through the same interface.
 
     A subclass gives `features`; LayerNorm and one linear layer map them into the shared space.
 
     Parameters
     ----------
-    n_features, shared : int
+    n_features, embed_dim : int
         Width of the features and of the shared space.
     title : str
         For people.
@@ -27,30 +29,28 @@ class Baseline(nn.Module):
         Tokens the encoder attends to; None where it has none.
     """
 
-    removes_channels = False  # these networks compute an absent channel like any other: it is zero for them
-
-    def __init__(self, n_features: int, shared: int, title: str):
+    def __init__(self, n_features: int, embed_dim: int, title: str):
         super().__init__()
         self.title = title
         self.initialised = "random"
         self.tokens_per_window: int | None = None
-        self.head = nn.Sequential(nn.LayerNorm(n_features), nn.Linear(n_features, shared))
+        self.head = nn.Sequential(nn.LayerNorm(n_features), nn.Linear(n_features, embed_dim))
 
     def features(self, x: Tensor, there: Tensor) -> Tensor:
         """Features (B, n_features) of x (B, C, T), which is zero where a channel is not `there` (B, C) bool."""
         raise TypeError(f"{type(self).__name__} gives no features")
 
-    def shared(self, x: Tensor, used: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
-        """Vectors (B, shared), not normalised; see `EegModel.shared`."""
+    def embed(self, x: Tensor, used: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
+        """Vectors (B, embed_dim), not normalised; see `EegModel.embed`."""
         there = present(x, used, keep)
         # not a product: a missing channel may hold NaN
         return self.head(self.features(x.masked_fill(~there[:, :, None], 0.0), there))
 
-    forward = shared
+    forward = embed
 
     def infer(self, x: Tensor, used: Tensor) -> tuple[Tensor, None]:
-        """Unit vectors (B, shared); these networks have no attention over channels to show."""
-        return functional.normalize(self.shared(x, used).float(), dim=1), None
+        """Unit vectors (B, embed_dim); these networks have no attention over channels to show."""
+        return functional.normalize(self.embed(x, used).float(), dim=1), None
 
 
 def present(x: Tensor, used: Tensor | None, keep: Tensor | None) -> Tensor:

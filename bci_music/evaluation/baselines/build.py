@@ -12,7 +12,7 @@ TRAINED = ("eeg2mel", "labram", "eegpt", "cbramod")
 
 
 def build_baseline(
-    name: str, montage: Montage, *, sfreq_hz: float, n_times: int, shared: int, pretrained: bool | str = False
+    name: str, montage: Montage, *, sfreq_hz: float, n_times: int, embed_dim: int, pretrained: bool | str = False
 ) -> Baseline:
     """Build one of the baselines that are trained by the alignment.
 
@@ -24,7 +24,7 @@ def build_baseline(
         The electrodes of a window, in channel order.
     sfreq_hz, n_times
         Rate and samples of a window.
-    shared : int
+    embed_dim : int
         Width of the shared space.
     pretrained : bool or str
         Published weights from the hub; a string names others, or a directory that holds them. Random otherwise.
@@ -48,7 +48,7 @@ def build_baseline(
             raise UserError("There are no published weights of eeg2mel: start it from random weights.")
         from bci_music.evaluation.baselines.eeg2mel import EEG2Mel
 
-        return EEG2Mel(len(montage.names), sfreq_hz, n_times, shared)
+        return EEG2Mel(len(montage.names), sfreq_hz, n_times, embed_dim)
     from bci_music.evaluation.baselines import foundation_models
 
     classes = {
@@ -56,4 +56,4 @@ def build_baseline(
     }  # fmt: skip
     chosen = classes[name]
     weights = chosen.hub if pretrained is True else pretrained or ""
-    return chosen(montage, sfreq_hz, n_times, shared, weights)
+    return chosen(montage, sfreq_hz, n_times, embed_dim, weights)

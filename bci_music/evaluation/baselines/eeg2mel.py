@@ -26,13 +26,13 @@ class EEG2Mel(Baseline):
         Shape of a window; it has to last 1 s at least. What is left of a second at its end is not used.
     """
 
-    def __init__(self, n_channels: int, sfreq_hz: float, n_times: int, shared: int):
+    def __init__(self, n_channels: int, sfreq_hz: float, n_times: int, embed_dim: int):
         second = round(sfreq_hz)
         if n_times < second:
             raise UserError(
                 f"EEG2Mel looks at whole seconds and a window has {n_times / sfreq_hz:.2f} s: use 1 s or more."
             )
-        super().__init__(HIDDEN, shared, "EEG2Mel (CNN on periodograms)")
+        super().__init__(HIDDEN, embed_dim, "EEG2Mel (CNN on periodograms)")
         self.second, self.n_seconds = second, n_times // second
         image = (self.second // 2 + 1, n_channels)
         self.convolutions, flat = _convolutions(self.n_seconds, image)

@@ -107,8 +107,8 @@ class FoundationModel(Baseline):
     hub: str
     model: nn.Module
 
-    def __init__(self, n_features: int, shared: int, title: str, *, sfreq_hz: float, n_times: int):
-        super().__init__(n_features, shared, title)
+    def __init__(self, n_features: int, embed_dim: int, title: str, *, sfreq_hz: float, n_times: int):
+        super().__init__(n_features, embed_dim, title)
         self.resample = Resample(n_times, sfreq_hz, self.rate_hz)
         self.n_patches = self.resample.n_out // self.patch
         if self.n_patches < 1:
@@ -138,9 +138,9 @@ class LaBraM(FoundationModel):
 
     library_name, rate_hz, patch, unit_uv, hub = "Labram", 200.0, 200, 100.0, "braindecode/labram-pretrained"
 
-    def __init__(self, montage: Montage, sfreq_hz: float, n_times: int, shared: int, pretrained: str = ""):
+    def __init__(self, montage: Montage, sfreq_hz: float, n_times: int, embed_dim: int, pretrained: str = ""):
         from_library = model_class(self.library_name)
-        super().__init__(200, shared, "LaBraM", sfreq_hz=sfreq_hz, n_times=n_times)
+        super().__init__(200, embed_dim, "LaBraM", sfreq_hz=sfreq_hz, n_times=n_times)
         channels, names = named_electrodes(montage, _known_names(from_library))
         self.names = list(names)
         self.channels: Tensor
@@ -162,9 +162,9 @@ class CBraMod(FoundationModel):
 
     library_name, rate_hz, patch, unit_uv, hub = "CBraMod", 200.0, 200, 100.0, "braindecode/cbramod-pretrained"
 
-    def __init__(self, montage: Montage, sfreq_hz: float, n_times: int, shared: int, pretrained: str = ""):
+    def __init__(self, montage: Montage, sfreq_hz: float, n_times: int, embed_dim: int, pretrained: str = ""):
         model_class(self.library_name)
-        super().__init__(200, shared, "CBraMod", sfreq_hz=sfreq_hz, n_times=n_times)
+        super().__init__(200, embed_dim, "CBraMod", sfreq_hz=sfreq_hz, n_times=n_times)
         n_channels = len(montage.names)
         self.model = build_model(self.library_name, n_chans=n_channels, n_times=self.n_times, sfreq=self.rate_hz)
         self.tokens_per_window = n_channels * self.n_patches
@@ -185,9 +185,9 @@ class EEGPT(FoundationModel):
 
     library_name, rate_hz, patch, unit_uv, hub = "EEGPT", 256.0, 64, 1000.0, "braindecode/eegpt-pretrained"
 
-    def __init__(self, montage: Montage, sfreq_hz: float, n_times: int, shared: int, pretrained: str = ""):
+    def __init__(self, montage: Montage, sfreq_hz: float, n_times: int, embed_dim: int, pretrained: str = ""):
         model_class(self.library_name)
-        super().__init__(4 * 512, shared, "EEGPT", sfreq_hz=sfreq_hz, n_times=n_times)
+        super().__init__(4 * 512, embed_dim, "EEGPT", sfreq_hz=sfreq_hz, n_times=n_times)
         self.model = build_model(
             self.library_name, n_chans=len(montage.names), n_times=self.n_times, sfreq=self.rate_hz,
             return_encoder_output=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +11,13 @@ from numpy.typing import NDArray
 from bci_music.messages import UserError
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.device import mixed
+from bci_music.models.network import EegModel
 from bci_music.training.eeg.corpus import Batch, Corpus
 
 FOLD_S = 12.0
 
 def fit_adapter(
-    network: Any, corpus: Corpus, *, hop_s: float = 2.0, alpha: float | None = None, bf16: bool = True,
+    network: EegModel, corpus: Corpus, *, hop_s: float = 2.0, alpha: float | None = None, bf16: bool = True,
     report: Callable[[int], None] | None = None,
 ) -> RidgeAdapter:
     """Ridge from the network's output on all windows of a corpus to their targets.
@@ -36,10 +36,10 @@ def fit_adapter(
         )
 
     def rows() -> Iterator[tuple[NDArray, NDArray, NDArray]]:
-        for batch, shared in encode_all(network, corpus, hop_s=hop_s, bf16=bf16):
-            yield shared, batch.target, _fold(batch.second)
+        for batch, vectors in encode_all(network, corpus, hop_s=hop_s, bf16=bf16):
+            yield vectors, batch.target, _fold(batch.second)
             if report:
-                report(len(shared))
+                report(len(vectors))
 
     return RidgeAdapter.fit(rows(), alpha=alpha)
 
@@ -49,13 +49,13 @@ def _fold(second: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def encode_all(
-    network: Any, corpus: Corpus, *, hop_s: float, bf16: bool = True, size: int = 32
+    network: EegModel, corpus: Corpus, *, hop_s: float, bf16: bool = True, size: int = 32
 ) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
-    """Batches of a corpus's windows with their unit shared vectors (B, shared)."""
+    """Batches of a corpus's windows with their unit vectors (B, embed_dim)."""
     places = list(corpus.windows(hop_s))
     network.eval()
     for first in range(0, len(places), size):
         batch = corpus.gather(places[first : first + size])
         with torch.inference_mode(), mixed("cpu", bf16):
-            shared, _ = network.infer(torch.from_numpy(batch.x), torch.from_numpy(batch.used))
-        yield batch, shared.float().numpy()
+            vectors, _ = network.infer(torch.from_numpy(batch.x), torch.from_numpy(batch.used))
+        yield batch, vectors.float().numpy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,8 +16,9 @@ from torch.nn import functional
 from bci_music.config import Config
 from bci_music.models import parallel
 from bci_music.models.device import mixed
+from bci_music.models.encoder import Encoded
 from bci_music.models.heads import normalised
-from bci_music.models.network import Network
+from bci_music.models.network import EegModel, Network
 from bci_music.training.eeg.adapt import encode_all
 from bci_music.training.eeg.corpus import Batch, Corpus
 from bci_music.training.eeg.views import crop, kept_channels, to_tensor
@@ -60,53 +61,62 @@ class Aligner(nn.Module):
     Parameters
     ----------
     network : EegModel
-    shared : int, optional
+        A `Network`, or anything else that embeds EEG (then with `embed_dim`, and without `bands`).
+    embed_dim : int, optional
         Size of the shared space; by default that of the network's head.
     bands : bool
         Also read the loudness of the music's bands from every time slot (needs an encoder with time slots).
     """
 
     def __init__(
-        self, network: Any, corpus: Corpus, temperature: float = 0.07, *, shared: int | None = None, bands: bool = True
+        self, network: EegModel, corpus: Corpus, temperature: float = 0.07, *, embed_dim: int | None = None,
+        bands: bool = True,
     ):
         super().__init__()
         targets = corpus.heard_targets()
         self.network = network
-        shared = shared or int(network.head.config.shared)
-        self.music = nn.Linear(targets.shape[1], shared, bias=False)
+        embed_dim = embed_dim or self.ours.head.config.embed_dim
+        self.music = nn.Linear(targets.shape[1], embed_dim, bias=False)
         self.bands: nn.Linear | None = None
         if bands:
             n_bands = corpus.draw(np.random.default_rng(0), 1).bands.shape[2]
-            self.bands = nn.Linear(network.encoder.config.dim, n_bands)
+            self.bands = nn.Linear(self.ours.encoder.config.dim, n_bands)
         self.scale = nn.Parameter(torch.tensor(float(np.log(1.0 / temperature))))
         self.mean: Tensor
         self.register_buffer("mean", torch.from_numpy(targets.mean(0)))
         with torch.no_grad():
-            self.music.weight.copy_(_principal(targets, shared))
+            self.music.weight.copy_(_principal(targets, embed_dim))
+
+    @property
+    def ours(self) -> Network:
+        """The network, where it is ours: only it has time slots and a head of its own."""
+        assert isinstance(self.network, Network)
+        return self.network
 
     def place_music(self, target: Tensor) -> Tensor:
-        """Unit vectors (B, shared) of music targets (B, d)."""
+        """Unit vectors (B, embed_dim) of music targets (B, d)."""
         return normalised(self.music(target - self.mean))
 
     def read(self, batch: Batch, keep: NDArray[np.int64] | None, device: str) -> tuple[Tensor, Tensor | None]:
-        """Unit EEG vectors (B, shared) and, where they are learned, the bands read (B, slots, n_bands)."""
+        """Unit EEG vectors (B, embed_dim) and, where they are learned, the bands read (B, slots, n_bands)."""
         x = to_tensor(batch.x, device)
         chosen = None if keep is None else to_tensor(keep, device)
         used = to_tensor(batch.used, device) if keep is None else None
         if self.bands is not None:
-            return self.read_encoded(self.network.encoder(x, used, chosen))
-        return normalised(self.network.shared(x, used, chosen)), None
+            return self.read_encoded(self.ours.encoder(x, used, chosen))
+        return normalised(self.network.embed(x, used, chosen)), None
 
-    def read_encoded(self, encoded: Any) -> tuple[Tensor, Tensor | None]:
+    def read_encoded(self, encoded: Encoded) -> tuple[Tensor, Tensor | None]:
         """The same from what the encoder gave."""
         bands = None if self.bands is None else self.bands(encoded.times).float()
-        return normalised(self.network.head(encoded)), bands
+        return normalised(self.ours.head(encoded)), bands
 
 
-def continued(network: Any, corpus: Corpus, hop_s: float = 8.0) -> Aligner:
+def continued(network: Network, corpus: Corpus, hop_s: float = 8.0) -> Aligner:
     """An aligner of a network that reads already: the music begins where the network says that it lies (ridge)."""
     aligner = Aligner(network, corpus)
-    rows = [(batch.target - aligner.mean.numpy(), shared) for batch, shared in encode_all(network, corpus, hop_s=hop_s)]
+    pairs = encode_all(network, corpus, hop_s=hop_s)
+    rows = [(batch.target - aligner.mean.numpy(), vectors) for batch, vectors in pairs]
     music, read = (np.concatenate(side).astype(np.float64) for side in zip(*rows, strict=True))
     spread = music.T @ music
     ridge = spread + 0.01 * np.trace(spread) / len(spread) * np.eye(len(spread))
@@ -187,9 +197,9 @@ def align(
     """
     torch.manual_seed(config.seed)
     if config.encoder == "fixed":
-        module.network.encoder.requires_grad_(False)
+        module.ours.encoder.requires_grad_(False)
     special = config.views != "channels"
-    means = MeanTokens(module.network.encoder, corpus, config.seed) if special else None
+    means = MeanTokens(module.ours.encoder, corpus, config.seed) if special else None
 
     def make(at: int) -> tuple[Batch, NDArray[np.int64] | None]:
         return _channel_view(corpus, config, at)
@@ -203,7 +213,7 @@ def align(
             batch, keep = prefetcher.get(at)
             eeg, bands = module.read(batch, keep, device)
             cost = {"waited": round(prefetcher.waited_s, 4)}
-            if isinstance(module.network, Network):
+            if isinstance(module.network, Network):  # others do not spare what a dropped channel costs
                 kept = batch.x.shape[1] if keep is None else keep.shape[1]
                 cost["tokens"] = module.network.encoder.tokens_of(kept, batch.x.shape[2]) * config.batch
         loss, figures = alignment_loss(
@@ -255,7 +265,7 @@ def _token_view(
     module: Aligner, means: MeanTokens, config: AlignConfig, at: int, device: str
 ) -> tuple[Batch, tuple[Tensor, Tensor | None]]:
     """Views made of the channels' mean token: see `training.virtual`. One process only."""
-    rng, encoder = np.random.default_rng((config.seed, at)), module.network.encoder
+    rng, encoder = np.random.default_rng((config.seed, at)), module.ours.encoder
     if config.views == "anchored":
         batch, mean = means.draw_both(rng, config.batch, config.jitter_s)
         keep = config.keep or (batch.x.shape[1],) * 2
@@ -273,7 +283,7 @@ def _token_view(
 
 @torch.no_grad()
 def settle_norm(
-    network: Any, corpus: Corpus, *, windows: int = 160, bf16: bool = True, seed: int = 0, device: str = "cpu"
+    network: EegModel, corpus: Corpus, *, windows: int = 160, bf16: bool = True, seed: int = 0, device: str = "cpu"
 ) -> None:
     """Measure the batch norms anew, on all usable channels and with the weights as they are now.
 
@@ -289,7 +299,7 @@ def settle_norm(
     for at in range(windows // 16 if norms else 0):
         batch = corpus.draw(np.random.default_rng((seed, 5, at)), 16)
         with parallel.apart(), mixed(device, bf16):
-            network.shared(to_tensor(batch.x, device), to_tensor(batch.used, device))
+            network.embed(to_tensor(batch.x, device), to_tensor(batch.used, device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()

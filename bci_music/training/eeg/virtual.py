@@ -71,7 +71,7 @@ def virtual_tokens(
     """Mean tokens (B, slots, dim) as `n` virtual electrodes (B, n, slots, dim), with the mean position of a slot."""
     noise = rng.standard_normal((len(mean), n, *mean.shape[1:]), dtype=np.float32) * spread
     deviation = torch.from_numpy(noise - noise.mean(1, keepdims=True)).to(mean.device)
-    return mean[:, None] + deviation + encoder.places().mean(0)[: mean.shape[1]]
+    return mean[:, None] + deviation + encoder.positions().mean(0)[: mean.shape[1]]
 
 
 def anchored_tokens(encoder: ChannelEncoder, x: Tensor, keep: Tensor, mean: Tensor) -> Tensor:
@@ -81,8 +81,8 @@ def anchored_tokens(encoder: ChannelEncoder, x: Tensor, keep: Tensor, mean: Tens
     """
     with torch.no_grad():
         tokens = encoder.tokens(x, keep).float()
-    place = encoder.places()[:, : mean.shape[1]].mean(0)
-    return tokens - tokens.mean(1, keepdim=True) + mean[:, None] + place
+    position = encoder.positions()[:, : mean.shape[1]].mean(0)
+    return tokens - tokens.mean(1, keepdim=True) + mean[:, None] + position
 
 
 def _mean_tokens(encoder: ChannelEncoder, segment: Segment) -> Tensor:

@@ -16,8 +16,8 @@ from bci_music.metrics.splits import Split
 from bci_music.models import parallel
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.embedder import FrameEmbedder, load_embedder
-from bci_music.models.encoder import ChannelEncoder
-from bci_music.models.network import Network
+from bci_music.models.encoder import ChannelEncoder, current_names
+from bci_music.models.network import EegModel, Network
 from bci_music.models.pack import DecoderConfig
 from bci_music.training.eeg.adapt import fit_adapter
 from bci_music.training.eeg.align import Aligner, align, settle_norm
@@ -107,7 +107,7 @@ def run_pretrain(
 
 
 def run_align(
-    network: Any, data: ExperimentData, config: LabConfig, directory: Path, *, pretrained: Path | None = None,
+    network: EegModel, data: ExperimentData, config: LabConfig, directory: Path, *, pretrained: Path | None = None,
     resume: bool = True, device: str = "cpu", report: Report | None = None, tensorboard: bool = False,
     until: Callable[[], bool] = lambda: False,
 ) -> Aligner:
@@ -142,7 +142,7 @@ def run_align(
     return module
 
 
-def load_aligner(network: Any, data: ExperimentData, config: LabConfig, directory: Path) -> Aligner:
+def load_aligner(network: EegModel, data: ExperimentData, config: LabConfig, directory: Path) -> Aligner:
     """Fill an aligner with what a finished alignment left."""
     return _filled(_new_aligner(network, data.corpus(config.encoder.patch), config), directory / ALIGNER)
 
@@ -178,9 +178,9 @@ def time_limit(minutes: float | None, spent_s: float = 0.0) -> Callable[[], bool
     return lambda: end is not None and time.monotonic() >= end
 
 
-def _new_aligner(network: Any, corpus: Corpus, config: LabConfig) -> Aligner:
+def _new_aligner(network: EegModel, corpus: Corpus, config: LabConfig) -> Aligner:
     bands = isinstance(network, Network) and config.align.bands_weight > 0
-    return Aligner(network, corpus, config.align.temperature, shared=config.head.shared, bands=bands)
+    return Aligner(network, corpus, config.align.temperature, embed_dim=config.head.embed_dim, bands=bands)
 
 
 def _keep_log(pretrained: Path | None, directory: Path) -> None:
@@ -225,7 +225,7 @@ def _save(module: torch.nn.Module, path: Path) -> None:
 def _filled(module: Any, path: Path) -> Any:
     from safetensors.torch import load_file
 
-    weights = load_file(str(path))
+    weights = current_names(load_file(str(path)))
     wanted = {name: tuple(t.shape) for name, t in module.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in weights.items()}
     if wanted != found:

@@ -38,7 +38,7 @@ def one_thread():
 @pytest.fixture
 def eeg2mel(one_thread):
     torch.manual_seed(0)
-    return build_baseline("eeg2mel", part_of_net(16), sfreq_hz=125.0, n_times=270, shared=24)
+    return build_baseline("eeg2mel", part_of_net(16), sfreq_hz=125.0, n_times=270, embed_dim=24)
 
 
 def test_periodogram_is_scipys_but_for_the_rate():
@@ -55,7 +55,7 @@ def test_eeg2mel_gives_unit_vectors_and_every_weight_learns(eeg2mel):
     assert out.shape == (4, 24)
     assert attention is None
     torch.testing.assert_close(out.norm(dim=1), torch.ones(4))
-    eeg2mel.shared(x)[:, :5].square().sum().backward()
+    eeg2mel.embed(x)[:, :5].square().sum().backward()
     assert [name for name, p in eeg2mel.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
     assert parameters(eeg2mel) == sum(p.numel() for p in eeg2mel.parameters())
 
@@ -66,16 +66,16 @@ def test_a_channel_that_is_not_there_has_no_influence(eeg2mel):
     used[:, [2, 9]] = False
     other = x.clone()
     other[:, 2], other[:, 9] = float("nan"), 1e6
-    torch.testing.assert_close(eeg2mel.shared(x, used), eeg2mel.shared(other, used), rtol=0, atol=0)
+    torch.testing.assert_close(eeg2mel.embed(x, used), eeg2mel.embed(other, used), rtol=0, atol=0)
     keep = used.nonzero()[:, 1].reshape(3, 14)
-    torch.testing.assert_close(eeg2mel.shared(x, keep=keep), eeg2mel.shared(other, used), rtol=0, atol=0)
-    assert not torch.allclose(eeg2mel.shared(x), eeg2mel.shared(x, used))
+    torch.testing.assert_close(eeg2mel.embed(x, keep=keep), eeg2mel.embed(other, used), rtol=0, atol=0)
+    assert not torch.allclose(eeg2mel.embed(x), eeg2mel.embed(x, used))
 
 
 def test_what_is_saved_gives_the_same_vectors(eeg2mel):
     x, used = torch.randn(2, 16, 270), torch.ones(2, 16, dtype=torch.bool)
-    eeg2mel.train().shared(x)  # moves the batch norms
-    twin = build_baseline("eeg2mel", part_of_net(16), sfreq_hz=125.0, n_times=270, shared=24)
+    eeg2mel.train().embed(x)  # moves the batch norms
+    twin = build_baseline("eeg2mel", part_of_net(16), sfreq_hz=125.0, n_times=270, embed_dim=24)
     twin.load_state_dict(eeg2mel.state_dict())
     torch.testing.assert_close(twin.eval().infer(x, used)[0], eeg2mel.eval().infer(x, used)[0])
 
@@ -84,7 +84,7 @@ def found_after_training(shuffled):
     """Eight rhythms, two on every channel; the share of unseen windows found among them."""
     torch.manual_seed(1)
     rng = np.random.default_rng(0)
-    model = build_baseline("eeg2mel", part_of_net(4), sfreq_hz=32.0, n_times=32, shared=16)
+    model = build_baseline("eeg2mel", part_of_net(4), sfreq_hz=32.0, n_times=32, embed_dim=16)
     music = functional.normalize(torch.randn(8, 16), dim=1)
     hz, channel = np.repeat([3.0, 9.0], 4), np.tile(np.arange(4), 2)
 
@@ -99,7 +99,7 @@ def found_after_training(shuffled):
     for _ in range(20):
         labels = rng.integers(0, 8, 32)
         told = torch.from_numpy(rng.permutation(labels) if shuffled else labels)
-        eeg = functional.normalize(model.shared(windows(labels)), dim=1)
+        eeg = functional.normalize(model.embed(windows(labels)), dim=1)
         loss = info_nce(eeg, music[told], torch.tensor(10.0), told[:, None] == told[None])
         optimiser.zero_grad()
         loss.backward()
@@ -166,7 +166,7 @@ def test_the_oracle_is_the_music_itself():
 ])
 def test_what_cannot_be_built_is_said(name, arguments, words):
     with pytest.raises(UserError, match=words):
-        build_baseline(name, part_of_net(16), **{"sfreq_hz": 125.0, "n_times": 500, "shared": 8} | arguments)
+        build_baseline(name, part_of_net(16), **{"sfreq_hz": 125.0, "n_times": 500, "embed_dim": 8} | arguments)
 
 
 def test_an_electrode_cap_without_names_is_refused():

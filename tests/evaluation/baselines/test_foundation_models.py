@@ -37,7 +37,7 @@ def montage():
 @pytest.fixture(scope="module")
 def models(montage):
     torch.manual_seed(0)
-    return {name: build_baseline(name, montage, sfreq_hz=125.0, n_times=250, shared=16) for name in NAMES}
+    return {name: build_baseline(name, montage, sfreq_hz=125.0, n_times=250, embed_dim=16) for name in NAMES}
 
 
 @pytest.mark.parametrize(("name", "millions", "tokens"), [
@@ -54,7 +54,7 @@ def test_sizes_are_the_published_ones(models, name, millions, tokens):
 def test_unit_vectors_come_out_and_every_weight_learns(models, name):
     model, x = models[name], torch.randn(2, N_CHANNELS, 250)
     with torch.autocast("cpu", torch.bfloat16):
-        model.shared(x)[:, :7].square().sum().backward()
+        model.embed(x)[:, :7].square().sum().backward()
     learns = {key for key, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert {key for key, p in model.named_parameters() if p.requires_grad} - learns == set()
     model.zero_grad()
@@ -74,25 +74,25 @@ def test_a_channel_that_is_not_there_has_no_influence(models, name):
     other[:, 4], other[:, 11] = float("nan"), 1e6
     keep = used.nonzero()[:, 1].reshape(2, -1)
     with torch.inference_mode():
-        torch.testing.assert_close(model.shared(x, used), model.shared(other, used), rtol=0, atol=0)
-        torch.testing.assert_close(model.shared(other, keep=keep), model.shared(x, used), rtol=0, atol=0)
-        assert not torch.allclose(model.shared(x), model.shared(x, used), atol=1e-4)
+        torch.testing.assert_close(model.embed(x, used), model.embed(other, used), rtol=0, atol=0)
+        torch.testing.assert_close(model.embed(other, keep=keep), model.embed(x, used), rtol=0, atol=0)
+        assert not torch.allclose(model.embed(x), model.embed(x, used), atol=1e-4)
         moved = x.clone()
         moved[:, 8] = x[:, 8].roll(60, dims=1)
-        assert not torch.equal(model.shared(moved, used), model.shared(x, used))
+        assert not torch.equal(model.embed(moved, used), model.embed(x, used))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_published_weights_fill_a_model_for_other_windows(models, montage, name, tmp_path):
     """What the hub holds was made for longer windows: the embeddings of the first time slots are taken."""
-    longer = build_baseline(name, montage, sfreq_hz=125.0, n_times=625, shared=16)
+    longer = build_baseline(name, montage, sfreq_hz=125.0, n_times=625, embed_dim=16)
     with torch.no_grad():
         for p in longer.model.parameters():
             p.add_(0.01)
     published = {key: t.contiguous() for key, t in longer.model.state_dict().items()}
     other_montage = {"final_layer.weight": torch.zeros(4, 200), "chans_id": torch.zeros(1, 7, dtype=torch.long)}
     save_file(published | other_montage, tmp_path / "model.safetensors")
-    model = build_baseline(name, montage, sfreq_hz=125.0, n_times=250, shared=16, pretrained=str(tmp_path))
+    model = build_baseline(name, montage, sfreq_hz=125.0, n_times=250, embed_dim=16, pretrained=str(tmp_path))
     assert model.initialised == f"hub {tmp_path}@local"
     assert model.input_scale == {"labram": 0.2, "cbramod": 0.2, "eegpt": 0.02}[name]
     for key, got in model.model.state_dict().items():
@@ -104,15 +104,15 @@ def test_published_weights_fill_a_model_for_other_windows(models, montage, name,
 
 def test_weights_of_another_kind_are_refused(montage, tmp_path):
     with pytest.raises(UserError, match=r"holds no model\.safetensors"):
-        build_baseline("cbramod", montage, sfreq_hz=125.0, n_times=250, shared=16, pretrained=str(tmp_path))
+        build_baseline("cbramod", montage, sfreq_hz=125.0, n_times=250, embed_dim=16, pretrained=str(tmp_path))
     save_file({"something": torch.zeros(3)}, tmp_path / "model.safetensors")
     with pytest.raises(UserError, match="do not fit the model"):
-        build_baseline("cbramod", montage, sfreq_hz=125.0, n_times=250, shared=16, pretrained=str(tmp_path))
+        build_baseline("cbramod", montage, sfreq_hz=125.0, n_times=250, embed_dim=16, pretrained=str(tmp_path))
 
 
 def test_windows_have_to_hold_a_patch(montage):
     with pytest.raises(UserError, match=r"patches of 1 s and a window has 0\.8 s"):
-        build_baseline("labram", montage, sfreq_hz=125.0, n_times=100, shared=16)
+        build_baseline("labram", montage, sfreq_hz=125.0, n_times=100, embed_dim=16)
 
 
 def test_torchaudio_beside_this_torch_breaks_nothing():

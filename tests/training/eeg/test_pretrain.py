@@ -138,12 +138,12 @@ def test_the_momentum_rises_over_the_run_and_as_released_hardly_at_all():
 
 
 def test_the_teacher_starts_as_a_copy_or_as_released_as_somebody_else(tmp_path):
-    def first_features(start, places="table"):
+    def first_features(start, positions="table"):
         torch.manual_seed(0)
         at = np.random.default_rng(0).standard_normal((CHANNELS, 3))
-        encoder = ChannelEncoder(SMALL.model_copy(update={"places": places}), at)
+        encoder = ChannelEncoder(SMALL.model_copy(update={"positions": positions}), at)
         module = pretrain(
-            encoder, own_rhythms(), RATE, settings(teacher_start=start), tmp_path / f"{start}-{places}",
+            encoder, own_rhythms(), RATE, settings(teacher_start=start), tmp_path / f"{start}-{positions}",
             until=lambda: True,
         )  # fmt: skip
         return module
