@@ -119,7 +119,7 @@ def test_electrodes_close_together_are_alike_to_it():
 
 
 def test_a_learned_table_reads_no_other_headset():
-    with pytest.raises(ValueError, match="table of its own electrodes"):
+    with pytest.raises(ValueError, match="table of its electrodes"):
         build().on(places(12))
 
 
