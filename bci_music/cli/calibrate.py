@@ -21,6 +21,7 @@ def calibrate(
     alpha: Annotated[
         float | None, typer.Option(help="Penalty around the pack's adapter; by default chosen by cross-validation.")
     ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="YAML with any of the settings of the fit.")] = None,
 ) -> None:
     """Fit a pack to one listener from minutes of EEG with known music (better 5 to 10), and say whether it helps.
 
@@ -28,13 +29,17 @@ def calibrate(
     """
     from rich.console import Console
 
+    from bci_music.config import read_yaml
     from bci_music.packing.listener import make_listener_pack
     from bci_music.training.calibration.calibrate import CalibrateConfig
 
-    config = CalibrateConfig.parse({"alpha": alpha}, "the options")
+    values = read_yaml(config) if config else {}
+    if alpha is not None:
+        values["alpha"] = alpha
+    settings = CalibrateConfig.parse(values, str(config) if config else "the options")
     with Console(stderr=True).status("opening the pack") as status:
         made = make_listener_pack(
-            pack, session, out, audio=audio, listener=listener, config=config, log=status.update
+            pack, session, out, audio=audio, listener=listener, config=settings, log=status.update
         )
     for line in made.words():
         typer.echo(line)
