@@ -1,16 +1,24 @@
-"""Open the window on an engine and wait until it closes."""
+"""Open the window on an engine and wait until it closes; asks first whether a window can open here."""
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bci_music.messages import UserError
 from gui.bridge import EngineView
-from gui.display import check_display
-from gui.frame_times import FrameStats
+
+if TYPE_CHECKING:
+    from gui.widgets.traces import FrameStats
+
+WITHOUT_SCREEN = ("offscreen", "minimal", "vnc", "eglfs", "linuxfb")
+OR = "or run with --headless"
 
 
 def run(
@@ -60,15 +68,18 @@ def measure_frames(engine: EngineView, seconds: float) -> FrameStats:
     from gui import theme
     from gui.bridge import Bridge
     from gui.main_window import MainWindow
+    from gui.views.signals import SignalView
 
     app = application()
     app.setFont(theme.font(14))
     window = MainWindow(Bridge(engine), "bench")
+    assert isinstance(window.view, SignalView)
+    frame_times = window.view.traces.frame_times
     QTimer.singleShot(round(1000 * seconds), window.close)
     window.show()
     window.start()
     app.exec()
-    stats = window.frame_stats()
+    stats = frame_times.stats()
     window.deleteLater()
     app.processEvents()
     return stats
@@ -118,3 +129,52 @@ def _closing_on_interrupt(window) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def check_display(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Callable[[], None]:
+    """Raise `UserError` if no window can open: asked before Qt, which ends the process when it cannot.
+
+    Linux only, other systems always have a screen.
+
+    Returns
+    -------
+    callable
+        Call it once Qt is connected: an X server may start again when its only client, our probe, leaves.
+    """
+    chosen = environment.get("QT_QPA_PLATFORM", "").split(":")[0]
+    if not platform.startswith("linux") or chosen in WITHOUT_SCREEN:
+        return _nothing
+    screen, wayland = environment.get("DISPLAY", ""), environment.get("WAYLAND_DISPLAY", "")
+    if not screen and not wayland:
+        raise UserError(f"There is no screen (neither DISPLAY nor WAYLAND_DISPLAY is set): log in to a desktop {OR}.")
+    if wayland and chosen != "xcb":
+        return _nothing
+    if not _loads("libxcb-cursor.so.0"):
+        raise UserError(f"Qt needs the library libxcb-cursor: install it (apt install libxcb-cursor0) {OR}.")
+    return _connect(screen)
+
+
+def _nothing() -> None:
+    """Let go of nothing."""
+
+
+def _loads(name: str) -> bool:
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
+
+
+def _connect(screen: str) -> Callable[[], None]:
+    """Connect to an X server as Qt will; returns what ends the connection."""
+    if not _loads("libxcb.so.1"):
+        raise UserError(f"Qt needs the library libxcb: install it (apt install libxcb1) {OR}.")
+    xcb = ctypes.CDLL("libxcb.so.1")
+    xcb.xcb_connect.restype = ctypes.c_void_p
+    xcb.xcb_connection_has_error.argtypes = xcb.xcb_disconnect.argtypes = [ctypes.c_void_p]
+    connection = xcb.xcb_connect(screen.encode(), None)
+    if xcb.xcb_connection_has_error(connection):
+        xcb.xcb_disconnect(connection)
+        raise UserError(f"The screen {screen!r} does not answer: check DISPLAY {OR}.")
+    return lambda: xcb.xcb_disconnect(connection)

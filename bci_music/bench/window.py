@@ -111,9 +111,10 @@ def _median_ms(action: Callable[[], Any], repeats: int) -> float:
 def _shown_traces(info: StreamInfo, placement):
     """Return the sweep display at its size in the 1600 × 900 window."""
     from gui.layout import arrange
+    from gui.views.perform import Perform
     from gui.widgets.traces import Traces
 
-    box = arrange(1600, 900)["traces"]
+    box = arrange(1600, 900, places=Perform.places)["traces"]
     traces = Traces()
     traces.resize(box.w, box.h)
     traces.show_stream(info.labels, info.sfreq_hz, placement)

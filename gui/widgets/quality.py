@@ -10,7 +10,7 @@ from bci_music.eeg.montage import Montage
 from bci_music.messages import ChannelState, Quality
 from gui import theme
 from gui.readings import in_use, unused_words, worst
-from gui.widgets.marks import draw_channel
+from gui.widgets.glyphs import draw_channel
 from gui.widgets.panel import INSET, TITLE_PX, Panel
 from gui.widgets.scalp import Scalp
 from gui.widgets.text import Run, draw, wrapped

@@ -9,7 +9,7 @@ from bci_music.messages import StreamState
 from bci_music.status import Snapshot
 from gui import theme
 from gui.readings import BrainToEar, data_age, stream_detail
-from gui.widgets.marks import draw_stream
+from gui.widgets.glyphs import draw_stream
 from gui.widgets.panel import Panel, fill_ground
 from gui.widgets.text import Run, draw, width
 

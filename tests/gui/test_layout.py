@@ -1,6 +1,8 @@
 import pytest
 
 from gui.layout import arrange, scale_for
+from gui.views.perform import Perform
+from gui.views.registry import view_classes
 
 
 def overlap(a, b):
@@ -9,9 +11,9 @@ def overlap(a, b):
 
 @pytest.mark.parametrize("size", [(1600, 900), (960, 540), (1280, 1024), (1920, 1080), (3840, 1600)])
 @pytest.mark.parametrize("strips", [0, 1, 2])
-@pytest.mark.parametrize("watching", [False, True])
-def test_parts_lie_inside_and_apart(size, strips, watching):
-    boxes = arrange(*size, strips, watching)
+@pytest.mark.parametrize("view", view_classes())
+def test_parts_lie_inside_and_apart(size, strips, view):
+    boxes = arrange(*size, strips) | arrange(*size, strips, view.places)
     assert sum(name.startswith("strip") for name in boxes) == strips
     for name, box in boxes.items():
         assert box.x >= 0
@@ -23,7 +25,7 @@ def test_parts_lie_inside_and_apart(size, strips, watching):
 
 
 def test_design_size_lies_on_the_grid():
-    for name, box in arrange(1600, 900).items():
+    for name, box in (arrange(1600, 900) | arrange(1600, 900, places=Perform.places)).items():
         assert box.x % 8 == 0, name
         assert box.w % 8 == 0, name
 

@@ -8,6 +8,7 @@ from bci_music.messages import ChannelState, StreamState
 from bci_music.status import Command, Failure, SoundStatus, StreamStatus
 from gui.bridge import Bridge
 from gui.main_window import MainWindow
+from gui.views.monitor import Monitor
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_every_panel_draws_and_speaks(open_window, engine, qapp):
     run(window, engine, 1.5, qapp)
     said = {}
     for name in ("bar", "traces", "head", "tally", "quality", "chance", "playing"):
-        widget = getattr(window, name)
+        widget = window.bar if name == "bar" else window.view.parts[name]
         assert widget.accessibleName(), name
         assert colours(widget) > 8, name
         said[name] = widget.accessibleDescription()
@@ -52,7 +53,7 @@ def test_every_panel_draws_and_speaks(open_window, engine, qapp):
     assert said["quality"].startswith("123 of 125 in use; E37 mains 14 dB above median: press the electrode")
     assert said["head"].startswith("most weight on E")
     assert said["playing"].startswith("near Paper Birds")
-    assert "not brain activity" in window.head.accessibleName()
+    assert "not brain activity" in window.view.head.accessibleName()
 
 
 def test_nothing_known_yet(open_window, engine, qapp):
@@ -63,15 +64,15 @@ def test_nothing_known_yet(open_window, engine, qapp):
     for _ in range(30):
         window.tick()
         qapp.processEvents()
-    assert window.chance.accessibleDescription() == "no stream yet"
+    assert window.view.chance.accessibleDescription() == "no stream yet"
     assert window.bar.accessibleDescription().startswith("searching: looking for a stream")
-    assert not window.playing.isVisible()
+    assert window.view.playing.accessibleDescription().startswith("no music")
     assert colours(window) > 8
 
 
 NOTHING = {
     "stream": StreamStatus(), "quality": None, "embedding": None, "playing": None, "timeline": (), "waveform": None,
-    "identification": None, "channel_names": (), "pack_name": "", "sound": SoundStatus(),
+    "identification": None, "channel_names": (), "sound": SoundStatus(),
 }  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def test_each_state_is_said_in_a_word(open_window, engine, qapp, state):
     engine.state = state
     run(window, engine, 0.3, qapp)
     assert window.bar.accessibleDescription().startswith(state.value)
-    assert bool(window.traces.note) == (state is not StreamState.LIVE)
+    assert bool(window.view.traces.note) == (state is not StreamState.LIVE)
 
 
 def test_states_look_different_without_colour(open_window, engine, qapp):
@@ -115,18 +116,18 @@ def test_states_look_different_without_colour(open_window, engine, qapp):
 def test_failure_and_warning_strips_come_and_go(open_window, engine, qapp):
     window = open_window(engine)
     run(window, engine, 0.3, qapp)
-    top = window.traces.y()
+    top = window.view.traces.y()
     engine.changes = {"warning": "This decoder was trained on simulated EEG.",
                       "failures": (Failure(engine.now_s, "generate", "generate: the disk is full"),)}  # fmt: skip
     run(window, engine, 0.3, qapp)
     assert window.failure.isVisible()
     assert window.failure.accessibleDescription() == "generate: the disk is full."
     assert window.warning.sentence.startswith("This decoder was trained on simulated EEG")
-    assert window.traces.y() == top + 80
+    assert window.view.traces.y() == top + 80
     engine.changes = {}
     run(window, engine, 0.3, qapp)
     assert not window.failure.isVisible()
-    assert window.traces.y() == top
+    assert window.view.traces.y() == top
 
 
 def test_volume_mute_and_stop_are_sent(open_window, engine, qtbot):
@@ -140,13 +141,13 @@ def test_volume_mute_and_stop_are_sent(open_window, engine, qtbot):
     assert engine.commands[-1] == Command("mute", 1.0)
     qtbot.keyClick(window, Qt.Key.Key_Space)
     assert engine.commands[-1] == Command("mute", 0.0)
-    qtbot.mouseClick(window.playing.stop, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(window.view.playing.stop, Qt.MouseButton.LeftButton)
     assert engine.commands[-1] == Command("stop")
-    assert window.playing.stop.text() == "Start"
-    assert window.playing.accessibleDescription().startswith("stopped")
-    qtbot.mouseClick(window.playing.stop, Qt.MouseButton.LeftButton)
+    assert window.view.playing.stop.text() == "Start"
+    assert window.view.playing.accessibleDescription().startswith("stopped")
+    qtbot.mouseClick(window.view.playing.stop, Qt.MouseButton.LeftButton)
     assert engine.commands[-1] == Command("start")
-    slider = window.playing.volume
+    slider = window.view.playing.volume
     qtbot.mousePress(slider, Qt.MouseButton.LeftButton, pos=slider.rect().center())
     qtbot.mouseRelease(slider, Qt.MouseButton.LeftButton, pos=slider.rect().center())
     assert engine.commands[-1].name == "volume"
@@ -157,7 +158,7 @@ def test_reflecting_the_engines_volume_sends_nothing(open_window, engine):
     window = open_window(engine)
     run(window, engine, 0.5)
     assert engine.commands == []
-    assert window.playing.volume.decibels == -8.0
+    assert window.view.playing.volume.decibels == -8.0
 
 
 def test_resize_scales_everything(open_window, engine, qapp):
@@ -166,9 +167,9 @@ def test_resize_scales_everything(open_window, engine, qapp):
     for size in ((960, 540), (1920, 1080), (1600, 900)):
         window.resize(*size)
         run(window, engine, 0.2, qapp)
-        assert window.traces.scale == pytest.approx(size[1] / 900)
-        picture = window.traces.picture()
-        assert picture.shape[1] == window.traces.picture_rect().width()
+        assert window.view.traces.scale == pytest.approx(size[1] / 900)
+        picture = window.view.traces.picture()
+        assert picture.shape[1] == window.view.traces.picture_rect().width()
         assert len(np.unique(picture)) > 50
 
 
@@ -176,14 +177,13 @@ def test_without_decoder_and_sound_signals_and_electrodes_take_the_room(open_win
     engine.changes = {"pack_name": "", "sound": SoundStatus(), "embedding": None, "playing": None, "timeline": ()}
     window = open_window(engine)
     run(window, engine, 1.0, qapp)
-    names = ("traces", "head", "tally", "quality", "chance", "playing")
-    visible = {name for name in names if getattr(window, name).isVisible()}
-    assert visible == {"traces", "quality"}
-    assert window.traces.width() > 1000
+    assert isinstance(window.view, Monitor)
+    assert {name for name, part in window.view.parts.items() if part.isVisible()} == {"traces", "quality"}
+    assert window.view.traces.width() > 1000
     engine.changes = {}
     run(window, engine, 0.3, qapp)
-    assert window.head.isVisible()
-    assert window.playing.volume.isVisible()
+    assert window.view.head.isVisible()
+    assert window.view.playing.volume.isVisible()
 
 
 def test_new_stream_is_followed(open_window, engine, make_engine, qapp):
@@ -193,56 +193,56 @@ def test_new_stream_is_followed(open_window, engine, make_engine, qapp):
     engine.labels, engine.sfreq_hz, engine.ring, engine.samples = other.labels, 250.0, other.ring, other.samples
     run(window, engine, 1.0, qapp)
     assert window.bar.accessibleDescription().startswith("live: EGI-128  9 ch  250 Hz")
-    assert window.traces._sweep.head > 100
-    assert window.traces._placement.regions[:2] == ("front", "front")
+    assert window.view.traces._sweep.head > 100
+    assert window.view.traces._placement.regions[:2] == ("front", "front")
 
 
 def test_ring_that_was_replaced_is_found(open_window, engine, make_engine, qapp):
     window = open_window(engine)
     run(window, engine, 0.5, qapp)
     engine.ring = make_engine().ring
-    before = window.traces._sweep.head
+    before = window.view.traces._sweep.head
     run(window, engine, 4.0)
-    assert window.traces._sweep.head > before
+    assert window.view.traces._sweep.head > before
 
 
 def test_held_attention_is_said_to_be_held(open_window, engine, qapp):
     window = open_window(engine)
     run(window, engine, 0.3, qapp)
-    assert "held" not in "".join(r.text for r in window.head.title_runs())
+    assert "held" not in "".join(r.text for r in window.view.head.title_runs())
     old = engine.snapshot().embedding
     engine.changes = {"embedding": old}
     engine.advance(8.0, write=False)
     run(window, engine, 0.3, qapp)
-    assert "held for 9 s" in "".join(r.text for r in window.head.title_runs())
+    assert "held for 9 s" in "".join(r.text for r in window.view.head.title_runs())
 
 
 def test_masked_channels_leave_the_map(open_window, engine, qtbot):
     window = open_window(engine)
     run(window, engine, 0.3)
-    qtbot.waitUntil(lambda: window.head._making is None or window.head._making.done())
+    qtbot.waitUntil(lambda: window.view.head._making is None or window.view.head._making.done())
     run(window, engine, 0.1)
-    assert not window.head._map.good[36]
-    assert np.isfinite(window.head._grid[window.head._map.inside]).all()
+    assert not window.view.head._map.good[36]
+    assert np.isfinite(window.view.head._grid[window.view.head._map.inside]).all()
     fewer = engine.snapshot().embedding
     attention = fewer.attention.copy()
     attention[:60] = np.nan
     engine.changes = {"embedding": dataclasses.replace(fewer, attention=attention, made_s=engine.now_s)}
     run(window, engine, 1.5)
-    qtbot.waitUntil(lambda: window.head._making is None or window.head._making.done())
+    qtbot.waitUntil(lambda: window.view.head._making is None or window.view.head._making.done())
     run(window, engine, 0.1)
-    assert window.head._map.good.sum() == np.isfinite(attention).sum()
+    assert window.view.head._map.good.sum() == np.isfinite(attention).sum()
     attention[:] = np.nan
     run(window, engine, 0.3)
-    assert window.head._grid is None
+    assert window.view.head._grid is None
 
 
 def test_stream_states_follow_the_electrodes(open_window, engine, qapp):
     window = open_window(engine)
     run(window, engine, 0.3, qapp)
-    assert window.traces._states[36] is ChannelState.BAD
-    assert window.traces._states[79] is ChannelState.DOUBTFUL
-    assert window.traces._states[0] is ChannelState.GOOD
+    assert window.view.traces._states[36] is ChannelState.BAD
+    assert window.view.traces._states[79] is ChannelState.DOUBTFUL
+    assert window.view.traces._states[0] is ChannelState.GOOD
 
 
 @pytest.mark.parametrize("key", ["close", Qt.Key.Key_Escape])

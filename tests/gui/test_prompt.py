@@ -30,7 +30,7 @@ def window(engine, qtbot):
 
 def test_words_and_their_share_are_sent(window, engine, qtbot):
     window.change(text="", heard="", weight=0.0)
-    line, share = window.playing.prompt, window.playing.share
+    line, share = window.view.playing.prompt, window.view.playing.share
     assert line.isEnabled()
     qtbot.mouseClick(line, Qt.MouseButton.LeftButton)
     qtbot.keyClicks(line, "slow piano")
@@ -45,28 +45,28 @@ def test_words_and_their_share_are_sent(window, engine, qtbot):
 
 def test_what_steers_is_shown_and_nothing_is_sent_by_showing(window, engine):
     window.change(text="slow piano", heard="slow piano", weight=0.3)
-    assert window.playing.prompt.text() == "slow piano"
-    assert window.playing.share.amount == pytest.approx(0.3)
-    assert "brain 70 % + prompt 30 %" in window.playing.prompt.toolTip()
-    assert "brain 70 % + prompt 30 %" in window.playing.share.toolTip()
+    assert window.view.playing.prompt.text() == "slow piano"
+    assert window.view.playing.share.amount == pytest.approx(0.3)
+    assert "brain 70 % + prompt 30 %" in window.view.playing.prompt.toolTip()
+    assert "brain 70 % + prompt 30 %" in window.view.playing.share.toolTip()
     window.change(text="fast drums", heard="slow piano", weight=0.3)
-    assert "being understood" in window.playing.prompt.toolTip()
+    assert "being understood" in window.view.playing.prompt.toolTip()
     assert engine.commands == []
 
 
 def test_without_a_text_tower_the_reason_is_told(window, qtbot, engine):
     window.change(unavailable="pack demo has no text tower")
-    for control in (window.playing.prompt, window.playing.share):
+    for control in (window.view.playing.prompt, window.view.playing.share):
         assert control.isVisible()
         assert not control.isEnabled()
         assert control.toolTip() == "pack demo has no text tower"
-    qtbot.keyClicks(window.playing.prompt, "x")
+    qtbot.keyClicks(window.view.playing.prompt, "x")
     assert engine.commands == []
 
 
 def test_escape_leaves_the_line_and_not_the_program(window, engine, qtbot):
     window.change(text="old", heard="old", weight=0.5)
-    line = window.playing.prompt
+    line = window.view.playing.prompt
     qtbot.mouseClick(line, Qt.MouseButton.LeftButton)
     qtbot.keyClicks(line, " and new")
     qtbot.keyClick(line, Qt.Key.Key_Escape)
@@ -76,7 +76,7 @@ def test_escape_leaves_the_line_and_not_the_program(window, engine, qtbot):
 
 
 def test_the_rows_of_the_panel_do_not_touch(window):
-    playing = window.playing
+    playing = window.view.playing
     rows = [playing.meters, playing.prompt, playing.stop]
     edges = [(row.geometry().top(), row.geometry().bottom()) for row in rows]
     assert all(above[1] < below[0] for above, below in pairwise(edges))

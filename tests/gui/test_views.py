@@ -1,0 +1,83 @@
+"""A view is one file and one line; the window shows the one that fits, or the one asked for."""
+
+import sys
+from types import ModuleType
+
+import pytest
+from PySide6.QtCore import Qt
+
+from bci_music.status import SoundStatus
+from gui.bridge import Bridge
+from gui.layout import MARGIN
+from gui.main_window import MainWindow
+from gui.views import registry
+from gui.views.monitor import Monitor
+from gui.views.perform import Perform
+from gui.views.view import View
+from gui.widgets.notice import Notice
+
+WATCHING = {"pack_name": "", "sound": SoundStatus(), "embedding": None, "playing": None, "timeline": ()}
+
+
+class Plain(View):
+    """A fourth view: one panel."""
+
+    key = "F4"
+
+    def __init__(self, bridge, parent=None):
+        super().__init__(bridge, parent)
+        self.panel = Notice("plain", "#ffffff", self)
+        self.parts = {"panel": self.panel}
+        self.shown = []
+
+    @staticmethod
+    def places(w, h, top):
+        return {"panel": (MARGIN, top, w - 2 * MARGIN, h - top - MARGIN)}
+
+    def show_words(self, snapshot):
+        self.shown.append(snapshot)
+
+
+@pytest.fixture
+def with_a_fourth(monkeypatch):
+    module = ModuleType("gui.views.plain")
+    module.Plain = Plain
+    monkeypatch.setitem(sys.modules, "gui.views.plain", module)
+    monkeypatch.setattr(registry, "VIEWS", (*registry.VIEWS, "gui.views.plain.Plain"))
+
+
+def test_one_line_in_the_list_brings_a_view_with_its_key_and_layout(qtbot, engine, with_a_fourth):
+    window = MainWindow(Bridge(engine), "test")
+    qtbot.addWidget(window)
+    with qtbot.waitActive(window):
+        window.show()
+        window.activateWindow()
+    before = window.view
+    assert isinstance(before, Perform)
+    qtbot.keyClick(window, Qt.Key.Key_F4)
+    assert isinstance(window.view, Plain)
+    assert window.view.shown
+    assert not before.isVisible()
+    for _ in range(30):
+        engine.advance(1 / 60)
+        window.tick()
+    assert isinstance(window.view, Plain)  # chosen by hand, it stays
+    assert (window.view.panel.x(), window.view.panel.width()) == (MARGIN, 1600 - 2 * MARGIN)
+
+
+def test_the_first_view_that_fits_is_shown(qtbot, engine):
+    kinds = registry.view_classes()
+    assert next(kind for kind in kinds if kind.fits(engine.snapshot())) is Perform
+    engine.changes = WATCHING
+    assert next(kind for kind in kinds if kind.fits(engine.snapshot())) is Monitor
+
+
+def test_keys_of_a_view_that_is_hidden_do_nothing(qtbot, engine):
+    engine.changes = WATCHING
+    window = MainWindow(Bridge(engine), "test")
+    qtbot.addWidget(window)
+    with qtbot.waitActive(window):
+        window.show()
+        window.activateWindow()
+    qtbot.keyClick(window, Qt.Key.Key_Space)
+    assert engine.commands == []
