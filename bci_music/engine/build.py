@@ -13,7 +13,7 @@ from bci_music.engine.decode_stage import DecodeStage
 from bci_music.engine.engine import Engine
 from bci_music.engine.events import Events
 from bci_music.engine.history import History, SongLabel
-from bci_music.messages import StreamInfo, UserError
+from bci_music.messages import StreamInfo
 from bci_music.outputs.registry import make_outputs
 from bci_music.status import Failure
 
@@ -49,6 +49,7 @@ def build_engine(
     from bci_music.sound.stage import SoundStage
     from bci_music.sound.steering import Steering
     from bci_music.streaming.acquire import Acquirer
+    from bci_music.streaming.lsl import LslSource
     from bci_music.streaming.replay import SessionSource
 
     pack = Pack.open(config.pack)
@@ -59,6 +60,8 @@ def build_engine(
         share_cores(2)  # it computes beside the decoder
     decoder = Decoder.from_pack(pack, device=device)
     decoder.warm_up()
+    if isinstance(source, LslSource):
+        source.min_channels = decoder.manifest.decoder.min_channels
     history = History(*_songs(pack), decoder.manifest.signal.window.seconds, decoder.manifest.signal.window.hop_s)
     events = Events(clock, history)
     acquirer = Acquirer(source, clock, ring_seconds=config.ring_seconds, on_event=events.stream_event)
@@ -126,9 +129,6 @@ def make_prompter(pack: Pack, steering: Steering, on_failure: Callable[[Failure]
     def load() -> Callable[[str], np.ndarray]:
         from bci_music.models.embedder import load_embedder
 
-        embed_text = getattr(load_embedder(folder), "embed_text", None)
-        if embed_text is None:
-            raise UserError(f"The embedder of pack {pack.name} knows no text: take a pack whose embedder is a CLAP.")
-        return embed_text
+        return load_embedder(folder).embed_text
 
     return PromptStage(steering, load, "", on_failure)

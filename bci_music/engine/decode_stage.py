@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from bci_music.streaming.acquire import Acquirer
     from bci_music.streaming.ring import Cursor, RingBuffer, RingSlice
 
-MIN_CHANNELS = 8
 
 
 @dataclass(slots=True)
@@ -181,14 +180,22 @@ class DecodeStage:
         """Decode the newest window that can be; count the rest."""
         begin_s = self.not_before()
         due = [w for w in due if w.end_s >= begin_s]
-        usable = [w for w in due if w.decodable and int(w.used.sum()) >= MIN_CHANNELS]
-        self.counters.masked += sum(not w.decodable or int(w.used.sum()) < MIN_CHANNELS for w in due if w.settled)
-        if self.decoder is None or not usable:
+        left = [w for w in due if w.decodable]
+        self.counters.masked += sum(not w.decodable for w in due if w.settled)
+        if self.decoder is None or not left:
             return
-        chosen = usable[-1:] if self._live else usable
-        self.counters.skipped += len(usable) - len(chosen)
-        for window in chosen:
-            embedding = self.decoder.decode(window, now)
+        from bci_music.models.decoder import TooFewChannels
+
+        while left:
+            window = left.pop(-1 if self._live else 0)
+            try:
+                embedding = self.decoder.decode(window, now)
+            except TooFewChannels:
+                self.counters.masked += 1
+                continue
+            if self._live:
+                self.counters.skipped += len(left)
+                left.clear()
             self.counters.note(embedding.decode_ms, max(0.0, (now - window.end_s) * 1e3))
             self.embedding.put(embedding, embedding.end_s)
             if self._on_embedding:

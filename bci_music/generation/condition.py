@@ -1,4 +1,4 @@
-"""What a single clip is to sound like: words, a sound or a vector, as the unit vector a generator is led by."""
+"""What a single clip is to sound like: words, a sound or a vector, as the unit vector that conditions a generator."""
 
 from __future__ import annotations
 
@@ -28,10 +28,7 @@ def from_text(text: str, generator: str | Path, clap: str | Path | None = None) 
         raise UserError("The text is empty: say what the music is to sound like.")
     if clap is None:
         return text_tower(generator).embed([text])[0]
-    embed = getattr(load_embedder(clap), "embed_text", None)
-    if embed is None:
-        raise UserError(f"The embedder in {clap} is no CLAP and knows no words: give a sound (--audio) instead.")
-    return embed(text)
+    return load_embedder(clap).embed_text(text)
 
 
 def from_sound(path: str | Path, generator: str | Path, clap: str | Path | None = None) -> NDArray[np.float32]:
@@ -53,11 +50,11 @@ def from_file(path: str | Path) -> NDArray[np.float32]:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} could not be read ({reason}): give a .npy file of {EMBEDDING_DIM} numbers.") from error
     if vector.size != EMBEDDING_DIM or vector.dtype.kind not in "fiu":
-        raise UserError(f"{path} holds {vector.size} of {vector.dtype}, expected {EMBEDDING_DIM} numbers: embed anew.")
+        raise UserError(f"{path} holds {vector.size} of {vector.dtype}, expected {EMBEDDING_DIM} numbers: embed again.")
     flat = vector.reshape(-1).astype(np.float64)
     length = float(np.linalg.norm(flat))
     if not np.isfinite(length) or length == 0:
-        raise UserError(f"The vector in {path} points nowhere (its length is {length}): embed anew.")
+        raise UserError(f"The vector in {path} points nowhere (its length is {length}): embed again.")
     return (flat / length).astype(np.float32)
 
 

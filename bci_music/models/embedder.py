@@ -46,6 +46,16 @@ class FrameEmbedder(Embedder, Protocol):
     def save(self, directory: str | Path) -> None:
         """Write what `load_embedder` reads."""
 
+    def embed_text(self, text: str) -> NDArray[np.float32]:
+        """Embed words: unit vector (512,). Only a CLAP can.
+
+        Raises
+        ------
+        UserError
+            If this embedder knows no words.
+        """
+        raise UserError(f"The embedder {self.name} is no CLAP and knows no words: give a sound, or take a CLAP.")
+
 
 def to_mono_16k(audio: ArrayLike, sfreq_hz: float) -> NDArray[np.float32]:
     """Mix (n,) or (n, 2) down to (m,) float32 at 16 kHz."""
@@ -61,7 +71,7 @@ def to_mono_16k(audio: ArrayLike, sfreq_hz: float) -> NDArray[np.float32]:
     return np.asarray(soxr.resample(samples, sfreq_hz, RATE_HZ), np.float32)
 
 
-class StatisticsEmbedder:
+class StatisticsEmbedder(FrameEmbedder):
     """Whitened music statistics.
 
     Parameters

@@ -31,7 +31,7 @@ def microvolts_per(unit: str, where: str = "the stream") -> float:
     raise UserError(f"{where} {given}; say which it is with `unit:` (or --unit), one of µV, mV, V or nV.")
 
 
-MIN_CHANNELS = 8
+MIN_CHANNELS = 8  # where no pack says how many it needs
 _NOT_EEG = re.compile(
     r"^(([vh]?eog|e[ck]g|emg|aux|trig|trigger|triggers|sti|stim|status|marker|markers|event|events|acc|accel|gyro?|mag"
     r"|misc|ref_?electrode|resp|gsr|eda|photo|temp|battery|counter|sample_?counter|packet|timestamp|imu|impedance)"
@@ -73,7 +73,8 @@ class ChannelLayout:
 
 
 def read_layout(
-    xml: str, name: str, n_columns: int, *, unit: str | None = None, montage_labels: tuple[str, ...] | None = None
+    xml: str, name: str, n_columns: int, *, unit: str | None = None, montage_labels: tuple[str, ...] | None = None,
+    min_channels: int = MIN_CHANNELS,
 ) -> ChannelLayout:
     """Read the channels of stream `name` from its LSL description.
 
@@ -87,6 +88,8 @@ def read_layout(
         Overrides what the stream says.
     montage_labels : tuple of str, optional
         Names for a stream that has none.
+    min_channels : int
+        A stream with fewer EEG channels is refused.
     """
     desc = _description(xml, name)
     channels = [] if desc is None else desc.findall("channels/channel")
@@ -96,7 +99,7 @@ def read_layout(
     if channels and len(channels) != n_columns:
         raise UserError(
             f"{stream} describes {len(channels)} channels but sends {n_columns} values per sample; "
-            "mend the labels in the sending program."
+            "fix the labels in the sending program."
         )
     if not any(labels):
         labels, kinds = _named_by_montage(stream, n_columns, kinds, montage_labels)
@@ -107,9 +110,9 @@ def read_layout(
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
         raise UserError(f"{stream} has two channels {twice[0]!r}; give each its own label in the sending program.")
-    if len(keep) < MIN_CHANNELS:
+    if len(keep) < min_channels:
         raise UserError(
-            f"{stream} has {len(keep)} EEG channels, at least {MIN_CHANNELS} are needed; "
+            f"{stream} has {len(keep)} EEG channels, at least {min_channels} are needed; "
             "choose another stream with --stream or label its EEG channels as type EEG."
         )
     units = [unit or (_text(channels[i], "unit") if channels else "") for i in keep]

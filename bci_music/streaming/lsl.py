@@ -16,7 +16,7 @@ import numpy as np
 from bci_music.messages import Chunk, StreamInfo, UserError
 from bci_music.streaming.connector import Connection, Connector
 from bci_music.streaming.discovery import FoundStream, StreamQuery, find_streams, liblsl, nothing_found
-from bci_music.streaming.layout import ChannelLayout, read_layout, rejoined
+from bci_music.streaming.layout import MIN_CHANNELS, ChannelLayout, read_layout, rejoined
 from bci_music.streaming.source import SourceLost
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ class LslSource:
         self._offset_at = 0.0
         self._lost_error: type[Exception] = RuntimeError
         self.drained = False
+        self.min_channels = MIN_CHANNELS  # a stream with fewer is refused; a live run sets what its pack needs
 
     def open(self, timeout_s: float) -> StreamInfo:
         """See `Source.open`; the search itself runs in a helper thread, so 0 returns at once."""
@@ -164,7 +165,8 @@ class LslSource:
                 "start bci-music anew, or set the amplifier back."
             )
         return read_layout(
-            info.as_xml(), info.name(), info.channel_count(), unit=self._unit, montage_labels=self._montage_labels
+            info.as_xml(), info.name(), info.channel_count(), unit=self._unit, montage_labels=self._montage_labels,
+            min_channels=self.min_channels,
         )
 
     def _adopt(self, connection: Connection) -> StreamInfo:

@@ -123,3 +123,9 @@ def test_a_description_that_attacks_the_parser_is_refused():
     bomb = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><info><desc>&b;</desc></info>'
     with pytest.raises(UserError, match="cannot be read"):
         read_layout(bomb, "amp", 10)
+
+
+def test_the_least_number_of_channels_is_what_the_pack_needs():
+    assert len(read(TEN[:7], min_channels=7).labels) == 7
+    with pytest.raises(UserError, match="10 EEG channels, at least 11"):
+        read(TEN, min_channels=11)

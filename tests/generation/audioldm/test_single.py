@@ -57,7 +57,7 @@ def test_a_vector_is_brought_to_length_one_and_nonsense_is_refused(vector, tmp_p
     for number, wrong in enumerate((np.zeros(EMBEDDING_DIM), np.ones(3), np.full(EMBEDDING_DIM, np.nan))):
         path = tmp_path / f"{number}.npy"
         np.save(path, wrong)
-        with pytest.raises(UserError, match="embed anew"):
+        with pytest.raises(UserError, match="embed again"):
             condition.from_file(path)
     (tmp_path / "text.npy").write_text("no array")
     for name in ("text.npy", "missing.npy"):
