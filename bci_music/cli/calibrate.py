@@ -31,7 +31,7 @@ def calibrate(
 
     from bci_music.config import read_yaml
     from bci_music.packing.listener import make_listener_pack
-    from bci_music.training.calibration.calibrate import CalibrateConfig
+    from bci_music.training.calibration.listener import CalibrateConfig
 
     values = read_yaml(config) if config else {}
     if alpha is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from bci_music.evaluation.results import ResultRow
+    from bci_music.evaluation.results import Result
     from bci_music.training.lab.config import LabConfig
 
 Data = Annotated[Path, typer.Option("--data", help="Folder made by `bci-music data prepare`.")]
@@ -27,7 +27,7 @@ Genres = Annotated[
     str | None, typer.Option(help="Folder or pulled NAME@COMMIT of an audio classifier; default: fitted here.")
 ]
 Resume = Annotated[bool, typer.Option("--resume/--anew", help="Go on from the checkpoint in --out, or begin anew.")]
-Board = Annotated[bool, typer.Option("--tensorboard/--no-tensorboard", help="Write figures for TensorBoard, too.")]
+Board = Annotated[bool, typer.Option("--tensorboard/--no-tensorboard", help="Write metrics for TensorBoard, too.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
@@ -130,23 +130,23 @@ def evaluate(
     ] = None,
     genres: Genres = None,
 ) -> None:
-    """Judge a decoder: every figure with its interval by recording and its controls; writes one HTML page."""
+    """Judge a decoder: every metric with its interval by recording and its controls; writes one HTML page."""
     from rich.console import Console
 
     from bci_music.models.device import sleep_while_waiting
 
     if generator is not None:
         sleep_while_waiting()
-    from bci_music.evaluation.experiment import judged_run
-    from bci_music.evaluation.judging import Judging, figure_lines
+    from bci_music.evaluation.evaluate import EvaluateConfig, metric_lines
+    from bci_music.evaluation.experiment import evaluate_run
     from bci_music.evaluation.report.write import write_report
 
     config, experiment, aligner = _finished(data, run)
-    with Console(stderr=True).status("judging") as status:
-        judging = Judging(robustness=robustness, generator=generator, genres=genres)
-        row = judged_run(config, experiment, aligner, run, judging, status.update)
-    write_report([row], out, experiment.prepared.montage)
-    for line in figure_lines(row):
+    with Console(stderr=True).status("evaluating") as status:
+        settings = EvaluateConfig(robustness=robustness, generator=generator, genres=genres)
+        result = evaluate_run(config, experiment, aligner, run, settings, status.update)
+    write_report([result], out, experiment.prepared.montage)
+    for line in metric_lines(result):
         _say(line)
     _say(f"The report is {out / 'report.html'}.")
 
@@ -203,7 +203,7 @@ def _steps(steps: int | None) -> dict[str, int]:
 
 
 def _common(split: str | None, minutes: float | None, seed: int | None) -> dict[str, Any]:
-    """Options that every stage has, as far as they are given."""
+    """Options that every stage has, as far as they are experiment."""
     experiment: dict[str, Any] = {"split": split, "minutes": minutes, "seed": seed}
     return {name: value for name, value in experiment.items() if value is not None}
 
@@ -257,11 +257,11 @@ def _progress(out: Path) -> Iterator[Callable[[str, int, int, dict[str, float]],
     progress = Progress(*columns, console=Console(stderr=True), disable=parallel.rank() > 0)
     tasks: dict[str, Any] = {}
 
-    def report(stage: str, step: int, of: int, figures: dict[str, float]) -> None:
+    def report(stage: str, step: int, of: int, metrics: dict[str, float]) -> None:
         progress.start()  # not before there is something to show: a mistake is told without an empty bar
         if stage not in tasks:
             tasks[stage] = progress.add_task(stage, total=of)
-        progress.update(tasks[stage], completed=step, description=f"{stage} (loss {figures['loss']:.2f})")
+        progress.update(tasks[stage], completed=step, description=f"{stage} (loss {metrics['loss']:.2f})")
 
     try:
         yield report
@@ -273,7 +273,7 @@ def _progress(out: Path) -> Iterator[Callable[[str, int, int, dict[str, float]],
 @contextmanager
 def _table_progress(
     n_rows: int,
-) -> Iterator[tuple[Callable[[tuple[str, str, int, int]], None], Callable[[ResultRow], None]]]:
+) -> Iterator[tuple[Callable[[tuple[str, str, int, int]], None], Callable[[Result], None]]]:
     """One bar per row that is at work, and one for the table."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -290,11 +290,11 @@ def _table_progress(
             if of:
                 progress.update(tasks[name], completed=step, total=of, description=f"{name}: {stage}")
 
-        def done(row: ResultRow) -> None:
+        def done(row: Result) -> None:
             if row.name in tasks:
                 progress.update(tasks.pop(row.name), visible=False)
-            figure = row.figures[0]
-            progress.console.print(f"{row.name}: {figure.label} {figure.value:.3f}, {row.minutes:.1f} min")
+            metric = row.metrics[0]
+            progress.console.print(f"{row.name}: {metric.label} {metric.value:.3f}, {row.minutes:.1f} min")
             progress.advance(whole)
 
         yield show, done

@@ -13,12 +13,12 @@ from bci_music.cli import pack as music_models
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bci_music.evaluation.music.oracle import Heard, Judges
+    from bci_music.evaluation.music.fidelity import Evaluators, Heard
 
 
 def train_clap(
     clips: Annotated[Path, typer.Option(help="Bank of training clips (bci-music simulate music).")],
-    held: Annotated[Path | None, typer.Option(help="Bank of clips of other songs, for the figures.")] = None,
+    held: Annotated[Path | None, typer.Option(help="Bank of clips of other songs, for the metrics.")] = None,
     models: Annotated[Path, typer.Option("--models", help="Folder: MODELS/clap is written.")] = Path(
         "runs/music-models"
     ),
@@ -51,10 +51,10 @@ def train_clap(
     began = time.monotonic()
     with Console(stderr=True).status("opening the clips") as status:
 
-        def report(at: int, figures: dict[str, float]) -> None:
+        def report(at: int, metrics: dict[str, float]) -> None:
             status.update(
-                f"step {at}/{settings.loop.steps}: loss {figures['loss']:.3f}, {figures['right']:.0%} of clips find "
-                f"their caption, {figures['seconds']:.1f} s a step"
+                f"step {at}/{settings.loop.steps}: loss {metrics['loss']:.3f}, {metrics['right']:.0%} of clips find "
+                f"their caption, {metrics['seconds']:.1f} s a step"
             )
 
         banks = ClipBank.open(clips), ClipBank.open(held) if held else None
@@ -73,7 +73,7 @@ def judge_clap(
         str, typer.Option(help="Folder of a CLAP, or a checkpoint that was pulled.")
     ] = "runs/music-models/clap",
     pool: Annotated[int, typer.Option(min=20, help="Clips of one genre to choose from.")] = 100,
-    out: Annotated[Path | None, typer.Option(help="JSON file with the figures.")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file with the metrics.")] = None,
 ) -> None:
     """Text to music within one genre, and a linear genre probe: with n, interval, chance and shuffled pairs."""
     import json
@@ -110,7 +110,7 @@ Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 def train(
     stage: Annotated[str, typer.Argument(help="all, vae, vocoder, vocoder-fit, vocoder-contest, unet or distil.")],
     clips: Annotated[Path, typer.Option(help="Bank of training clips.")],
-    held: Annotated[Path, typer.Option(help="Bank of clips of other songs, for the figures.")],
+    held: Annotated[Path, typer.Option(help="Bank of clips of other songs, for the metrics.")],
     models: Models = Path("runs/music-models"),
     clap: Annotated[Path | None, typer.Option(help="Embedder that leads it.  \\[default: MODELS/clap]")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Time for learning; with all: for all of it.")] = None,
@@ -140,8 +140,8 @@ def train(
         )  # fmt: skip
         settings = MusicModelsConfig.load(config) if config else MusicModelsConfig()
 
-        def report(name: str, at: int, of: int, figures: dict[str, float]) -> None:
-            status.update(f"{name} {at}/{of}: loss {figures['loss']:.4f}, {figures['seconds']:.2f} s a step")
+        def report(name: str, at: int, of: int, metrics: dict[str, float]) -> None:
+            status.update(f"{name} {at}/{of}: loss {metrics['loss']:.4f}, {metrics['seconds']:.2f} s a step")
 
         if stage != "all":
             outcome = run_stage(
@@ -178,7 +178,7 @@ def oracle(
 
     sleep_while_waiting()
     from bci_music.evaluation.music.excerpts import decoded_stretches, unheard_songs
-    from bci_music.evaluation.music.oracle import compare, generate, table, through_the_autoencoder
+    from bci_music.evaluation.music.fidelity import compare, generate, table, through_the_autoencoder
     from bci_music.evaluation.music.pictures import draw_pairs
     from bci_music.generation.audioldm.generator import AudioLdmConfig
     from bci_music.generation.open import GeneratorsConfig, open_generator
@@ -221,12 +221,12 @@ def oracle(
     typer.echo(f"\n{rows[2].name}: own and other music {'' if rows[2].apart else 'not '}apart. Written to {out}.")
 
 
-def _judges(clips: Path, judged_by: Path | None, leads: str) -> Judges:
+def _judges(clips: Path, judged_by: Path | None, leads: str) -> Evaluators:
     """Statistics (or another CLAP) and a genre classifier, fitted on real clips of the training."""
     import numpy as np
 
     from bci_music.compose.songbook import GENRES
-    from bci_music.evaluation.music.oracle import Judges
+    from bci_music.evaluation.music.fidelity import Evaluators
     from bci_music.models.embedder import StatisticsEmbedder, load_embedder
     from bci_music.training.audioldm.batches import FULL_SCALE, spread_evenly
     from bci_music.training.audioldm.clips import ClipBank
@@ -237,7 +237,7 @@ def _judges(clips: Path, judged_by: Path | None, leads: str) -> Judges:
     sounds = [np.asarray(bank.sound[i], np.float32) / np.float32(FULL_SCALE) for i in rows]
     genres = [GENRES[int(bank.genre[i])] for i in rows]
     embedder = load_embedder(judged_by) if judged_by else StatisticsEmbedder.fit(sounds)
-    return Judges.fit(sounds, genres, embedder, leads=leads)
+    return Evaluators.fit(sounds, genres, embedder, leads=leads)
 
 
 def _listeners(pack: Any) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""One row of a table: build the model, train it, judge it. What is done is not done again."""
+"""One experiment: build the model, train it, evaluate it. What is done is not done again."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import numpy as np
 from bci_music.evaluation.baselines.build import build_baseline
 from bci_music.evaluation.baselines.linear import LinearEeg, fit_linear
 from bci_music.evaluation.baselines.spectrum import SpectrumEeg, fit_spectrum
-from bci_music.evaluation.judging import Judging, judge_row
-from bci_music.evaluation.predict import Trained
-from bci_music.evaluation.results import ModelSummary, ResultRow, TrainingSummary
+from bci_music.evaluation.decoded import Trained
+from bci_music.evaluation.evaluate import EvaluateConfig, evaluate_model
+from bci_music.evaluation.results import ModelSummary, Result, TrainingSummary
 from bci_music.messages import Log, UserError
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.network import Network
@@ -38,55 +38,61 @@ from bci_music.training.lab.run import (
 )
 from bci_music.training.provenance import ENCODER, began_with
 
-Kind = Literal["row", "ablation", "split"]
+Kind = Literal["system", "ablation", "split"]
 Curves = dict[str, list[tuple[int, float]]]
+RESULTS = "results"
 _CURVE_POINTS = 120
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model with what is to be said about it."""
+    """A trained model and how it was made."""
 
     trained: Trained
     model: ModelSummary
     training: TrainingSummary
 
 
-def run_row(
-    name: str, kind: Kind, config: LabConfig, prepared: Prepared, work: Path, *, judging: Judging | None = None,
+def run_experiment(
+    name: str, kind: Kind, config: LabConfig, prepared: Prepared, work: Path, *, settings: EvaluateConfig | None = None,
     report: Report | None = None, log: Log = lambda text: None,
-) -> ResultRow:
-    """Train and judge one row, or read what an earlier call with the same settings and data left.
+) -> Result:
+    """Train and evaluate, or read what an earlier call with the same settings and data left.
 
     Parameters
     ----------
     work : Path
-        ``work/rows/NAME-KEY.json`` is the result, ``work/runs/NAME-KEY`` holds the training, which is resumed.
+        ``work/results/NAME-KEY.json`` is the result, ``work/runs/NAME-KEY`` holds the training, which is resumed.
     """
-    judging = judging or Judging()
-    key = row_key(config, prepared, judging)
-    path = work / "rows" / f"{name}-{key}.json"
-    if path.is_file():
-        return ResultRow.read(path)
+    settings = settings or EvaluateConfig()
+    key = experiment_key(config, prepared, settings)
+    if done := find_result(work, name, key):
+        return Result.read(done)
     began = time.monotonic()
     data = experiment_data(prepared, config)
     log(f"{name}: {data.split.describe()}")
     fitted = fit(config, data, work, work / "runs" / f"{name}-{key}", report)
     learned = fitted.training.pretrain_minutes + fitted.training.align_minutes
     fitting = max(learned, (time.monotonic() - began) / 60.0)  # it may have learned before a restart, or for others too
-    log(f"{name}: judging")
+    log(f"{name}: evaluating")
     began = time.monotonic()
-    row = judge_row(name, kind, config, fitted.trained, fitted.model, fitted.training, data, judging)
-    row = row.model_copy(update={"minutes": round(fitting + (time.monotonic() - began) / 60.0, 2)})
-    row.save(path)
-    return row
+    result = evaluate_model(name, kind, config, fitted.trained, fitted.model, fitted.training, data, settings)
+    result = result.model_copy(update={"minutes": round(fitting + (time.monotonic() - began) / 60.0, 2)})
+    result.save(work / RESULTS / f"{name}-{key}.json")
+    return result
 
 
-def judged_run(
-    config: LabConfig, data: ExperimentData, aligner: Any, directory: Path, judging: Judging,
+def find_result(work: Path, name: str, key: str) -> Path | None:
+    """Result of an earlier call, if there is one; `rows` is where earlier versions put it."""
+    paths = (work / folder / f"{name}-{key}.json" for folder in (RESULTS, "rows"))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def evaluate_run(
+    config: LabConfig, data: ExperimentData, aligner: Any, directory: Path, settings: EvaluateConfig,
     log: Log = lambda text: None,
-) -> ResultRow:
-    """Judge a run of ours that was aligned and adapted; its row is saved beside it."""
+) -> Result:
+    """Evaluate a run of ours that was aligned and adapted; the result is saved beside it."""
     adapter = directory / "adapter.safetensors"
     if not adapter.is_file():
         raise UserError(f"There is no adapter in {directory}: make it with `bci-music adapt --run {directory}`.")
@@ -107,15 +113,15 @@ def judged_run(
         windows_per_s=_windows_per_s(trained, data),
     )  # fmt: skip
     summary = _joined(training, pretrained, config, first | curves)
-    row = judge_row("ours", "row", config, trained, model, summary, data, judging, log)
-    row.save(directory / "row.json")
-    return row
+    result = evaluate_model("ours", "system", config, trained, model, summary, data, settings, log)
+    result.save(directory / "result.json")
+    return result
 
 
-def row_key(config: LabConfig, prepared: Prepared, *more: Any) -> str:
+def experiment_key(config: LabConfig, prepared: Prepared, *more: Any) -> str:
     """Fingerprint of settings and data."""
-    said = config.model_dump(mode="json", exclude={"title"}, exclude_defaults=True)  # a new setting changes no old key
-    text = json.dumps([said, *[m.model_dump(mode="json", exclude_defaults=True) for m in more]])
+    ours = config.model_dump(mode="json", exclude={"title"}, exclude_defaults=True)  # a new setting changes no old key
+    text = json.dumps([ours, *[m.model_dump(mode="json", exclude_defaults=True) for m in more]])
     return hashlib.sha256((text + prepared.data_hash).encode()).hexdigest()[:10]
 
 
@@ -201,14 +207,14 @@ def _joined(
 
 
 def pretraining_home(config: LabConfig, prepared: Prepared, work: Path) -> Path:
-    """Where pretraining lies: shared by all rows that start alike and learn from the same segments."""
+    """Where pretraining lies: shared by all experiments that start alike and learn from the same segments."""
     wanted = set(PRETRAINING)
     text = json.dumps(config.model_dump(mode="json", include=wanted, exclude_defaults=True)) + prepared.data_hash
     return work / "runs" / f"pretrain-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
 def pretraining_is_done(config: LabConfig, home: Path) -> bool:
-    """Whether pretraining ran to its end, or as long as this row allows."""
+    """Whether pretraining ran to its end, or as long as this experiment allows."""
     if config.pretrain is None or not (home / ENCODER).is_file():
         return config.pretrain is None
     steps = _read_log(home, "pretrain", "distil")[0].pretrain_steps

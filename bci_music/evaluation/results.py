@@ -1,4 +1,4 @@
-"""What the judge says about one row of a table, as it is saved, joined and drawn."""
+"""What an evaluation found of one experiment, as it is saved, joined and drawn."""
 
 from __future__ import annotations
 
@@ -8,35 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bci_music.config import Config
-
-
-class Control(Config):
-    """The same figure where there is nothing to find."""
-
-    value: float
-    ci95: tuple[float, float] | None = None
-    protocol: str = ""
-
-
-class Figure(Config):
-    """One number with what makes it readable.
-
-    `controls` has the keys ``deranged``, ``before_song`` (EEG from before the music), ``mean_embedding``, as far as
-    they can be had; `missing` says in words why one cannot. `p` is by permutation over recordings.
-    """
-
-    name: str  # key, e.g. "50-way"
-    label: str  # for people
-    value: float
-    ci95: tuple[float, float] | None
-    n: int  # independent (not overlapping) windows
-    n_recordings: int
-    chance: float | None = None
-    controls: dict[str, Control] = {}
-    missing: dict[str, str] = {}
-    p: float | None = None
-    protocol: str
-    better: Literal["higher", "lower"] = "higher"
+from bci_music.metrics.metric import Metric
 
 
 class SplitSummary(Config):
@@ -73,22 +45,25 @@ class TrainingSummary(Config):
     curves: dict[str, list[tuple[int, float]]] = {}  # name -> (step, value), thinned
 
 
-class ResultRow(Config):
-    """One trained thing under one split."""
+class Result(Config):
+    """One experiment: a trained system under one split, and its metrics."""
+
+    RENAMED = {"figures": "metrics"}
+    RENAMED_VALUES = {"kind": {"row": "system"}}
 
     format: Literal[1] = 1
     name: str
-    kind: Literal["row", "ablation", "split"] = "row"
+    kind: Literal["system", "ablation", "split"] = "system"
     model: ModelSummary
     training: TrainingSummary = TrainingSummary()
     split: SplitSummary
-    figures: tuple[Figure, ...]
+    metrics: tuple[Metric, ...]
     robustness: dict[str, list[dict[str, float]]] = {}  # "removed" | "noise": share, value, low, high, control
     song_attention: dict[str, list[float]] = {}  # song -> share of each channel
     song_distances: dict[str, Any] = {}  # songs: [...], eeg: [[...]], music: [[...]]
     data: str  # e.g. "simulated NMED-T + NMED-H (composed music, simulated listeners)"
     simulated: bool
-    generator: str = ""  # what made the audio that the audio metrics judge
+    generator: str = ""  # what made the audio that the audio metrics are of
     embedder: str = ""
     provenance: dict[str, Any] = {}
     minutes: float = Field(0.0, ge=0)
@@ -101,6 +76,6 @@ class ResultRow(Config):
         part.replace(path)
 
     @classmethod
-    def read(cls, path: Path) -> ResultRow:
+    def read(cls, path: Path) -> Result:
         """Read what `save` wrote."""
         return cls.model_validate_json(path.read_text(encoding="utf-8"))

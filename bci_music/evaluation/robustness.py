@@ -9,41 +9,39 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.evaluation.measure import interval
-from bci_music.evaluation.outputs import Outputs
-from bci_music.evaluation.predict import Trained, predict, predict_before
-from bci_music.evaluation.protocol import judge_outputs
-from bci_music.evaluation.results import Figure
+from bci_music.evaluation.decoded import DecodedWindows, Trained, predict, predict_before
+from bci_music.evaluation.protocol import evaluate_decoded
 from bci_music.messages import UserError
-from bci_music.metrics.permutation import wrong_song
-from bci_music.metrics.rates import Musics, distinct_music, largest_k, pick_rates
+from bci_music.metrics.controls import wrong_song
+from bci_music.metrics.identification import Candidates, distinct_music, largest_k, pick_rates
+from bci_music.metrics.metric import Metric, interval
 from bci_music.training.lab.run import ExperimentData
 
 SIZES = (64, 32)
 
 
-def subset_figures(
+def subset_metrics(
     trained: Trained, data: ExperimentData, *, window_s: float, k: int, seed: int, sizes: Sequence[int] = SIZES
-) -> tuple[Figure, ...]:
+) -> tuple[Metric, ...]:
     """k-way identification of the same test windows when all electrodes but an even subset are absent."""
     positions = data.prepared.montage.positions_m
-    figures: list[Figure] = []
+    metrics: list[Metric] = []
     for size in sizes:
         if size >= len(positions):
             continue
         there = even_subset(positions, size)
         before = predict_before(trained, data, there)
-        outputs: Outputs = predict(trained, data, data.split.test, there)
-        first = judge_outputs(
-            outputs, before=before, mean_embedding=None, split=data.split, seed=seed, window_s=window_s, k=k,
+        decoded: DecodedWindows = predict(trained, data, data.split.test, there)
+        first = evaluate_decoded(
+            decoded, before=before, mean_embedding=None, split=data.split, seed=seed, window_s=window_s, k=k,
             sample_s=1.0 / data.windows.sfreq_hz,
         )[0]
-        figures.append(first.model_copy(update={
+        metrics.append(first.model_copy(update={
             "name": f"{first.name}@{size}", "label": f"{first.label}, {size} electrodes",
             "protocol": f"{size} of {len(positions)} electrodes, spread evenly over the head, the others absent; "
                         f"{first.protocol}",
         }))  # fmt: skip
-    return tuple(figures)
+    return tuple(metrics)
 
 
 def even_subset(positions_m: NDArray[np.float64], size: int) -> NDArray[np.bool_]:
@@ -114,8 +112,8 @@ def robustness(
         Each with ``share``, ``value``, ``low``, ``high`` (95 % by recording; left out with one recording),
         ``control`` (music of another song; left out with one song), ``chance``, ``k``, ``n``.
     """
-    musics = distinct_music(windows.target, windows.song, windows.name, windows.second, window_s)
-    found = largest_k(musics, k)
+    candidates = distinct_music(windows.target, windows.song, windows.name, windows.second, window_s)
+    found = largest_k(candidates, k)
     if not found:
         raise UserError("A robustness curve needs at least two pieces of music that do not overlap in the test set.")
     steps = [(kind, share) for kind in kinds for share in shares if share or kind == kinds[0]]
@@ -133,13 +131,13 @@ def robustness(
                 vectors.append(predict(*_harmed(windows, rows, lost[rows], kind, (seed, repeat, first))))
                 done += 1
                 report(done, total)
-            drawn.append(pick_rates(np.concatenate(vectors), musics, found))
+            drawn.append(pick_rates(np.concatenate(vectors), candidates, found))
         tables[kind, share] = np.mean(drawn, axis=0)
     curves = {}
     for kind in kinds:
         whole = kinds[0]  # with nothing lost, all kinds are one
         curves[str(kind)] = [
-            _point(share, tables[kind if share else whole, share], musics, windows.recording, found, seed)
+            _point(share, tables[kind if share else whole, share], candidates, windows.recording, found, seed)
             for share in shares
         ]
     return curves
@@ -169,9 +167,9 @@ def _harmed(
 
 
 def _point(
-    share: float, table: NDArray, musics: Musics, recording: NDArray[np.str_], k: int, seed: int
+    share: float, table: NDArray, candidates: Candidates, recording: NDArray[np.str_], k: int, seed: int
 ) -> dict[str, float]:
-    values = table[np.arange(len(table)), musics.of]
+    values = table[np.arange(len(table)), candidates.of]
     known = ~np.isnan(values)
     point = {
         "share": float(share), "value": float(values[known].mean()), "chance": 1.0 / k, "k": float(k),
@@ -179,7 +177,7 @@ def _point(
     }  # fmt: skip
     if ends := interval(values[known], recording[known], seed):
         point |= {"low": ends[0], "high": ends[1]}
-    wrong = wrong_song(table, musics.of, musics.name)
+    wrong = wrong_song(table, candidates.of, candidates.name)
     if not np.isnan(wrong).all():
         point["control"] = float(np.nanmean(wrong))
     return point

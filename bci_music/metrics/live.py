@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bci_music.metrics.controls import shift_test
+from bci_music.metrics.identification import cosine
 from bci_music.metrics.intervals import wilson
-from bci_music.metrics.metrics import cosine
 from bci_music.status import Identification
 
 ENOUGH = 8  # windows below which nothing is claimed

@@ -1,11 +1,12 @@
-"""Confidence: a calibrated probability that a window is identified rightly, from a few features of its decoding."""
+"""Confidence: a fitted probability that a window is identified rightly, from a few features of its decoding."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.models.pack import Calibration
+from bci_music.metrics.identification import auroc
+from bci_music.models.pack import ConfidenceFit
 
 FEATURES = ("norm", "best", "margin", "spread", "agreement")
 
@@ -15,24 +16,24 @@ class Confidence:
 
     Parameters
     ----------
-    calibration : Calibration
-        Logistic weights; without weights the confidence is 0, for an uncalibrated pack claims nothing.
+    fitted : ConfidenceFit
+        Logistic weights; without weights the confidence is 0, for a pack without them claims nothing.
     anchors : (k, d) array or None
         Unit prototypes of the library's songs that the features compare with.
     """
 
-    def __init__(self, calibration: Calibration, anchors: NDArray[np.float32] | None):
-        self._calibration = calibration
+    def __init__(self, fitted: ConfidenceFit, anchors: NDArray[np.float32] | None):
+        self._fitted = fitted
         self._anchors = anchors
 
     def __call__(self, raw: NDArray[np.float32], attention: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities (n,) for adapter outputs (n, d) and channel attention (n, C)."""
-        c = self._calibration
-        if not c.weights or self._anchors is None:
+        f = self._fitted
+        if not f.weights or self._anchors is None:
             return np.zeros(len(raw))
         values = features(raw, attention, self._anchors)
-        z = (values - np.array(c.mean)) / np.array(c.scale)
-        return 1.0 / (1.0 + np.exp(-(z @ np.array(c.weights) + c.bias)))
+        z = (values - np.array(f.mean)) / np.array(f.scale)
+        return 1.0 / (1.0 + np.exp(-(z @ np.array(f.weights) + f.bias)))
 
 
 def features(
@@ -40,23 +41,50 @@ def features(
 ) -> NDArray[np.float64]:
     """Features (n, 5) in the order of `FEATURES`.
 
-    Length of the raw output, likeness to the best anchor, its lead over the second, spread of the likenesses, and
+    Length of the raw output, similarity to the best anchor, its lead over the second, spread of the similarities, and
     how evenly attention lies over the channels.
     """
     raw = np.asarray(raw, np.float64)
     norm = np.linalg.norm(raw, axis=1)
-    likeness = raw / np.maximum(norm, 1e-12)[:, None] @ np.asarray(anchors, np.float64).T
-    ranked = np.sort(likeness, axis=1)
+    similarity = raw / np.maximum(norm, 1e-12)[:, None] @ np.asarray(anchors, np.float64).T
+    ranked = np.sort(similarity, axis=1)
     second = ranked[:, -2] if anchors.shape[0] > 1 else ranked[:, -1]
     share = np.nan_to_num(np.asarray(attention, np.float64))
     evenness = -(share * np.log(np.maximum(share, 1e-12))).sum(1)
     size = np.log(np.maximum(norm, 1e-12))
-    return np.stack([size, ranked[:, -1], ranked[:, -1] - second, likeness.std(1), evenness], axis=1)
+    return np.stack([size, ranked[:, -1], ranked[:, -1] - second, similarity.std(1), evenness], axis=1)
 
 
-def fit_calibration(
+def fit_confidence(
+    raw: NDArray[np.float32], attention: NDArray[np.float32], right: NDArray[np.bool_], recording: NDArray[np.int64],
+    anchors: NDArray[np.float32],
+) -> ConfidenceFit:
+    """Fit on the windows of the even recordings; AUROC on those of the odd ones, None where it is not defined.
+
+    Parameters
+    ----------
+    raw : (n, d) array
+        Adapter outputs.
+    attention : (n, C) array
+    right : (n,) bool array
+        Whether the nearest anchor is the song heard.
+    recording : (n,) int array
+    anchors : (k, d) array
+    """
+    even = recording % 2 == 0
+    fitted = fit_logistic(features(raw[even], attention[even], anchors), right[even])
+    score = Confidence(fitted, anchors)(raw[~even], attention[~even])
+    found = float(auroc(score, right[~even]))
+    protocol = (
+        "probability that the nearest of the library's songs is the one heard; fitted on half of the held-out "
+        "recordings, AUROC on the other half"
+    )
+    return fitted.model_copy(update={"auroc": found if np.isfinite(found) else None, "protocol": protocol})
+
+
+def fit_logistic(
     values: NDArray[np.float64], right: NDArray[np.bool_], *, penalty: float = 1.0, steps: int = 50
-) -> Calibration:
+) -> ConfidenceFit:
     """Fit the logistic by Newton's method with a ridge penalty on the weights.
 
     Parameters
@@ -77,7 +105,7 @@ def fit_calibration(
         w += step
         if np.abs(step).max() < 1e-9:
             break
-    return Calibration(
+    return ConfidenceFit(
         features=FEATURES, mean=tuple(map(float, mean)), scale=tuple(map(float, scale)),
         weights=tuple(map(float, w[:-1])), bias=float(w[-1]), n=len(values),
     )

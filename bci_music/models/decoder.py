@@ -65,7 +65,7 @@ class Decoder:
                 f"({config.head.embed_dim}, {EMBEDDING_DIM}): rebuild the pack."
             )
         anchors = np.load(pack.file(ANCHORS_FILE), allow_pickle=False) if pack.has(ANCHORS_FILE) else None
-        return cls(network, adapter, Confidence(pack.manifest.calibration, anchors), config, chosen, pack)
+        return cls(network, adapter, Confidence(pack.manifest.confidence, anchors), config, chosen, pack)
 
     @property
     def pack(self) -> Pack:

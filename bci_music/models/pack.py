@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from bci_music.config import Config
 from bci_music.eeg.chain import SignalConfig
 from bci_music.messages import UserError
+from bci_music.metrics.metric import Metric
 from bci_music.models.sizes import EncoderConfig, HeadConfig
 
 MANIFEST = "pack.yaml"
@@ -40,22 +41,8 @@ class Provenance(Config):
     recordings: dict[str, str] = {}
 
 
-class Metric(Config):
-    """One figure with what makes it readable: protocol, n of independent windows, interval, control, chance."""
-
-    name: str
-    protocol: str
-    value: float
-    chance: float
-    n: int
-    n_recordings: int
-    ci95: tuple[float, float]
-    control: str = ""
-    control_value: float | None = None
-
-
-class Calibration(Config):
-    """Confidence as a logistic of standardised features, and what the features are under a broken pairing."""
+class ConfidenceFit(Config):
+    """Confidence as a logistic of standardised features; without weights nothing is claimed."""
 
     features: tuple[str, ...] = ()
     mean: tuple[float, ...] = ()
@@ -119,11 +106,19 @@ class PackManifest(Config):
     normalise: Literal["causal", "whole-recording"] = "causal"  # the latter looks ahead: never decoded live
     decoder: DecoderConfig
     metrics: tuple[Metric, ...] = ()
-    calibration: Calibration = Calibration()
+    confidence: ConfidenceFit = ConfidenceFit()
     spaces: Spaces = Spaces()
     generator: GeneratorPart | None = None
     base: str | None = None
     files: dict[str, FileEntry] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_calibration(cls, values: Any) -> Any:
+        """Read packs whose confidence is called calibration; no note, for the pack that ships is one."""
+        if isinstance(values, dict) and "calibration" in values and "confidence" not in values:
+            return {"confidence" if key == "calibration" else key: value for key, value in values.items()}
+        return values
 
     @property
     def simulated(self) -> bool:

@@ -1,4 +1,4 @@
-"""`pack build --demo`: from composed songs and simulated listeners to a verified pack with its figures."""
+"""`pack build --demo`: from composed songs and simulated listeners to a verified pack with its metrics."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bci_music.config import Config
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
 from bci_music.messages import Log, UserError
+from bci_music.metrics.metric import Metric
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.confidence import Confidence
 from bci_music.models.decoder import Decoder
@@ -24,13 +25,13 @@ from bci_music.models.embedder import FrameEmbedder, StatisticsEmbedder
 from bci_music.models.network import Network
 from bci_music.models.pack import (
     ENCODER_FILE,
-    Calibration,
+    ConfidenceFit,
     DecoderConfig,
     GeneratorPart,
-    Metric,
     Pack,
     Provenance,
 )
+from bci_music.packing.demo_metrics import Decoded, confidence_of, decode_heard, identification, song_identification
 from bci_music.packing.excerpts import song_prototypes, write_library
 from bci_music.packing.music_models import MusicModels
 from bci_music.packing.write import MONTAGE, write_demo_pack
@@ -46,7 +47,6 @@ from bci_music.training.eeg.simulated import (
     held_out_windows,
     training_segments,
 )
-from bci_music.training.evaluate import Decoded, calibrate, decode_heard, identification, song_identification
 from bci_music.training.loop import LoopConfig
 from bci_music.training.provenance import git_sha
 
@@ -107,7 +107,7 @@ def build_demo_pack(
         aligner = train_demo(corpus, config, montage, runs, minutes=minutes, resume=resume, log=log, start=start)
         log("fitting the adapter")
         adapter = fit_adapter(aligner.network, corpus, hop_s=4.0)
-    return judge_and_write(out, aligner.ours, adapter, config, embedder, music, hashes, models, start)
+    return evaluate_and_write(out, aligner.ours, adapter, config, embedder, music, hashes, models, start)
 
 
 def require_fair_start(start: Pack, config: DemoBuildConfig) -> None:
@@ -158,8 +158,8 @@ def train_demo(
         def late(share: float = share) -> bool:
             return time.monotonic() - began > 60.0 * minutes * share
 
-        def report(step: int, figures: dict[str, float], name: str = name, stage: AlignConfig = stage) -> None:
-            log(f"{name} {step}/{stage.loop.steps}: InfoNCE {figures['nce']:.2f}, found {figures['top1']:.0%}")
+        def report(step: int, metrics: dict[str, float], name: str = name, stage: AlignConfig = stage) -> None:
+            log(f"{name} {step}/{stage.loop.steps}: InfoNCE {metrics['nce']:.2f}, found {metrics['top1']:.0%}")
 
         aligner = align(aligner, corpus, stage, work / name, resume=resume, report=report, until=late)
         aligner.requires_grad_(True)
@@ -168,11 +168,11 @@ def train_demo(
     return aligner
 
 
-def judge_and_write(
+def evaluate_and_write(
     out: Path, network: Network, adapter: RidgeAdapter, config: DemoBuildConfig, embedder: FrameEmbedder,
     music: dict[str, Music], hashes: dict[str, str], models: MusicModels | None = None, start: Pack | None = None,
 ) -> Pack:
-    """Figures on held-out recordings, then the pack with library and embedder."""
+    """Metrics on held-out recordings, then the pack with library and embedder."""
     write_library(out / "library", embedder)
     if models:
         models.write_embedder(out)
@@ -181,7 +181,7 @@ def judge_and_write(
     generator = models.write(out) if models else None
     prototypes = song_prototypes(embedder)
     with _progress() as log:
-        metrics, calibration, bf16 = judge(network, adapter, config, music, prototypes, log)
+        metrics, confidence, bf16 = evaluate(network, adapter, config, music, prototypes, log)
     provenance = Provenance(
         kind="simulated",
         data=_told(start, generator),
@@ -194,7 +194,7 @@ def judge_and_write(
     )  # fmt: skip
     return write_demo_pack(
         out, network, adapter, decoder=config.decoder.model_copy(update={"bf16": bf16}), signal=config.signal,
-        provenance=provenance, embedder_sha=embedder.sha, metrics=metrics, calibration=calibration, generator=generator,
+        provenance=provenance, embedder_sha=embedder.sha, metrics=metrics, confidence=confidence, generator=generator,
     )
 
 
@@ -206,17 +206,17 @@ def _told(start: Pack | None, generator: GeneratorPart | None) -> str:
     return told + (f"; the encoder went on from {start.name} of {start.manifest.provenance.git_sha}" if start else "")
 
 
-def judge(
+def evaluate(
     network: Network, adapter: RidgeAdapter, config: DemoBuildConfig, music: dict[str, Music], prototypes: np.ndarray,
     log: Log,
-) -> tuple[tuple[Metric, ...], Calibration, bool]:
-    """All rows of the pack's figures, the calibrated confidence, and whether bfloat16 keeps them."""
+) -> tuple[tuple[Metric, ...], ConfidenceFit, bool]:
+    """All metrics of the pack, its fitted confidence, and whether bfloat16 keeps them."""
     data, montage = config.data, Montage.load(MONTAGE)
     songs = [spec.id for spec in SONGS]
 
     def decoded(heard: list[Heard], bf16: bool = False) -> Decoded:
         device = choose_device("cpu", bf16=bf16)
-        decoder = Decoder(network, adapter, Confidence(Calibration(), None), config.decoder, device)
+        decoder = Decoder(network, adapter, Confidence(ConfidenceFit(), None), config.decoder, device)
         log("decoding")
         return decode_heard(decoder, heard, music, songs)
 
@@ -236,7 +236,7 @@ def judge(
     weak = decoded(listen(data.listeners, 1, data.snr_db - 10.0))
     new = decoded(listen(data.held_out_listeners, data.test_recordings, data.snr_db))
     weaker = f"at {data.snr_db - 10:g} dB"
-    rows = (
+    metrics = (
         identification(full, "50-way identification", known),
         song_identification(full, prototypes, "14-way song identification", known),
         identification(weak, f"50-way identification {weaker}", harder),
@@ -246,7 +246,7 @@ def judge(
     )
     same = full.of(full.recording < 3)
     keeps = abs(identification(few, "", "").value - identification(same, "", "").value) < 0.01
-    return rows, calibrate(full, prototypes), bool(keeps)
+    return metrics, confidence_of(full, prototypes), bool(keeps)
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from bci_music.models.pack import Metric, Pack
+from bci_music.metrics.metric import CONTROLS, Metric
+from bci_music.models.pack import Pack
 
 
 def describe(pack: Pack) -> str:
-    """Return several lines: provenance first, then every figure with its n, interval, chance and control."""
+    """Return several lines: provenance first, then every metric with its n, interval, chance and control."""
     m = pack.manifest
     size = sum(entry.bytes for entry in m.files.values())
     origin = "simulated EEG: that a real brain steers it is not shown" if m.simulated else "real EEG"
@@ -30,16 +31,17 @@ def describe(pack: Pack) -> str:
         lines.insert(2, f"scaling      over the {m.normalise.replace('-', ' ')}: looks ahead, refused live")
     if m.base:
         lines.insert(2, f"made from    {m.base}")
-    if m.calibration.auroc is not None:
-        lines.append(f"confidence   AUROC {m.calibration.auroc:.2f}: {m.calibration.protocol}")
-    figures = [_metric(metric) for metric in m.metrics] or ["no figures: untrained"]
-    return "\n".join([*lines, "", *figures])
+    if m.confidence.auroc is not None:
+        lines.append(f"confidence   AUROC {m.confidence.auroc:.2f}: {m.confidence.protocol}")
+    metrics = [_metric(metric) for metric in m.metrics] or ["no metrics: untrained"]
+    return "\n".join([*lines, "", *metrics])
 
 
 def _metric(metric: Metric) -> str:
-    low, high = metric.ci95
-    control = "" if metric.control_value is None else f", {metric.control}: {metric.control_value:.3f}"
+    between = "" if metric.ci95 is None else f" [{metric.ci95[0]:.3f}, {metric.ci95[1]:.3f}]"
+    chance = "" if metric.chance is None else f", chance {metric.chance:.3f}"
+    controls = "".join(f", {CONTROLS.get(name, name)} {c.value:.3f}" for name, c in metric.controls.items())
     return (
-        f"{metric.name}: {metric.value:.3f} [{low:.3f}, {high:.3f}], chance {metric.chance:.3f}{control}\n"
+        f"{metric.label}: {metric.value:.3f}{between}{chance}{controls}\n"
         f"    n = {metric.n} windows of {metric.n_recordings} recordings; {metric.protocol}"
     )

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 
 from bci_music.messages import Log, UserError
-from bci_music.metrics.metrics import auroc, top1_hits
+from bci_music.metrics.identification import auroc, top1_hits
 from bci_music.models.confidence import Confidence
 from bci_music.models.decoder import ANCHORS_FILE, Decoder
 from bci_music.models.embedder import FrameEmbedder, load_embedder
 from bci_music.models.pack import (
     ADAPTER_FILE,
     MANIFEST,
-    Calibration,
+    ConfidenceFit,
     Pack,
     Provenance,
     file_sha256,
 )
-from bci_music.training.calibration.calibrate import CalibrateConfig, Calibrated, calibrate
+from bci_music.training.calibration.listener import CalibrateConfig, Calibrated, calibrate
 from bci_music.training.calibration.recordings import Sittings, audio_hashes, composed, embedded_music, open_sittings
 from bci_music.training.lab.windows import training_seconds
 from bci_music.training.provenance import git_sha
@@ -107,7 +107,7 @@ def write_listener_pack(
         "base": f"{m.name}@{file_sha256(base.directory / MANIFEST)[:12]}",
         "provenance": _provenance(base, done, sittings, config),
         "metrics": tuple(metric for c in done.comparisons for metric in (c.before, c.after)),
-        "calibration": _confidence(base, done),
+        "confidence": _confidence(base, done),
     })  # fmt: skip
     Pack.write(part, manifest)
     if out.exists():
@@ -168,9 +168,9 @@ def _provenance(base: Pack, done: Calibrated, sittings: Sittings, config: Calibr
     )  # fmt: skip
 
 
-def _confidence(base: Pack, done: Calibrated) -> Calibration:
+def _confidence(base: Pack, done: Calibrated) -> ConfidenceFit:
     """The base's confidence, judged on this listener's held-out windows where songs of the library were heard."""
-    old = base.manifest.calibration
+    old = base.manifest.confidence
     if not old.weights or not base.has(ANCHORS_FILE):
         return old
     found = _library_auroc(base, done)
@@ -189,5 +189,5 @@ def _library_auroc(base: Pack, done: Calibrated) -> float | None:
     right = top1_hits(done.raw[there], anchors, truth)
     if not there.any() or right.all() or not right.any():
         return None
-    score = Confidence(base.manifest.calibration, anchors)(done.raw[there], done.attention[there])
+    score = Confidence(base.manifest.confidence, anchors)(done.raw[there], done.attention[there])
     return round(float(auroc(score, right)), 4)

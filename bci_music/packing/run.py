@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 
 from bci_music.data.study import Stimulus
+from bci_music.evaluation.decoded import DecodedWindows, Trained, predict, predict_before
 from bci_music.evaluation.music.audio import training_music
-from bci_music.evaluation.outputs import Outputs
-from bci_music.evaluation.predict import Trained, predict, predict_before
-from bci_music.evaluation.protocol import judge_outputs
-from bci_music.evaluation.results import Figure
+from bci_music.evaluation.protocol import evaluate_decoded
 from bci_music.messages import Log, UserError
+from bci_music.metrics.identification import top1_hits
+from bci_music.metrics.metric import Metric
 from bci_music.models.adapter import RidgeAdapter
+from bci_music.models.confidence import fit_confidence
 from bci_music.models.network import Network
 from bci_music.models.pack import (
     ADAPTER_FILE,
     ENCODER_FILE,
-    Calibration,
+    ConfidenceFit,
     DecoderConfig,
-    Metric,
     Pack,
     PackManifest,
     Provenance,
@@ -34,7 +34,6 @@ from bci_music.models.pack import (
 from bci_music.packing.listener import refuse_filled
 from bci_music.packing.run_library import write_run_library
 from bci_music.packing.write import LICENCE, VERSION
-from bci_music.training.evaluate import Decoded, calibrate
 from bci_music.training.lab.config import LabConfig
 from bci_music.training.lab.prepared import Prepared
 from bci_music.training.lab.run import ExperimentData, experiment_data, load_aligner, new_network
@@ -63,7 +62,7 @@ class _Run:
 
 
 def build_run_pack(run: Path, data: Path, out: Path, *, name: str | None = None, log: Log = lambda text: None) -> Pack:
-    """Write a pack with the weights of a run, figures on its test side, and a library of its training music.
+    """Write a pack with the weights of a run, metrics on its test side, and a library of its training music.
 
     Parameters
     ----------
@@ -91,11 +90,11 @@ def build_run_pack(run: Path, data: Path, out: Path, *, name: str | None = None,
         config.window_s,
     )
     log("decoding the test side")
-    outputs = predict(opened.trained, experiment, experiment.split.test)
-    figures = _figures(opened, outputs)
+    decoded = predict(opened.trained, experiment, experiment.split.test)
+    metrics = _metrics(opened, decoded)
     prototypes = np.load(part / "library" / "prototypes.npy", allow_pickle=False)
-    confidence = _confidence(outputs, prototypes, songs, experiment.prepared.stimuli)
-    manifest = _manifest(opened, name or run.resolve().name, figures, confidence)
+    confidence = _confidence(decoded, prototypes, songs, experiment.prepared.stimuli)
+    manifest = _manifest(opened, name or run.resolve().name, metrics, confidence)
     Pack.write(part, manifest)
     if out.exists():
         out.rmdir()
@@ -120,7 +119,7 @@ def _open(run: Path, data: Path) -> _Run:
 
 
 def _written(run: _Run, directory: Path) -> _Run:
-    """Write the weights, and go on with what was written: half precision, which is what the figures are then of."""
+    """Write the weights, and go on with what was written: half precision, which is what the metrics are then of."""
     aligner, adapter = run.trained.aligner, run.trained.adapter
     assert aligner is not None
     assert adapter is not None
@@ -135,7 +134,7 @@ def _decoder(config: LabConfig) -> DecoderConfig:
     return DecoderConfig(encoder=config.encoder, head=config.head, bf16=True)
 
 
-def _manifest(run: _Run, name: str, metrics: tuple[Metric, ...], calibration: Calibration) -> PackManifest:
+def _manifest(run: _Run, name: str, metrics: tuple[Metric, ...], confidence: ConfidenceFit) -> PackManifest:
     prepared, config, noted = run.experiment.prepared, run.config, _noted(run.directory)
     window = prepared.signal.window.model_copy(update={"seconds": config.window_s})
     signal = prepared.signal.model_copy(update={"window": window})
@@ -151,50 +150,36 @@ def _manifest(run: _Run, name: str, metrics: tuple[Metric, ...], calibration: Ca
         name=re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "run", version=VERSION,
         licence=LICENCE if prepared.simulated else OWN_MUSIC, provenance=provenance, montage=prepared.config.montage,
         reference=signal.preprocess.reference, signal=signal, normalise=prepared.normalise,
-        decoder=_decoder(config), metrics=metrics, calibration=calibration, spaces=Spaces(targets=sha, generator=sha),
+        decoder=_decoder(config), metrics=metrics, confidence=confidence, spaces=Spaces(targets=sha, generator=sha),
     )  # fmt: skip
 
 
-def _figures(run: _Run, outputs: Outputs) -> tuple[Metric, ...]:
+def _metrics(run: _Run, decoded: DecodedWindows) -> tuple[Metric, ...]:
     """Identification on the test side, as `bci-music evaluate` gives it."""
     experiment = run.experiment
     vectors = training_music(experiment.split, experiment.music)[3]
-    judged = judge_outputs(
-        outputs, before=predict_before(run.trained, experiment), mean_embedding=vectors.mean(0), split=experiment.split,
+    found = evaluate_decoded(
+        decoded, before=predict_before(run.trained, experiment), mean_embedding=vectors.mean(0), split=experiment.split,
         window_s=run.config.window_s, sample_s=1.0 / experiment.windows.sfreq_hz,
     )  # fmt: skip
-    return tuple(made for figure in judged if (made := _metric(figure, experiment.prepared.simulated)) is not None)
-
-
-def _metric(figure: Figure, simulated: bool) -> Metric | None:
-    """A figure as a pack holds it; None where it has no chance level or no interval."""
-    if figure.chance is None or figure.ci95 is None:
-        return None
-    deranged, before = figure.controls.get("deranged"), figure.controls.get("before_song")
-    more = "" if before is None else f"; EEG from before the music: {before.value:.3f}"
-    return Metric(
-        name=figure.label, protocol=f"{'simulated EEG; ' if simulated else ''}{figure.protocol}{more}",
-        value=round(figure.value, 4), chance=round(figure.chance, 4), n=figure.n, n_recordings=figure.n_recordings,
-        ci95=(round(figure.ci95[0], 4), round(figure.ci95[1], 4)),
-        control="" if deranged is None else "music of another song",
-        control_value=None if deranged is None else round(deranged.value, 4),
+    origin = "simulated EEG; " if experiment.prepared.simulated else ""
+    return tuple(
+        metric.rounded().model_copy(update={"protocol": origin + metric.protocol})
+        for metric in found if metric.chance is not None and metric.ci95 is not None
     )  # fmt: skip
 
 
 def _confidence(
-    outputs: Outputs, prototypes: np.ndarray, songs: tuple[str, ...], stimuli: dict[str, Stimulus]
-) -> Calibration:
+    decoded: DecodedWindows, prototypes: np.ndarray, songs: tuple[str, ...], stimuli: dict[str, Stimulus]
+) -> ConfidenceFit:
     """Probability that the nearest song of the library is the one heard, in whatever version."""
-    assert outputs.attention is not None
+    assert decoded.attention is not None
     numbers = {stimuli[song].name or song: number for number, song in enumerate(songs)}
-    truth = np.array([numbers.get(name, -1) for name in outputs.name.tolist()])
-    unit = outputs.clap / np.maximum(np.linalg.norm(outputs.clap, axis=1, keepdims=True), 1e-12)
-    recording = np.unique(outputs.recording, return_inverse=True)[1]
-    fitted = calibrate(
-        Decoded(outputs.clap, unit, outputs.attention, outputs.target, truth, recording), prototypes
-    )
-    known = fitted.auroc is not None and np.isfinite(fitted.auroc)
-    return fitted if known else fitted.model_copy(update={"auroc": None})
+    truth = np.array([numbers.get(name, -1) for name in decoded.name.tolist()])
+    unit = decoded.clap / np.maximum(np.linalg.norm(decoded.clap, axis=1, keepdims=True), 1e-12)
+    recording = np.unique(decoded.recording, return_inverse=True)[1]
+    right = top1_hits(unit, prototypes, truth)
+    return fit_confidence(decoded.clap, decoded.attention, right, recording, prototypes)
 
 
 def _noted(run: Path) -> dict[str, Any]:

@@ -8,15 +8,15 @@ import numpy as np
 
 from bci_music.eeg.chain import SignalConfig
 from bci_music.messages import EMBEDDING_DIM
+from bci_music.metrics.metric import Metric
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.network import Network
 from bci_music.models.pack import (
     ADAPTER_FILE,
     ENCODER_FILE,
-    Calibration,
+    ConfidenceFit,
     DecoderConfig,
     GeneratorPart,
-    Metric,
     Pack,
     PackManifest,
     Provenance,
@@ -33,7 +33,7 @@ LICENCE_REAL = "MIT (composed music, simulated EEG; the music models also learne
 def write_demo_pack(
     directory: str | Path, network: Network, adapter: RidgeAdapter, *, decoder: DecoderConfig, signal: SignalConfig,
     provenance: Provenance, embedder_sha: str, metrics: tuple[Metric, ...] = (),
-    calibration: Calibration | None = None, generator: GeneratorPart | None = None, name: str = "demo",
+    confidence: ConfidenceFit | None = None, generator: GeneratorPart | None = None, name: str = "demo",
 ) -> Pack:
     """Write weights and manifest beside what already lies in `directory` (library, embedder), and open the result."""
     directory = Path(directory)
@@ -44,7 +44,7 @@ def write_demo_pack(
     manifest = PackManifest(
         name=name, version=VERSION, licence=licence, provenance=provenance, montage=MONTAGE,
         reference=signal.preprocess.reference, signal=signal, decoder=decoder, metrics=metrics,
-        calibration=calibration or Calibration(), spaces=Spaces(targets=embedder_sha, generator=embedder_sha),
+        confidence=confidence or ConfidenceFit(), spaces=Spaces(targets=embedder_sha, generator=embedder_sha),
         generator=generator,
     )
     return Pack.write(directory, manifest)

@@ -11,7 +11,7 @@ import yaml
 from bci_music.cli import main as cli
 from bci_music.data.studies import join, open_study
 from bci_music.eeg.chain import SignalConfig
-from bci_music.evaluation.outputs import Outputs
+from bci_music.evaluation.decoded import DecodedWindows
 from bci_music.metrics.split_choice import SplitConfig, make_split
 from bci_music.metrics.splits import WindowTable
 from bci_music.simulate.nmed import simulate_nmed
@@ -44,7 +44,7 @@ def unit(rows):
 
 
 def planted(kind, *, signal=0.0, fingerprint=0.0, seed=0):
-    """``(outputs, before, mean_embedding, split)``: five listeners, 14 songs of 22 windows, four of them before each.
+    """``(decoded, before, mean_embedding, split)``: five listeners, 14 songs of 22 windows, four of them before each.
 
     `signal` is how much of the music heard is in the decoded vectors, `fingerprint` how much of the song the
     recording was made with, which a decoder may have learned from the recordings themselves.
@@ -63,8 +63,8 @@ def planted(kind, *, signal=0.0, fingerprint=0.0, seed=0):
     earlier = known + rng.standard_normal(target.shape)
     to_clap = rng.standard_normal((32, 512)) / 6
 
-    def outputs(vectors, rows):
-        return Outputs(
+    def decoded(vectors, rows):
+        return DecodedWindows(
             unit(vectors[rows]), target[rows], (vectors[rows] @ to_clap).astype(np.float32),
             unit(target[rows] @ to_clap), song[rows], song[rows], second[rows], second[rows], recording[rows],
             listener[rows], np.full((len(rows), 10), 0.1, np.float32),
@@ -72,7 +72,7 @@ def planted(kind, *, signal=0.0, fingerprint=0.0, seed=0):
 
     mean = unit(target[split.train] @ to_clap).mean(0)
     first_four = np.flatnonzero(place[:, 2] < 4)
-    return outputs(during, split.test), outputs(earlier, first_four), mean, split
+    return decoded(during, split.test), decoded(earlier, first_four), mean, split
 
 
 @pytest.fixture(scope="session")

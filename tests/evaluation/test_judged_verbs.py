@@ -9,7 +9,7 @@ import yaml
 from bci_music.data.studies import open_study
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
-from bci_music.evaluation.results import ResultRow
+from bci_music.evaluation.results import Result
 from bci_music.training.lab.prepare import prepare
 
 pytestmark = pytest.mark.learning
@@ -38,12 +38,12 @@ def test_a_decoder_of_another_headset_is_judged_to_the_report(headset, write_cla
     code, _, error = run(*judge, "--genres", "someone/genres")
     assert (code, error.count("\n")) == (2, 1)
     assert "models pull someone/genres" in error
-    assert not (out / "row.json").exists()
+    assert not (out / "result.json").exists()
     noise = np.random.default_rng(0).standard_normal((2, 32_000)).astype(np.float32)
     genres = write_classifier(tmp_path / "two-genres", [noise[0], np.cumsum(noise[1])])
     assert run(*judge, "--genres", genres)[0] == 0
-    row = ResultRow.read(out / "row.json")
-    assert "the classifier (two-genres) names" in next(f.protocol for f in row.figures if f.name == "genre")
+    row = Result.read(out / "result.json")
+    assert "the classifier (two-genres) names" in next(f.protocol for f in row.metrics if f.name == "genre")
     assert {len(shares) for shares in row.song_attention.values()} == {len(Montage.load("standard1020").names)}
     assert "What the model weighs" in (tmp_path / "report" / "report.html").read_text()
 
@@ -53,7 +53,7 @@ def test_a_table_of_another_headset_is_reported(headset, write_classifier, tmp_p
     data, preset = headset
     table = tmp_path / "table.yaml"
     rows = {"ours": {"title": "Ours"}, "oracle": {"title": "Oracle", "set": {"model": "oracle"}}}
-    table.write_text(yaml.safe_dump({"rows": rows}))
+    table.write_text(yaml.safe_dump({"systems": rows}))
     out = tmp_path / "out"
     make = ("ablate", "--data", data, "--preset", preset, "--table", table, "--out", out)
     code, _, error = run(*make, "--genres", "someone/genres")
@@ -65,10 +65,10 @@ def test_a_table_of_another_headset_is_reported(headset, write_classifier, tmp_p
     code, said, _ = run(*make, "--genres", genres)
     assert (code, said.count("has no row")) == (0, 0), said
     assert "What the model weighs" in (out / "report.html").read_text()
-    oracle, ours = json.loads((out / "report.json").read_text())["rows"]
+    oracle, ours = json.loads((out / "report.json").read_text())["results"]
     assert ours["song_attention"]
     for row in (oracle, ours):
-        genre = next(f for f in row["figures"] if f["name"] == "genre")
+        genre = next(f for f in row["metrics"] if f["name"] == "genre")
         assert "the classifier (two-genres) names" in genre["protocol"]
-    assert oracle["figures"][0]["missing"]["before_song"] == "the oracle reads no EEG"
-    assert "before_song" in ours["figures"][0]["controls"]
+    assert oracle["metrics"][0]["missing"]["before_song"] == "the oracle reads no EEG"
+    assert "before_song" in ours["metrics"][0]["controls"]

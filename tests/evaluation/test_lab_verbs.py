@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from bci_music.evaluation.results import ResultRow
+from bci_music.evaluation.results import Result
 from bci_music.training.lab.prepared import file_hash
 
 pytestmark = pytest.mark.learning
@@ -29,8 +29,8 @@ def test_the_verbs_lead_from_data_to_report(data, preset, tmp_path, run):
     assert (code, "alpha 0.5" in said) == (0, True)
     code, said, _ = run("evaluate", *run_of, "--out", tmp_path / "report", "--no-robustness")
     assert code == 0
-    assert "deranged" in said
-    row = ResultRow.read(tmp_path / "run" / "row.json")
+    assert "mismatched" in said
+    row = Result.read(tmp_path / "run" / "result.json")
     assert (row.training.pretrain_steps, row.training.align_steps) == (4, 3)
     assert row.model.initialised == "pretrained here for 4 steps of self-distillation"
     assert {"pretrain: distil", "align: nce"} <= row.training.curves.keys()
@@ -43,7 +43,7 @@ def test_the_verbs_lead_from_data_to_report(data, preset, tmp_path, run):
     (tmp_path / "run" / "provenance.json").write_text(json.dumps(told))
     (tmp_path / "run" / "pretrained.jsonl").unlink()
     assert run("evaluate", *run_of, "--out", tmp_path / "report", "--no-robustness")[0] == 0
-    assert ResultRow.read(tmp_path / "run" / "row.json").model.initialised == "not noted by the run"
+    assert Result.read(tmp_path / "run" / "result.json").model.initialised == "not noted by the run"
     assert len(json.loads((tmp_path / "report" / "report.json").read_text())) > 0
 
 

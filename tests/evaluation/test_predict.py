@@ -1,4 +1,4 @@
-"""What the judge is given: decoded windows, each with the music heard in it."""
+"""What the judge is data: decoded windows, each with the music heard in it."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ from bci_music.data.session import Event, Session, song_marker
 from bci_music.data.study import Recording, Stimulus, Study
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import NMED_CHANNELS
-from bci_music.evaluation.predict import Trained, predict
+from bci_music.evaluation.decoded import Trained, predict
 from bci_music.training.lab.config import LabConfig
 from bci_music.training.lab.prepare import prepare
 from bci_music.training.lab.run import experiment_data
@@ -50,10 +50,10 @@ def test_audio_that_ends_before_the_eeg_costs_windows_not_the_run(study, tmp_pat
     prepared = prepare(study, tmp_path / "prepared", signal=signal)
     splitting = {"share": 0.4, "block_s": 12.0, "guard_s": 0.0}
     data = experiment_data(prepared, LabConfig.model_validate({"split": kind, "splitting": splitting}))
-    decoded = Trained(None, None, lambda x, used: np.ones((len(x), 512), np.float32))
+    trained = Trained(None, None, lambda x, used: np.ones((len(x), 512), np.float32))
     rows = np.arange(len(data.windows.table))
-    outputs = predict(decoded, data, rows)
-    assert len(outputs.target) == len(rows) > 12
+    decoded = predict(trained, data, rows)
+    assert len(decoded.target) == len(rows) > 12
     assert max(t.song_start_s + t.eeg.shape[1] / 125.0 for t in prepared.segments) > 44.0
     assert data.windows.table.song_start_s.max() == 36.0  # from 40 s on there are 4 s of EEG, not of music
     corpus = data.corpus(50)

@@ -10,7 +10,7 @@ from bci_music.training.lab.config import lab_preset
 pytestmark = pytest.mark.learning
 
 PLAN = {
-    "rows": {
+    "systems": {
         "endless": {"title": "Killed", "set": {"pretrain": None, "align": {"loop": {"steps": 1_000_000}}}},
         "ours": {"title": "Ours", "robustness": True},
         "linear": {"title": "Linear EEG", "set": {"model": "linear", "pretrain": None}},
@@ -62,15 +62,15 @@ def test_every_row_but_the_bad_ones_is_there_in_order(table):
 def test_rows_say_what_they_are(table):
     rows = table[2]
     assert {name: row.kind for name, row in rows.items()} == {
-        "ours": "row", "linear": "row", "oracle": "row", "no-pretraining": "ablation", "block-tokens": "ablation",
-        "split-random": "split", "split-time-block": "split",
+        "ours": "system", "linear": "system", "oracle": "system", "no-pretraining": "ablation",
+        "block-tokens": "ablation", "split-random": "split", "split-time-block": "split",
     }  # fmt: skip
     for row in rows.values():
         assert row.simulated
         assert row.data.startswith("simulated ")
         assert row.split.n_test > 0
         assert row.provenance["config"]["encoder"]["dim"] == 16
-        assert all(0 <= c.value <= 1 for f in row.figures if f.name.endswith("-way") for c in f.controls.values())
+        assert all(0 <= c.value <= 1 for f in row.metrics if f.name.endswith("-way") for c in f.controls.values())
     assert rows["ours"].training.pretrain_steps == rows["ours"].training.align_steps == 3
     assert rows["ours"].model.initialised == "pretrained here for 3 steps of self-distillation"
     assert rows["no-pretraining"].training.pretrain_steps == 0
@@ -82,23 +82,23 @@ def test_rows_say_what_they_are(table):
     assert rows["split-random"].split.shared["recordings"] > 0
     assert rows["split-time-block"].split.shared["song seconds"] == 0
     assert rows["split-time-block"].model.title == "Blocks of song time"  # computed once, with `no-pretraining`
-    assert rows["split-time-block"].figures == rows["no-pretraining"].figures
+    assert rows["split-time-block"].metrics == rows["no-pretraining"].metrics
 
 
 def test_every_window_judged_has_the_length_of_the_preset(table):
     for row in table[2].values():
         assert row.generator.endswith(" clips of the training music, 2 s each")
-        assert all("pieces of 2 s" in f.protocol for f in row.figures if "-way" in f.name and f.name != "genre")
+        assert all("pieces of 2 s" in f.protocol for f in row.metrics if "-way" in f.name and f.name != "genre")
 
 
 def test_the_oracle_finds_everything_and_an_untrained_decoder_does_not(table):
     rows = table[2]
-    oracle = {f.name: f for f in rows["oracle"].figures}
+    oracle = {f.name: f for f in rows["oracle"].metrics}
     found = next(f for name, f in oracle.items() if name.endswith("-way-clap"))
     assert found.value == 1.0
-    assert found.controls["deranged"].value < 0.5
+    assert found.controls["mismatched"].value < 0.5
     assert oracle["cosine"].value == pytest.approx(1.0)
-    assert next(f.value for f in rows["ours"].figures if f.name.endswith("-way-clap")) < 0.8
+    assert next(f.value for f in rows["ours"].metrics if f.name.endswith("-way-clap")) < 0.8
 
 
 def test_what_is_done_is_not_done_again(table, data, monkeypatch):
@@ -120,22 +120,22 @@ def test_unknown_rows_and_keys_are_one_sentence(preset):
         jobs(plan, base, ("our",))
     assert [job.name for job in jobs(plan, base, ("split-random", "ours"))] == ["ours", "split-random"]
     for wrong, said in (
-        ({"encodr": {}}, r"Unknown key 'encodr' in row 'x' of the table: did you mean 'encoder'\?"),
+        ({"encodr": {}}, r"Unknown key 'encodr' in 'x' of the table: did you mean 'encoder'\?"),
         ({"align": {"loop": {"step": 3}}}, r"Unknown key 'align\.loop\.step' .*did you mean 'steps'\?"),
         ({"encoder": {"zzz": 1}}, r"Unknown key 'encoder\.zzz' .*allowed are .*depth, dim"),
-        ({"head": {"kind": "cubic"}}, r"head\.kind in row 'x' of the table is 'cubic'"),
+        ({"head": {"kind": "cubic"}}, r"head\.kind in 'x' of the table is 'cubic'"),
     ):  # fmt: skip
         with pytest.raises(UserError, match=said):
-            jobs(TablePlan.parse({"rows": {"x": {"title": "X", "set": wrong}}}), base)
-    with pytest.raises(UserError, match=r"Unknown key 'row'.*did you mean 'rows'"):
-        TablePlan.parse({"row": {}})
-    with pytest.raises(UserError, match="the changes for all rows"):
+            jobs(TablePlan.parse({"systems": {"x": {"title": "X", "set": wrong}}}), base)
+    with pytest.raises(UserError, match=r"Unknown key 'system'.*did you mean 'systems'"):
+        TablePlan.parse({"system": {}})
+    with pytest.raises(UserError, match="the changes for all of them"):
         jobs(plan, base, (), {"minute": 3})
 
 
 def test_pretraining_that_was_cut_short_goes_on_when_there_is_time(data, preset, tmp_path):
     """A first look with a tight limit must not leave its pretraining to the table that follows."""
-    plan = TablePlan.parse({"rows": {"ours": {"title": "Ours", "set": {"align": {"loop": {"steps": 1}}}}}})
+    plan = TablePlan.parse({"systems": {"ours": {"title": "Ours", "set": {"align": {"loop": {"steps": 1}}}}}})
     base = lab_preset(str(preset))
     for minutes, steps in ((1e-6, 0), (None, 3)):
         wanted = jobs(plan, base, (), {} if minutes is None else {"minutes": minutes})

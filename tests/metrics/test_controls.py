@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bci_music.metrics.controls import derangement, shift_test
-from bci_music.metrics.metrics import best
+from bci_music.metrics.identification import best
 
 
 @settings(max_examples=30, deadline=None)
@@ -16,7 +16,7 @@ def test_a_derangement_moves_everything(n, seed):
     assert (order == derangement(n, seed)).all()
 
 
-def test_nothing_cannot_be_deranged():
+def test_one_thing_has_no_derangement():
     with pytest.raises(ValueError, match="at least 2"):
         derangement(1, 0)
 

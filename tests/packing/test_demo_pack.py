@@ -7,7 +7,7 @@ import pytest
 
 from bci_music.compose.composer import SONGS
 from bci_music.data.formats import open_session
-from bci_music.metrics.metrics import best, cosine
+from bci_music.metrics.identification import best, cosine
 from bci_music.models.decoder import Decoder
 from bci_music.models.pack import Pack
 from bci_music.simulate.session import SAMPLE_PROGRAM, SAMPLE_SEED
@@ -45,10 +45,10 @@ def test_identification_is_above_chance_by_more_than_its_interval_and_its_contro
     assert main.n >= 300
     assert main.n_recordings >= 10
     assert main.ci95[0] > 3 * main.chance
-    assert abs(main.control_value - main.chance) < 0.015
+    assert abs(main.controls["mismatched"].value - main.chance) < 0.015
     songs = row(pack, "14-way song identification")
     assert songs.ci95[0] > 3 * songs.chance
-    assert abs(songs.control_value - songs.chance) < 0.03
+    assert abs(songs.controls["mismatched"].value - songs.chance) < 0.03
     for name in ("50-way identification, held-out listeners", "50-way identification at -20 dB"):
         other = row(pack, name)
         assert other.n >= 100
@@ -56,8 +56,8 @@ def test_identification_is_above_chance_by_more_than_its_interval_and_its_contro
 
 
 def test_confidence_tells_right_from_wrong(pack):
-    assert pack.manifest.calibration.auroc >= 0.65
-    assert pack.manifest.calibration.n >= 100
+    assert pack.manifest.confidence.auroc >= 0.65
+    assert pack.manifest.confidence.n >= 100
 
 
 def test_it_is_small(pack):

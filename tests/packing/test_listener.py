@@ -112,7 +112,7 @@ def test_the_listeners_pack_is_whole_and_says_what_it_is(made, base, heard):
     assert m.provenance.trained_seconds.keys() == set(SONGS)
     assert m.provenance.config["calibrate"]["composed_audio"] == sorted(SONGS)
     assert len(m.metrics) >= 4
-    assert all("simulated EEG of Anna B." in metric.protocol and metric.control for metric in m.metrics)
+    assert all("simulated EEG of Anna B." in metric.protocol and metric.controls for metric in m.metrics)
     assert "made from    untrained@" in describe(pack)
     assert Decoder.from_pack(pack, device="cpu").warm_up(1) > 0
     assert len(_songs(pack)[0]) == 3

@@ -16,11 +16,11 @@ def test_info_of_the_shipped_pack_names_simulation_and_every_figure():
     assert "simulated EEG: that a real brain steers it is not shown" in text
     assert "50-way identification" in text
     assert "chance 0.020" in text
-    assert "deranged" in text
+    assert "mismatched pairs" in text
 
 
 def test_info_of_an_untrained_pack_claims_nothing(pack_directory):
-    assert "no figures: untrained" in run("info", str(pack_directory)).output
+    assert "no metrics: untrained" in run("info", str(pack_directory)).output
 
 
 def test_check_verifies_and_decodes(pack_directory):

@@ -105,13 +105,13 @@ def test_the_pack_says_what_it_was_trained_on_and_how_well_it_decodes(pack, fini
     assert m.provenance.config["align"]["batch"] == 4
     assert m.provenance.git_sha == json.loads((finished[0] / "provenance.json").read_text())["git_sha"]
     assert m.provenance.trained_seconds.keys() == set(SONGS)
-    assert any("identification" in metric.name for metric in m.metrics)
+    assert any("identification" in metric.label for metric in m.metrics)
     for metric in m.metrics:
         assert "time-block split" in metric.protocol
         assert "simulated EEG" in metric.protocol
         assert metric.n_recordings == 4
-        assert metric.control == "music of another song"
-    assert m.calibration.weights
+        assert metric.controls["mismatched"].protocol.endswith("music of another song in the test")
+    assert m.confidence.weights
     assert "simulated EEG: that a real brain steers it is not shown" in describe(pack)
 
 

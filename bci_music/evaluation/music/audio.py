@@ -10,14 +10,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bci_music.evaluation.measure import Measure, Trial
 from bci_music.evaluation.music.genre import NO_GENRES, EmbeddingGenres, GenreClassifier
-from bci_music.evaluation.results import Control, Figure
 from bci_music.messages import UserError
-from bci_music.metrics.frechet import ENOUGH, common_axes, frechet_distance
-from bci_music.metrics.image import psnr, ssim
-from bci_music.metrics.metrics import cosine
-from bci_music.metrics.rates import Musics, distinct_music
+from bci_music.metrics.identification import Candidates, Score, cosine, distinct_music
+from bci_music.metrics.metric import Control, Metric
+from bci_music.metrics.scoring import DecodedSet
+from bci_music.metrics.similarity import ENOUGH, common_axes, frechet_distance, psnr, ssim
 from bci_music.metrics.splits import Split
 from bci_music.training.eeg.corpus import Music
 
@@ -55,19 +53,19 @@ _PAIRS = 40_000  # pictures compared at most, about a millisecond each
 
 
 @dataclass(frozen=True)
-class AudioJudge:
+class LibrarySound:
     """A library of the training music that plays the clip nearest to what was decoded, and the true sound.
 
     Attributes
     ----------
-    clips : Musics
+    clips : Candidates
         Pieces of the training side's music that do not overlap, with their embeddings.
     audio : mapping of stimulus id to (n,) float32
         The sound as it was heard, mono at 16 kHz, from the EEG's first sample on.
     genre : GenreClassifier or None
     """
 
-    clips: Musics
+    clips: Candidates
     audio: Mapping[str, NDArray[np.float32]]
     genre: GenreClassifier | None = None
     _mels: dict[tuple[str, float], NDArray[np.float32]] = field(default_factory=dict, repr=False)
@@ -82,7 +80,7 @@ class AudioJudge:
         song, name, second, vectors = training_music(split, music)
         clips = distinct_music(vectors, song, name, second, window_s)
         kept = clips.rival
-        pieces = Musics(
+        pieces = Candidates(
             clips.vector[kept], clips.song[kept], clips.name[kept], clips.second[kept], kept[kept], window_s,
             np.arange(kept.sum()),
         )
@@ -98,7 +96,7 @@ class AudioJudge:
 
     @property
     def lacking(self) -> dict[str, str]:
-        """Which figures there are none of, and why."""
+        """Which metrics there are none of, and why."""
         return {} if self.genre is not None else {"genre": NO_GENRES}
 
     def choose(self, queries: NDArray) -> NDArray[np.int64]:
@@ -116,39 +114,40 @@ class AudioJudge:
             )
         return sound
 
-    def measures(self, musics: Musics, where: str) -> Iterator[Measure]:
+    def scores(self, candidates: Candidates, where: str) -> Iterator[Score]:
         """Score the clip chosen against the music heard: by embedding and by genre."""
         clips = self.clips
         said = f"of the clip chosen ({self.name}) with what was heard"
-        yield Measure(
+        yield Score(
             "clap-score", "CLAP score of the clip chosen",
-            lambda q: cosine(clips.vector, musics.vector)[self.choose(q)],
+            lambda q: cosine(clips.vector, candidates.vector)[self.choose(q)],
             f"cosine of the embeddings {said}; {where}",
         )  # fmt: skip
         if self.genre is not None:
-            ours, heard = self.genres_of(clips), self.genres_of(musics)
-            yield Measure(
+            ours, heard = self.genres_of(clips), self.genres_of(candidates)
+            yield Score(
                 "genre", f"{len(self.genre.genres)}-way genre agreement",
                 lambda q: (ours[self.choose(q)][:, None] == heard).astype(float),
                 f"share of windows in which the classifier ({self.genre.name}) names the same genre {said}; genres are "
-                f"not equally frequent, so the deranged control is what chance is; {where}",
+                f"not equally frequent, so the mismatched control is what chance is; {where}",
             )  # fmt: skip
 
-    def picture_measures(self, musics: Musics, where: str) -> Iterator[Measure]:
+    def picture_scores(self, candidates: Candidates, where: str) -> Iterator[Score]:
         """Score the clip chosen against the music heard by pictures of the sound."""
         said = f"of the clip chosen ({self.name}) with what was heard"
         picture = f"on 64-band power mel {said}, range = max - min of what was heard; {where}"
-        yield Measure("ssim", "SSIM on mel", lambda q: self._picture_table("ssim", q, musics), f"SSIM {picture}")
-        yield Measure("psnr", "PSNR on mel (dB)", lambda q: self._picture_table("psnr", q, musics), f"PSNR {picture}")
+        yield Score("ssim", "SSIM on mel", lambda q: self._picture_table("ssim", q, candidates), f"SSIM {picture}")
+        yield Score("psnr", "PSNR on mel (dB)", lambda q: self._picture_table("psnr", q, candidates), f"PSNR {picture}")
 
-    def pictured(self, trial: Trial, seed: int) -> Trial:
-        """Return the trial with as many of its pieces, drawn at random, as can be pictured in reasonable time."""
+    def pictured(self, tested: DecodedSet, seed: int) -> DecodedSet:
+        """Return the tested with as many of its pieces, drawn at random, as can be pictured in reasonable time."""
         n = max(1, _PAIRS // len(self.clips))
-        if len(trial.musics) <= n:
-            return trial
-        return trial.of_pieces(np.sort(np.random.default_rng(seed).choice(len(trial.musics), n, replace=False)))
+        if len(tested.candidates) <= n:
+            return tested
+        chosen = np.random.default_rng(seed).choice(len(tested.candidates), n, replace=False)
+        return tested.of_candidates(np.sort(chosen))
 
-    def genres_of(self, pieces: Musics) -> NDArray[np.int64]:
+    def genres_of(self, pieces: Candidates) -> NDArray[np.int64]:
         """(m,) what the classifier names pieces of music."""
         assert self.genre is not None
         if isinstance(self.genre, EmbeddingGenres):
@@ -162,11 +161,11 @@ class AudioJudge:
             self._mels[key] = power_mel(self.sound(song, second))
         return self._mels[key]
 
-    def _picture_table(self, kind: str, queries: NDArray, musics: Musics) -> NDArray[np.float64]:
+    def _picture_table(self, kind: str, queries: NDArray, candidates: Candidates) -> NDArray[np.float64]:
         """(n, m) likeness of the clip chosen for each query with each piece; every pair is compared once."""
         chosen, row = np.unique(self.choose(queries), return_inverse=True)
-        table = np.empty((len(chosen), len(musics)))
-        for column, (song, second) in enumerate(zip(musics.song.tolist(), musics.second.tolist(), strict=True)):
+        table = np.empty((len(chosen), len(candidates)))
+        for column, (song, second) in enumerate(zip(candidates.song.tolist(), candidates.second.tolist(), strict=True)):
             keys = [(kind, int(c), song, second) for c in chosen]
             new = [c for c, key in zip(chosen.tolist(), keys, strict=True) if key not in self._pictures]
             if new:
@@ -177,34 +176,34 @@ class AudioJudge:
             table[:, column] = [self._pictures[key] for key in keys]
         return table[row]
 
-    def frechet(self, trial: Trial, where: str, seed: int) -> Figure | str:
+    def frechet(self, tested: DecodedSet, where: str, seed: int) -> Metric | str:
         """Fréchet distance of the clips chosen from the music heard, or why there is none."""
-        n = len(trial.queries)
+        n = len(tested.queries)
         if n < ENOUGH:
             return f"a Fréchet distance needs at least {ENOUGH} windows, there are {n}"
         rng = np.random.default_rng(seed)
-        clips, heard = common_axes(self.clips.vector, trial.musics.vector)
-        heard = heard[trial.musics.of]
-        chosen = clips[self.choose(trial.queries)]
+        clips, heard = common_axes(self.clips.vector, tested.candidates.vector)
+        heard = heard[tested.candidates.of]
+        chosen = clips[self.choose(tested.queries)]
         controls = {
             "random_clips": Control(
                 value=frechet_distance(clips[rng.integers(0, len(clips), n)], heard),
                 protocol="clips drawn at random from the library",
             )
         }
-        missing = dict.fromkeys(("deranged", "p"), "a distance of two sets knows no pairing")
-        if trial.before is not None and len(trial.before) >= 2:
-            before = frechet_distance(clips[self.choose(trial.before)], heard)
+        missing = dict.fromkeys(("mismatched", "p"), "a distance of two sets knows no pairing")
+        if tested.before is not None and len(tested.before) >= 2:
+            before = frechet_distance(clips[self.choose(tested.before)], heard)
             controls["before_song"] = Control(value=before, protocol="clips chosen from EEG from before the music")
-        if trial.constant is not None:
-            same = np.repeat(clips[self.choose(trial.constant[None])], n, axis=0)
+        if tested.constant is not None:
+            same = np.repeat(clips[self.choose(tested.constant[None])], n, axis=0)
             controls["mean_embedding"] = Control(
-                value=frechet_distance(same, heard), protocol=f"the clip nearest to {trial.constant_is}, always"
+                value=frechet_distance(same, heard), protocol=f"the clip nearest to {tested.constant_is}, always"
             )
-        return Figure(
+        return Metric(
             name="fad", label="Fréchet audio distance", value=frechet_distance(chosen, heard),
-            ci95=_frechet_interval(chosen, heard, trial.recording, rng), n=n,
-            n_recordings=len(np.unique(trial.recording)), controls=controls, missing=missing, better="lower",
+            ci95=_frechet_interval(chosen, heard, tested.recording, rng), n=n,
+            n_recordings=len(np.unique(tested.recording)), controls=controls, missing=missing, better="lower",
             protocol=f"squared Fréchet distance in the embedder's space of the clips chosen ({self.name}) from what "
             f"was heard; {where}",
         )  # fmt: skip

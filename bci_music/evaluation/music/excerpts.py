@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bci_music.compose.composer import mono_16k, render, song_spec
 from bci_music.compose.songbook import GENRES, TEST_SEEDS, new_song
 from bci_music.eeg.montage import Montage
-from bci_music.evaluation.music.oracle import RATE_HZ, Heard
+from bci_music.evaluation.music.fidelity import RATE_HZ, Heard
 from bci_music.messages import Log
 from bci_music.models.decoder import Decoder
 from bci_music.models.embedder import Embedder

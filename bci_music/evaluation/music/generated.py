@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.evaluation.measure import Measure, Trial
-from bci_music.evaluation.music.audio import RATE_HZ, AudioJudge, power_mel
+from bci_music.evaluation.music.audio import RATE_HZ, LibrarySound, power_mel
 from bci_music.evaluation.music.genre import EmbeddingGenres
-from bci_music.evaluation.results import Figure
 from bci_music.generation.audioldm.loading import MEL_HOP
 from bci_music.messages import UserError
-from bci_music.metrics.image import psnr, ssim
-from bci_music.metrics.metrics import cosine
-from bci_music.metrics.rates import Musics
+from bci_music.metrics.identification import Candidates, Score, cosine
+from bci_music.metrics.metric import Metric
+from bci_music.metrics.scoring import DecodedSet
+from bci_music.metrics.similarity import psnr, ssim
 from bci_music.models.embedder import Embedder
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class GeneratedJudge:
+class GeneratedSound:
     """A generator that plays what was decoded, and the library that knows what was heard.
 
     A vector is always turned into the same clip: the noise it is made from depends on the vector alone.
@@ -36,7 +35,7 @@ class GeneratedJudge:
     Attributes
     ----------
     model : AudioLdm
-    library : AudioJudge
+    library : LibrarySound
         Brings the sound that was heard and the genres.
     embedder : Embedder
         Scores the clips; the one the run was aligned to, which also leads the generator.
@@ -45,7 +44,7 @@ class GeneratedJudge:
     """
 
     model: AudioLdm
-    library: AudioJudge
+    library: LibrarySound
     embedder: Embedder
     progress: Callable[[int], None] = lambda made: None
     pairs: int = 40_000
@@ -54,7 +53,7 @@ class GeneratedJudge:
 
     @classmethod
     def of_pack(
-        cls, pack: Path | str, library: AudioJudge, embedder: Embedder, progress: Callable[[int], None] | None = None
+        cls, pack: Path | str, library: LibrarySound, embedder: Embedder, progress: Callable[[int], None] | None = None
     ) -> Self:
         """Open the generator of a pack.
 
@@ -87,30 +86,30 @@ class GeneratedJudge:
 
     @property
     def lacking(self) -> dict[str, str]:
-        """Which figures there are none of, and why."""
+        """Which metrics there are none of, and why."""
         return self.library.lacking
 
-    def measures(self, musics: Musics, where: str) -> Iterator[Measure]:
+    def scores(self, candidates: Candidates, where: str) -> Iterator[Score]:
         """Score the clip generated against the music heard: by embedding and by genre."""
         said = f"of the clip generated ({self.name}) with what was heard"
-        yield Measure(
-            "clap-score", "CLAP score of the clip generated", lambda q: cosine(self.vectors(q), musics.vector),
+        yield Score(
+            "clap-score", "CLAP score of the clip generated", lambda q: cosine(self.vectors(q), candidates.vector),
             f"cosine of the embeddings {said}; {where}",
         )  # fmt: skip
         genre = self.library.genre
         if genre is not None:
-            heard = self.library.genres_of(musics)
-            yield Measure(
+            heard = self.library.genres_of(candidates)
+            yield Score(
                 "genre", f"{len(genre.genres)}-way genre agreement",
                 lambda q: (self.genres_of(q)[:, None] == heard).astype(float),
                 f"share of windows in which the classifier ({genre.name}) names the same genre {said}; genres are not "
-                f"equally frequent, so the deranged control is what chance is; {where}",
+                f"equally frequent, so the mismatched control is what chance is; {where}",
             )  # fmt: skip
 
-    def picture_measures(self, musics: Musics, where: str) -> Iterator[Measure]:
+    def picture_scores(self, candidates: Candidates, where: str) -> Iterator[Score]:
         """Score the clip generated against the music heard by pictures of the sound."""
         said = f"on 64-band power mel of the clip generated ({self.name}) with what was heard, range = max - min of it"
-        pictures = [self._heard(str(s), float(t)) for s, t in zip(musics.song, musics.second, strict=True)]
+        pictures = [self._heard(str(s), float(t)) for s, t in zip(candidates.song, candidates.second, strict=True)]
 
         def table(likeness: Callable[[NDArray, NDArray], NDArray[np.float64]]) -> Callable[[NDArray], NDArray]:
             def scores(queries: NDArray) -> NDArray[np.float64]:
@@ -119,17 +118,18 @@ class GeneratedJudge:
 
             return scores
 
-        yield Measure("ssim", "SSIM on mel", table(ssim), f"SSIM {said}; {where}")
-        yield Measure("psnr", "PSNR on mel (dB)", table(psnr), f"PSNR {said}; {where}")
+        yield Score("ssim", "SSIM on mel", table(ssim), f"SSIM {said}; {where}")
+        yield Score("psnr", "PSNR on mel (dB)", table(psnr), f"PSNR {said}; {where}")
 
-    def pictured(self, trial: Trial, seed: int) -> Trial:
-        """Return the trial with as many of its pieces, drawn at random, as can be pictured in reasonable time."""
-        n = max(1, self.pairs // max(1, len(trial.queries)))
-        if len(trial.musics) <= n:
-            return trial
-        return trial.of_pieces(np.sort(np.random.default_rng(seed).choice(len(trial.musics), n, replace=False)))
+    def pictured(self, tested: DecodedSet, seed: int) -> DecodedSet:
+        """Return the tested with as many of its pieces, drawn at random, as can be pictured in reasonable time."""
+        n = max(1, self.pairs // max(1, len(tested.queries)))
+        if len(tested.candidates) <= n:
+            return tested
+        chosen = np.random.default_rng(seed).choice(len(tested.candidates), n, replace=False)
+        return tested.of_candidates(np.sort(chosen))
 
-    def frechet(self, trial: Trial, where: str, seed: int) -> Figure | str:
+    def frechet(self, tested: DecodedSet, where: str, seed: int) -> Metric | str:
         """Say why there is none: it takes more clips than are generated here."""
         return "a Fréchet distance of generated clips needs more of them than are made here"
 

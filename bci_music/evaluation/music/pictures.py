@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bci_music.compose.composer import Song, render
 from bci_music.compose.harmony import NOTE_NAMES
 from bci_music.compose.score import SongSpec
-from bci_music.evaluation.music.oracle import Heard
+from bci_music.evaluation.music.fidelity import Heard
 from bci_music.models.log_mel import HOP, RATE_HZ, log_mel, normalised
 from bci_music.models.music_features import chroma_frames
 from bci_music.training.audioldm.batches import spread_evenly

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from bci_music.evaluation.report import wording
 from bci_music.evaluation.report.palette import DARK, look, svg
-from bci_music.evaluation.results import Figure
+from bci_music.metrics.metric import Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Shape, colour, and where it sits under the bar, in lines.
-MARKS = {"deranged": ("o", "warm", 0.13), "before_song": ("^", "bad", 0.26), "mean_embedding": ("s", "second", 0.39)}
+MARKS = {"mismatched": ("o", "warm", 0.13), "before_song": ("^", "bad", 0.26), "mean_embedding": ("s", "second", 0.39)}
 CHANCE = (0, (3, 3))
 ROW_IN = 0.56  # inches of one line
 LEFT_IN, RIGHT_IN, PLOT_IN = 2.5, 1.5, 6.8
@@ -21,19 +21,19 @@ LEFT_IN, RIGHT_IN, PLOT_IN = 2.5, 1.5, 6.8
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the drawing: its words, its figure (None: not run), and whether it is the one the page is about.
+    """One line of the drawing: its words, its metric (None: not run), and whether it is the one the page is about.
 
     `note` is written small under the title.
     """
 
     title: str
-    figure: Figure | None
+    metric: Metric | None
     chosen: bool = False
     note: str = ""
 
 
 def bars(lines: list[Line], key: str, title: str, limit: float | None = None) -> str:
-    """Draw `lines` from top to bottom as inline SVG; at least one of them has a figure.
+    """Draw `lines` from top to bottom as inline SVG; at least one of them has a metric.
 
     A bar that is longer than `limit` (what the others need) runs off the scale, with an arrow that says so.
     """
@@ -52,33 +52,33 @@ def bars(lines: list[Line], key: str, title: str, limit: float | None = None) ->
 
 
 def _line(axes: Axes, y: int, line: Line) -> None:
-    figure = line.figure
+    metric = line.metric
     weight = "bold" if line.chosen else "normal"
     if line.note:
         axes.annotate(line.note, (0, y + 0.24), (-8, 0), axes.get_yaxis_transform(), "offset points", ha="right",
                       va="center", color=DARK["muted"], size=7.5)  # fmt: skip
     middle = y - 0.1 if line.note else y
     axes.annotate(line.title, (0, middle), (-8, 0), axes.get_yaxis_transform(), "offset points", ha="right",
-                  va="center", color=DARK["text" if figure else "muted"], weight=weight)  # fmt: skip
-    if figure is None:
+                  va="center", color=DARK["text" if metric else "muted"], weight=weight)  # fmt: skip
+    if metric is None:
         _beside(axes, y, "not run", "muted")
         return
-    axes.barh(y - 0.17, figure.value, height=0.32, color=DARK["accent" if line.chosen else "muted"],
+    axes.barh(y - 0.17, metric.value, height=0.32, color=DARK["accent" if line.chosen else "muted"],
               alpha=0.9 if line.chosen else 0.55, linewidth=0)  # fmt: skip
-    if figure.chance is not None:
-        axes.plot([figure.chance] * 2, [y - 0.5, y + 0.5], color=DARK["muted"], linewidth=1.0, linestyle=CHANCE,
+    if metric.chance is not None:
+        axes.plot([metric.chance] * 2, [y - 0.5, y + 0.5], color=DARK["muted"], linewidth=1.0, linestyle=CHANCE,
                   zorder=0)  # fmt: skip
-    if figure.ci95 is not None:
-        axes.plot(figure.ci95, [y - 0.17] * 2, color=DARK["text"], linewidth=1.6, solid_capstyle="butt")
-        for end in figure.ci95:
+    if metric.ci95 is not None:
+        axes.plot(metric.ci95, [y - 0.17] * 2, color=DARK["text"], linewidth=1.6, solid_capstyle="butt")
+        for end in metric.ci95:
             axes.plot([end, end], [y - 0.26, y - 0.08], color=DARK["text"], linewidth=1.6)
-    for name, control in figure.controls.items():
+    for name, control in metric.controls.items():
         mark, colour, below = MARKS.get(name, ("D", "front", 0.26))
         if control.ci95 is not None:
             axes.plot(control.ci95, [y + below] * 2, color=DARK[colour], linewidth=1.2)
         axes.plot(control.value, y + below, mark, color=DARK[colour], markersize=4.5, markerfacecolor=DARK["panel"])
-    _beside(axes, y - 0.17, wording.number(figure.value), "text", weight)
-    _beside(axes, y + 0.17, wording.interval(figure.ci95), "muted", size=7.5)
+    _beside(axes, y - 0.17, wording.number(metric.value), "text", weight)
+    _beside(axes, y + 0.17, wording.interval(metric.ci95), "muted", size=7.5)
 
 
 def _cut(axes: Axes, lines: list[Line], limit: float | None) -> None:
@@ -86,7 +86,7 @@ def _cut(axes: Axes, lines: list[Line], limit: float | None) -> None:
         return
     axes.set_xlim(axes.get_xlim()[0], limit)
     for y, line in enumerate(lines):
-        if line.figure is not None and line.figure.value > limit:
+        if line.metric is not None and line.metric.value > limit:
             axes.annotate("off the scale ▶", (1, y - 0.17), (-6, 0), axes.get_yaxis_transform(), "offset points",
                           ha="right", va="center", color=DARK["text"], size=8)  # fmt: skip
 
@@ -99,13 +99,13 @@ def _beside(axes: Axes, y: float, text: str, colour: str, weight: str = "normal"
 def _frame(axes: Axes, lines: list[Line]) -> None:
     from matplotlib.lines import Line2D
 
-    figures = [line.figure for line in lines if line.figure is not None]
-    shown = [name for name in MARKS if any(name in f.controls for f in figures)]
+    metrics = [line.metric for line in lines if line.metric is not None]
+    shown = [name for name in MARKS if any(name in f.controls for f in metrics)]
     handles = [
         Line2D([], [], marker=MARKS[name][0], color=DARK[MARKS[name][1]], markerfacecolor=DARK["panel"], markersize=5,
                linewidth=1.2, label=wording.CONTROLS[name]) for name in shown
     ]  # fmt: skip
-    if any(f.chance is not None for f in figures):
+    if any(f.chance is not None for f in metrics):
         handles.append(Line2D([], [], color=DARK["muted"], linewidth=1.0, linestyle=CHANCE, label="chance"))
     if handles:
         axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=len(handles), borderpad=0.2,
@@ -115,5 +115,5 @@ def _frame(axes: Axes, lines: list[Line]) -> None:
     axes.spines["left"].set_visible(min(axes.get_xlim()) >= 0)
     axes.grid(axis="x")
     axes.tick_params(length=0)
-    labels = {f.label for f in figures}
+    labels = {f.label for f in metrics}
     axes.set_xlabel(labels.pop() if len(labels) == 1 else "identification, as said on the left")

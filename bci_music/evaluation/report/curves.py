@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from bci_music.evaluation.report.palette import DARK, SERIES, look, svg
-from bci_music.evaluation.results import ResultRow
+from bci_music.evaluation.results import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,14 +18,14 @@ MAX_PANELS = 6
 PANEL_IN = (3.55, 2.5)
 
 
-def robustness(rows: list[ResultRow], label: str, key: str, title: str) -> str:
-    """Draw a panel per way of losing electrodes, a curve with its interval per row, controls dashed; inline SVG."""
-    kinds = list(dict.fromkeys(kind for row in rows for kind in row.robustness))
+def robustness(results: list[Result], label: str, key: str, title: str) -> str:
+    """Draw a panel per way of losing electrodes, a curve with its interval per result, controls dashed; inline SVG."""
+    kinds = list(dict.fromkeys(kind for result in results for kind in result.robustness))
     with look():
         canvas, panels = _grid(len(kinds), len(kinds), (5.3, 3.0))
         for kind, axes in zip(kinds, panels, strict=True):
-            for number, row in enumerate(r for r in rows if kind in r.robustness):
-                _robust(axes, row, kind, number)
+            for number, result in enumerate(r for r in results if kind in r.robustness):
+                _robust(axes, result, kind, number)
             axes.set_title(KINDS.get(kind, kind))
             axes.set_xlabel("share of electrodes lost")
             axes.set_xlim(-0.03, None)
@@ -35,33 +35,33 @@ def robustness(rows: list[ResultRow], label: str, key: str, title: str) -> str:
         return svg(canvas, key, title)
 
 
-def _robust(axes: Axes, row: ResultRow, kind: str, number: int) -> None:
-    points = sorted(row.robustness[kind], key=lambda point: point["share"])
+def _robust(axes: Axes, result: Result, kind: str, number: int) -> None:
+    points = sorted(result.robustness[kind], key=lambda point: point["share"])
     share = [p["share"] for p in points]
     colour = DARK[SERIES[number % len(SERIES)]]
     if all("low" in p and "high" in p for p in points):
         low, high = ([p[end] for p in points] for end in ("low", "high"))
         axes.fill_between(share, low, high, color=colour, alpha=0.16, lw=0)
     axes.plot(share, [p["value"] for p in points], color=colour, ls=DASHES[number % 3 if number else 0], marker="o",
-              markersize=3.5, label=row.model.title)  # fmt: skip
+              markersize=3.5, label=result.model.title)  # fmt: skip
     if all("control" in p for p in points):
         axes.plot(share, [p["control"] for p in points], color=colour, ls=(0, (2, 2)), lw=1.0, alpha=0.8)
 
 
-def training(rows: list[ResultRow], key: str, title: str) -> tuple[str, list[str]]:
-    """Draw a small panel per kind of curve with a line per row; also returns the curves left out for want of room."""
-    names = list(dict.fromkeys(name for row in rows for name in row.training.curves))
+def training(results: list[Result], key: str, title: str) -> tuple[str, list[str]]:
+    """Draw a small panel per kind of curve with a line per result; also returns the curves that did not fit in."""
+    names = list(dict.fromkeys(name for result in results for name in result.training.curves))
     shown, left = names[:MAX_PANELS], names[MAX_PANELS:]
-    order = [row.name for row in rows if row.training.curves]
+    order = [result.name for result in results if result.training.curves]
     with look():
         canvas, panels = _grid(len(shown), min(3, len(shown)), PANEL_IN)
         for name, axes in zip(shown, panels, strict=True):
-            for row in (r for r in rows if r.training.curves.get(name)):
-                number = order.index(row.name)
-                points = [(step, value) for step, value in row.training.curves[name] if math.isfinite(value)]
+            for result in (r for r in results if r.training.curves.get(name)):
+                number = order.index(result.name)
+                points = [(step, value) for step, value in result.training.curves[name] if math.isfinite(value)]
                 axes.plot(*zip(*points, strict=True), color=DARK[SERIES[number % len(SERIES)]],
                           ls=DASHES[number // len(SERIES) % len(DASHES)], lw=1.8 if number == 0 else 1.1,
-                          label=row.model.title, zorder=3 if number == 0 else 2)  # fmt: skip
+                          label=result.model.title, zorder=3 if number == 0 else 2)  # fmt: skip
             axes.set_title(name.replace("_", " ").replace("/", ", "))
             axes.set_xlabel("step")
             axes.margins(x=0.02)
@@ -89,5 +89,5 @@ def _legend(canvas: Canvas, panels: list[Axes], *, control: bool) -> None:
     by_label = {h.get_label(): h for axes in panels for h in axes.get_legend_handles_labels()[0]}
     handles = list(by_label.values())
     if control:
-        handles.append(Line2D([], [], color=DARK["muted"], ls=(0, (2, 2)), lw=1.0, label="deranged pairs"))
+        handles.append(Line2D([], [], color=DARK["muted"], ls=(0, (2, 2)), lw=1.0, label="mismatched pairs"))
     canvas.legend(handles=handles, loc="outside upper left", ncols=min(4, len(handles)), handlelength=2.2)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bci_music.evaluation.report import wording
-from bci_music.evaluation.report.published import PRINTED, SLOTS, Expected, expected, published, slot
+from bci_music.evaluation.report.seed_paper import PRINTED, SLOTS, Expected, expected, published, slot
 from bci_music.evaluation.report.verdict import stands
-from bci_music.evaluation.results import Figure, ResultRow
+from bci_music.evaluation.results import Result
+from bci_music.metrics.metric import Metric
 
 
 @dataclass(frozen=True)
@@ -43,41 +44,41 @@ class Table:
     caption: str
 
 
-def figure_cell(figure: Figure | None) -> Cell:
-    """Value, interval, controls in the order of `wording.CONTROLS`, n and p of one figure."""
-    if figure is None:
+def metric_cell(metric: Metric | None) -> Cell:
+    """Value, interval, controls in the order of `wording.CONTROLS`, n and p of one metric."""
+    if metric is None:
         return Cell("–")
-    controls = [figure.controls.get(name) for name in wording.CONTROLS]
+    controls = [metric.controls.get(name) for name in wording.CONTROLS]
     written = ["–" if control is None else wording.number(control.value) for control in controls]
     written += [
         f"{wording.control(name)} {wording.number(control.value)}"
-        for name, control in figure.controls.items() if name not in wording.CONTROLS
+        for name, control in metric.controls.items() if name not in wording.CONTROLS
     ]  # fmt: skip
-    counts = f"{wording.count(figure.n)} / {figure.n_recordings}"
-    return Cell(wording.number(figure.value), (
-        wording.interval(figure.ci95),
+    counts = f"{wording.count(metric.n)} / {metric.n_recordings}"
+    return Cell(wording.number(metric.value), (
+        wording.interval(metric.ci95),
         " · ".join(written),
-        counts if figure.p is None else f"{counts}, {wording.p_value(figure.p)}",
-    ), stands(figure))  # fmt: skip
+        counts if metric.p is None else f"{counts}, {wording.p_value(metric.p)}",
+    ), stands(metric))  # fmt: skip
 
 
-def figure_names(rows: Sequence[ResultRow], *, main: bool) -> list[str]:
-    """Names of the figures that belong in the main table, in its order, or of the further ones, as they come."""
-    names = dict.fromkeys(f.name for row in rows for f in row.figures)
+def metric_names(results: Sequence[Result], *, main: bool) -> list[str]:
+    """Names of the metrics that belong in the main table, in its order, or of the further ones, as they come."""
+    names = dict.fromkeys(f.name for result in results for f in result.metrics)
     if not main:
         return [name for name in names if slot(name) is None]
     return sorted((name for name in names if slot(name)), key=lambda name: SLOTS.index(str(slot(name))))
 
 
-def not_to_be_had(rows: Sequence[ResultRow], names: Sequence[str]) -> str:
-    """Say what is missing beside the figures named, and why, each reason once; empty if nothing is."""
+def not_to_be_had(results: Sequence[Result], names: Sequence[str]) -> str:
+    """Say what is missing beside the metrics named, and why, each reason once; empty if nothing is."""
     words = wording.CONTROLS | {
         "p": "p", "ci95": "an interval", "fad": "Fréchet audio distance", "genre": "genre agreement",
     }  # fmt: skip
     reasons: dict[str, list[str]] = {}
-    for row in rows:
-        for figure in (f for f in row.figures if f.name in names):
-            for what, why in figure.missing.items():
+    for result in results:
+        for metric in (f for f in result.metrics if f.name in names):
+            for what, why in metric.missing.items():
                 whats = reasons.setdefault(why, [])
                 whats += [said] if (said := words.get(what, what)) not in whats else []
     if not reasons:
@@ -85,80 +86,81 @@ def not_to_be_had(rows: Sequence[ResultRow], names: Sequence[str]) -> str:
     return " Not to be had: " + "; ".join(f"{wording.listed(whats)} ({why})" for why, whats in reasons.items()) + "."
 
 
-def labels(rows: Sequence[ResultRow], names: Sequence[str]) -> tuple[str, ...]:
-    """Labels of figures, with an arrow where lower is better."""
-    by_name = {f.name: f for row in reversed(rows) for f in row.figures}
+def labels(results: Sequence[Result], names: Sequence[str]) -> tuple[str, ...]:
+    """Labels of metrics, with an arrow where lower is better."""
+    by_name = {f.name: f for result in reversed(results) for f in result.metrics}
     return tuple(by_name[n].label + (" (lower is better)" if by_name[n].better == "lower" else "") for n in names)
 
 
-def figures_table(
-    rows: Sequence[ResultRow], names: Sequence[str], ours: ResultRow, *,
+def metrics_table(
+    results: Sequence[Result], names: Sequence[str], ours: Result, *,
     lines: Sequence[Expected] = (), beside: bool = False, caption: str = "",
 ) -> Table:
-    """Rows against figures, what was published beside them under a heading of its own.
+    """Rows against metrics, what was published beside them under a heading of its own.
 
     Parameters
     ----------
-    rows : sequence of ResultRow
+    results : sequence of Result
     names : sequence of str
-        Keys of the figures that become columns.
-    ours : ResultRow
-        The row to set off.
+        Keys of the metrics that become columns.
+    ours : Result
+        The result to set off.
     lines : sequence of Expected
-        What a complete table has; those that no row fills are named as not run.
+        What a complete table has; those that no result fills are named as not run.
     beside : bool
-        Add the article's figures.
+        Add the article's metrics.
     """  # fmt: skip
-    printed = [key for key in PRINTED if any(key in line.figures for line in lines)] if beside else []
-    groups = [(_setting(rows), len(names))]
+    printed = [key for key in PRINTED if any(key in line.metrics for line in lines)] if beside else []
+    groups = [(_setting(results), len(names))]
     if printed:
         groups.append(("published: real EEG, random split, another generator", len(printed)))
-    made = [_line(row, names, printed, row is ours, mixed=len({r.split.kind for r in rows}) > 1) for row in rows]
-    filled = {line.title for row in rows if (line := expected(row))}
+    mixed = len({r.split.kind for r in results}) > 1
+    made = [_line(r, names, printed, r is ours, mixed=mixed) for r in results]
+    filled = {line.title for result in results if (line := expected(result))}
     made += [
         Line(line.title, "not run", tuple(Cell("not run") for _ in names)
-             + tuple(_printed(line.figures.get(key)) for key in printed))
+             + tuple(_printed(line.metrics.get(key)) for key in printed))
         for line in lines if line.title not in filled
     ]  # fmt: skip
-    columns = (*labels(rows, names), *(PRINTED[key] for key in printed))
-    return Table(tuple(groups), columns, tuple(made), caption + not_to_be_had(rows, names))
+    columns = (*labels(results, names), *(PRINTED[key] for key in printed))
+    return Table(tuple(groups), columns, tuple(made), caption + not_to_be_had(results, names))
 
 
-def _line(row: ResultRow, names: Sequence[str], printed: Sequence[str], chosen: bool, *, mixed: bool) -> Line:
-    by_name = {f.name: f for f in row.figures}
-    cells = [figure_cell(by_name.get(name)) for name in names] + [_printed(published(row, key)) for key in printed]
-    notes = [_start(row)] + ([f"{row.split.kind} split"] if mixed else [])
-    return Line(row.model.title, ", ".join(notes), tuple(cells), chosen)
+def _line(result: Result, names: Sequence[str], printed: Sequence[str], chosen: bool, *, mixed: bool) -> Line:
+    by_name = {f.name: f for f in result.metrics}
+    cells = [metric_cell(by_name.get(name)) for name in names] + [_printed(published(result, key)) for key in printed]
+    notes = [_start(result)] + ([f"{result.split.kind} split"] if mixed else [])
+    return Line(result.model.title, ", ".join(notes), tuple(cells), chosen)
 
 
-def _start(row: ResultRow) -> str:
-    return f"weights at start: {row.model.initialised}"
+def _start(result: Result) -> str:
+    return f"weights at start: {result.model.initialised}"
 
 
 def _printed(value: float | None) -> Cell:
     return Cell("–" if value is None else wording.number(value))
 
 
-def _setting(rows: Sequence[ResultRow]) -> str:
-    kinds = sorted({row.split.kind for row in rows})
+def _setting(results: Sequence[Result]) -> str:
+    kinds = sorted({result.split.kind for result in results})
     eeg = {True: "simulated EEG", False: "recorded EEG"}
-    return f"here: {wording.listed(sorted({eeg[row.simulated] for row in rows}))}, {wording.listed(kinds)} split"
+    return f"here: {wording.listed(sorted({eeg[r.simulated] for r in results}))}, {wording.listed(kinds)} split"
 
 
-def cost_table(rows: Sequence[ResultRow], ours: ResultRow) -> Table:
-    """Size, speed and length of training of every row, beside the recipe."""
+def cost_table(results: Sequence[Result], ours: Result) -> Table:
+    """Size, speed and length of training of every result, beside the recipe."""
     columns = ("parameters", "tokens a window", "windows/s", "pretrain steps", "min", "align steps", "min", "batch",
                "training and judging, min")  # fmt: skip
     groups = (("model", 3), ("self-distillation", 2), ("alignment", 3), ("", 1))
-    lines = [Line(row.model.title, _start(row), _cost(row), row is ours) for row in rows]
+    lines = [Line(result.model.title, _start(result), _cost(result), result is ours) for result in results]
     return Table(groups, columns, tuple(lines), (
-        "Steps and minutes beside the recipe's (small figures: share of the recipe's steps), so that nobody mistakes a "
+        "Steps and minutes beside the recipe's (small print: share of the recipe's steps), so that nobody mistakes a "
         "short run for a weak model. windows/s: encoder forward on the machine of this run."
     ))  # fmt: skip
 
 
-def _cost(row: ResultRow) -> tuple[Cell, ...]:
-    model, training = row.model, row.training
+def _cost(result: Result) -> tuple[Cell, ...]:
+    model, training = result.model, result.training
 
     def steps(name: str) -> Cell:
         done, recipe = getattr(training, name), training.recipe.get(name, 0)
@@ -173,19 +175,19 @@ def _cost(row: ResultRow) -> tuple[Cell, ...]:
         steps("pretrain_steps"), Cell(f"{training.pretrain_minutes:.1f}" if training.pretrain_steps else "–"),
         steps("align_steps"), Cell(f"{training.align_minutes:.1f}" if training.align_steps else "–"),
         Cell(f"{training.batch}", (f"of {recipe_batch}",) if recipe_batch else ()) if training.batch else Cell("–"),
-        Cell(f"{row.minutes:.1f}"),
+        Cell(f"{result.minutes:.1f}"),
     )  # fmt: skip
 
 
-def split_table(rows: Sequence[ResultRow]) -> Table:
+def split_table(results: Sequence[Result]) -> Table:
     """How each split kept training and test apart, and what both sides still share."""
-    names = list(dict.fromkeys(name for row in rows for name in row.split.shared))
+    names = list(dict.fromkeys(name for result in results for name in result.split.shared))
     lines = [
-        Line(row.split.kind, _apart(row.split.describe), (
-            Cell(f"{row.split.n_train:,}"), Cell(f"{row.split.n_test:,}"), Cell(f"{row.split.n_recordings}"),
-            *(Cell(f"{row.split.shared[name]:,}" if name in row.split.shared else "–") for name in names),
-            Cell(f"{row.split.seed}"),
-        )) for row in rows
+        Line(result.split.kind, _apart(result.split.describe), (
+            Cell(f"{result.split.n_train:,}"), Cell(f"{result.split.n_test:,}"), Cell(f"{result.split.n_recordings}"),
+            *(Cell(f"{result.split.shared[name]:,}" if name in result.split.shared else "–") for name in names),
+            Cell(f"{result.split.seed}"),
+        )) for result in results
     ]  # fmt: skip
     shared = (("", 1), ("on both sides", len(names)), ("", 1)) if names else (("", 2),)
     columns = ("training", "test", "test recordings", *(n.replace("_", " ") for n in names), "seed")

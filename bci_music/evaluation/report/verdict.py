@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bci_music.evaluation.report import wording
-from bci_music.evaluation.report.published import ABLATIONS, ORACLE, OURS, SYSTEMS, expected, missing, slot
-from bci_music.evaluation.results import Control, Figure, ResultRow
+from bci_music.evaluation.report.seed_paper import ABLATIONS, ORACLE, OURS, SYSTEMS, expected, missing, slot
+from bci_music.evaluation.results import Result
+from bci_music.metrics.metric import Control, Metric
 
 HEADLINE = "50-way"
 SPLITS = ("random", "recording-block", "time-block", "repeat", "recording", "song", "listener")
@@ -25,106 +26,106 @@ class Sentence:
     text: str
 
 
-def headline(row: ResultRow) -> Figure | None:
-    """Return the figure all rows are compared by: 50-way identification in the shared space, else the row's first."""
-    ranked = [f for wanted in (HEADLINE, f"{HEADLINE}-clap") for f in row.figures if slot(f.name) == wanted]
-    return (*ranked, *row.figures)[0] if row.figures else None
+def headline(result: Result) -> Metric | None:
+    """Return the metric all results are compared by: 50-way identification in the shared space, else its first."""
+    ranked = [f for wanted in (HEADLINE, f"{HEADLINE}-clap") for f in result.metrics if slot(f.name) == wanted]
+    return (*ranked, *result.metrics)[0] if result.metrics else None
 
 
-def comparable(row: ResultRow, main: Figure | None) -> Figure | None:
-    """Return the row's figure that stands beside `main`: of the same name, or else nearest to it.
+def comparable(result: Result, main: Metric | None) -> Metric | None:
+    """Return the result's metric that stands beside `main`: of the same name, or else nearest to it.
 
-    Under another split there may be music for another k. A row without a space shared with music (linear, audio
+    Under another split there may be music for another k. A result without a space shared with music (linear, audio
     oracle) is taken in the embedder's space.
     """
     if main is None:
         return None
     place = slot(main.name)
-    by_name = {f.name: f for f in row.figures}
-    by_slot = {slot(f.name): f for f in row.figures} if place else {}
+    by_name = {f.name: f for f in result.metrics}
+    by_slot = {slot(f.name): f for f in result.metrics} if place else {}
     return by_name.get(main.name) or by_slot.get(place) or by_slot.get(f"{place}-clap")
 
 
-def main_row(rows: list[ResultRow]) -> ResultRow:
-    """Return the row the page is about: the proposed system, else the first of the table."""
-    table = [row for row in rows if row.kind == "row"] or rows
-    return next((row for row in table if expected(row) is OURS), table[0])
+def main_result(results: list[Result]) -> Result:
+    """Return the result the page is about: the proposed system, else the first of the table."""
+    table = [result for result in results if result.kind == "system"] or results
+    return next((result for result in table if expected(result) is OURS), table[0])
 
 
-def easy_to_hard(rows: list[ResultRow]) -> list[ResultRow]:
-    """Order rows by what their splits keep apart; kinds that are not known come last."""
+def easy_to_hard(results: list[Result]) -> list[Result]:
+    """Order results by what their splits keep apart; kinds that are not known come last."""
     order = {kind: place for place, kind in enumerate(SPLITS)}
-    return sorted(rows, key=lambda row: order.get(row.split.kind, len(order)))
+    return sorted(results, key=lambda result: order.get(result.split.kind, len(order)))
 
 
-def beats(figure: Figure, control: Control) -> bool:
-    """Whether the figure's whole interval lies on the better side of the control's (of its value without one)."""
-    if figure.ci95 is None:
+def beats(metric: Metric, control: Control) -> bool:
+    """Whether the metric's whole interval lies on the better side of the control's (of its value without one)."""
+    if metric.ci95 is None:
         return False
     low, high = control.ci95 or (control.value, control.value)
-    return figure.ci95[0] > high if figure.better == "higher" else figure.ci95[1] < low
+    return metric.ci95[0] > high if metric.better == "higher" else metric.ci95[1] < low
 
 
-def stands(figure: Figure) -> bool:
-    """Whether the figure clears all the controls it has, or chance where it has none."""
-    if figure.controls:
-        return all(beats(figure, control) for control in figure.controls.values())
-    return figure.chance is not None and beats(figure, Control(value=figure.chance))
+def stands(metric: Metric) -> bool:
+    """Whether the metric clears all the controls it has, or chance where it has none."""
+    if metric.controls:
+        return all(beats(metric, control) for control in metric.controls.values())
+    return metric.chance is not None and beats(metric, Control(value=metric.chance))
 
 
-def fingerprint(figure: Figure) -> bool:
-    """Whether EEG from before the song already scores above deranged pairs, and above chance: nothing was heard yet."""
-    before, deranged = figure.controls.get("before_song"), figure.controls.get("deranged")
+def fingerprint(metric: Metric) -> bool:
+    """Whether EEG from before the song, when nothing was heard yet, scores above mismatched pairs and chance."""
+    before, mismatched = metric.controls.get("before_song"), metric.controls.get("mismatched")
     if before is None or before.ci95 is None:
         return False
-    chance = Control(value=figure.chance) if figure.chance is not None else None
-    rivals = [c for c in (deranged, chance) if c is not None]
-    early = figure.model_copy(update={"value": before.value, "ci95": before.ci95})
+    chance = Control(value=metric.chance) if metric.chance is not None else None
+    rivals = [c for c in (mismatched, chance) if c is not None]
+    early = metric.model_copy(update={"value": before.value, "ci95": before.ci95})
     return bool(rivals) and all(beats(early, rival) for rival in rivals)
 
 
-def verdict(rows: list[ResultRow]) -> list[Sentence]:
-    """Say in sentences what the rows show, computed from their intervals and controls."""
-    ours = main_row(rows)
-    said = [_origin(rows)]
-    if (figure := headline(ours)) is not None:
-        said += [_main(ours, figure), *_others(ours, figure)]
-    said += _splits(rows, ours)
-    said += _systems(rows, ours)
-    said += _ablations(rows, ours)
+def verdict(results: list[Result]) -> list[Sentence]:
+    """Say in sentences what the results show, computed from their intervals and controls."""
+    ours = main_result(results)
+    said = [_origin(results)]
+    if (metric := headline(ours)) is not None:
+        said += [_main(ours, metric), *_others(ours, metric)]
+    said += _splits(results, ours)
+    said += _systems(results, ours)
+    said += _ablations(results, ours)
     return said + _length(ours)
 
 
-def _origin(rows: list[ResultRow]) -> Sentence:
-    simulated = [row.name for row in rows if row.simulated]
-    if len(simulated) == len(rows):
+def _origin(results: list[Result]) -> Sentence:
+    simulated = [result.name for result in results if result.simulated]
+    if len(simulated) == len(results):
         return Sentence("note", SIMULATED)
     if simulated:
-        return Sentence("note", f"Simulated EEG: {wording.listed(simulated)}. The other rows rest on recorded EEG.")
-    return Sentence("note", f"The EEG is recorded, not simulated: {wording.listed(sorted({r.data for r in rows}))}.")
+        return Sentence("note", f"Simulated EEG: {wording.listed(simulated)}. The other results rest on recorded EEG.")
+    return Sentence("note", f"The EEG is recorded, not simulated: {wording.listed(sorted({r.data for r in results}))}.")
 
 
-def _main(row: ResultRow, figure: Figure) -> Sentence:
-    chance = f"; chance {wording.number(figure.chance)}" if figure.chance is not None else ""
+def _main(result: Result, metric: Metric) -> Sentence:
+    chance = f"; chance {wording.number(metric.chance)}" if metric.chance is not None else ""
     start = (
-        f"{row.model.title}, {row.split.kind} split: {figure.label}, is {wording.number(figure.value)} "
-        f"({_bounds(figure)}, {wording.windows(figure)}{chance})"
+        f"{result.model.title}, {result.split.kind} split: {metric.label}, is {wording.number(metric.value)} "
+        f"({_bounds(metric)}, {wording.windows(metric)}{chance})"
     )
-    if figure.ci95 is None:
+    if metric.ci95 is None:
         return Sentence("against", f"{start}. Without an interval nothing can be said about it.")
-    if not figure.controls:
+    if not metric.controls:
         return Sentence("against", f"{start}. It has no control beside it, so it is not judged.")
-    won = [name for name, control in figure.controls.items() if beats(figure, control)]
-    lost = [name for name in figure.controls if name not in won]
+    won = [name for name, control in metric.controls.items() if beats(metric, control)]
+    lost = [name for name in metric.controls if name not in won]
     if not lost:
-        return Sentence("for", f"{start}: above {_named(figure, won)}.")
+        return Sentence("for", f"{start}: above {_named(metric, won)}.")
     if won:
-        return Sentence("against", f"{start}: above {_named(figure, won)}, but not above {_named(figure, lost)}.")
-    return Sentence("against", f"{start}: not above {_named(figure, lost)}, so no evidence.")
+        return Sentence("against", f"{start}: above {_named(metric, won)}, but not above {_named(metric, lost)}.")
+    return Sentence("against", f"{start}: not above {_named(metric, lost)}, so no evidence.")
 
 
-def _others(row: ResultRow, main: Figure) -> list[Sentence]:
-    rest = [f for f in row.figures if f is not main]
+def _others(result: Result, main: Metric) -> list[Sentence]:
+    rest = [f for f in result.metrics if f is not main]
     good = [f"{f.label} ({wording.number(f.value)})" for f in rest if stands(f)]
     poor = [f"{f.label} ({wording.number(f.value)})" for f in rest if not stands(f)]
     said = []
@@ -135,34 +136,34 @@ def _others(row: ResultRow, main: Figure) -> list[Sentence]:
     return said
 
 
-def _splits(rows: list[ResultRow], ours: ResultRow) -> list[Sentence]:
+def _splits(results: list[Result], ours: Result) -> list[Sentence]:
     said, main = [], headline(ours)
-    chosen = easy_to_hard([r for r in rows if r.kind == "split"])
-    several = len({row.model.title for row in chosen}) > 1
-    for row in chosen:
-        figure = comparable(row, main)
-        if figure is None:
+    chosen = easy_to_hard([r for r in results if r.kind == "split"])
+    several = len({result.model.title for result in chosen}) > 1
+    for result in chosen:
+        metric = comparable(result, main)
+        if metric is None:
             continue
-        who = f"{row.model.title}: on" if several else "On"
-        value = f"{wording.number(figure.value)} ({_bounds(figure)})"
-        start = f"{who} the {row.split.kind} split {figure.label}, is {value}"
-        if fingerprint(figure):
-            before = figure.controls["before_song"]
+        who = f"{result.model.title}: on" if several else "On"
+        value = f"{wording.number(metric.value)} ({_bounds(metric)})"
+        start = f"{who} the {result.split.kind} split {metric.label}, is {value}"
+        if fingerprint(metric):
+            before = metric.controls["before_song"]
             said.append(Sentence("against", (
                 f"{start}, but EEG from before the song, when nothing was heard yet, reaches "
                 f"{wording.number(before.value)} ({wording.interval(before.ci95)}): the recording is recognised, "
                 "and that share is no evidence of music in the EEG."
             )))  # fmt: skip
-        elif stands(figure):
-            said.append(Sentence("for", f"{start}: above {_named(figure, list(figure.controls)) or 'chance'}."))
+        elif stands(metric):
+            said.append(Sentence("for", f"{start}: above {_named(metric, list(metric.controls)) or 'chance'}."))
         else:
-            lost = [name for name, control in figure.controls.items() if not beats(figure, control)]
-            said.append(Sentence("against", f"{start}: not above {_named(figure, lost) or 'chance'}."))
+            lost = [name for name, control in metric.controls.items() if not beats(metric, control)]
+            said.append(Sentence("against", f"{start}: not above {_named(metric, lost) or 'chance'}."))
     return said
 
 
-def _systems(rows: list[ResultRow], ours: ResultRow) -> list[Sentence]:
-    rivals = [r for r in rows if r.kind == "row" and r is not ours and expected(r) is not ORACLE]
+def _systems(results: list[Result], ours: Result) -> list[Sentence]:
+    rivals = [r for r in results if r.kind == "system" and r is not ours and expected(r) is not ORACLE]
     said = []
     if rivals:
         above, level, below = _compared(ours, rivals)
@@ -172,13 +173,13 @@ def _systems(rows: list[ResultRow], ours: ResultRow) -> list[Sentence]:
         if parts:
             text = f"{ours.model.title} against the other decoders, by intervals that do not overlap: "
             said.append(Sentence("for" if above and not (level or below) else "against", text + "; ".join(parts) + "."))
-    if absent := missing(rows, SYSTEMS, "row"):
+    if absent := missing(results, SYSTEMS, "system"):
         said.append(Sentence("note", f"Rows that were not run: {wording.listed(absent)}."))
     return said
 
 
-def _ablations(rows: list[ResultRow], ours: ResultRow) -> list[Sentence]:
-    ablations = [r for r in rows if r.kind == "ablation"]
+def _ablations(results: list[Result], ours: Result) -> list[Sentence]:
+    ablations = [r for r in results if r.kind == "ablation"]
     said = []
     if ablations:
         worse, level, better = _compared(ours, ablations)
@@ -188,23 +189,23 @@ def _ablations(rows: list[ResultRow], ours: ResultRow) -> list[Sentence]:
         parts += [f"higher: {wording.listed(better)}"] if better else []
         if parts:
             said.append(Sentence("note", "With a part changed: " + "; ".join(parts) + "."))
-    if absent := missing(rows, ABLATIONS, "ablation"):
+    if absent := missing(results, ABLATIONS, "ablation"):
         said.append(Sentence("note", f"Ablations that were not run: {wording.listed([f'“{a}”' for a in absent])}."))
     return said
 
 
-def _compared(ours: ResultRow, others: list[ResultRow]) -> tuple[list[str], list[str], list[str]]:
-    """Titles of the rows ours lies above, cannot be told from, and lies below, by the headline's intervals."""
+def _compared(ours: Result, others: list[Result]) -> tuple[list[str], list[str], list[str]]:
+    """Titles of the results ours lies above, cannot be told from, and lies below, by the headline's intervals."""
     above: list[str] = []
     level: list[str] = []
     below: list[str] = []
     mine = headline(ours)
-    for row in others:
-        theirs = comparable(row, mine)
-        same = next((f for f in ours.figures if theirs is not None and f.name == theirs.name), None)
+    for result in others:
+        theirs = comparable(result, mine)
+        same = next((f for f in ours.metrics if theirs is not None and f.name == theirs.name), None)
         if mine is None or same is None or theirs is None or same.ci95 is None or theirs.ci95 is None:
             continue
-        title = row.model.title + ("" if same is mine else " (both in the embedder's space)")
+        title = result.model.title + ("" if same is mine else " (both in the embedder's space)")
         if beats(same, Control(value=theirs.value, ci95=theirs.ci95)):
             above.append(title)
         elif beats(theirs, Control(value=same.value, ci95=same.ci95)):
@@ -214,25 +215,25 @@ def _compared(ours: ResultRow, others: list[ResultRow]) -> tuple[list[str], list
     return above, level, below
 
 
-def _length(row: ResultRow) -> list[Sentence]:
-    training, recipe = row.training, row.training.recipe
+def _length(result: Result) -> list[Sentence]:
+    training, recipe = result.training, result.training.recipe
     done = training.pretrain_steps + training.align_steps
     whole = recipe.get("pretrain_steps", 0) + recipe.get("align_steps", 0)
     if not done or not whole:
         return []
     return [Sentence("note", (
-        f"{row.model.title} learned for {training.pretrain_steps:,} + {training.align_steps:,} steps of "
+        f"{result.model.title} learned for {training.pretrain_steps:,} + {training.align_steps:,} steps of "
         f"{training.batch} windows; the recipe has {recipe.get('pretrain_steps', 0):,} + "
         f"{recipe.get('align_steps', 0):,} ({wording.share(done, whole)} of its steps). A short run is not a weak "
         "model."
     ))]  # fmt: skip
 
 
-def _bounds(figure: Figure) -> str:
-    return "no interval" if figure.ci95 is None else f"95 % interval {wording.interval(figure.ci95)}"
+def _bounds(metric: Metric) -> str:
+    return "no interval" if metric.ci95 is None else f"95 % interval {wording.interval(metric.ci95)}"
 
 
-def _named(figure: Figure, names: list[str]) -> str:
+def _named(metric: Metric, names: list[str]) -> str:
     return wording.listed([
-        f"{wording.control(name)} ({wording.number(figure.controls[name].value)})" for name in names
+        f"{wording.control(name)} ({wording.number(metric.controls[name].value)})" for name in names
     ])  # fmt: skip

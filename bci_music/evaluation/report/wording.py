@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from bci_music.evaluation.results import Figure
+from bci_music.metrics.metric import Metric
 
 CONTROLS = {
-    "deranged": "deranged pairs",
+    "mismatched": "mismatched pairs",
     "before_song": "EEG before the song",
     "mean_embedding": "mean embedding",
 }
@@ -20,7 +20,7 @@ def control(name: str) -> str:
 
 
 def number(value: float) -> str:
-    """Write a figure: ``.214`` below one, as the published tables do, else ``24.4``."""
+    """Write a metric: ``.214`` below one, as the published tables do, else ``24.4``."""
     if not math.isfinite(value):
         return "undefined"
     if abs(value) >= 100:
@@ -73,6 +73,6 @@ def listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
-def windows(figure: Figure) -> str:
-    """Say on how many independent windows and recordings a figure rests."""
-    return f"{figure.n:,} windows of {figure.n_recordings} recordings"
+def windows(metric: Metric) -> str:
+    """Say on how many independent windows and recordings a metric rests."""
+    return f"{metric.n:,} windows of {metric.n_recordings} recordings"

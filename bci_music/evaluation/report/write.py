@@ -1,4 +1,4 @@
-"""Put the report together: one page and one JSON from the rows of an evaluation."""
+"""Put the report together: one page and one JSON from the results of an evaluation."""
 
 from __future__ import annotations
 
@@ -11,30 +11,32 @@ import yaml
 from bci_music.config import Config
 from bci_music.eeg.montage import Montage
 from bci_music.evaluation.report import page, sections, wording
-from bci_music.evaluation.report.published import ABLATIONS, SYSTEMS, missing
-from bci_music.evaluation.report.verdict import main_row, verdict
-from bci_music.evaluation.results import ResultRow
+from bci_music.evaluation.report.seed_paper import ABLATIONS, SYSTEMS, missing
+from bci_music.evaluation.report.verdict import main_result, verdict
+from bci_music.evaluation.results import Result
 from bci_music.messages import UserError
 
 MAX_BYTES = 3_000_000
 
 
-class Report(Config):
-    """What ``report.json`` holds: the verdict in words, what is missing, and all rows."""
+class EvaluationReport(Config):
+    """What ``report.json`` holds: the verdict in words, what is missing, and all results."""
+
+    RENAMED = {"rows": "results"}
 
     format: Literal[1] = 1
     simulated: bool
     verdict: tuple[str, ...]
     missing: dict[str, tuple[str, ...]]
-    rows: tuple[ResultRow, ...]
+    results: tuple[Result, ...]
 
 
-def write_report(rows: Sequence[ResultRow], out_dir: Path, montage: Montage | None = None) -> None:
+def write_report(results: Sequence[Result], out_dir: Path, montage: Montage | None = None) -> None:
     """Write ``report.html`` (self-contained, without script) and ``report.json`` into `out_dir`.
 
     Parameters
     ----------
-    rows : sequence of ResultRow
+    results : sequence of Result
         Any number of systems, ablations and splits; lines a complete table has and these lack are named as not run.
     out_dir : Path
         Made if it is not there.
@@ -44,25 +46,26 @@ def write_report(rows: Sequence[ResultRow], out_dir: Path, montage: Montage | No
     Raises
     ------
     UserError
-        When there is no row, or the attention maps do not fit the montage.
+        When there is no result, or the attention maps do not fit the montage.
     """
-    rows = list(rows)
-    if not rows:
+    results = list(results)
+    if not results:
         raise UserError("There is no result to report: run `bci-music evaluate` or `bci-music ablate` first.")
-    said = verdict(rows)
+    said = verdict(results)
     html = page.render(
-        title="Can the decoder be trusted?", subtitle=_subtitle(rows), badges=_badges(rows), verdict=said,
-        sections=sections.build(rows, montage or Montage.nmed()), provenance=[_made(row) for row in rows],
+        title="Can the decoder be trusted?", subtitle=_subtitle(results), badges=_badges(results), verdict=said,
+        sections=sections.build(results, montage or Montage.nmed()), provenance=[_made(result) for result in results],
     )  # fmt: skip
     if len(html.encode()) > MAX_BYTES:
         raise UserError(
             f"The report would weigh {len(html.encode()) / 1e6:.1f} MB, at most {MAX_BYTES / 1e6:.0f} are meant: "
-            "give it fewer rows with attention maps, or thin their curves."
+            "give it fewer results with attention maps, or thin their curves."
         )
-    report = Report(
-        simulated=any(row.simulated for row in rows), verdict=tuple(s.text for s in said), rows=tuple(rows),
+    report = EvaluationReport(
+        simulated=any(r.simulated for r in results), verdict=tuple(s.text for s in said), results=tuple(results),
         missing={
-            "systems": tuple(missing(rows, SYSTEMS, "row")), "ablations": tuple(missing(rows, ABLATIONS, "ablation")),
+            "systems": tuple(missing(results, SYSTEMS, "system")),
+            "ablations": tuple(missing(results, ABLATIONS, "ablation")),
         },
     )  # fmt: skip
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -72,30 +75,30 @@ def write_report(rows: Sequence[ResultRow], out_dir: Path, montage: Montage | No
         part.replace(out_dir / name)
 
 
-def _subtitle(rows: Sequence[ResultRow]) -> str:
-    main = main_row(list(rows))
-    parts = [wording.listed(sorted({row.data for row in rows})), main.split.describe]
+def _subtitle(results: Sequence[Result]) -> str:
+    main = main_result(list(results))
+    parts = [wording.listed(sorted({result.data for result in results})), main.split.describe]
     parts += [f"generator: {main.generator}"] if main.generator else []
     parts += [f"embedder: {main.embedder}"] if main.embedder else []
     return "; ".join(parts) + "."
 
 
-def _badges(rows: Sequence[ResultRow]) -> list[str]:
-    if all(row.simulated for row in rows):
+def _badges(results: Sequence[Result]) -> list[str]:
+    if all(result.simulated for result in results):
         return ["▲ simulated EEG, composed music"]
-    return ["▲ some rows: simulated EEG"] if any(row.simulated for row in rows) else []
+    return ["▲ some results: simulated EEG"] if any(result.simulated for result in results) else []
 
 
-def _made(row: ResultRow) -> tuple[str, str]:
-    """Name of a row and its protocols, split and provenance as YAML."""
+def _made(result: Result) -> tuple[str, str]:
+    """Name of a result and its protocols, split and provenance as YAML."""
     what = {
-        "data": row.data, "simulated": row.simulated, "split": row.split.model_dump(mode="json"),
-        "initialised": row.model.initialised, "generator": row.generator, "embedder": row.embedder,
-        "protocols": {f.label: f.protocol for f in row.figures},
-        "controls": {f.label: {k: c.protocol for k, c in f.controls.items() if c.protocol} for f in row.figures},
-        "not to be had": {f.label: f.missing for f in row.figures if f.missing},
-        "provenance": row.model_dump(mode="json")["provenance"],
+        "data": result.data, "simulated": result.simulated, "split": result.split.model_dump(mode="json"),
+        "initialised": result.model.initialised, "generator": result.generator, "embedder": result.embedder,
+        "protocols": {f.label: f.protocol for f in result.metrics},
+        "controls": {f.label: {k: c.protocol for k, c in f.controls.items() if c.protocol} for f in result.metrics},
+        "not to be had": {f.label: f.missing for f in result.metrics if f.missing},
+        "provenance": result.model_dump(mode="json")["provenance"],
     }  # fmt: skip
     said = {key: value for key, value in what.items() if value not in ({}, "")}
     text = yaml.safe_dump(said, allow_unicode=True, sort_keys=False, width=110)
-    return f"{row.model.title} ({row.kind}, {row.split.kind} split)", text
+    return f"{result.model.title} ({result.kind}, {result.split.kind} split)", text

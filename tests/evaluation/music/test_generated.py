@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bci_music.evaluation.music.audio import AudioJudge
-from bci_music.evaluation.music.generated import GeneratedJudge
+from bci_music.evaluation.music.audio import LibrarySound
+from bci_music.evaluation.music.generated import GeneratedSound
 from bci_music.evaluation.music.genre import EmbeddingGenres
-from bci_music.evaluation.protocol import judge_outputs
+from bci_music.evaluation.protocol import evaluate_decoded
 from bci_music.messages import UserError
 
-from .test_sound import Tones, outputs, world  # noqa: F401
+from .test_sound import Tones, decode, world  # noqa: F401
 
 
 class Copyist:
@@ -35,47 +35,48 @@ class Copyist:
 
 
 @pytest.fixture(scope="module")
-def judge(world):  # noqa: F811
+def player(world):  # noqa: F811
     split, music, audio = world
     vectors = np.concatenate([m.targets for m in music.values()])
     genres = [s for s, m in music.items() for _ in m.targets]
-    library = AudioJudge.of_training(split, music, audio, genre=EmbeddingGenres.fit(vectors, genres, Tones()))
-    return GeneratedJudge(Copyist(music, audio), library, Tones(), pairs=2000)
+    library = LibrarySound.of_training(split, music, audio, genre=EmbeddingGenres.fit(vectors, genres, Tones()))
+    return GeneratedSound(Copyist(music, audio), library, Tones(), pairs=2000)
 
 
-def test_what_follows_the_decoder_is_heard_and_what_does_not_is_not(world, judge):  # noqa: F811
+def test_what_follows_the_decoder_is_heard_and_what_does_not_is_not(world, player):  # noqa: F811
     split, music, _ = world
 
-    def figures(signal):
-        found = judge_outputs(outputs(split, music, signal), before=None, mean_embedding=None, split=split, audio=judge)
+    def metrics(signal):
+        heard = decode(split, music, signal)
+        found = evaluate_decoded(heard, before=None, mean_embedding=None, split=split, audio=player)
         return {f.name: f for f in found}
 
-    good, none = figures(4.0), figures(0.0)
+    good, none = metrics(4.0), metrics(0.0)
     for name in ("clap-score", "genre", "ssim", "psnr"):
-        assert good[name].ci95[0] > good[name].controls["deranged"].value, name
+        assert good[name].ci95[0] > good[name].controls["mismatched"].value, name
         assert good[name].p < 0.01
         assert "copyist" in good[name].protocol
-    assert none["genre"].ci95[0] < none["genre"].controls["deranged"].value + 0.1
+    assert none["genre"].ci95[0] < none["genre"].controls["mismatched"].value + 0.1
     assert none["clap-score"].value < good["clap-score"].value
     assert "more of them" in good["clap-score"].missing["fad"]
 
 
-def test_a_vector_is_generated_once_and_always_the_same(world, judge):  # noqa: F811
+def test_a_vector_is_generated_once_and_always_the_same(world, player):  # noqa: F811
     vector = world[1]["s1"].targets[3]
-    before = judge.model.made
-    one = judge.clip(vector)[0]
-    assert judge.clip(2 * vector)[0] is one or np.array_equal(judge.clip(2 * vector)[0], one)
+    before = player.model.made
+    one = player.clip(vector)[0]
+    assert player.clip(2 * vector)[0] is one or np.array_equal(player.clip(2 * vector)[0], one)
     assert len(one) == 64_000
-    assert judge.model.made <= before + 2
+    assert player.model.made <= before + 2
     told = []
-    fresh = GeneratedJudge(judge.model, judge.library, judge.embedder, told.append)
+    fresh = GeneratedSound(player.model, player.library, player.embedder, told.append)
     assert np.array_equal(fresh.clip(vector)[0], one)
     fresh.clip(vector)
     fresh.clip(-vector)
     assert told == [1, 2]  # what a person who waits is shown
 
 
-def test_a_pack_without_generator_or_led_by_another_embedder_is_a_sentence(judge, monkeypatch):
+def test_a_pack_without_generator_or_led_by_another_embedder_is_a_sentence(player, monkeypatch):
     from bci_music.models import pack
 
     def opened(generator, leads):
@@ -88,7 +89,7 @@ def test_a_pack_without_generator_or_led_by_another_embedder_is_a_sentence(judge
     embedder = SimpleNamespace(sha="tones", name="tones")
     opened(None, "tones")
     with pytest.raises(UserError, match="brings no generator"):
-        GeneratedJudge.of_pack("demo", judge.library, embedder)
+        GeneratedSound.of_pack("demo", player.library, embedder)
     opened("somewhere", "other")
     with pytest.raises(UserError, match="led by another embedder"):
-        GeneratedJudge.of_pack("demo", judge.library, embedder)
+        GeneratedSound.of_pack("demo", player.library, embedder)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from bci_music.evaluation.music.oracle import Heard, Judges, compare, generate, table, through_the_autoencoder
+from bci_music.evaluation.music.fidelity import Evaluators, Heard, compare, generate, table, through_the_autoencoder
 from bci_music.evaluation.music.pictures import draw_pairs
 from bci_music.generation.audioldm.loading import write_random_audioldm
 from bci_music.generation.audioldm.sampler import load_audioldm
@@ -31,7 +31,7 @@ def sound(style, seed, seconds=4.0):
 def judges():
     clips = [(style, sound(style, seed, 6.0)) for style in STYLES for seed in range(6)]
     sounds, styles = [s for _, s in clips], [style for style, _ in clips]
-    return Judges.fit(sounds, styles, StatisticsEmbedder.fit(sounds, n_axes=16), leads="another")
+    return Evaluators.fit(sounds, styles, StatisticsEmbedder.fit(sounds, n_axes=16), leads="another")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_sound_in_the_same_style_is_told_from_other_sound(judges, heard):
     assert row.genre > 0.9
     assert row.agreement > 0.9
     assert (row.n, row.n_songs, row.chance) == (15, 15, pytest.approx(1 / 3))
-    assert row.deranged < row.own
+    assert row.mismatched < row.own
 
 
 def test_sound_that_follows_nothing_is_not(judges, heard):
@@ -80,7 +80,7 @@ def test_wrong_input_is_one_sentence(judges, heard):
     with pytest.raises(UserError, match="2 songs or more"):
         compare("one", [heard[0].sound], heard[:1], judges)
     with pytest.raises(UserError, match="cannot judge"):
-        Judges.fit([h.sound for h in heard], ["a"] * 15, judges.embedder, leads=judges.embedder.sha)
+        Evaluators.fit([h.sound for h in heard], ["a"] * 15, judges.embedder, leads=judges.embedder.sha)
 
 
 def test_a_random_model_is_judged_and_drawn(judges, heard, tmp_path):

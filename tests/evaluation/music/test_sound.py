@@ -1,4 +1,4 @@
-"""Audio of the judge: composed here from tones, so that what is near and what is far is known."""
+"""Audio of the player: composed here from tones, so that what is near and what is far is known."""
 
 import shutil
 from dataclasses import replace
@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import soxr
 
-from bci_music.evaluation.measure import Trial
-from bci_music.evaluation.music.audio import N_FFT, AudioJudge, mel_filters, power_mel, training_music
-from bci_music.evaluation.music.generated import GeneratedJudge
+from bci_music.evaluation.decoded import DecodedWindows
+from bci_music.evaluation.music.audio import N_FFT, LibrarySound, mel_filters, power_mel, training_music
+from bci_music.evaluation.music.generated import GeneratedSound
 from bci_music.evaluation.music.genre import EmbeddingGenres, HubGenres
-from bci_music.evaluation.outputs import Outputs
-from bci_music.evaluation.protocol import judge_outputs
+from bci_music.evaluation.protocol import evaluate_decoded
 from bci_music.evaluation.report.tables import not_to_be_had
 from bci_music.messages import UserError
-from bci_music.metrics.rates import distinct_music
+from bci_music.metrics.identification import distinct_music
+from bci_music.metrics.scoring import DecodedSet
 from bci_music.metrics.split_choice import SplitConfig, make_split
 from bci_music.metrics.splits import WindowTable
 from bci_music.models.checkpoints.manifest import Pulled, stored
@@ -70,14 +70,14 @@ def world():
     return make_split("time-block", table, SplitConfig(block_s=40, guard_s=0, seed=2)), music, audio
 
 
-def outputs(split, music, signal, seed=0):
+def decode(split, music, signal, seed=0):
     """Decoded windows of the test side with `signal` of the truth in them."""
     rows = split.test
     t = split.table
     places = zip(t.song[rows].tolist(), t.song_start_s[rows].tolist(), strict=True)
     target = np.stack([music[s].targets[round(at / 4)] for s, at in places])
     noise = np.random.default_rng(seed).standard_normal(target.shape) / np.sqrt(512)
-    return Outputs(None, None, (signal * target + noise).astype(np.float32), target, t.song[rows], t.name[rows],
+    return DecodedWindows(None, None, (signal * target + noise).astype(np.float32), target, t.song[rows], t.name[rows],
                    t.song_start_s[rows], t.start_s[rows], t.recording[rows], t.listener[rows])  # fmt: skip
 
 
@@ -99,67 +99,67 @@ def test_sound_follows_the_decoder_and_is_judged_beside_its_controls(world):
     split, music, audio = world
     song_of, _, _, vectors = training_music(split, music)
     genre = EmbeddingGenres.fit(vectors, ["low" if s in ("s0", "s1") else "high" for s in song_of], Tones())
-    judge = AudioJudge.of_training(split, music, audio, genre=genre)
-    assert not set(zip(judge.clips.song, judge.clips.second, strict=True)) & {
+    player = LibrarySound.of_training(split, music, audio, genre=genre)
+    assert not set(zip(player.clips.song, player.clips.second, strict=True)) & {
         (s, t) for s, t in zip(split.table.song[split.test], split.table.song_start_s[split.test], strict=True)
     }  # fmt: skip
     found = {
-        f.name: f for f in judge_outputs(
-            outputs(split, music, 2.0), before=None, mean_embedding=vectors.mean(0), split=split, audio=judge
+        f.name: f for f in evaluate_decoded(
+            decode(split, music, 2.0), before=None, mean_embedding=vectors.mean(0), split=split, audio=player
         )
     }  # fmt: skip
     for name in ("clap-score", "genre", "ssim", "psnr"):
-        figure = found[name]
-        assert figure.p == 0.001
-        assert figure.ci95[0] > figure.controls["deranged"].ci95[1], name
-        assert "library: the nearest of" in figure.protocol
+        metric = found[name]
+        assert metric.p == 0.001
+        assert metric.ci95[0] > metric.controls["mismatched"].ci95[1], name
+        assert "library: the nearest of" in metric.protocol
     assert found["genre"].value > 0.95
     assert found["genre"].label == "2-way genre agreement"
     assert found["clap-score"].missing["fad"].startswith("a Fréchet distance needs at least 1024 windows")
-    noise = outputs(split, music, 0.0)
-    found = judge_outputs(noise, before=None, mean_embedding=None, split=split, audio=judge)
+    noise = decode(split, music, 0.0)
+    found = evaluate_decoded(noise, before=None, mean_embedding=None, split=split, audio=player)
     assert all(f.p > 0.01 for f in found if f.p is not None)
 
 
 def test_a_true_picture_is_the_best_one(world):
     split, music, audio = world
-    judge = AudioJudge.of_training(split, music, audio)
-    own = judge.clips.vector[:6]
-    for measure in judge.picture_measures(judge.clips, ""):
-        table = measure.table(own)
+    player = LibrarySound.of_training(split, music, audio)
+    own = player.clips.vector[:6]
+    for score in player.picture_scores(player.clips, ""):
+        table = score.table(own)
         assert (table.argmax(axis=1) == np.arange(6)).all()
-        assert table[0, 0] == pytest.approx(1.0 if measure.name == "ssim" else 100.0)
+        assert table[0, 0] == pytest.approx(1.0 if score.name == "ssim" else 100.0)
 
 
 def test_frechet_distance_tells_varied_music_from_always_the_same(world):
     split, music, audio = world
-    judge = AudioJudge.of_training(split, music, audio)
-    many = outputs(split, music, 3.0)
-    trial_figures = judge_outputs(many, before=many, mean_embedding=many.target[0], split=split, audio=judge)
+    player = LibrarySound.of_training(split, music, audio)
+    many = decode(split, music, 3.0)
+    trial_figures = evaluate_decoded(many, before=many, mean_embedding=many.target[0], split=split, audio=player)
     assert len(many) < 1024
     assert "fad" not in {f.name for f in trial_figures}
     often = np.tile(np.arange(len(many)), 3)
-    musics = distinct_music(many.target[often], many.song[often], many.name[often], many.second[often], 4.0)
-    trial = Trial(many.clap[often], many.recording[often], musics, many.clap, many.recording, many.target[0])
-    figure = judge.frechet(trial, "somewhere", seed=0)
-    assert figure.better == "lower"
-    assert figure.value < figure.controls["random_clips"].value < figure.controls["mean_embedding"].value
-    assert figure.ci95[0] < figure.ci95[1]
-    assert figure.controls["before_song"].value == pytest.approx(figure.value, rel=0.05)
-    assert "at least 1024" in judge.frechet(replace(trial, queries=trial.queries[:9]), "", seed=0)
+    candidates = distinct_music(many.target[often], many.song[often], many.name[often], many.second[often], 4.0)
+    tested = DecodedSet(many.clap[often], many.recording[often], candidates, many.clap, many.recording, many.target[0])
+    metric = player.frechet(tested, "somewhere", seed=0)
+    assert metric.better == "lower"
+    assert metric.value < metric.controls["random_clips"].value < metric.controls["mean_embedding"].value
+    assert metric.ci95[0] < metric.ci95[1]
+    assert metric.controls["before_song"].value == pytest.approx(metric.value, rel=0.05)
+    assert "at least 1024" in player.frechet(replace(tested, queries=tested.queries[:9]), "", seed=0)
 
 
 def test_only_some_pieces_are_pictured_when_there_are_many(world, monkeypatch):
     split, music, audio = world
     monkeypatch.setattr("bci_music.evaluation.music.audio._PAIRS", 800)
-    judge = AudioJudge.of_training(split, music, audio)
+    player = LibrarySound.of_training(split, music, audio)
     found = {
-        f.name: f for f in judge_outputs(
-            outputs(split, music, 2.0), before=None, mean_embedding=None, split=split, audio=judge
+        f.name: f for f in evaluate_decoded(
+            decode(split, music, 2.0), before=None, mean_embedding=None, split=split, audio=player
         )
     }  # fmt: skip
     assert 0 < found["ssim"].n < found["clap-score"].n
-    assert found["ssim"].value > found["ssim"].controls["deranged"].value
+    assert found["ssim"].value > found["ssim"].controls["mismatched"].value
 
 
 def test_genres_learned_on_some_music_hold_for_other():
@@ -190,43 +190,44 @@ def test_genre_agreement_is_that_of_the_classifier_given(world, classifier):
     split, music, audio = world
     genre = HubGenres.load(str(classifier))
     assert (genre.name, genre.genres) == ("four", ("blues", "folk", "jazz", "rock"))
-    judge = AudioJudge.of_training(split, music, audio, genre=genre)
-    decoded = outputs(split, music, 2.0)
-    found = {f.name: f for f in judge_outputs(decoded, before=None, mean_embedding=None, split=split, audio=judge)}
-    figure = found["genre"]
-    assert figure.label == "4-way genre agreement"
-    assert "the classifier (four) names the same genre" in figure.protocol
+    player = LibrarySound.of_training(split, music, audio, genre=genre)
+    decoded = decode(split, music, 2.0)
+    found = {f.name: f for f in evaluate_decoded(decoded, before=None, mean_embedding=None, split=split, audio=player)}
+    metric = found["genre"]
+    assert metric.label == "4-way genre agreement"
+    assert "the classifier (four) names the same genre" in metric.protocol
     assert "genre" not in found["clap-score"].missing
-    places = [*zip(judge.clips.song, judge.clips.second, strict=True), *zip(decoded.song, decoded.second, strict=True)]
-    named = {at: genre.predict([judge.sound(*at)], 16_000)[0] for at in set(places)}
-    ours, heard = np.split(np.array([named[at] for at in places]), [len(judge.clips)])
+    at = [(player.clips.song, player.clips.second), (decoded.song, decoded.second)]
+    places = [place for columns in at for place in zip(*columns, strict=True)]
+    named = {at: genre.predict([player.sound(*at)], 16_000)[0] for at in set(places)}
+    ours, heard = np.split(np.array([named[at] for at in places]), [len(player.clips)])
     assert len(np.unique(heard)) >= 3
-    assert figure.value == pytest.approx((ours[judge.choose(decoded.clap)] == heard).mean())
-    assert figure.ci95[0] > figure.controls["deranged"].ci95[1]
+    assert metric.value == pytest.approx((ours[player.choose(decoded.clap)] == heard).mean())
+    assert metric.ci95[0] > metric.controls["mismatched"].ci95[1]
 
 
 def test_genre_of_what_is_generated_is_heard_once(world, classifier, monkeypatch):
     split, music, audio = world
-    judge = AudioJudge.of_training(split, music, audio, genre=HubGenres.load(str(classifier)))
-    made = GeneratedJudge(PLAYER, judge, Tones())
-    monkeypatch.setattr(GeneratedJudge, "clip", lambda self, v: (audio["s1"][: int(64_000 * abs(v[0]))], None))
-    measure = next(m for m in made.measures(judge.clips, "") if m.name == "genre")
+    player = LibrarySound.of_training(split, music, audio, genre=HubGenres.load(str(classifier)))
+    made = GeneratedSound(PLAYER, player, Tones())
+    monkeypatch.setattr(GeneratedSound, "clip", lambda self, v: (audio["s1"][: int(64_000 * abs(v[0]))], None))
+    score = next(m for m in made.scores(player.clips, "") if m.name == "genre")
     queries = np.eye(2, 512)[[0, 0]]
-    agreed = measure.table(queries)
-    named = judge.genre.predict([audio["s1"][:64_000]], 16_000)
-    assert (agreed == (judge.genres_of(judge.clips) == named)).all()
+    agreed = score.table(queries)
+    named = player.genre.predict([audio["s1"][:64_000]], 16_000)
+    assert (agreed == (player.genres_of(player.clips) == named)).all()
     monkeypatch.setattr(HubGenres, "predict", None)  # nobody is asked twice
-    assert (measure.table(queries) == agreed).all()
+    assert (score.table(queries) == agreed).all()
 
 
 def test_without_a_classifier_the_report_says_that_genre_is_lacking(world):
     split, music, audio = world
-    judge = AudioJudge.of_training(split, music, audio)
-    for maker in (judge, GeneratedJudge(None, judge, Tones())):
+    player = LibrarySound.of_training(split, music, audio)
+    for maker in (player, GeneratedSound(None, player, Tones())):
         assert maker.lacking["genre"].startswith("some training music has no genre")
-    found = judge_outputs(outputs(split, music, 2.0), before=None, mean_embedding=None, split=split, audio=judge)
+    found = evaluate_decoded(decode(split, music, 2.0), before=None, mean_embedding=None, split=split, audio=player)
     assert "genre" not in {f.name for f in found}
-    row = SimpleNamespace(figures=found)
+    row = SimpleNamespace(metrics=found)
     assert "genre agreement (some training music has no genre, or all has the same one: name a classifier" in (
         not_to_be_had([row], [f.name for f in found])
     )
@@ -270,7 +271,7 @@ def test_a_classifier_hears_at_its_own_rate(classifier):
 def test_sound_that_is_missing_or_too_short_is_told(world):
     split, music, audio = world
     with pytest.raises(UserError, match="no sound of s0"):
-        AudioJudge.of_training(split, music, {k: v for k, v in audio.items() if k != "s0"})
-    judge = AudioJudge.of_training(split, music, {k: v[: 16_000 * 60] for k, v in audio.items()})
+        LibrarySound.of_training(split, music, {k: v for k, v in audio.items() if k != "s0"})
+    player = LibrarySound.of_training(split, music, {k: v[: 16_000 * 60] for k, v in audio.items()})
     with pytest.raises(UserError, match=r"ends at 60\.0 s, but second 80 to 84"):
-        judge.sound("s1", 80.0)
+        player.sound("s1", 80.0)

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from bci_music.evaluation.results import Control, Figure, ModelSummary, ResultRow, SplitSummary, TrainingSummary
+from bci_music.evaluation.results import ModelSummary, Result, SplitSummary, TrainingSummary
+from bci_music.metrics.metric import Control, Metric
 
 SONGS = tuple(f"Song {i}" for i in range(1, 15))
 SHARED = {"recordings": 24, "listeners": 9, "songs": 14, "song_seconds": 0}
 # key, label, chance, value and half interval from how well a row does, and whether it needs a space shared with music
-FIGURES = (
+METRICS = (
     ("50-way", "50-way identification, shared space", 0.02, lambda v: v, 0.04, True),
     ("10-way-within-song", "10-way within the song, shared space", 0.1, lambda v: 0.1 + v / 2, 0.03, True),
     ("14-way-song-name", "14-way song name, shared space", 1 / 14, lambda v: 0.07 + v / 2, 0.04, True),
@@ -22,25 +23,25 @@ FIGURES = (
 )
 
 
-def make_figure(name="50-way", label="50-way identification", value=0.214, half=0.04, chance=0.02, before=None, **more):
-    """A figure with its three controls; `before` is what EEG from before the song reaches."""
+def make_metric(name="50-way", label="50-way identification", value=0.214, half=0.04, chance=0.02, before=None, **more):
+    """A metric with its three controls; `before` is what EEG from before the song reaches."""
     base = chance if chance is not None else value * 0.8
     early = base if before is None else before
 
     def control(at):
         return Control(value=at, ci95=(at - half / 4, at + half / 4))
 
-    controls = {"deranged": control(base), "before_song": control(early), "mean_embedding": control(base * 0.99)}
+    controls = {"mismatched": control(base), "before_song": control(early), "mean_embedding": control(base * 0.99)}
     given = {"ci95": (value - half, value + half), "n": 412, "n_recordings": 24, "p": 0.0005, "chance": chance,
              "controls": controls, "protocol": "4 s windows that do not overlap"}  # fmt: skip
-    return Figure(name=name, label=label, value=value, **{**given, **more})
+    return Metric(name=name, label=label, value=value, **{**given, **more})
 
 
-def make_row(name="ours", title="Channel-oriented", value=0.214, kind="row", split="time-block", *, before=None,
+def make_result(name="ours", title="Channel-oriented", value=0.214, kind="system", split="time-block", *, before=None,
              rich=False, **more):
-    figures = [
-        make_figure(key, label, scale(value), half, chance, before if key == "50-way" else None)
-        for key, label, chance, scale, half, needs in FIGURES if not (needs and name in ("linear", "oracle"))
+    metrics = [
+        make_metric(key, label, scale(value), half, chance, before if key == "50-way" else None)
+        for key, label, chance, scale, half, needs in METRICS if not (needs and name in ("linear", "oracle"))
     ]  # fmt: skip
     shared = {**SHARED, "song_seconds": 3120} if split == "random" else SHARED
     extras = curves_and_maps(value) if rich else {}
@@ -50,11 +51,11 @@ def make_row(name="ours", title="Channel-oriented", value=0.214, kind="row", spl
         "training": training(value),
         "split": SplitSummary(kind=split, describe=f"{split} split: 9,120 windows to train, 820 to test", n_train=9120,
                               n_test=820, n_recordings=24, seed=42, shared=shared),
-        "figures": tuple(figures), "data": "simulated NMED-T + NMED-H (composed music, simulated listeners)",
+        "metrics": tuple(metrics), "data": "simulated NMED-T + NMED-H (composed music, simulated listeners)",
         "simulated": True, "generator": "library generator (nearest training clip)", "minutes": 11.2,
         "embedder": "weight-free statistics embedder", "provenance": {"git": "0123abc", "seed": 622},
     }  # fmt: skip
-    return ResultRow(name=name, kind=kind, **{**given, **extras, **more})
+    return Result(name=name, kind=kind, **{**given, **extras, **more})
 
 
 def training(value):
@@ -96,34 +97,34 @@ def curves_and_maps(value):
 
 def make_report():
     """Seven systems, five of the six ablations and three splits."""
-    systems = [make_row(rich=True)] + [
-        make_row(name, title, value, rich=name == "cbramod") for name, title, value in (
+    systems = [make_result(rich=True)] + [
+        make_result(name, title, value, rich=name == "cbramod") for name, title, value in (
             ("cbramod", "CBraMod", 0.118), ("labram", "LaBraM", 0.09), ("eegpt", "EEGPT", 0.07),
             ("eeg2mel", "EEG2Mel", 0.081), ("linear", "Linear EEG", 0.031), ("oracle", "Audio oracle", 0.998))
     ]  # fmt: skip
     ablations = [
-        make_row(name, title, value, "ablation") for name, title, value in (
+        make_result(name, title, value, "ablation") for name, title, value in (
             ("block-tokens", "Block tokens", 0.09), ("no-pretraining", "No pretraining", 0.19),
             ("no-channel-dropout", "No channel dropout", 0.17),
             ("linear-head-fixed", "Linear head, encoder fixed", 0.06),
             ("linear-head-tuned", "Linear head, encoder tuned", 0.15))
     ]  # fmt: skip
     splits = [
-        make_row("random", "Channel-oriented", 0.61, "split", "random", before=0.37),
-        make_row("song", "Channel-oriented", 0.07, "split", "song"),
-        make_row("listener", "Channel-oriented", 0.031, "split", "listener"),
+        make_result("random", "Channel-oriented", 0.61, "split", "random", before=0.37),
+        make_result("song", "Channel-oriented", 0.07, "split", "song"),
+        make_result("listener", "Channel-oriented", 0.031, "split", "listener"),
     ]  # fmt: skip
     return [*systems, *ablations, *splits]
 
 
 @pytest.fixture(scope="session")
-def figure():
-    return make_figure
+def metric():
+    return make_metric
 
 
 @pytest.fixture(scope="session")
 def row():
-    return make_row
+    return make_result
 
 
 @pytest.fixture(scope="session")

@@ -15,11 +15,11 @@ from matplotlib import image
 from bci_music.eeg.montage import Montage
 from bci_music.evaluation.report import maps, wording
 from bci_music.evaluation.report.markdown import markdown_table
-from bci_music.evaluation.report.published import ABLATIONS, SYSTEMS, missing, slot
-from bci_music.evaluation.report.verdict import SIMULATED, fingerprint, main_row, stands, verdict
-from bci_music.evaluation.report.write import Report, write_report
-from bci_music.evaluation.results import Control
+from bci_music.evaluation.report.seed_paper import ABLATIONS, SYSTEMS, missing, slot
+from bci_music.evaluation.report.verdict import SIMULATED, fingerprint, main_result, stands, verdict
+from bci_music.evaluation.report.write import EvaluationReport, write_report
 from bci_music.messages import UserError
+from bci_music.metrics.metric import Control
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +127,8 @@ def test_what_was_not_run_is_named(rows, read, row):
 
 
 def test_json_holds_every_row_and_the_words(page, rows):
-    report = Report.model_validate_json((page / "report.json").read_text())
-    assert list(report.rows) == rows
+    report = EvaluationReport.model_validate_json((page / "report.json").read_text())
+    assert list(report.results) == rows
     assert report.simulated
     assert report.missing["ablations"] == ("Encoder fixed",)
     json.loads((page / "report.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
@@ -143,15 +143,15 @@ def test_words_from_outside_cannot_become_markup(tmp_path, row):
 
 
 def test_a_bare_row_still_makes_a_page(tmp_path, row):
-    bare = row().model_copy(update={"figures": ()})
+    bare = row().model_copy(update={"metrics": ()})
     write_report([bare], tmp_path)
     assert "Rows that were not run" in (tmp_path / "report.html").read_text()
 
 
-def test_a_row_of_a_split_and_an_ablation_alone_make_a_page(tmp_path, row, figure):
-    """What `ablate --only` of one of each gives: fewer songs on one test side, so figures of other names."""
+def test_a_row_of_a_split_and_an_ablation_alone_make_a_page(tmp_path, row, metric):
+    """What `ablate --only` of one of each gives: fewer songs on one test side, so metrics of other names."""
     few = row("split-song", "Channel-oriented", kind="split", split="song")
-    few = few.model_copy(update={"figures": (figure("4-way-song-name", "4-way song name"),)})
+    few = few.model_copy(update={"metrics": (metric("4-way-song-name", "4-way song name"),)})
     ablation = row("no-pretraining", "No pretraining", kind="ablation")
     write_report([ablation, few], tmp_path)
     assert "No pretraining" in (tmp_path / "report.html").read_text()
@@ -167,25 +167,25 @@ def test_attention_must_fit_the_montage(tmp_path, row):
         write_report([row(song_attention={"Song 1": [0.2, 0.3, 0.5]})], tmp_path)
 
 
-def test_above_means_the_whole_interval(figure):
-    assert stands(figure(value=0.2, half=0.04))
-    assert not stands(figure(value=0.05, half=0.04))
-    assert not stands(figure(value=0.2, ci95=None))
-    assert not stands(figure(value=0.2, before=0.19))
-    assert stands(figure(value=0.2, controls={}))
-    assert not stands(figure(value=0.2, controls={}, chance=None))
+def test_above_means_the_whole_interval(metric):
+    assert stands(metric(value=0.2, half=0.04))
+    assert not stands(metric(value=0.05, half=0.04))
+    assert not stands(metric(value=0.2, ci95=None))
+    assert not stands(metric(value=0.2, before=0.19))
+    assert stands(metric(value=0.2, controls={}))
+    assert not stands(metric(value=0.2, controls={}, chance=None))
 
 
-def test_lower_can_be_better(figure):
-    controls = {"deranged": Control(value=5.0, ci95=(4.5, 5.5))}
-    assert stands(figure(value=3.0, half=0.5, better="lower", controls=controls))
-    assert not stands(figure(value=7.0, half=0.5, better="lower", controls=controls))
+def test_lower_can_be_better(metric):
+    controls = {"mismatched": Control(value=5.0, ci95=(4.5, 5.5))}
+    assert stands(metric(value=3.0, half=0.5, better="lower", controls=controls))
+    assert not stands(metric(value=7.0, half=0.5, better="lower", controls=controls))
 
 
-def test_a_fingerprint_speaks_against_a_split_however_high_it_scores(row, figure):
-    high = figure(value=0.6, before=0.37)
+def test_a_fingerprint_speaks_against_a_split_however_high_it_scores(row, metric):
+    high = metric(value=0.6, before=0.37)
     assert fingerprint(high)
-    assert not fingerprint(figure(value=0.6, before=0.021))
+    assert not fingerprint(metric(value=0.6, before=0.021))
     rows = [row(), row("random", "Channel-oriented", 0.61, "split", "random", before=0.37)]
     said = next(s for s in verdict(rows) if "random split" in s.text)
     assert said.mark == "against"
@@ -193,8 +193,8 @@ def test_a_fingerprint_speaks_against_a_split_however_high_it_scores(row, figure
 
 
 @given(value=st.floats(0, 1), half=st.floats(0.001, 0.3), control=st.floats(0, 1))
-def test_the_verdict_never_says_more_than_the_intervals(value, half, control, row, figure):
-    made = row().model_copy(update={"figures": (figure(value=value, half=half, before=control, chance=0.02),)})
+def test_the_verdict_never_says_more_than_the_intervals(value, half, control, row, metric):
+    made = row().model_copy(update={"metrics": (metric(value=value, half=half, before=control, chance=0.02),)})
     said = next(s for s in verdict([made]) if s.text.startswith("Channel-oriented, time-block"))
     clear = value - half > max(0.02, control) + half / 4
     assert (said.mark == "for") == clear
@@ -202,16 +202,16 @@ def test_the_verdict_never_says_more_than_the_intervals(value, half, control, ro
 
 
 def test_ours_leads_and_rows_without_shared_space_are_compared_in_the_embedders(rows):
-    assert main_row(rows[::-1]).name == "ours"
+    assert main_result(rows[::-1]).name == "ours"
     said = " ".join(s.text for s in verdict(rows))
     assert "above CBraMod, LaBraM, EEGPT, EEG2Mel and Linear EEG (both in the embedder's space)" in said
     assert "Audio oracle" not in said
 
 
-def test_another_k_is_drawn_under_its_own_name_but_not_compared(tmp_path, row, figure):
-    fewer = figure("38-way", "38-way identification", 0.9)
-    rival = row("cbramod", "CBraMod").model_copy(update={"figures": (fewer,)})
-    split = row("song", "Channel-oriented", kind="split", split="song").model_copy(update={"figures": (fewer,)})
+def test_another_k_is_drawn_under_its_own_name_but_not_compared(tmp_path, row, metric):
+    fewer = metric("38-way", "38-way identification", 0.9)
+    rival = row("cbramod", "CBraMod").model_copy(update={"metrics": (fewer,)})
+    split = row("song", "Channel-oriented", kind="split", split="song").model_copy(update={"metrics": (fewer,)})
     rows = [row(), rival, split]
     said = " ".join(s.text for s in verdict(rows))
     assert "On the song split 38-way identification, is .900" in said
@@ -228,12 +228,12 @@ def test_a_weak_row_is_not_called_better(row):
     assert "below EEGPT" in said.text
 
 
-def test_the_reason_why_something_is_missing_is_said(tmp_path, row, figure):
+def test_the_reason_why_something_is_missing_is_said(tmp_path, row, metric):
     reason = "there is no EEG from before the music"
-    lacking = figure(controls={"deranged": Control(value=0.02, ci95=(0.01, 0.03))}, missing={"before_song": reason})
-    write_report([row().model_copy(update={"figures": (lacking,)})], tmp_path)
+    lacking = metric(controls={"mismatched": Control(value=0.02, ci95=(0.01, 0.03))}, missing={"before_song": reason})
+    write_report([row().model_copy(update={"metrics": (lacking,)})], tmp_path)
     assert f"EEG before the song ({reason})" in (tmp_path / "report.html").read_text()
-    assert f"EEG before the song ({reason})" in markdown_table([row().model_copy(update={"figures": (lacking,)})])
+    assert f"EEG before the song ({reason})" in markdown_table([row().model_copy(update={"metrics": (lacking,)})])
 
 
 def test_markdown_is_a_table_with_its_controls(rows):
@@ -262,10 +262,10 @@ def test_numbers_are_written_so_that_they_can_be_read_back(value):
     assert back == pytest.approx(value, abs=0.0006 if abs(value) < 1 else 0.006 * abs(value))
 
 
-def test_a_control_of_its_own_kind_is_shown(tmp_path, row, figure):
+def test_a_control_of_its_own_kind_is_shown(tmp_path, row, metric):
     clips = {"random_clips": Control(value=9.0), "before_song": Control(value=8.0)}
-    fad = figure("fad", "Fréchet audio distance", 3.0, 0.5, controls=clips, better="lower", chance=None)
-    made = row().model_copy(update={"figures": (figure(), fad)})
+    fad = metric("fad", "Fréchet audio distance", 3.0, 0.5, controls=clips, better="lower", chance=None)
+    made = row().model_copy(update={"metrics": (metric(), fad)})
     write_report([made], tmp_path)
     assert "– · 8.00 · – · random clips 9.00" in (tmp_path / "report.html").read_text()
     assert "– / 8.00 / – / random clips 9.00" in markdown_table([made])

@@ -13,11 +13,11 @@ from bci_music.messages import UserError
 from bci_music.metrics.splits import WindowTable
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.pack import DecoderConfig, Metric
-from bci_music.training.calibration.calibrate import CalibrateConfig, calibrate
-from bci_music.training.calibration.evaluate import Comparison
-from bci_music.training.calibration.fit import KEEP, CalibrationSums, changes
+from bci_music.training.calibration.compare import Comparison
 from bci_music.training.calibration.folds import make_folds
+from bci_music.training.calibration.listener import CalibrateConfig, calibrate
 from bci_music.training.calibration.recordings import Sittings
+from bci_music.training.calibration.ridge import KEEP, CalibrationSums, changes
 from bci_music.training.eeg.corpus import Segment
 
 RATE, CHANNELS, DIM = 125.0, 16, 6
@@ -93,9 +93,9 @@ def test_a_listener_unlike_those_of_the_pack_is_learned(world, own):
     done = outcome(world, own, world.listen(turned))
     assert done.alpha < KEEP
     names = {c.before.name.partition(",")[0] for c in done.comparisons}
-    assert names == {"50-way identification", "6-way song identification"}
+    assert names == {"50-way identification", "6-way song name"}
     for comparison in done.comparisons:
-        assert comparison.after.ci95[0] > comparison.after.control_value
+        assert comparison.after.ci95[0] > comparison.after.controls["mismatched"].value
     assert [c.verdict for c in done.comparisons if c.question.startswith("songs calibrated on")] == ["better"] * 2
     assert done.minutes == pytest.approx(6.0, abs=0.1)
 

@@ -7,23 +7,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.evaluation.outputs import Outputs
-from bci_music.metrics.metrics import cosine
+from bci_music.evaluation.decoded import DecodedWindows
+from bci_music.metrics.identification import cosine
 
 
-def song_attention(outputs: Outputs) -> dict[str, list[float]]:
+def song_attention(decoded: DecodedWindows) -> dict[str, list[float]]:
     """Each channel's share of the attention by song name, recordings counting alike; empty where there is none.
 
     An electrode that is absent in a window (NaN) counts in the others. It is what the model weighs, not brain activity.
     """
-    if outputs.attention is None or np.isnan(outputs.attention).all():
+    if decoded.attention is None or np.isnan(decoded.attention).all():
         return {}
-    whole = np.nansum(outputs.attention, axis=1, keepdims=True)
-    shares = np.divide(outputs.attention, whole, out=np.full(outputs.attention.shape, np.nan), where=whole > 0)
+    whole = np.nansum(decoded.attention, axis=1, keepdims=True)
+    shares = np.divide(decoded.attention, whole, out=np.full(decoded.attention.shape, np.nan), where=whole > 0)
     return {
-        str(name): _share_of_present(shares[rows], outputs.recording[rows]).tolist()
-        for name in np.unique(outputs.name)
-        for rows in [outputs.name == name]
+        str(name): _share_of_present(shares[rows], decoded.recording[rows]).tolist()
+        for name in np.unique(decoded.name)
+        for rows in [decoded.name == name]
     }
 
 
@@ -40,7 +40,7 @@ def _share_of_present(rows: NDArray, recording: NDArray[np.str_]) -> NDArray[np.
     return mean / max(float(mean.sum()), 1e-12)
 
 
-def song_distances(outputs: Outputs, *, permutations: int = 999, seed: int = 0) -> dict[str, Any]:
+def song_distances(decoded: DecodedWindows, *, permutations: int = 999, seed: int = 0) -> dict[str, Any]:
     """Cosine distance between the centroids of songs, of EEG and of music, and how far the two agree.
 
     Returns
@@ -50,12 +50,12 @@ def song_distances(outputs: Outputs, *, permutations: int = 999, seed: int = 0) 
         ``correlation`` (Spearman, over all pairs) with its ``p`` by permuting the songs (Mantel's test).
         Centroids are less the mean over all songs, recordings counting alike.
     """
-    shared = outputs.eeg is not None and outputs.music is not None
-    eeg, music = (outputs.eeg, outputs.music) if shared else (outputs.clap, outputs.target)
+    shared = decoded.eeg is not None and decoded.music is not None
+    eeg, music = (decoded.eeg, decoded.music) if shared else (decoded.clap, decoded.target)
     assert eeg is not None
     assert music is not None
-    names = np.unique(outputs.name)
-    ours, theirs = (_distances(vectors, outputs, names) for vectors in (eeg, music))
+    names = np.unique(decoded.name)
+    ours, theirs = (_distances(vectors, decoded, names) for vectors in (eeg, music))
     result: dict[str, Any] = {
         "songs": [str(n) for n in names], "eeg": ours.round(6).tolist(), "music": theirs.round(6).tolist(),
         "space": "shared" if shared else "embedder",
@@ -65,10 +65,10 @@ def song_distances(outputs: Outputs, *, permutations: int = 999, seed: int = 0) 
     return result
 
 
-def _distances(vectors: NDArray, outputs: Outputs, names: NDArray[np.str_]) -> NDArray[np.float64]:
+def _distances(vectors: NDArray, decoded: DecodedWindows, names: NDArray[np.str_]) -> NDArray[np.float64]:
     centroids = np.stack([
-        _mean_of_recordings(vectors[rows].astype(np.float64), outputs.recording[rows])
-        for name in names for rows in [outputs.name == name]
+        _mean_of_recordings(vectors[rows].astype(np.float64), decoded.recording[rows])
+        for name in names for rows in [decoded.name == name]
     ])  # fmt: skip
     if len(names) > 2:
         centroids = centroids - centroids.mean(axis=0)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bci_music.metrics.metrics import auroc
-from bci_music.models.confidence import FEATURES, Confidence, features, fit_calibration
-from bci_music.models.pack import Calibration
+from bci_music.metrics.identification import auroc
+from bci_music.models.confidence import FEATURES, Confidence, features, fit_logistic
+from bci_music.models.pack import ConfidenceFit
 
 
 def decoded(n, seed):
@@ -23,7 +23,7 @@ def decoded(n, seed):
 
 def test_confidence_separates_right_from_wrong_on_windows_it_was_not_fitted_on():
     raw, attention, anchors, right = decoded(600, 1)
-    fitted = fit_calibration(features(raw, attention, anchors), right)
+    fitted = fit_logistic(features(raw, attention, anchors), right)
     raw, attention, anchors, right = decoded(2000, 2)
     confidence = Confidence(fitted, anchors)(raw, attention)
     assert auroc(confidence, right) > 0.8
@@ -34,8 +34,8 @@ def test_confidence_separates_right_from_wrong_on_windows_it_was_not_fitted_on()
 
 def test_an_uncalibrated_pack_claims_nothing():
     raw, attention, anchors, _ = decoded(5, 1)
-    assert (Confidence(Calibration(), anchors)(raw, attention) == 0).all()
-    fitted = fit_calibration(np.random.default_rng(0).standard_normal((50, 5)), np.arange(50) % 2 == 0)
+    assert (Confidence(ConfidenceFit(), anchors)(raw, attention) == 0).all()
+    fitted = fit_logistic(np.random.default_rng(0).standard_normal((50, 5)), np.arange(50) % 2 == 0)
     assert (Confidence(fitted, None)(raw, attention) == 0).all()
 
 

@@ -1,4 +1,4 @@
-"""Figures of a decoder on held-out simulated recordings, each with its interval and its control."""
+"""Metrics of a demo pack on held-out simulated recordings, each with its interval and its control."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.metrics.controls import derangement
-from bci_music.metrics.intervals import by_recording
-from bci_music.metrics.metrics import auroc, k_way, top1_hits
-from bci_music.models.confidence import Confidence, features, fit_calibration
+from bci_music.metrics.identification import k_way, top1_hits
+from bci_music.metrics.metric import Control, Metric, summarise
+from bci_music.models.confidence import fit_confidence
 from bci_music.models.decoder import Decoder
-from bci_music.models.pack import Calibration, Metric
+from bci_music.models.pack import ConfidenceFit
 from bci_music.training.eeg.corpus import Music
 from bci_music.training.eeg.sessions import Heard
 
@@ -76,27 +76,16 @@ def song_identification(
     return _metric(decoded, name, protocol, hits.astype(float), 1.0 / len(prototypes), control)
 
 
-def calibrate(decoded: Decoded, prototypes: NDArray[np.float32]) -> Calibration:
-    """Fit the confidence on the even recordings, and its AUROC on the odd ones."""
+def confidence_of(decoded: Decoded, prototypes: NDArray[np.float32]) -> ConfidenceFit:
+    """Fit the confidence on half of the recordings."""
     right = top1_hits(decoded.vector, prototypes, decoded.song)
-    even = decoded.recording % 2 == 0
-    part = decoded.of(even)
-    fitted = fit_calibration(features(part.raw, part.attention, prototypes), right[even])
-    rest = decoded.of(~even)
-    score = Confidence(fitted, prototypes)(rest.raw, rest.attention)
-    protocol = (
-        "probability that the nearest of the library's songs is the one heard; fitted on half of the held-out "
-        "recordings, AUROC on the other half"
-    )
-    return fitted.model_copy(update={"auroc": float(auroc(score, right[~even])), "protocol": protocol})
+    return fit_confidence(decoded.raw, decoded.attention, right, decoded.recording, prototypes)
 
 
 def _metric(
     decoded: Decoded, name: str, protocol: str, values: NDArray[np.float64], chance: float, control: NDArray[np.float64]
 ) -> Metric:
-    return Metric(
-        name=name, protocol=protocol, value=round(float(values.mean()), 4), chance=round(chance, 4), n=len(values),
-        n_recordings=len(np.unique(decoded.recording)),
-        ci95=tuple(round(v, 4) for v in by_recording(values, decoded.recording)),
-        control="deranged pairing of windows and music", control_value=round(float(control.mean()), 4),
-    )
+    wrong = Control(value=float(control.mean()), protocol="windows paired with other music of their recording")
+    return summarise(
+        values, decoded.recording, name=name, protocol=protocol, chance=chance, controls={"mismatched": wrong}
+    ).rounded()

@@ -1,11 +1,11 @@
-"""What the seed article printed, and which rows and ablations a complete table has."""
+"""What the seed article printed, and which results and ablations a complete table has."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from bci_music.evaluation.results import ResultRow
+from bci_music.evaluation.results import Result
 
 SOURCE = "Qing, Lu and Li, Channel-Oriented Design for EEG-to-Music Reconstruction, arXiv 2606.04040"
 SETTING = (
@@ -16,14 +16,14 @@ SETTING = (
 
 @dataclass(frozen=True)
 class Expected:
-    """One line that a complete table has: its words, the names it may carry, and its published figures."""
+    """One line that a complete table has: its words, the names it may carry, and its published metrics."""
 
     title: str
     names: tuple[str, ...]
-    figures: dict[str, float]
+    metrics: dict[str, float]
 
 
-# Figures: 50-way, 14-way, CLAP score and genre agreement.
+# Metrics: 50-way, 14-way, CLAP score and genre agreement.
 SYSTEMS = (
     Expected("Channel-oriented (ours)", ("ours", "channel", "channel-oriented", "proposed"),
              {"50-way": 0.487, "14-way": 0.692, "clap": 0.683, "genre": 0.203}),
@@ -51,33 +51,33 @@ PRINTED = {"50-way": "50-way", "14-way": "14-way song name", "clap": "CLAP score
 
 
 def key_of(name: str) -> str:
-    """Name of a row without case, spaces and signs: ``"Linear EEG"`` is ``"linear-eeg"``."""
+    """Name of a result without case, spaces and signs: ``"Linear EEG"`` is ``"linear-eeg"``."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def expected(row: ResultRow) -> Expected | None:
-    """Line of the complete table that `row` fills, by its name or its model's title; None for one of its own."""
-    lines = ABLATIONS if row.kind == "ablation" else SYSTEMS
-    keys = {key_of(row.name), key_of(row.model.title)}
+def expected(result: Result) -> Expected | None:
+    """Line of the complete table that `result` fills, by its name or its model's title; None for one of its own."""
+    lines = ABLATIONS if result.kind == "ablation" else SYSTEMS
+    keys = {key_of(result.name), key_of(result.model.title)}
     return next((line for line in lines if keys & {*line.names, key_of(line.title)}), None)
 
 
-def missing(rows: list[ResultRow], lines: tuple[Expected, ...], kind: str) -> list[str]:
-    """Titles of the lines that no row of `kind` fills."""
-    there = {line.title for row in rows if row.kind == kind and (line := expected(row))}
+def missing(results: list[Result], lines: tuple[Expected, ...], kind: str) -> list[str]:
+    """Titles of the lines that no result of `kind` fills."""
+    there = {line.title for result in results if result.kind == kind and (line := expected(result))}
     return [line.title for line in lines if line.title not in there]
 
 
-def published(row: ResultRow, key: str) -> float | None:
-    """Return the article's figure of this key for this row, where it printed one."""
-    line = expected(row)
-    return line.figures.get(key) if line else None
+def published(result: Result, key: str) -> float | None:
+    """Return the article's metric of this key for this result, where it printed one."""
+    line = expected(result)
+    return line.metrics.get(key) if line else None
 
 
 def slot(name: str) -> str | None:
-    """Column of the main table a figure belongs in: one of `SLOTS`, or None for a further figure.
+    """Column of the main table a metric belongs in: one of `SLOTS`, or None for a further metric.
 
-    A test set with too little music for fifty has a smaller k; that figure still takes the first column.
+    A test set with too little music for fifty has a smaller k; that metric still takes the first column.
     """
     if found := re.fullmatch(r"(\d+)-way(-song-name)?(-clap)?", name):
         return ("14-way" if found[2] or found[1] == "14" else "50-way") + (found[3] or "")

@@ -36,7 +36,7 @@ class Heard:
 
 
 @dataclass(frozen=True, eq=False)
-class Judges:
+class Evaluators:
     """What scores likeness and names genres; never the embedder that leads the generator."""
 
     embedder: Embedder
@@ -75,8 +75,8 @@ class Row:
     ----------
     own, others : cosine with the music it was made for, and mean cosine with the music of other songs
     difference : own less others, song by song
-    deranged : own cosine when the pairing is broken
-    genre, genre_deranged : share in which the classifier hears the genre the song was composed in (where its genres
+    mismatched : own cosine when the pairing is broken
+    genre, genre_mismatched : share in which the classifier hears the genre the song was composed in (where its genres
         are others: that it hears in the music), and of a wrong song
     agreement : share in which it hears the same in both sounds
     """
@@ -90,10 +90,10 @@ class Row:
     others_ci95: Interval
     difference: float
     difference_ci95: Interval
-    deranged: float
+    mismatched: float
     genre: float
     genre_ci95: Interval
-    genre_deranged: float
+    genre_mismatched: float
     agreement: float
     agreement_ci95: Interval
     chance: float
@@ -109,7 +109,7 @@ class Row:
 
 
 def compare(
-    name: str, made: Sequence[NDArray[np.float32]], heard: Sequence[Heard], judges: Judges, seed: int = 0
+    name: str, made: Sequence[NDArray[np.float32]], heard: Sequence[Heard], judges: Evaluators, seed: int = 0
 ) -> Row:
     """Judge sounds made for `heard`, in the same order.
 
@@ -177,12 +177,12 @@ def table(rows: Sequence[Row]) -> str:
         return f"{value:.3f} [{ci95[0]:.3f}, {ci95[1]:.3f}]"
 
     lines = [
-        "| sound | n (songs) | own music | other music | deranged | genre named | deranged | same heard | chance |",
+        "| sound | n (songs) | own music | other music | mismatched | genre named | mismatched | same heard | chance |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {r.name} | {r.n} ({r.n_songs}) | {cell(r.own, r.own_ci95)} | {cell(r.others, r.others_ci95)} | "
-        f"{r.deranged:.3f} | {cell(r.genre, r.genre_ci95)} | {r.genre_deranged:.3f} | "
+        f"{r.mismatched:.3f} | {cell(r.genre, r.genre_ci95)} | {r.genre_mismatched:.3f} | "
         f"{cell(r.agreement, r.agreement_ci95)} | {r.chance:.2f} |"
         for r in rows
     ]  # fmt: skip
@@ -190,6 +190,6 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _partners(place: NDArray[np.int64], n_songs: int, seed: int) -> NDArray[np.int64]:
-    """For every piece one of another song: songs are deranged, pieces drawn."""
+    """For every piece one of another song: songs are mismatched, pieces drawn."""
     other, rng = derangement(n_songs, seed), np.random.default_rng(seed)
     return np.array([rng.choice(np.flatnonzero(place == other[song])) for song in place])

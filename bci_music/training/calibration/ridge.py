@@ -98,7 +98,7 @@ def changes(sums: Sums, own: RidgeAdapter, alphas: Sequence[float]) -> list[Floa
 
 
 def agreement(sums: Sums, weights: Float) -> float:
-    """Correlation of what a map gives with the targets, over all rows and outputs about their means.
+    """Correlation of what a map gives with the targets, over all rows and decoded about their means.
 
     The squared error will not do to choose a penalty by: it falls already when the output is made smaller, or is drawn
     to the mean of the calibration's music, and neither finds more music.

@@ -12,14 +12,14 @@ from pydantic import Field
 
 from bci_music.config import Config
 from bci_music.messages import UserError
-from bci_music.metrics.rates import distinct_music
+from bci_music.metrics.identification import distinct_music
 from bci_music.metrics.splits import WindowTable
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.decoder import Decoder
-from bci_music.training.calibration.evaluate import Comparison, compare
-from bci_music.training.calibration.fit import CalibrationSums
+from bci_music.training.calibration.compare import Comparison, compare
 from bci_music.training.calibration.folds import Question, make_folds
 from bci_music.training.calibration.recordings import Sittings
+from bci_music.training.calibration.ridge import CalibrationSums
 from bci_music.training.eeg.targets import GRID_S
 from bci_music.training.lab.windows import LabWindows, Version, lab_windows
 
