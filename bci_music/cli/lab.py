@@ -44,7 +44,7 @@ def pretrain(
     from bci_music.messages import UserError
     from bci_music.training.lab.config import override
     from bci_music.training.lab.prepared import Prepared
-    from bci_music.training.lab.run import experiment_data, new_network, run_pretrain, time_limit, warm
+    from bci_music.training.lab.run import experiment_data, init_encoder, new_network, run_pretrain, time_limit
     from bci_music.training.launch import join_processes, leave_processes
 
     config = _config(preset, _common(split, minutes, seed))
@@ -56,7 +56,7 @@ def pretrain(
         prepared = Prepared.open(data)
         experiment = experiment_data(prepared, config)
         network = new_network(config, prepared)
-        warm(network, experiment, config)
+        init_encoder(network, experiment, config)
         _begin(out, resume)
         with _progress(out) as report:
             run_pretrain(
@@ -78,7 +78,14 @@ def align(
     """Draw windows of EEG to the embedding of the music heard in them (symmetric InfoNCE). Next: adapt."""
     from bci_music.training.lab.config import override
     from bci_music.training.lab.prepared import Prepared
-    from bci_music.training.lab.run import experiment_data, load_encoder, new_network, run_align, time_limit, warm
+    from bci_music.training.lab.run import (
+        experiment_data,
+        init_encoder,
+        load_encoder,
+        new_network,
+        run_align,
+        time_limit,
+    )
     from bci_music.training.launch import join_processes, leave_processes
     from bci_music.training.provenance import ENCODER, pretraining_of, same_sides
 
@@ -90,7 +97,7 @@ def align(
         prepared = Prepared.open(data)
         experiment = experiment_data(prepared, config)
         network = new_network(config, prepared)
-        warm(network, experiment, config)
+        init_encoder(network, experiment, config)
         if pretrained is not None:
             same_sides(pretrained, config, prepared)
             load_encoder(network.encoder, pretrained / ENCODER)

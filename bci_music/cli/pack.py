@@ -108,7 +108,7 @@ Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 
 
 def train(
-    stage: Annotated[str, typer.Argument(help="all, vae, vocoder, vocoder-fit, vocoder-contest, unet or distil.")],
+    stage: Annotated[str, typer.Argument(help="all, vae, vocoder, vocoder-fit, vocoder-adversarial, unet or distil.")],
     clips: Annotated[Path, typer.Option(help="Bank of training clips.")],
     held: Annotated[Path, typer.Option(help="Bank of clips of other songs, for the metrics.")],
     models: Models = Path("runs/music-models"),
@@ -117,7 +117,7 @@ def train(
     config: Annotated[Path | None, typer.Option(help="YAML of sizes and schedules.")] = None,
     start: Annotated[Path | None, typer.Option(help="Parts to begin from, e.g. PACK/generator.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Another round for a stage that ended.")] = False,
-    more: Annotated[list[str] | None, typer.Option(help="With all: vocoder-contest, distil.")] = None,
+    more: Annotated[list[str] | None, typer.Option(help="With all: vocoder-adversarial, distil.")] = None,
     device: Device = "cpu",
 ) -> None:
     """Train the generator that a pack ships. Interrupted stages go on where they were. Next: pack build --generator."""

@@ -28,13 +28,13 @@ from bci_music.training.lab.run import (
     ExperimentData,
     Report,
     experiment_data,
+    init_encoder,
     load_encoder,
     new_network,
     run_adapt,
     run_align,
     run_pretrain,
     time_limit,
-    warm,
 )
 from bci_music.training.provenance import ENCODER, began_with
 
@@ -161,7 +161,7 @@ def _fit_network(config: LabConfig, data: ExperimentData, work: Path, directory:
     pretrained, home = TrainingSummary(), None
     if config.model == "channel":
         network = new_network(config, data.prepared)
-        warm(network, data, config)
+        init_encoder(network, data, config)
         if config.pretrain is not None:
             home = pretraining_home(config, data.prepared, work)
             until = time_limit(config.minutes, spent_s(home))
@@ -194,7 +194,7 @@ def _started(config: LabConfig, pretrained: TrainingSummary) -> str:
     """What ours began with."""
     if pretrained.pretrain_steps:
         return f"pretrained here for {pretrained.pretrain_steps} steps of self-distillation"
-    return "random" if config.backward is None else "first filters in closed form"
+    return "random" if config.closed_form is None else "first filters in closed form"
 
 
 def _joined(

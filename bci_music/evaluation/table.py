@@ -26,7 +26,7 @@ from bci_music.evaluation.results import Result
 from bci_music.messages import UserError
 from bci_music.training.lab.config import LabConfig, override
 from bci_music.training.lab.prepared import Prepared
-from bci_music.training.lab.run import experiment_data, new_network, run_pretrain, time_limit, warm
+from bci_music.training.lab.run import experiment_data, init_encoder, new_network, run_pretrain, time_limit
 from bci_music.training.provenance import ENCODER
 
 Progress = tuple[str, str, int, int]  # experiment, stage, step, of how many
@@ -208,7 +208,7 @@ def _pretrain(job: Job, data: Path, home: Path, threads: int, queue: Any) -> Non
     (home / ENCODER).unlink(missing_ok=True)  # cut short by an earlier limit: it goes on from its checkpoint
     experiment = experiment_data(prepared, config)
     network = new_network(config, prepared)
-    warm(network, experiment, config)
+    init_encoder(network, experiment, config)
     name = f"{job.name}, pretraining"
     run_pretrain(
         network.encoder, experiment.segments, config, prepared, home, until=time_limit(config.minutes, spent_s(home)),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -36,8 +37,8 @@ from bci_music.packing.excerpts import song_prototypes, write_library
 from bci_music.packing.music_models import MusicModels
 from bci_music.packing.write import MONTAGE, write_demo_pack
 from bci_music.training.eeg.adapt import fit_adapter
-from bci_music.training.eeg.align import AlignConfig, Aligner, align, continued, settle_norm
-from bci_music.training.eeg.closed_form import BackwardConfig, warm_start
+from bci_music.training.eeg.align import AlignConfig, Aligner, align, continued, recompute_batchnorm
+from bci_music.training.eeg.closed_form import ClosedFormConfig, init_closed_form
 from bci_music.training.eeg.corpus import Corpus, Music
 from bci_music.training.eeg.sessions import Heard
 from bci_music.training.eeg.simulated import (
@@ -56,10 +57,12 @@ _VIRTUAL_SHARE = 0.3  # of the training time at most
 class DemoBuildConfig(Config):
     """All of a demo build: data, network, and the two stages of training."""
 
+    RENAMED: ClassVar = {"backward": "closed_form"}
+
     data: SimulatedDataConfig = SimulatedDataConfig()
     signal: SignalConfig = SignalConfig()
     decoder: DecoderConfig = DecoderConfig()
-    backward: BackwardConfig = BackwardConfig()
+    closed_form: ClosedFormConfig = ClosedFormConfig()
     virtual: AlignConfig = AlignConfig(
         views="virtual", batch=128, virtual=(1, 1), noise=0.0,
         loop=LoopConfig(steps=1000, lr=1e-3, final_share=0.1, watch_every=10_000),
@@ -149,7 +152,7 @@ def train_demo(
         aligner, stages = continued(Network.load(start.file(ENCODER_FILE), config.decoder), corpus), stages[1:]
     else:
         network = Network(config.decoder, montage.positions_m)
-        read = warm_start(network.encoder, corpus, config.backward)
+        read = init_closed_form(network.encoder, corpus, config.closed_form)
         log(f"the linear front end reads {read:.1%} of the bands' variance")
         aligner = Aligner(network, corpus)
     began = time.monotonic()
@@ -164,7 +167,7 @@ def train_demo(
         aligner = align(aligner, corpus, stage, work / name, resume=resume, report=report, until=late)
         aligner.requires_grad_(True)
     log("measuring the batch norm on all channels")
-    settle_norm(aligner.network, corpus)
+    recompute_batchnorm(aligner.network, corpus)
     return aligner
 
 

@@ -96,7 +96,9 @@ def pretraining_of(run: Path) -> dict[str, Any]:
     """Settings a pretraining was made with, for those of the alignment that begins with it."""
     if not (run / ENCODER).is_file():
         raise UserError(f"There is no {run / ENCODER}: make it with `bci-music pretrain`.")
-    return {name: read_yaml(run / CONFIG).get(name) for name in ("backward", "pretrain")}
+    values = read_yaml(run / CONFIG)
+    closed_form = values.get("closed_form", values.get("backward"))  # as runs of the version before call it
+    return {"closed_form": closed_form, "pretrain": values.get("pretrain")}
 
 
 def pretrained_by(run: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from bci_music.models.encoder import ChannelEncoder
 from bci_music.models.network import Network
 from bci_music.models.pack import DecoderConfig
 from bci_music.models.sizes import EncoderConfig, HeadConfig
-from bci_music.training.eeg.align import AlignConfig, Aligner, align, settle_norm
+from bci_music.training.eeg.align import AlignConfig, Aligner, align, recompute_batchnorm
 from bci_music.training.eeg.corpus import Corpus, Music, Segment
 from bci_music.training.eeg.pretrain import PretrainConfig, ViewConfig, pretrain
 from bci_music.training.launch import join_processes, leave_processes
@@ -65,7 +65,7 @@ def run_align(directory, kind):
         loop=LOOP, batch=BATCH, keep=(6, 8) if kind == "temporal" else None, noise=0.1, crop=(0.7, 1.0), window_s=2.0
     )
     aligner = align(Aligner(network, corpus), corpus, config, directory, watch=corpus, resume=True)
-    settle_norm(aligner.network, corpus, bf16=False)
+    recompute_batchnorm(aligner.network, corpus, bf16=False)
     return aligner
 
 

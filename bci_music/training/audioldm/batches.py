@@ -39,7 +39,7 @@ class Task(Protocol):
     def step(self, module: Any, at: int) -> tuple[Tensor, Figures]:
         """Loss of step `at`."""
 
-    def judge(self, module: Any) -> Figures:
+    def evaluate(self, module: Any) -> Figures:
         """Figures on held-out clips, with their number as `held_clips`."""
 
 

@@ -147,7 +147,7 @@ class UnetTask:
         return clean, torch.from_numpy(self._held_conditions[chosen]).to(self._device)
 
     @torch.no_grad()
-    def judge(self, module: Any) -> Figures:
+    def evaluate(self, module: Any) -> Figures:
         """Error on held-out clips by noise level, with their own condition and with another clip's.
 
         Predicting nothing has an error of about 1 at every level.

@@ -1,6 +1,6 @@
-"""The vocoder against judges of its sound: a stage for GPUs, where judges cost little.
+"""Adversarial training of the vocoder: a stage for GPUs, where discriminators cost little.
 
-Vocoder and judges learn in one step of one optimiser: what each must not change for the other is detached.
+Vocoder and discriminators learn in one step of one optimiser: what each must not change for the other is detached.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from bci_music.training.audioldm.vocoder import VocoderTask, magnitudes, spectra
 _SLOPE = 0.1
 
 
-class AdversaryConfig(Config):
-    """Judges and weights of the losses."""
+class DiscriminatorConfig(Config):
+    """Size of the discriminators and weights of the losses."""
 
     channels: int = Field(32, ge=4)
     periods: tuple[int, ...] = (2, 3, 5, 7, 11)
@@ -32,8 +32,8 @@ class AdversaryConfig(Config):
     features: float = Field(2.0, ge=0)
 
 
-class Judge(nn.Module):
-    """A tower of 2-d convolutions: features of every layer, the last of them the verdict."""
+class Discriminator(nn.Module):
+    """A tower of 2-d convolutions: features of every layer, the last of them the score."""
 
     def __init__(self, channels: int, kernel: tuple[int, int], stride: tuple[int, int]):
         super().__init__()
@@ -53,44 +53,44 @@ class Judge(nn.Module):
         return [*found, self.last(x)]
 
 
-class Judges(nn.Module):
-    """Judges of periods and of spectra."""
+class Discriminators(nn.Module):
+    """Discriminators of periods and of spectra."""
 
-    def __init__(self, config: AdversaryConfig):
+    def __init__(self, config: DiscriminatorConfig):
         super().__init__()
         self._periods, self._resolutions = config.periods, config.resolutions
-        self.period = nn.ModuleList(Judge(config.channels, (5, 1), (3, 1)) for _ in config.periods)
-        self.spectrum = nn.ModuleList(Judge(config.channels, (3, 9), (1, 2)) for _ in config.resolutions)
+        self.period = nn.ModuleList(Discriminator(config.channels, (5, 1), (3, 1)) for _ in config.periods)
+        self.spectrum = nn.ModuleList(Discriminator(config.channels, (3, 9), (1, 2)) for _ in config.resolutions)
 
     def forward(self, sound: Tensor) -> list[list[Tensor]]:
-        """Features by judge of (B, n) sound."""
+        """Features by discriminator of (B, n) sound."""
         found = []
-        for period, judge in zip(self._periods, self.period, strict=True):
+        for period, discriminator in zip(self._periods, self.period, strict=True):
             whole = functional.pad(sound, (0, -sound.shape[1] % period))
-            found.append(judge(whole.reshape(len(sound), 1, -1, period)))
-        for size, judge in zip(self._resolutions, self.spectrum, strict=True):
-            found.append(judge(magnitudes(sound, size).log()[:, None]))
+            found.append(discriminator(whole.reshape(len(sound), 1, -1, period)))
+        for size, discriminator in zip(self._resolutions, self.spectrum, strict=True):
+            found.append(discriminator(magnitudes(sound, size).log()[:, None]))
         return found
 
 
-class Contest(nn.Module):
-    """A vocoder and its judges."""
+class AdversarialPair(nn.Module):
+    """A vocoder and its discriminators."""
 
-    def __init__(self, vocoder: nn.Module, config: AdversaryConfig):
+    def __init__(self, vocoder: nn.Module, config: DiscriminatorConfig):
         super().__init__()
-        self.vocoder, self.judges = vocoder, Judges(config)
+        self.vocoder, self.discriminators = vocoder, Discriminators(config)
 
 
-class ContestTask:
-    """Learn to sound like music to judges that learn to tell.
+class AdversarialTask:
+    """Learn to sound like music to discriminators that learn to tell it from music.
 
     Parameters
     ----------
     inner : VocoderTask
-        Draws the pieces and judges the vocoder.
+        Draws the pieces and evaluates the vocoder.
     """
 
-    def __init__(self, module: Contest, inner: VocoderTask, config: AdversaryConfig, mel: float):
+    def __init__(self, module: AdversarialPair, inner: VocoderTask, config: DiscriminatorConfig, mel: float):
         self.module, self._inner, self._config, self._mel = module, inner, config, mel
 
     def step(self, module: Any, at: int) -> tuple[Tensor, Figures]:
@@ -98,21 +98,21 @@ class ContestTask:
         c = self._config
         picture, true = self._inner.draw(at)
         made = module.vocoder(picture).float()
-        genuine, copied = module.judges(true), module.judges(made.detach())
-        judging = sum(
+        genuine, copied = module.discriminators(true), module.discriminators(made.detach())
+        discriminating = sum(
             (1 - t[-1]).square().mean() + f[-1].square().mean() for t, f in zip(genuine, copied, strict=True)
         )
-        fixed = {name: p.detach() for name, p in module.judges.named_parameters()}
-        seen = functional_call(module.judges, fixed, (made,))
+        fixed = {name: p.detach() for name, p in module.discriminators.named_parameters()}
+        seen = functional_call(module.discriminators, fixed, (made,))
         fooling = sum((1 - f[-1]).square().mean() for f in seen)
         alike = sum(
             (a - b.detach()).abs().mean() for f, t in zip(seen, genuine, strict=True)
             for a, b in zip(f[:-1], t[:-1], strict=True)
         )  # fmt: skip
         spectra, figures = spectral_loss(made, true, self._mel)
-        loss = judging + fooling + c.features * alike + c.spectra * spectra
-        return torch.as_tensor(loss), figures | {"judging": float(torch.as_tensor(judging).detach())}
+        loss = discriminating + fooling + c.features * alike + c.spectra * spectra
+        return torch.as_tensor(loss), figures | {"discriminators": float(torch.as_tensor(discriminating).detach())}
 
-    def judge(self, module: Any) -> Figures:
+    def evaluate(self, module: Any) -> Figures:
         """Figures of the vocoder."""
-        return self._inner.judge(module.vocoder)
+        return self._inner.evaluate(module.vocoder)

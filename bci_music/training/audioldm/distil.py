@@ -48,7 +48,7 @@ class DistilTask:
     module : UNet2DConditionModel
         The trained one: teacher, and what the student begins as.
     inner : UnetTask
-        Draws latents and conditions, and judges.
+        Draws latents and conditions, and evaluates.
     """
 
     def __init__(self, module: Any, inner: UnetTask, config: DistilConfig, device: str = "cpu"):
@@ -83,7 +83,7 @@ class DistilTask:
         error = functional.mse_loss(found, wanted, reduction="none").mean((1, 2, 3))
         return (weight * error).mean(), {"clean_error": float(error.detach().mean())}
 
-    def judge(self, module: Any) -> Figures:
+    def evaluate(self, module: Any) -> Figures:
         """Distance of held-out clips made in `steps` from the teacher's in ``steps * inner``, from the same noise.
 
         `undistilled` is the distance of the teacher's own clips in `steps` steps: guided, or where the student saves

@@ -16,7 +16,7 @@ import torch
 
 from bci_music.messages import UserError
 from bci_music.training.audioldm.batches import Figures
-from bci_music.training.audioldm.stages import SHARES, Job, MusicModelsConfig, Workspace, make_job
+from bci_music.training.audioldm.stages import SHARES, Job, MusicModelsConfig, Workspace, current_stage, make_job
 from bci_music.training.loop import Loop, LoopConfig
 
 PLAN, RESULT = "plan.json", "figures.json"
@@ -52,7 +52,7 @@ def run_stage(
     until : callable
         Interrupts the stage when true; what was learned so far is written all the same.
     """
-    config = config or MusicModelsConfig()
+    config, stage = config or MusicModelsConfig(), current_stage(stage)
     workspace.parts.mkdir(parents=True, exist_ok=True)
     directory = _round(workspace.out, stage, again)
     if again and start is None:
@@ -68,7 +68,7 @@ def run_stage(
     if loop.at < steps:
         loop.save()
     exported = job.export(copy.deepcopy(learned).eval())
-    figures = {**job.judge(exported.eval()), "steps": loop.at}
+    figures = {**job.evaluate(exported.eval()), "steps": loop.at}
     if loop.at == steps:
         (directory / RESULT).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return Outcome(directory, loop.at, steps, figures)
@@ -79,10 +79,10 @@ def run_schedule(
     report: Report = lambda stage, step, of, figures: None, tell: Callable[[str, Outcome], None],
 ) -> None:
     """Run all stages, each with its share of the minutes, those in `more` with a tenth each beyond them."""
-    shares = dict(SHARES)
-    if "vocoder-contest" in more:  # after the vocoder has seen rebuilt spectrograms
+    shares, more = dict(SHARES), tuple(current_stage(name) for name in more)
+    if "vocoder-adversarial" in more:  # after the vocoder has seen rebuilt spectrograms
         names = list(shares)
-        names.insert(names.index("vocoder-fit") + 1, "vocoder-contest")
+        names.insert(names.index("vocoder-fit") + 1, "vocoder-adversarial")
         shares = {name: shares.get(name, 0.1) for name in names}
     if "distil" in more:
         shares["distil"] = 0.1
@@ -103,7 +103,8 @@ def _loop(job: Job, steps: int, directory: Path, device: str, report: Callable[[
         given["bf16"] = True  # on a CPU without such multipliers it is slower than float32
     config = job.loop.model_copy(update=given)
     torch.manual_seed(job.seed)
-    return Loop(job.task.module, job.task.step, config, directory, device=device, watch=job.task.judge, report=report)
+    task = job.task
+    return Loop(task.module, task.step, config, directory, device=device, watch=task.evaluate, report=report)
 
 
 def _planned(directory: Path, job: Job, minutes: float | None, device: str) -> int:

@@ -6,20 +6,20 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bci_music.config import Config
+from bci_music.config import Config, note_renamed
 from bci_music.messages import Log, UserError
 from bci_music.models.embedder import Embedder
 from bci_music.training.audioldm import vocoder as voc
 from bci_music.training.audioldm.batches import FULL_SCALE, Clips, Figures, Task
 from bci_music.training.audioldm.cache import cached_rows, rows_key, weights_key
 from bci_music.training.audioldm.diffusion import UnetConfig, UnetTask, condition_moments, new_scheduler, new_unet
-from bci_music.training.audioldm.discriminator import AdversaryConfig, Contest, ContestTask
+from bci_music.training.audioldm.discriminator import AdversarialPair, AdversarialTask, DiscriminatorConfig
 from bci_music.training.audioldm.distil import DistilConfig, DistilTask
 from bci_music.training.audioldm.parts import (
     CREDITS,
@@ -35,12 +35,15 @@ from bci_music.training.audioldm.vocoder import VocoderConfig, VocoderTask, new_
 from bci_music.training.loop import LoopConfig
 
 SHARES = {"vae": 0.15, "vocoder": 0.25, "vocoder-fit": 0.1, "unet": 0.5}  # of the time there is, in this order
-OPTIONAL = ("vocoder-contest", "distil")  # a GPU's; and what takes the guidance's work away
+OPTIONAL = ("vocoder-adversarial", "distil")  # a GPU's; and what takes the guidance's work away
 STAGES = (*SHARES, *OPTIONAL)
+_OLD_STAGES = {"vocoder-contest": "vocoder-adversarial"}
 
 
 class MusicModelsConfig(Config):
-    """Sizes and schedules of all stages; `fit` and `contest` continue the vocoder."""
+    """Sizes and schedules of all stages; `fit` and `adversarial` continue the vocoder."""
+
+    RENAMED: ClassVar = {"judges": "discriminators", "contest": "adversarial"}
 
     vae: VaeConfig = VaeConfig()
     vocoder: VocoderConfig = VocoderConfig()
@@ -49,8 +52,8 @@ class MusicModelsConfig(Config):
             steps=1500, lr=4e-4, warmup=50, weight_decay=0.0, clip=10.0, ema=0.99, bf16=False, watch_every=500
         ),
     )  # fmt: skip
-    judges: AdversaryConfig = AdversaryConfig()
-    contest: VocoderConfig = VocoderConfig(
+    discriminators: DiscriminatorConfig = DiscriminatorConfig()
+    adversarial: VocoderConfig = VocoderConfig(
         seed=2, batch=32, loop=LoopConfig(
             steps=20_000, lr=2e-4, warmup=200, weight_decay=0.0, clip=1000.0, ema=0.999, beta2=0.99, bf16=False,
             watch_every=2000,
@@ -114,20 +117,28 @@ class Workspace:
 class Job:
     """One stage, ready to run.
 
-    `export` writes what was learned into the parts and returns it as it was written, `judge` gives its figures.
+    `export` writes what was learned into the parts and returns it as it was written, `evaluate` gives its figures.
     """
 
     task: Task
     loop: LoopConfig
     seed: int
     export: Callable[[Any], Any]
-    judge: Callable[[Any], Figures]
+    evaluate: Callable[[Any], Figures]
+
+
+def current_stage(name: str) -> str:
+    """Name of a stage, which the version before may have called otherwise."""
+    if name not in _OLD_STAGES:
+        return name
+    note_renamed("pack train", f"stage {name!r} is now called {_OLD_STAGES[name]!r}")
+    return _OLD_STAGES[name]
 
 
 def make_job(stage: str, workspace: Workspace, config: MusicModelsConfig, start: Path | None) -> Job:
     """Prepare a stage. `start` holds parts of an earlier training, from whose weights it goes on."""
     makers = {"vae": _vae, "vocoder": _vocoder, "unet": _unet, "distil": _distil}
-    makers |= {"vocoder-fit": _vocoder, "vocoder-contest": _vocoder}
+    makers |= {"vocoder-fit": _vocoder, "vocoder-adversarial": _vocoder}
     if stage not in makers:
         raise UserError(f"There is no stage {stage!r}: choose one of {', '.join(STAGES)}.")
     return makers[stage](stage, workspace, config, start)
@@ -144,11 +155,11 @@ def _vae(stage: str, workspace: Workspace, config: MusicModelsConfig, start: Pat
         save_part(vae, workspace.parts, "vae")
         return load_part(workspace.parts, "vae", workspace.device)
 
-    return Job(task, c.loop, c.seed, export, task.judge)
+    return Job(task, c.loop, c.seed, export, task.evaluate)
 
 
 def _vocoder(stage: str, workspace: Workspace, config: MusicModelsConfig, start: Path | None) -> Job:
-    c = {"vocoder": config.vocoder, "vocoder-fit": config.fit, "vocoder-contest": config.contest}[stage]
+    c = {"vocoder": config.vocoder, "vocoder-fit": config.fit, "vocoder-adversarial": config.adversarial}[stage]
     torch.manual_seed(c.seed)
     if stage == "vocoder":
         mel, held_mel = workspace.clips.mel, workspace.held.mel
@@ -158,16 +169,16 @@ def _vocoder(stage: str, workspace: Workspace, config: MusicModelsConfig, start:
         mel, held_mel = workspace.mel_rows("rebuilt", lambda x: rebuild(vae, x), weights_key(vae))
     module = voc.with_weight_norm(load_part(start, "vocoder") if start else new_vocoder(c, mel))
     inner = VocoderTask(module, workspace.clips, workspace.held, c, workspace.device, mel=mel, held_mel=held_mel)
-    contest = stage == "vocoder-contest"
+    adversarial = stage == "vocoder-adversarial"
     task: Task = inner
-    if contest:
-        task = ContestTask(Contest(module, config.judges), inner, config.judges, c.mel)
+    if adversarial:
+        task = AdversarialTask(AdversarialPair(module, config.discriminators), inner, config.discriminators, c.mel)
 
     def export(learned: Any) -> Any:
-        save_part(voc.without_weight_norm(learned.vocoder if contest else learned), workspace.parts, "vocoder")
+        save_part(voc.without_weight_norm(learned.vocoder if adversarial else learned), workspace.parts, "vocoder")
         return load_part(workspace.parts, "vocoder", workspace.device)
 
-    return Job(task, c.loop, c.seed, export, inner.judge)
+    return Job(task, c.loop, c.seed, export, inner.evaluate)
 
 
 def _unet(stage: str, workspace: Workspace, config: MusicModelsConfig, start: Path | None) -> Job:
@@ -182,7 +193,7 @@ def _unet(stage: str, workspace: Workspace, config: MusicModelsConfig, start: Pa
         _note(workspace)
         return load_part(workspace.parts, "unet", workspace.device)
 
-    return Job(task, config.unet.loop, config.unet.seed, export, task.judge)
+    return Job(task, config.unet.loop, config.unet.seed, export, task.evaluate)
 
 
 def _distil(stage: str, workspace: Workspace, config: MusicModelsConfig, start: Path | None) -> Job:
@@ -197,7 +208,7 @@ def _distil(stage: str, workspace: Workspace, config: MusicModelsConfig, start: 
         (workspace.parts / FEW_NOTE).write_text(json.dumps(config.distil.sampler) + "\n", encoding="utf-8")
         return load_part(workspace.parts, FEW, workspace.device)
 
-    return Job(task, config.distil.loop, config.unet.seed, export, task.judge)
+    return Job(task, config.distil.loop, config.unet.seed, export, task.evaluate)
 
 
 def _unet_task(module: Any, workspace: Workspace, config: UnetConfig, conditions: NDArray, held: NDArray) -> UnetTask:

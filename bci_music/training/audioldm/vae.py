@@ -83,7 +83,7 @@ class VaeTask:
         loss = absolute + c.slopes * _slopes(error) + c.kl * kl
         return loss, {"mel_db": float(absolute.detach()) * self._std * DECIBEL, "kl": float(kl.detach())}
 
-    def judge(self, module: Any) -> Figures:
+    def evaluate(self, module: Any) -> Figures:
         """Mean absolute error of held-out spectrograms in dB, and that of the best constant picture per band."""
         n = min(len(self._held), self._config.held)
         parts = over_clips(self._held, lambda x: _error(module, x), self._device, n)

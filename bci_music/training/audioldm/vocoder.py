@@ -154,7 +154,7 @@ class VocoderTask:
         return picture, sounds(self._clips.sound, where, c.frames, self._device)
 
     @torch.no_grad()
-    def judge(self, module: Any) -> Figures:
+    def evaluate(self, module: Any) -> Figures:
         """Distances of held-out clips, whole ones, and those of silence."""
         rows: list[Tensor] = []
         for i in spread_evenly(len(self._held_mel), self._config.held):

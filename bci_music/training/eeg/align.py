@@ -225,7 +225,7 @@ def align(
     def follow(module: Aligner) -> dict[str, float]:
         if watch is None:
             return {}
-        settle_norm(module.network, corpus, windows=96, device=device)
+        recompute_batchnorm(module.network, corpus, windows=96, device=device)
         return {"watch_top1": found_share(module, watch, config, device)}
 
     loop = Loop(
@@ -282,10 +282,10 @@ def _token_view(
 
 
 @torch.no_grad()
-def settle_norm(
+def recompute_batchnorm(
     network: EegModel, corpus: Corpus, *, windows: int = 160, bf16: bool = True, seed: int = 0, device: str = "cpu"
 ) -> None:
-    """Measure the batch norms anew, on all usable channels and with the weights as they are now.
+    """Measure the batch norms' statistics again, on all usable channels and with the weights as they are now.
 
     Every process measures the same windows.
     """

@@ -1,4 +1,4 @@
-"""Warm start in closed form: the encoder's first filters come from a backward model.
+"""Closed-form init: the encoder's first filters come from a backward model, before any step of training.
 
 A ridge regression reads the music's bands from all channels and lags of a time slot (classic stimulus
 reconstruction). The few head patterns it uses, each with a set of smooth time courses, are what channel gains and
@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 MEAN_TOKEN = 0.02  # standard deviation of the mean token of all channels: small beside the slot codes, see Block
 
 
-class BackwardConfig(Config):
+class ClosedFormConfig(Config):
     """How the filters are found. `alpha` is the ridge penalty relative to the mean variance of the inputs."""
 
     lag_samples: int = Field(5, ge=1)  # lags are averaged in groups of so many samples
@@ -33,8 +33,8 @@ class BackwardConfig(Config):
     seed: int = 0
 
 
-def warm_start(
-    encoder: ChannelEncoder, corpus: Corpus, config: BackwardConfig, report: Callable[[int], None] | None = None
+def init_closed_form(
+    encoder: ChannelEncoder, corpus: Corpus, config: ClosedFormConfig, report: Callable[[int], None] | None = None
 ) -> float:
     """Set `encoder.patch` and the encoder's gains in place; returns the share of variance read (in sample)."""
     sums = _normal_equations(corpus, config, report)
@@ -54,7 +54,7 @@ def warm_start(
     return read
 
 
-def _normal_equations(corpus: Corpus, config: BackwardConfig, report: Callable[[int], None] | None) -> Sums:
+def _normal_equations(corpus: Corpus, config: ClosedFormConfig, report: Callable[[int], None] | None) -> Sums:
     """Sums over random windows; every time slot is one row."""
     sums: Sums | None = None
     for at in range(0, config.windows, 50):
@@ -71,7 +71,7 @@ def _normal_equations(corpus: Corpus, config: BackwardConfig, report: Callable[[
     return sums
 
 
-def _patterns(sums: Sums, n_channels: int, config: BackwardConfig) -> tuple[Array, float]:
+def _patterns(sums: Sums, n_channels: int, config: ClosedFormConfig) -> tuple[Array, float]:
     """Head patterns (n_channels, patterns) that keep most of the reading, and the share of variance it reads.
 
     They are the main axes of the regression weights, measured by what they do to the EEG: the weights are
@@ -90,7 +90,7 @@ def _patterns(sums: Sums, n_channels: int, config: BackwardConfig) -> tuple[Arra
 
 
 def _courses(
-    sums: Sums, patterns: Array, config: BackwardConfig
+    sums: Sums, patterns: Array, config: ClosedFormConfig
 ) -> tuple[NDArray[np.int64], Array, Array]:
     """Which pattern, which time course (lags,) and how much it reads, of every filter; the strongest first."""
     n_lags = sums.n_in // len(patterns)
@@ -110,7 +110,7 @@ def _courses(
     return np.array(which)[order], np.array(courses)[order], np.array(strength)[order]
 
 
-def _spread_of_mean(encoder: ChannelEncoder, corpus: Corpus, config: BackwardConfig) -> torch.Tensor:
+def _spread_of_mean(encoder: ChannelEncoder, corpus: Corpus, config: ClosedFormConfig) -> torch.Tensor:
     """Standard deviation of the mean token over the channels, per dimension."""
     batch = corpus.draw(np.random.default_rng((config.seed, 4)), 100)
     x, used = torch.from_numpy(batch.x), torch.from_numpy(batch.used).float()

@@ -1,4 +1,4 @@
-"""Multi-view self-distillation: a student that sees little of a window learns what a teacher says who sees more.
+"""Multi-view self-distillation: a student that sees little of a window learns the scores of a teacher that sees more.
 
 After the description in the seed paper (arXiv 2606.04040) of a DINO-style objective (Caron et al., ICCV 2021).
 """
@@ -58,29 +58,31 @@ class Distiller(nn.Module):
             self.teacher_head = copy.deepcopy(self.student_head)
         else:
             self.teacher_head = PrototypeHead(encoder.config.dim, hidden, bottleneck, prototypes)
-        for follower in (self.teacher, self.teacher_head):
-            follower.requires_grad_(False)
+        for part in (self.teacher, self.teacher_head):
+            part.requires_grad_(False)
         self.centre_momentum = centre_momentum
         self.centre: Tensor
         self.register_buffer("centre", torch.zeros(prototypes))
 
     @torch.no_grad()
-    def teach(self, views: list[tuple[Tensor, Tensor]]) -> tuple[list[Tensor], Tensor]:
+    def teacher_scores(self, views: list[tuple[Tensor, Tensor]]) -> tuple[list[Tensor], Tensor]:
         """Teacher's scores of each view (x, keep), and its CLS features of the first view."""
         self.teacher.eval()
         features = [self.teacher(x, keep=keep).cls for x, keep in views]
         return [self.teacher_head(f).float() for f in features], features[0].float()
 
-    def study(self, views: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    def student_scores(self, views: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
         """Student's scores of each view (x, keep)."""
         return [self.student_head(self.student(x, keep=keep).cls).float() for x, keep in views]
 
     def loss(
-        self, taught: list[Tensor], studied: list[Tensor], teacher_temp: float, student_temp: float
+        self, from_teacher: list[Tensor], from_student: list[Tensor], teacher_temp: float, student_temp: float
     ) -> tuple[Tensor, dict[str, float]]:
         """Cross entropy over all pairs of a teacher's and a student's view, and what tells whether it collapses."""
-        targets = [functional.softmax((t - self.centre) / teacher_temp, dim=1) for t in taught]
-        terms = [-(t * functional.log_softmax(s / student_temp, dim=1)).sum(1).mean() for t in targets for s in studied]
+        targets = [functional.softmax((t - self.centre) / teacher_temp, dim=1) for t in from_teacher]
+        terms = [
+            -(t * functional.log_softmax(s / student_temp, dim=1)).sum(1).mean() for t in targets for s in from_student
+        ]
         loss = torch.stack(terms).mean()
         everything = parallel.gather(torch.cat(targets))
         return loss, {
@@ -90,13 +92,13 @@ class Distiller(nn.Module):
         }
 
     @torch.no_grad()
-    def recentre(self, taught: list[Tensor]) -> None:
+    def recentre(self, from_teacher: list[Tensor]) -> None:
         """Let the centre follow the teacher's mean over all processes."""
-        mean = parallel.mean(torch.cat(taught).mean(0))
+        mean = parallel.mean(torch.cat(from_teacher).mean(0))
         self.centre.lerp_(mean, 1.0 - self.centre_momentum)
 
     @torch.no_grad()
-    def follow(self, momentum: float) -> None:
+    def update_teacher(self, momentum: float) -> None:
         """Let the teacher follow the student."""
         for old, new in ((self.teacher, self.student), (self.teacher_head, self.student_head)):
             for kept, newest in zip(old.parameters(), new.parameters(), strict=True):

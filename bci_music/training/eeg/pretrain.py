@@ -50,7 +50,7 @@ class PretrainConfig(Config):
     teacher_temp: float = Field(0.04, gt=0)
     centre_momentum: float = Field(0.9, ge=0, lt=1)
     teacher_momentum: float = Field(0.996, ge=0, lt=1)
-    # Two quirks of the released code: the schedule of the momentum begins anew every epoch, and the teacher does not
+    # Two quirks of the released code: the schedule of the momentum begins again every epoch, and the teacher does not
     # start as a copy of the student.
     momentum_schedule: Literal["run", "epoch"] = "run"
     teacher_start: Literal["copy", "random"] = "copy"
@@ -154,15 +154,16 @@ def pretrain(
         wide, narrow = (
             [(to_tensor(v.x, device), to_tensor(v.keep, device)) for v in side] for side in prefetcher.get(at)
         )
-        taught, features = module.teach(wide)
-        loss, figures = module.loss(taught, module.study(narrow), config.teacher_temp, config.student_temp)
-        module.recentre(taught)
+        from_teacher, features = module.teacher_scores(wide)
+        from_student = module.student_scores(narrow)
+        loss, figures = module.loss(from_teacher, from_student, config.teacher_temp, config.student_temp)
+        module.recentre(from_teacher)
         per_view = [module.student.tokens_of(v[1].shape[1], v[0].shape[2]) for v in (*wide, *narrow)]
         cost = {"waited": round(prefetcher.waited_s, 4), "tokens": float(sum(per_view) * config.batch)}
         return loss, figures | collapse_figures(features) | cost
 
     def after(module: Distiller, at: int) -> None:
-        module.follow(teacher_momentum(at, config, epoch_steps))
+        module.update_teacher(teacher_momentum(at, config, epoch_steps))
 
     loop = Loop(
         module, step, config.loop, directory, device=device, report=report, after=after, tensorboard=tensorboard

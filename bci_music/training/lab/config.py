@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ from bci_music.messages import UserError
 from bci_music.metrics.split_choice import SplitConfig, SplitKind
 from bci_music.models.sizes import EncoderConfig, HeadConfig
 from bci_music.training.eeg.align import AlignConfig
-from bci_music.training.eeg.closed_form import BackwardConfig
+from bci_music.training.eeg.closed_form import ClosedFormConfig
 from bci_music.training.eeg.pretrain import PretrainConfig
 
 PRESETS = ("small", "paper", "released")
@@ -32,10 +32,12 @@ class AdaptConfig(Config):
 class LabConfig(Config):
     """All of one experiment; `configs/lab-*.yaml` are the presets.
 
-    `model` is ours (`channel`) or a baseline. `backward` is the closed-form start of the first filters (ours; None:
+    `model` is ours (`channel`) or a baseline. `closed_form` is the closed-form init of the first filters (ours; None:
     none). `pretrain` None: no self-distillation. `mean_tokens` is a cheap first stage of the alignment on the mean of
     all channels (ours; None: none).
     """
+
+    RENAMED: ClassVar = {"backward": "closed_form"}
 
     title: str = "Channel-oriented (ours)"
     model: ModelName = "channel"
@@ -45,7 +47,7 @@ class LabConfig(Config):
     embedder: str = Field("", description="directory or name of a CLAP; empty: statistics fitted on the training music")
     encoder: EncoderConfig = EncoderConfig()
     head: HeadConfig = HeadConfig()
-    backward: BackwardConfig | None = None
+    closed_form: ClosedFormConfig | None = None
     pretrain: PretrainConfig | None = None
     mean_tokens: AlignConfig | None = None
     align: AlignConfig = AlignConfig()
@@ -75,7 +77,7 @@ def override(config: LabConfig, changes: dict[str, Any], where: str) -> LabConfi
 
 def reseeded(config: LabConfig, seed: int) -> LabConfig:
     """Return the configuration with this seed for everything that is drawn; the split keeps its own."""
-    parts = {name: getattr(config, name) for name in ("backward", "pretrain", "mean_tokens", "align")}
+    parts = {name: getattr(config, name) for name in ("closed_form", "pretrain", "mean_tokens", "align")}
     drawn = {name: part.model_copy(update={"seed": seed}) for name, part in parts.items() if part is not None}
     return config.model_copy(update={"seed": seed, **drawn})
 

@@ -20,8 +20,8 @@ from bci_music.models.encoder import ChannelEncoder, current_names
 from bci_music.models.network import EegModel, Network
 from bci_music.models.pack import DecoderConfig
 from bci_music.training.eeg.adapt import fit_adapter
-from bci_music.training.eeg.align import Aligner, align, settle_norm
-from bci_music.training.eeg.closed_form import warm_start
+from bci_music.training.eeg.align import Aligner, align, recompute_batchnorm
+from bci_music.training.eeg.closed_form import init_closed_form
 from bci_music.training.eeg.corpus import Corpus, Music, Segment
 from bci_music.training.eeg.pretrain import pretrain
 from bci_music.training.eeg.targets import fit_embedder, music_of
@@ -32,7 +32,7 @@ from bci_music.training.provenance import ALIGNER, ENCODER, pretrained_by, same_
 
 Report = Callable[[str, int, int, dict[str, float]], None]  # stage, step, of how many, figures
 PRETRAINED_LOG = "pretrained.jsonl"  # of the pretraining that an alignment began with
-PRETRAINING = frozenset({"encoder", "backward", "pretrain", "window_s", "split", "splitting", "seed", "normalise"})
+PRETRAINING = frozenset({"encoder", "closed_form", "pretrain", "window_s", "split", "splitting", "seed", "normalise"})
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def run_align(
         module, corpus, config.align, directory, resume=resume, device=device, report=told, until=until,
         tensorboard=tensorboard,
     )
-    settle_norm(module.network, corpus, device=device)
+    recompute_batchnorm(module.network, corpus, device=device)
     module = module.cpu()
     _save(module, done)
     return module
@@ -147,11 +147,11 @@ def load_aligner(network: EegModel, data: ExperimentData, config: LabConfig, dir
     return _filled(_new_aligner(network, data.corpus(config.encoder.patch), config), directory / ALIGNER)
 
 
-def warm(network: Network, data: ExperimentData, config: LabConfig) -> float | None:
-    """Start the first filters in closed form, where the experiment asks for it; returns the variance read."""
-    if config.backward is None:
+def init_encoder(network: Network, data: ExperimentData, config: LabConfig) -> float | None:
+    """Set the first filters in closed form, where the experiment asks for it; returns the variance read."""
+    if config.closed_form is None:
         return None
-    return warm_start(network.encoder, data.corpus(config.encoder.patch), config.backward)
+    return init_closed_form(network.encoder, data.corpus(config.encoder.patch), config.closed_form)
 
 
 def run_adapt(aligner: Aligner, data: ExperimentData, config: LabConfig, directory: Path) -> RidgeAdapter:

@@ -7,7 +7,7 @@ from band_embedder import embedder
 
 from bci_music.models.log_mel import RATE_HZ, log_mel
 from bci_music.training.audioldm.diffusion import UnetConfig
-from bci_music.training.audioldm.discriminator import AdversaryConfig
+from bci_music.training.audioldm.discriminator import DiscriminatorConfig
 from bci_music.training.audioldm.distil import DistilConfig
 from bci_music.training.audioldm.stages import MusicModelsConfig, Workspace
 from bci_music.training.audioldm.vae import VaeConfig
@@ -72,8 +72,8 @@ def tiny():
         vae=VaeConfig(channels=(4, 8, 8), groups=4, frames=32, batch=4, held=8, loop=schedule(60, 1e-2)),
         vocoder=VocoderConfig(**vocoder, loop=schedule(80, 5e-3, clip=10.0)),
         fit=VocoderConfig(**vocoder, seed=1, loop=schedule(4, 1e-3, clip=10.0)),
-        contest=VocoderConfig(**vocoder, seed=2, loop=schedule(3, 1e-3, clip=1e3)),
-        judges=AdversaryConfig(channels=4, periods=(2,), resolutions=(512,)),
+        adversarial=VocoderConfig(**vocoder, seed=2, loop=schedule(3, 1e-3, clip=1e3)),
+        discriminators=DiscriminatorConfig(channels=4, periods=(2,), resolutions=(512,)),
         unet=UnetConfig(
             channels=(8, 16), attention=(False, True), heads=2, groups=4, frames=16, batch=8, held=8,
             loop=schedule(60, 1e-2),

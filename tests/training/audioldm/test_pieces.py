@@ -10,9 +10,9 @@ from bci_music.models.log_mel import log_mel
 from bci_music.training.audioldm.batches import pieces, places, sounds
 from bci_music.training.audioldm.cache import cached_rows
 from bci_music.training.audioldm.diffusion import UnetConfig, new_unet
-from bci_music.training.audioldm.discriminator import AdversaryConfig, Contest, ContestTask
+from bci_music.training.audioldm.discriminator import AdversarialPair, AdversarialTask, DiscriminatorConfig
 from bci_music.training.audioldm.parts import BUDGET
-from bci_music.training.audioldm.stages import MusicModelsConfig
+from bci_music.training.audioldm.stages import MusicModelsConfig, current_stage
 from bci_music.training.audioldm.vae import VaeConfig, new_vae
 from bci_music.training.audioldm.vocoder import (
     VocoderConfig,
@@ -86,24 +86,24 @@ def test_plain_weights_sound_the_same(clips):
 def test_judges_and_vocoder_move_their_own_weights_only(clips, held):
     torch.manual_seed(0)
     config = VocoderConfig(channels=32, kernels=(3,), dilations=(1,), frames=32, batch=2)
-    judges = AdversaryConfig(channels=4, periods=(2, 3), resolutions=(512,), spectra=0.0, features=0.0)
-    contest = Contest(new_vocoder(config, clips.mel), judges)
-    inner = VocoderTask(contest.vocoder, clips, held, config)
-    loss, _ = ContestTask(contest, inner, judges, mel=0.0).step(contest, 0)
+    discriminators = DiscriminatorConfig(channels=4, periods=(2, 3), resolutions=(512,), spectra=0.0, features=0.0)
+    adversarial = AdversarialPair(new_vocoder(config, clips.mel), discriminators)
+    inner = VocoderTask(adversarial.vocoder, clips, held, config)
+    loss, _ = AdversarialTask(adversarial, inner, discriminators, mel=0.0).step(adversarial, 0)
     loss.backward()
-    found = {name: p.grad.clone() for name, p in contest.named_parameters() if p.grad is not None}
-    contest.zero_grad()
+    found = {name: p.grad.clone() for name, p in adversarial.named_parameters() if p.grad is not None}
+    adversarial.zero_grad()
     picture, true = inner.draw(0)
-    made = contest.vocoder(picture)
-    judging = sum((1 - t[-1]).square().mean() for t in contest.judges(true))
-    judging = judging + sum(f[-1].square().mean() for f in contest.judges(made.detach()))
-    judging.backward()
-    wanted = {name: p.grad.clone() for name, p in contest.judges.named_parameters()}
-    contest.zero_grad()
-    sum((1 - f[-1]).square().mean() for f in contest.judges(contest.vocoder(picture))).backward()
+    made = adversarial.vocoder(picture)
+    discriminating = sum((1 - t[-1]).square().mean() for t in adversarial.discriminators(true))
+    discriminating = discriminating + sum(f[-1].square().mean() for f in adversarial.discriminators(made.detach()))
+    discriminating.backward()
+    wanted = {name: p.grad.clone() for name, p in adversarial.discriminators.named_parameters()}
+    adversarial.zero_grad()
+    sum((1 - f[-1]).square().mean() for f in adversarial.discriminators(adversarial.vocoder(picture))).backward()
     for name, gradient in wanted.items():
         assert torch.allclose(found[f"judges.{name}"], gradient, rtol=1e-3, atol=1e-6), name
-    for name, p in contest.vocoder.named_parameters():
+    for name, p in adversarial.vocoder.named_parameters():
         assert torch.allclose(found[f"vocoder.{name}"], p.grad, rtol=1e-3, atol=1e-6), name
 
 
@@ -121,9 +121,9 @@ def test_the_gpu_preset_changes_batches_but_no_sizes():
     ours, theirs = MusicModelsConfig(), MusicModelsConfig.load(shipped("configs/music-models-gpu.yaml"))
     assert theirs.unet.batch > ours.unet.batch
     assert theirs.unet.channels == ours.unet.channels
-    assert theirs.vocoder.channels == theirs.fit.channels == theirs.contest.channels == ours.vocoder.channels
+    assert theirs.vocoder.channels == theirs.fit.channels == theirs.adversarial.channels == ours.vocoder.channels
     assert theirs.vae.channels == ours.vae.channels
-    assert (theirs.fit, theirs.contest, theirs.distil) == (ours.fit, ours.contest, ours.distil)
+    assert (theirs.fit, theirs.adversarial, theirs.distil) == (ours.fit, ours.adversarial, ours.distil)
 
 
 def test_an_untrained_denoiser_sees_conditions_at_full_size(clips):
@@ -133,3 +133,12 @@ def test_an_untrained_denoiser_sees_conditions_at_full_size(clips):
     unet = new_unet(UnetConfig(channels=(8, 16), attention=(False, True), heads=2, groups=4), cone)
     seen = unet.class_embedding(torch.from_numpy(cone))
     assert 0.3 < float(seen.std(0).mean().detach()) < 3
+
+
+def test_names_of_the_version_before_are_read_with_a_note(caplog, monkeypatch):
+    monkeypatch.setattr("bci_music.config._noted", set())
+    old = MusicModelsConfig.model_validate({"judges": {"channels": 8}, "contest": {"seed": 5}})
+    assert (old.discriminators.channels, old.adversarial.seed) == (8, 5)
+    assert current_stage("vocoder-contest") == "vocoder-adversarial"
+    assert "'contest' is now called 'adversarial'" in caplog.text
+    assert "'vocoder-contest' is now called 'vocoder-adversarial'" in caplog.text

@@ -7,8 +7,10 @@ from bci_music.training.audioldm.parts import load_part
 from bci_music.training.audioldm.schedule import run_stage
 from bci_music.training.audioldm.stages import Workspace
 
-STAGES = {"vae": "vae", "vocoder": "vocoder", "vocoder-fit": "vocoder", "vocoder-contest": "vocoder", "unet": "unet",
-          "distil": "unet-few"}  # fmt: skip
+STAGES = {
+    "vae": "vae", "vocoder": "vocoder", "vocoder-fit": "vocoder", "vocoder-adversarial": "vocoder", "unet": "unet",
+    "distil": "unet-few",
+}  # fmt: skip
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.learning]  # 15 s of computing, on a machine that may do much else
 

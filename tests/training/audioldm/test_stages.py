@@ -48,7 +48,7 @@ def test_the_vocoder_gets_nearer_than_an_untrained_one(outcomes, clips, held):
     from bci_music.training.audioldm.vocoder import VocoderTask
 
     config = VocoderConfig(channels=32, kernels=(3,), dilations=(1,), held=4)
-    untrained = VocoderTask(None, clips, held, config).judge(new_vocoder(config, clips.mel))
+    untrained = VocoderTask(None, clips, held, config).evaluate(new_vocoder(config, clips.mel))
     learned = outcomes[1]["vocoder"].figures
     assert learned["log_stft"] < 0.9 * untrained["log_stft"]
     assert learned["mel_l1"] < 0.8 * untrained["mel_l1"]

@@ -16,8 +16,8 @@ from bci_music.training.eeg.align import (
     align,
     found_share,
     info_nce,
+    recompute_batchnorm,
     same_music,
-    settle_norm,
     top1,
 )
 from bci_music.training.eeg.corpus import Corpus
@@ -36,7 +36,7 @@ def learn(corpus, small, directory, **more):
     torch.manual_seed(0)
     settings = config(**more)
     aligner = align(Aligner(Network(small), corpus), corpus, settings, directory)
-    settle_norm(aligner.network, corpus, bf16=False)
+    recompute_batchnorm(aligner.network, corpus, bf16=False)
     return aligner, settings
 
 

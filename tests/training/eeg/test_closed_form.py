@@ -4,10 +4,10 @@ import numpy as np
 import torch
 
 from bci_music.models.encoder import ChannelEncoder
-from bci_music.training.eeg.closed_form import BackwardConfig, warm_start
+from bci_music.training.eeg.closed_form import ClosedFormConfig, init_closed_form
 from bci_music.training.eeg.virtual import MeanTokens, anchored_tokens, virtual_tokens
 
-CONFIG = BackwardConfig(windows=300, patterns=4, lag_samples=4, alpha=0.05)
+CONFIG = ClosedFormConfig(windows=300, patterns=4, lag_samples=4, alpha=0.05)
 
 
 def readable(encoder, corpus, seed):
@@ -33,7 +33,7 @@ def test_the_front_end_reads_the_bands_better_than_a_random_one(world, small):
     torch.manual_seed(0)
     encoder = ChannelEncoder(small.encoder)
     before = readable(encoder, held_out, 1)
-    share = warm_start(encoder, learn, CONFIG)
+    share = init_closed_form(encoder, learn, CONFIG)
     after = readable(encoder, held_out, 1)
     assert 0.2 < share < 1.0
     assert after > before + 0.1

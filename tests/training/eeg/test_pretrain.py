@@ -168,7 +168,7 @@ def test_the_teacher_follows_and_the_centre_is_the_mean_of_what_it_says():
     with torch.no_grad():
         module.student.patch.weight.add_(1.0)
     before = module.teacher.patch.weight.clone()
-    module.follow(0.9)
+    module.update_teacher(0.9)
     torch.testing.assert_close(module.teacher.patch.weight, before + 0.1, rtol=0, atol=1e-6)
     said = [torch.full((4, 5), 2.0), torch.full((4, 5), 6.0)]
     module.recentre(said)
