@@ -1,4 +1,4 @@
-"""The parts of the stages: caches, spectra, weight norm, judges."""
+"""The parts of the stages: caches, spectra, weight norm, discriminators."""
 
 import numpy as np
 import pytest
@@ -83,7 +83,7 @@ def test_plain_weights_sound_the_same(clips):
     assert before.shape == (1, 64 * 160)
 
 
-def test_judges_and_vocoder_move_their_own_weights_only(clips, held):
+def test_discriminators_and_vocoder_move_their_own_weights_only(clips, held):
     torch.manual_seed(0)
     config = VocoderConfig(channels=32, kernels=(3,), dilations=(1,), frames=32, batch=2)
     discriminators = DiscriminatorConfig(channels=4, periods=(2, 3), resolutions=(512,), spectra=0.0, features=0.0)
@@ -102,7 +102,7 @@ def test_judges_and_vocoder_move_their_own_weights_only(clips, held):
     adversarial.zero_grad()
     sum((1 - f[-1]).square().mean() for f in adversarial.discriminators(adversarial.vocoder(picture))).backward()
     for name, gradient in wanted.items():
-        assert torch.allclose(found[f"judges.{name}"], gradient, rtol=1e-3, atol=1e-6), name
+        assert torch.allclose(found[f"discriminators.{name}"], gradient, rtol=1e-3, atol=1e-6), name
     for name, p in adversarial.vocoder.named_parameters():
         assert torch.allclose(found[f"vocoder.{name}"], p.grad, rtol=1e-3, atol=1e-6), name
 

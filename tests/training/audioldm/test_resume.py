@@ -19,7 +19,7 @@ def short(config, steps=4):
     def cut(part):
         return part.model_copy(update={"loop": part.loop.model_copy(update={"steps": steps, "checkpoint_every": 3})})
 
-    names = ("vae", "vocoder", "fit", "contest", "unet", "distil")
+    names = ("vae", "vocoder", "fit", "adversarial", "unet", "distil")
     return config.model_copy(update={name: cut(getattr(config, name)) for name in names})
 
 
