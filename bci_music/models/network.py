@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from bci_music.models.pack import DecoderConfig
 class EegModel(nn.Module):
     """EEG windows to the space EEG and music share: the lab trains ours, baselines and ablations through this."""
 
+    @abstractmethod
     def embed(self, x: Tensor, used: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
         """Vectors (B, embed_dim), not normalised.
 
@@ -29,11 +31,10 @@ class EegModel(nn.Module):
         keep : (B, K) int64 tensor, optional
             Channels that stay, instead of `used`.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def infer(self, x: Tensor, used: Tensor) -> tuple[Tensor, Tensor | None]:
         """Unit vectors (B, embed_dim), and each channel's share of attention (B, n_channels) or None."""
-        raise NotImplementedError
 
 
 class Network(EegModel):

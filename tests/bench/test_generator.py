@@ -48,6 +48,7 @@ def test_a_copy_shares_nothing(directory):
     assert other.unet.conv_in.weight.data_ptr() != parts.unet.conv_in.weight.data_ptr()
 
 
+@pytest.mark.learning
 def test_all_take_their_turn_in_every_run(found):
     found, told = found
     turns = [f"size s, run {run} of 2: {title}" for run in (1, 2) for title in (STOCK, SAME, FAST)]

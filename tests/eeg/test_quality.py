@@ -192,6 +192,7 @@ def test_planted_defects_in_real_eeg_are_found(shared_data):
     assert 2 * hits / (2 * hits + false + misses) >= 0.9
 
 
+@pytest.mark.learning
 def test_clean_real_eeg_rarely_changes_its_verdicts(shared_data):
     changes = seconds = 0.0
     for path in sorted((shared_data / "eeg" / "physionet").glob("*.edf")):

@@ -79,7 +79,7 @@ def nmed_layout(path):
 def replayed(session, config):
     from dataclasses import replace
 
-    from bci_music.engine.offline import run_session
+    from offline_engine import run_session
 
     n = round(20 * session.sfreq_hz)
     return run_session(replace(session, samples_uv=session.samples_uv[:n], times_s=session.times_s[:n]), config)

@@ -5,11 +5,11 @@ import time
 import numpy as np
 import pytest
 import pyxdf
+from offline_engine import run_session
 
 from bci_music.data.formats import open_session
 from bci_music.eeg.montage import NMED_CHANNELS
 from bci_music.engine.config import LiveConfig
-from bci_music.engine.offline import run_session
 from bci_music.messages import StreamState, UserError
 
 RATE = 250.0

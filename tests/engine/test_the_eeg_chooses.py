@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from offline_engine import run_session
 
 from bci_music.data.formats import open_session
-from bci_music.engine.offline import run_session
 from bci_music.engine.report import played_agreement
 from bci_music.engine.sample import find_sample
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from offline_engine import run_session
 
 from bci_music.compose.composer import HELD_OUT_SECONDS
-from bci_music.engine.offline import run_session
 from bci_music.simulate.listener import SimulatedListener
 from bci_music.simulate.session import make_session
 

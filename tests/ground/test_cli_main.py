@@ -65,6 +65,7 @@ def test_defaults_told_in_words_are_shown():
     assert swallowed == []
 
 
+@pytest.mark.install
 def test_help_is_cheap():
     """CPU time, user and system, of five runs: other work on the machine only adds, so the least one counts."""
     resource = pytest.importorskip("resource", reason="CPU time of children is not told on Windows")
@@ -138,6 +139,7 @@ SOUND = {
 }
 
 
+@pytest.mark.install
 @pytest.mark.parametrize("verb", SOUND)
 def test_what_makes_sound_lets_waiting_threads_sleep_before_torch_is_there(verb):
     code = f"""
@@ -162,6 +164,7 @@ def test_threads_that_wait_sleep_unless_the_user_wants_otherwise(given, read):
     assert waits(code, given) == read
 
 
+@pytest.mark.install
 def test_training_and_judging_let_threads_spin():
     code = """
 import os, sys

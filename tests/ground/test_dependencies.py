@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 REPO = Path(__file__).resolve().parents[2]
-OURS = {"bci_music", "gui"}
+OURS = {"bci_music", "gui", *(path.stem for path in (REPO / "tests" / "support").glob("*.py"))}
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
 # Environments of their own, or pinned in the extra itself.
 UNPINNED_EXTRAS = {"laion", "realtime", "foundation"}

@@ -34,6 +34,14 @@ def test_links_lead_somewhere(document):
     assert [link for link in links if not link.startswith("http") and not (REPO / link).exists()] == []
 
 
+def test_readme_and_architecture_list_every_package():
+    packages = {path.parent.name for path in (REPO / "bci_music").glob("*/__init__.py")} - {"packs"}
+    page = (REPO / "docs" / "architecture.md").read_text()
+    for text in (README.split("\n## What lies where\n")[1], page.split("\n## The packages\n")[1]):
+        block = text.split("```")[1]
+        assert packages - set(re.findall(r"^ *(\w+)/", block, flags=re.MULTILINE)) == set()
+
+
 def test_the_tree_is_the_one_that_is_there():
     (tree,) = [block for block in fenced("") if block.startswith("bci_music/")]
     missing, top = [], Path()

@@ -36,6 +36,7 @@ print(choose_device("cpu").name.split(", ")[1])
 """
 
 
+@pytest.mark.install
 @pytest.mark.parametrize("wished", [None, "2"])
 def test_networks_that_compute_at_once_share_the_cores(monkeypatch, wished):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -58,6 +59,7 @@ def _faults(mode):
     return bool(kept), faults
 
 
+@pytest.mark.install
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator can be told")
 def test_freed_memory_serves_the_next_tensor():
     (kept, with_it), (_, without) = _faults("keep"), _faults("default")

@@ -46,6 +46,7 @@ def test_excerpts_are_whole_bars_of_training_seconds(spec):
         assert start + length <= TRAIN_SECONDS[1]
 
 
+@pytest.mark.learning
 @pytest.mark.usefixtures("few_songs")
 def test_library_is_complete(tmp_path):
     from bci_music.generation.library import MusicLibrary

@@ -23,6 +23,7 @@ def toy_session(seconds: float = 3.0) -> Session:
     return Session("toy", NMED_CHANNELS[:16], 125.0, samples, np.arange(n) / 125, events, simulated=True)
 
 
+@pytest.mark.learning
 def test_recording_holds_every_sample(tmp_path, monkeypatch):
     monkeypatch.setattr(sample, "NAME", f"sample test {tmp_path.name}")
     told = sample.record_sample(tmp_path / "toy.xdf", toy_session())

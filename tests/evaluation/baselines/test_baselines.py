@@ -15,7 +15,6 @@ from bci_music.evaluation.baselines.build import build_baseline
 from bci_music.evaluation.baselines.eeg2mel import periodogram
 from bci_music.evaluation.baselines.foundation import hub_weights, model_class
 from bci_music.evaluation.baselines.foundation_models import Resample, named_electrodes
-from bci_music.evaluation.baselines.oracle import audio_oracle
 from bci_music.messages import UserError
 from bci_music.training.eeg.align import info_nce
 
@@ -151,12 +150,6 @@ def test_pooling_leaves_absent_channels_out():
     there = torch.tensor([[True, False, True], [False, False, False]])
     torch.testing.assert_close(pooled(tokens, there)[0], tokens[0, [0, 2]].mean((0, 1)))
     assert pooled(tokens, there)[1].abs().sum() == 0
-
-
-def test_the_oracle_is_the_music_itself():
-    target = np.random.default_rng(0).standard_normal((5, 512))
-    out = audio_oracle(target)
-    np.testing.assert_allclose((out * target).sum(1), np.linalg.norm(target, axis=1), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "arguments", "words"), [

@@ -64,6 +64,7 @@ def pipeline(directory):
         yield pipeline
 
 
+@pytest.mark.learning
 @pytest.mark.parametrize(("scheduler", "settings"), [
     ("DDIMScheduler", {"steps": 3, "guidance": 2.5}),
     ("DDIMScheduler", {"steps": 3, "guidance": 1.0}),

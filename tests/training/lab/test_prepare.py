@@ -207,6 +207,7 @@ def test_targets_are_cut_where_the_music_is_heard(prepared, tmp_path):
     assert batch.target.shape == (4, 512)
 
 
+@pytest.mark.learning
 def test_targets_are_made_once_and_anew_when_something_changed(prepared, tmp_path, monkeypatch):
     calls = []
     real = targets.embed_song
