@@ -172,7 +172,7 @@ def bench_lab(
     batch : int, optional
         Windows at a time; 8 on a CPU, 64 on a GPU.
     runs : int
-        How often each takes its turn; medians are told, and single runs.
+        How often each takes its turn; medians are given, and single runs.
     sizes : dict of EncoderConfig, optional
         Other sizes of ours to measure.
     for_s : float

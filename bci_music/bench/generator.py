@@ -3,7 +3,7 @@
 Numbers are those of diffusers' conversion of the original checkpoints: s has 185 M parameters in its UNet, m 416 M.
 
 Weights are random, which changes the sound and not the speed. All take turns, run by run, so that whatever else the
-machine does hits them alike.
+machine does affects them alike.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def bench_sound(
     sizes : tuple of str
         "s" and "m".
     many : bool, optional
-        Whether the pipeline's 100 steps are run, or reckoned from the median step of its 10; run on a GPU.
+        Whether the pipeline's 100 steps are run, or estimated from the median step of its 10; run on a GPU.
     generator : Path, optional
         Directory of one more model, measured with its own settings.
     speed : Speed, optional
@@ -150,7 +150,7 @@ def bench_sound(
     dict
         `input`, `machine`, `sizes` (by size: `parameters` and `entrants`) and `pack`. An entrant has the medians
         `seconds`, `rtf` (seconds per second of sound), `step_s`, `decode_s`, `vocode_s` where they are known apart,
-        `settings`, `same_sound`, all `runs`, and `reckoned` where it did not run.
+        `settings`, `same_sound`, all `runs`, and `estimated` where it did not run.
     """
     import torch
 
@@ -171,11 +171,11 @@ def bench_sound(
         parts = build(size)
         entrants = _entrants(parts, seconds, chosen.torch, speed or Speed(), many)
         _turns(entrants, runs, log, f"size {size}, ")
-        told = {title: _summary(entrant, seconds) for title, entrant in entrants.items()}
+        entrants_found = {title: _summary(entrant, seconds) for title, entrant in entrants.items()}
         if not many:
-            told[STOCK_MANY] = _reckoned(told[STOCK], seconds)
+            entrants_found[STOCK_MANY] = _estimated(entrants_found[STOCK], seconds)
         counts = {part: sum(p.numel() for p in getattr(parts, part).parameters()) for part in PARTS[:3]}
-        found["sizes"][size] = {"parameters": counts, "entrants": told}
+        found["sizes"][size] = {"parameters": counts, "entrants": entrants_found}
     if generator is not None:
         own_config = AudioLdmConfig(checkpoint=str(generator), device=str(chosen.torch), speed=speed or Speed())
         model = open_generator("audioldm", GeneratorsConfig(audioldm=own_config)).model
@@ -192,8 +192,8 @@ def targets(found: dict[str, Any]) -> list[dict[str, Any]]:
         return []
     size, figure, target = TARGETS[kind]
     here = found["sizes"][size]["entrants"][FAST][figure]
-    said = "seconds per second of sound" if figure == "rtf" else f"seconds per {found['input']['seconds']:g} s clip"
-    what = f"AudioLDM-{size} on {kind}, {FAST}: {said}"
+    unit = "seconds per second of sound" if figure == "rtf" else f"seconds per {found['input']['seconds']:g} s clip"
+    what = f"AudioLDM-{size} on {kind}, {FAST}: {unit}"
     return [{"what": what, "here": f"{here:.2f}", "target": f"≤ {target:g}", "met": here <= target}]
 
 
@@ -278,13 +278,13 @@ def _summary(entrant: Entrant, seconds: float) -> dict[str, Any]:
     middle = {name: median(run[name] for run in entrant.runs) for name in entrant.runs[0]}
     return {
         **middle, "rtf": middle["seconds"] / seconds, "settings": entrant.settings.model_dump(),
-        "same_sound": entrant.same_sound, "reckoned": False, "runs": entrant.runs,
+        "same_sound": entrant.same_sound, "estimated": False, "runs": entrant.runs,
     }  # fmt: skip
 
 
-def _reckoned(stock: dict[str, Any], seconds: float) -> dict[str, Any]:
+def _estimated(stock: dict[str, Any], seconds: float) -> dict[str, Any]:
     """What the pipeline would take for 100 steps, by the median step of its 10 in the same runs."""
     more = MANY_STEPS - stock["settings"]["steps"]
     whole = stock["seconds"] + more * stock["step_s"]
     settings = {**stock["settings"], "steps": MANY_STEPS}
-    return {"seconds": whole, "rtf": whole / seconds, "settings": settings, "same_sound": False, "reckoned": True}
+    return {"seconds": whole, "rtf": whole / seconds, "settings": settings, "same_sound": False, "estimated": True}

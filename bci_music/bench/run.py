@@ -120,12 +120,12 @@ def _show_sound(found: dict[str, Any]) -> None:
     table = Table(title=title, title_justify="left")
     for column in ("model", "made by", "steps", "seconds", "of real time", "one step", "decode", "vocode"):
         table.add_column(column)
-    rows = [(f"AudioLDM-{size}", *row) for size, told in found["sizes"].items() for row in told["entrants"].items()]
+    rows = [(f"AudioLDM-{size}", *row) for size, one in found["sizes"].items() for row in one["entrants"].items()]
     if found["pack"] is not None:
         rows.append((found["pack"]["name"], "ours, its own settings", found["pack"]))
     for model, maker, row in rows:
         parts = [f"{row[part]:.3g}" if part in row else "" for part in ("step_s", "decode_s", "vocode_s")]
-        seconds = f"{row['seconds']:.3g}" + (" (reckoned)" if row["reckoned"] else "")
+        seconds = f"{row['seconds']:.3g}" + (" (estimated)" if row["estimated"] else "")
         table.add_row(model, maker, str(row["settings"]["steps"]), seconds, f"{row['rtf']:.2f}", *parts)
     Console().print(table)
 

@@ -37,7 +37,7 @@ def from_sound(path: str | Path, generator: str | Path, clap: str | Path | None 
     from bci_music.models.embedder import load_embedder
 
     if clap is None and not brings_clap(generator):
-        raise UserError(f"{generator} brings no ears: say with --clap which CLAP it was trained with.")
+        raise UserError(f"{generator} has no sound tower: say with --clap which CLAP it was trained with.")
     samples, rate_hz = _read(path)
     return load_embedder(generator if clap is None else clap).embed(samples, rate_hz)
 

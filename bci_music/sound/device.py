@@ -89,7 +89,7 @@ class DevicePlayer(QueuePlayer):
         self.latency_s = float(self._mixer.latency)
         self._order: Any = None
         self._origin = Origin(self.latency_s)
-        self._told = 0  # samples already given to the listeners
+        self._reported = 0  # samples already given to the listeners
         self._dry = False  # the ring ran dry and its zeros are still being counted
         self._zeros = self._dry_frames = self._short_blocks = 0
         self._seen = 0.0, 0  # when the number of frames put out last changed, and to what
@@ -151,7 +151,7 @@ class DevicePlayer(QueuePlayer):
         if dry or self._dry:
             self._count_zeros(dry)
         else:
-            self._tell_taken()
+            self._report_taken()
         return dry
 
     def _watch(self, now: float) -> None:
@@ -168,7 +168,7 @@ class DevicePlayer(QueuePlayer):
         if not dry and not self._order.done_frames:
             return  # the new order has not been seen yet; its zeros are counted when it has
         if dry:
-            self._tell_taken()
+            self._report_taken()
         zeros = self._output_frames() - self._taken()
         if not dry:  # a callback may be between its count and its reading: the smaller of two looks is right
             time.sleep(0.002)
@@ -177,18 +177,18 @@ class DevicePlayer(QueuePlayer):
         if more > 0:
             self._dry_frames += more
             self._zeros = zeros
-            self.heard.starve(self._told, more)
-            self._tell(np.zeros((more, 2), np.float32))
+            self.heard.starve(self._reported, more)
+            self._notify(np.zeros((more, 2), np.float32))
         self._dry = dry
         if not dry:
             self._short_blocks += -(-self._dry_frames // BLOCK)
             self._dry_frames = 0
 
-    def _tell_taken(self) -> None:
+    def _report_taken(self) -> None:
         taken = self._taken()
-        if taken > self._told:
-            self._tell(self._queue.get(self._told, taken))
-            self._told = taken
+        if taken > self._reported:
+            self._notify(self._queue.get(self._reported, taken))
+            self._reported = taken
             self._queue.gain = self._queue.gain.settled(taken)
 
     def _output_frames(self) -> int:

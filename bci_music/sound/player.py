@@ -109,7 +109,7 @@ class Player(Protocol):
         """Do what the player has to do from time to time."""
 
     def add_listener(self, listener: Listener) -> None:
-        """Call `listener` with every (n, 2) stretch that was played, zeros included."""
+        """Call `listener` with every (n, 2) block that was played, zeros included."""
 
 
 class QueuePlayer(ABC):
@@ -148,7 +148,7 @@ class QueuePlayer(ABC):
         return min(self._queue.written, self._taken() + round(self.margin_s * AUDIO_RATE_HZ))
 
     def add_listener(self, listener: Listener) -> None:
-        """Call `listener` with every (n, 2) stretch that was played, zeros included."""
+        """Call `listener` with every (n, 2) block that was played, zeros included."""
         self._listeners.append(listener)
 
     def write(self, samples: NDArray[np.float32]) -> int:
@@ -190,7 +190,7 @@ class QueuePlayer(ABC):
     def _pass_on(self, start: int, stop: int) -> None:  # noqa: B027 (nothing to do unless there is a device)
         """Samples `start` to `stop` of the queue are new or changed."""
 
-    def _tell(self, played: NDArray[np.float32]) -> None:
+    def _notify(self, played: NDArray[np.float32]) -> None:
         for listener in self._listeners:
             listener(played)
 
@@ -289,4 +289,4 @@ class ClockPlayer(QueuePlayer):
                 self._underruns += 1
                 self._starved += missing
                 self.heard.starve(stop, missing)
-        self._tell(block)
+        self._notify(block)

@@ -40,7 +40,7 @@ class PromptStage:
         self._vector: NDArray[np.float32] | None = None
         self._waiting: str | None = None
         self._status = PromptStatus(unavailable=unavailable)
-        self._tell()
+        self._steer()
 
     @property
     def status(self) -> PromptStatus:
@@ -56,13 +56,13 @@ class PromptStage:
         with self._lock:
             self._waiting = " ".join(text.split())
             self._status = replace(self._status, text=self._waiting)
-            self._tell()
+            self._steer()
 
     def set_weight(self, weight: float) -> None:
         """Say how much the prompt counts: 0, brain only, to 1, prompt only."""
         with self._lock:
             self._status = replace(self._status, weight=min(max(weight, 0.0), 1.0))
-            self._tell()
+            self._steer()
 
     def step(self, now: float) -> None:
         """Embed the newest words, if there are new ones."""
@@ -80,7 +80,7 @@ class PromptStage:
         with self._lock:
             self._vector = vector
             self._status = replace(self._status, heard=heard, text=self._waiting or heard)
-            self._tell()
+            self._steer()
 
     def _vector_of(self, text: str) -> NDArray[np.float32]:
         if self._embed is None:
@@ -91,5 +91,5 @@ class PromptStage:
             raise ValueError("its vector is not finite")
         return vector
 
-    def _tell(self) -> None:
+    def _steer(self) -> None:
         self._steering.set_prompt(self._vector, self._status)

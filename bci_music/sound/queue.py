@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,19 +47,11 @@ class PlayQueue:
         return out
 
     def parts(self, start: int, stop: int) -> list[tuple[slice, slice]]:
-        """Where absolute samples `start` to `stop` lie: (slice of the ring, slice of the stretch), one or two pairs."""
+        """Where absolute samples `start` to `stop` lie: (slice of the ring, slice of the samples), one or two pairs."""
         n, at = stop - start, start % self.capacity
         first = min(n, self.capacity - at)
         pairs = [(slice(at, at + first), slice(0, first))]
         return pairs if first == n else [*pairs, (slice(0, n - first), slice(first, n))]
-
-
-@dataclass(frozen=True)
-class Starvation:
-    """Zeros the device played because sample `index` was not there yet."""
-
-    index: int
-    frames: int
 
 
 class HeardTime:

@@ -1,4 +1,4 @@
-"""The sound's benchmark: published sizes, everybody's turn, and what was reckoned is not called measured."""
+"""The sound's benchmark: published sizes, everybody's turn, and what was estimated is not called measured."""
 
 import dataclasses
 import json
@@ -56,7 +56,7 @@ def test_all_take_their_turn_in_every_run(found):
     for title in (STOCK, SAME, FAST):
         entrant = found["sizes"]["s"]["entrants"][title]
         assert len(entrant["runs"]) == 2
-        assert not entrant["reckoned"]
+        assert not entrant["estimated"]
         assert entrant["rtf"] == pytest.approx(entrant["seconds"] / 0.32)
         assert 0 < entrant["step_s"] * entrant["settings"]["steps"] < 1.5 * entrant["seconds"]
     assert found["pack"]["settings"] == found["sizes"]["s"]["entrants"][SAME]["settings"]
@@ -65,16 +65,16 @@ def test_all_take_their_turn_in_every_run(found):
     json.dumps(found)
 
 
-def test_a_hundred_steps_are_reckoned_from_those_that_ran_or_run(found, directory):
+def test_a_hundred_steps_are_estimated_from_those_that_ran_or_run(found, directory):
     entrants = found[0]["sizes"]["s"]["entrants"]
     stock, many = entrants[STOCK], entrants[STOCK_MANY]
-    assert many["reckoned"]
+    assert many["estimated"]
     assert "runs" not in many
     assert many["seconds"] == pytest.approx(stock["seconds"] + 90 * stock["step_s"])
     ran = bench_sound(
         0.16, runs=1, device="cpu", sizes=("s",), many=True, speed=PRECISE, build=lambda size: load_parts(directory)
     )["sizes"]["s"]["entrants"][STOCK_MANY]
-    assert not ran["reckoned"]
+    assert not ran["estimated"]
     assert ran["settings"]["steps"] == 100
     assert ran["seconds"] > 90 * min(run["step_s"] for run in ran["runs"]) > 0
 
@@ -95,7 +95,7 @@ def test_what_cannot_be_measured(wrong):
         bench_sound(**wrong)
 
 
-def test_the_table_says_what_was_reckoned_and_whether_the_aim_is_met(found, monkeypatch):
+def test_the_table_says_what_was_estimated_and_whether_the_aim_is_met(found, monkeypatch):
     from typer.testing import CliRunner
 
     from bci_music.bench import generator as module
@@ -106,7 +106,7 @@ def test_the_table_says_what_was_reckoned_and_whether_the_aim_is_met(found, monk
     monkeypatch.setenv("COLUMNS", "200")
     shown = CliRunner().invoke(bench.app, ["sound", "--size", "s", "--runs", "2"], catch_exceptions=False).output
     assert (asked["sizes"], asked["runs"], asked["many"]) == (("s",), 2, None)
-    assert shown.count("(reckoned)") == 1
+    assert shown.count("(estimated)") == 1
     for words in (STOCK, STOCK_MANY, SAME, FAST, "random AudioLDM (not trained)", "AudioLDM-s on cpu", "≤ 1"):
         assert words in shown
     told = CliRunner().invoke(bench.app, ["sound", "--json"], catch_exceptions=False).stdout

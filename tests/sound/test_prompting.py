@@ -95,7 +95,7 @@ def test_the_newest_words_win_and_the_old_ones_steer_until_then(steering, failur
     np.testing.assert_allclose(steering.style(1.3).vector, basis(2), atol=1e-6)
 
 
-def test_what_goes_wrong_is_told_and_the_brain_steers_on(steering, failures):
+def test_what_goes_wrong_is_reported_and_the_brain_steers_on(steering, failures):
     def broken():
         raise OSError("the folder is gone")
 

@@ -25,7 +25,7 @@ def embedding(vector, index, now, confidence=0.5):
 
 
 class Rig:
-    """A stage on a manual clock, with a decoder that says what it is told to."""
+    """A stage on a manual clock, with embeddings of its choice."""
 
     def __init__(self, library_dir, wav_path=None, generator=None, subtype="FLOAT"):
         self.clock = ManualClock(100.0)

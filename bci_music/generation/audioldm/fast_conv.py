@@ -71,7 +71,7 @@ class Bilinear:
         return self.products * (channels + self.length + self.outputs + PASSING) / self.outputs
 
     def gain(self, channels: int) -> float:
-        """How many times faster than the plain sum, reckoned by `work`."""
+        """How many times faster than the plain sum, estimated by `work`."""
         return self.weights.shape[1] * channels / self.work(channels)
 
 
@@ -152,7 +152,7 @@ def _inverse(rows: list[list[Fraction]]) -> list[list[Fraction]]:
 ROWS = 512  # tiles at a time: their products stay in the cache
 LINE = toom_cook(4, 3)
 SQUARE = twice(LINE)
-GAIN = 1.2  # by the reckoning of `Bilinear.work`, below which the plain sum stays
+GAIN = 1.2  # by the estimate of `Bilinear.work`, below which the plain sum stays
 
 
 class FastConv1d(nn.Module):

@@ -49,7 +49,7 @@ class Note(Config):
 
 @dataclass(frozen=True)
 class Parts:
-    """`UNet2DConditionModel`, `AutoencoderKL`, `SpeechT5HifiGan`, a diffusers scheduler, and what is said of them."""
+    """`UNet2DConditionModel`, `AutoencoderKL`, `SpeechT5HifiGan`, a diffusers scheduler, and what their note says."""
 
     unet: Any
     vae: Any

@@ -174,7 +174,7 @@ class AudioLdm:
         """Denoise latents towards `vector`: (1, C, frames / downsample, mel_bins / downsample) float32 on the device.
 
         Fewer steps are made when, by what steps took so far, the budget does not last for all of them. `progress` is
-        told after each step how many of how many were made.
+        called after each step with how many of how many were made.
         """
         import torch
 

@@ -1,4 +1,4 @@
-"""One clip to a file: from words, a sound or a vector, with what was made said truly."""
+"""One clip to a file: from words, a sound or a vector, with a true report of what was made."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def test_a_sound_is_heard_by_the_embedder_that_leads(directory, statistics, tmp_
     samples, _ = soundfile.read(path, dtype="float32")
     heard = condition.from_sound(path, directory, statistics)
     np.testing.assert_allclose(heard, StatisticsEmbedder.load(statistics).embed(samples, 16_000), atol=1e-6)
-    with pytest.raises(UserError, match="brings no ears"):
+    with pytest.raises(UserError, match="has no sound tower"):
         condition.from_sound(path, directory)
     for content in (b"", b"no sound"):
         path.write_bytes(content)
