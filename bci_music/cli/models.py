@@ -151,7 +151,7 @@ def _unverified(where: str) -> Path | None:
 def _open(found: Findings, device: str | None) -> str:
     """Load it as the program does; what it is, in a sentence."""
     if found.kind == "clap":
-        from bci_music.models.checkpoints.hearing import hears
+        from bci_music.models.checkpoints.probe import hears
         from bci_music.models.clap import ClapEmbedder
 
         embedder = ClapEmbedder.load(found.folder, device=device)

@@ -1,4 +1,4 @@
-"""What a song sounds like, in a sentence: genre, tempo, key, instruments and mood, worded anew every time."""
+"""What a song sounds like, in a sentence: genre, tempo, key, instruments and mood, worded differently every time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Fourteen songs, composed from their seeds, and any other song's specification, rendered in NumPy."""
+"""Fourteen songs, composed from their seeds, and any other song's specification, rendered in NumPy.
+
+A song passes through four files: `songs/` holds the fourteen written ones, `songbook` draws any number of others (by
+`genres/`, with the dice of `songwriting`), each as a `SongSpec`; `score` turns a spec into notes; `composer` (here)
+plays the notes on the `orchestra` at 48 kHz in stereo, `fast` at 16 kHz in mono, for training.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
+from bci_music.compose.fast import FAST_HZ, fast_mix
 from bci_music.compose.mastering import master, reverb
 from bci_music.compose.orchestra import ORCHESTRA, WIDE
 from bci_music.compose.percussion import stroke
-from bci_music.compose.quick import QUICK_HZ, quick_mix
 from bci_music.compose.score import KICKS, Note, SongSpec, section_gain, write_score
 from bci_music.compose.songs import acoustic as acoustic
 from bci_music.compose.songs import electric as electric
@@ -78,14 +83,14 @@ def compose(song_id: str, seconds: float = SONG_SECONDS, sfreq_hz: float = RATE_
     return _song(spec, master(mix), seconds, sfreq_hz)
 
 
-def render(spec: SongSpec, seconds: float, sfreq_hz: float = QUICK_HZ, start_s: float = 0.0) -> Song:
+def render(spec: SongSpec, seconds: float, sfreq_hz: float = FAST_HZ, start_s: float = 0.0) -> Song:
     """Render an excerpt of any song: from `start_s` on, begun and ended as it is inside the song, without a fade.
 
     At 16 kHz the result has one channel and takes about a hundredth of its length; at any other rate it has two, is
     rendered at 48 kHz as `compose` does and takes a tenth.
     """
-    if sfreq_hz == QUICK_HZ:
-        samples = quick_mix(spec, seconds, start_s)[:, None]
+    if sfreq_hz == FAST_HZ:
+        samples = fast_mix(spec, seconds, start_s)[:, None]
         return Song(samples, sfreq_hz, spec, *_grid(spec, seconds, start_s))
     until_s = start_s + seconds
     mix = _render(spec, write_score(spec, until_s), until_s)
@@ -126,10 +131,10 @@ def _render(spec: SongSpec, score: list[Note], seconds: float) -> NDArray[np.flo
     n = int(seconds * RATE_HZ)
     straight, ducked = np.zeros((2, n), np.float32), np.zeros((2, n), np.float32)
     send = np.zeros(n, np.float32)
-    takes: dict[tuple[str, int, int], tuple[Wave, Wave]] = {}
+    rendered: dict[tuple[str, int, int], tuple[Wave, Wave]] = {}
     for note in score:
         part = spec.parts[note.part]
-        left, right = _take(takes, part.instrument, part.role == "drums", note)
+        left, right = _waveform(rendered, part.instrument, part.role == "drums", note)
         loud = note.velocity * 10 ** (part.gain_db / 20) * section_gain(spec, note.start_s)
         angle = (part.pan + 1) * np.pi / 4
         strokes = [(note.start_s, loud)]
@@ -151,21 +156,21 @@ def _render(spec: SongSpec, score: list[Note], seconds: float) -> NDArray[np.flo
     return mix
 
 
-def _take(takes: dict, instrument: str, drum: bool, note: Note) -> tuple[Wave, Wave]:
+def _waveform(rendered: dict, instrument: str, drum: bool, note: Note) -> tuple[Wave, Wave]:
     """The note's waveform for left and right, rendered once per pitch and length."""
     key = (instrument, note.pitch, 0 if drum else round(note.seconds * 100))
-    if key not in takes:
+    if key not in rendered:
         if drum:
             wave = stroke(instrument)
-            takes[key] = (wave, wave)
+            rendered[key] = (wave, wave)
         else:
             freq = 440.0 * 2 ** ((note.pitch - 69) / 12)
             play = ORCHESTRA[instrument]
             sounding = max(0.05, key[2] / 100)
             left = play(freq, sounding)
             right = play(freq * 1.0011, sounding) if instrument in WIDE else left
-            takes[key] = (left, right)
-    return takes[key]
+            rendered[key] = (left, right)
+    return rendered[key]
 
 
 def _pump(spec: SongSpec, score: list[Note], n: int) -> NDArray[np.float32]:

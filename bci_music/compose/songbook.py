@@ -71,8 +71,3 @@ def new_song(genre: str, seed: int) -> SongSpec:
     mood = draw.one(*MOODS[spec.scale in BRIGHT, draw.energy])
     title = f"{draw.one(*_FIRST)} {draw.one(*_SECOND)}"
     return replace(spec, id=f"{genre}-{seed}", title=title, genre=genre, mood=mood, seed=int(rng.integers(2**31)))
-
-
-def songs(seeds: range, count: int) -> list[SongSpec]:
-    """The first `count` songs of a range of seeds, the genres taking turns."""
-    return [new_song(GENRES[i % len(GENRES)], seeds[i]) for i in range(count)]

@@ -40,7 +40,7 @@ from bci_music.training.eeg.adapt import fit_adapter
 from bci_music.training.eeg.align import AlignConfig, Aligner, align, continued, recompute_batchnorm
 from bci_music.training.eeg.closed_form import ClosedFormConfig, init_closed_form
 from bci_music.training.eeg.corpus import Corpus, Music
-from bci_music.training.eeg.sessions import Heard
+from bci_music.training.eeg.sessions import HeardWindows
 from bci_music.training.eeg.simulated import (
     AUDIO_HZ,
     SimulatedDataConfig,
@@ -217,13 +217,13 @@ def evaluate(
     data, montage = config.data, Montage.load(MONTAGE)
     songs = [spec.id for spec in SONGS]
 
-    def decoded(heard: list[Heard], bf16: bool = False) -> Decoded:
+    def decoded(heard: list[HeardWindows], bf16: bool = False) -> Decoded:
         device = choose_device("cpu", bf16=bf16)
         decoder = Decoder(network, adapter, Confidence(ConfidenceFit(), None), config.decoder, device)
         log("decoding")
         return decode_heard(decoder, heard, music, songs)
 
-    def listen(listeners: tuple[int, ...], recordings: int, snr_db: float) -> list[Heard]:
+    def listen(listeners: tuple[int, ...], recordings: int, snr_db: float) -> list[HeardWindows]:
         return held_out_windows(listeners, recordings, snr_db, config.signal, montage, log)
 
     where = (

@@ -14,7 +14,7 @@ from bci_music.models.confidence import fit_confidence
 from bci_music.models.decoder import Decoder
 from bci_music.models.pack import ConfidenceFit
 from bci_music.training.eeg.corpus import Music
-from bci_music.training.eeg.sessions import Heard
+from bci_music.training.eeg.sessions import HeardWindows
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,9 @@ class Decoded:
         return Decoded(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
 
-def decode_heard(decoder: Decoder, recordings: list[Heard], music: dict[str, Music], songs: list[str]) -> Decoded:
+def decode_heard(
+    decoder: Decoder, recordings: list[HeardWindows], music: dict[str, Music], songs: list[str]
+) -> Decoded:
     """Decode the windows of all recordings; `songs` gives the order in which songs are numbered."""
     parts: dict[str, list[NDArray]] = {name: [] for name in Decoded.__dataclass_fields__}
     for number, heard in enumerate(recordings):

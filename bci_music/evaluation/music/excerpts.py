@@ -16,7 +16,7 @@ from bci_music.models.decoder import Decoder
 from bci_music.models.embedder import Embedder
 from bci_music.models.log_mel import normalised
 from bci_music.models.pack import Pack
-from bci_music.training.eeg.sessions import Heard as HeardWindows
+from bci_music.training.eeg.sessions import HeardWindows
 from bci_music.training.eeg.simulated import held_out_windows
 
 CLIP_S = 10.24

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.compose.captions import caption, heard_in
-from bci_music.compose.quick import quick_mix
+from bci_music.compose.fast import fast_mix
 from bci_music.compose.songbook import GENRES, new_song
 from bci_music.messages import UserError
 from bci_music.models.log_mel import RATE_HZ
@@ -48,7 +48,7 @@ class Piece:
     def sound(self, seconds: float) -> NDArray[np.float32]:
         """(n,) mono at 16 kHz; a track that is too short is repeated."""
         if self.source == "seed":
-            return quick_mix(new_song(GENRES[self.genre], self.seed), seconds, self.start_s)
+            return fast_mix(new_song(GENRES[self.genre], self.seed), seconds, self.start_s)
         return _read(Path(self.source), self.start_s, seconds)
 
     def described(self, seconds: float) -> tuple[str, ...]:

@@ -198,7 +198,7 @@ def _begin_s(session: Session) -> float:
 
 
 @dataclass(frozen=True)
-class Heard:
+class HeardWindows:
     """Windows of one recording that lie wholly in one song, with what was heard: `second` at the window's start."""
 
     windows: list[Window]
@@ -209,7 +209,7 @@ class Heard:
 
 def heard_windows(
     session: Session, signal: SignalConfig, montage: Montage, recording: str, *, min_gap_s: float | None = None
-) -> Heard:
+) -> HeardWindows:
     """Decodable windows inside one song each; by default not overlapping within a song."""
     rate, length = signal.preprocess.sfreq_hz, signal.window.seconds
     gap = length if min_gap_s is None else min_gap_s
@@ -224,7 +224,7 @@ def heard_windows(
         windows.append(window)
         songs.append(span.song)
         second.append(span.song_start_s + start - span.start_s)
-    return Heard(windows, songs, np.array(second), recording)
+    return HeardWindows(windows, songs, np.array(second), recording)
 
 
 def window_start_s(window: Window, sfreq_hz: float) -> float:

@@ -20,7 +20,7 @@ from bci_music.simulate.listener import SimulatedListener
 from bci_music.simulate.session import make_session
 from bci_music.training.eeg.bands import band_features
 from bci_music.training.eeg.corpus import Music, Segment
-from bci_music.training.eeg.sessions import Heard, heard_windows, segments_of
+from bci_music.training.eeg.sessions import HeardWindows, heard_windows, segments_of
 
 AUDIO_HZ = 16_000
 GRID_S = 0.25
@@ -95,7 +95,7 @@ def training_segments(
 def held_out_windows(
     listeners: tuple[int, ...], recordings: int, snr_db: float, signal: SignalConfig, montage: Montage,
     log: Log = lambda _: None,
-) -> list[Heard]:
+) -> list[HeardWindows]:
     """Non-overlapping windows of recordings of held-out song seconds."""
     found = []
     for listener in listeners:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bci_music.messages import UserError
-from bci_music.models.checkpoints.hearing import hears
+from bci_music.models.checkpoints.probe import hears
 from bci_music.models.clap import ClapEmbedder, clap_input
 from bci_music.models.embedder import StatisticsEmbedder, load_embedder
 from bci_music.models.windowed import cover

@@ -1,4 +1,4 @@
-"""Does a CLAP hear? Sounds that could hardly differ more have to get vectors that differ.
+"""Whether a CLAP hears: sounds that could hardly differ more have to get vectors that differ.
 
 A checkpoint can load without a missing weight and still give every sound the same vector; a converted checkpoint on the
 hub is reported to do so (`laion/larger_clap_music`).

@@ -1,11 +1,11 @@
-"""The quick way of rendering: the same music as the long way, at its level, whatever excerpt is asked for."""
+"""The fast renderer: the same music as the full one, at its level, whatever excerpt is asked for."""
 
 import numpy as np
 import pytest
 
 from bci_music.compose.composer import compose, render, song_spec
+from bci_music.compose.fast import FAST_HZ, LUFS, RenderedNotes, fast_mix
 from bci_music.compose.mastering import k_weighting, loudness_lufs
-from bci_music.compose.quick import LUFS, QUICK_HZ, Takes, quick_mix
 from bci_music.models.music_features import mel_weights, power_frames
 
 SPEC = song_spec("night-bus")
@@ -23,55 +23,55 @@ def mel(mono):
 def test_quick_and_full_rendering_are_the_same_music():
     import soxr
 
-    quick = render(SPEC, 8.0, QUICK_HZ, start_s=12.0)
+    fast = render(SPEC, 8.0, FAST_HZ, start_s=12.0)
     full = render(SPEC, 8.0, 48_000, start_s=12.0)
-    assert quick.samples.shape == (8 * QUICK_HZ, 1)
+    assert fast.samples.shape == (8 * FAST_HZ, 1)
     assert full.samples.shape == (8 * 48_000, 2)
-    assert np.array_equal(quick.beats_s, full.beats_s)
-    a, b = mel(quick.samples[:, 0]), mel(soxr.resample(full.samples.mean(1), 48_000, QUICK_HZ))
+    assert np.array_equal(fast.beats_s, full.beats_s)
+    a, b = mel(fast.samples[:, 0]), mel(soxr.resample(full.samples.mean(1), 48_000, FAST_HZ))
     assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.97
-    later = mel(render(SPEC, 8.0, QUICK_HZ, start_s=16.0).samples[:, 0])
+    later = mel(render(SPEC, 8.0, FAST_HZ, start_s=16.0).samples[:, 0])
     assert np.corrcoef(a.ravel(), later.ravel())[0, 1] < 0.9  # the comparison can tell
 
 
 def test_an_excerpt_is_what_the_song_sounds_like_there():
-    whole = render(SPEC, 20.0, QUICK_HZ).samples[:, 0]
-    piece = render(SPEC, 6.0, QUICK_HZ, start_s=10.0).samples[:, 0]
-    inside = whole[10 * QUICK_HZ : 16 * QUICK_HZ]
+    whole = render(SPEC, 20.0, FAST_HZ).samples[:, 0]
+    piece = render(SPEC, 6.0, FAST_HZ, start_s=10.0).samples[:, 0]
+    inside = whole[10 * FAST_HZ : 16 * FAST_HZ]
     assert np.corrcoef(inside, piece)[0, 1] > 0.98  # up to the level and the limiter
     assert np.abs(piece[:800]).max() > 0.01  # not faded in
     assert np.abs(piece[-800:]).max() > 0.01
 
 
 def test_beats_count_from_the_excerpts_beginning():
-    song = render(SPEC, 6.0, QUICK_HZ, start_s=SPEC.bar_s * 2 + 0.1)
+    song = render(SPEC, 6.0, FAST_HZ, start_s=SPEC.bar_s * 2 + 0.1)
     assert song.beats_s[0] == pytest.approx(SPEC.beat_s - 0.1)
     assert song.bars_s[0] == pytest.approx(SPEC.bar_s - 0.1)
 
 
 def test_level_and_determinism():
-    a = quick_mix(SPEC, 6.0, takes=Takes())
-    assert loudness_lufs(a[None], QUICK_HZ) == pytest.approx(LUFS, abs=0.7)
+    a = fast_mix(SPEC, 6.0, rendered=RenderedNotes())
+    assert loudness_lufs(a[None], FAST_HZ) == pytest.approx(LUFS, abs=0.7)
     assert np.abs(a).max() < 0.9
-    assert quick_mix(SPEC, 6.0).tobytes() == a.tobytes()
+    assert fast_mix(SPEC, 6.0).tobytes() == a.tobytes()
 
 
-def test_takes_are_rendered_once_and_cut_to_length():
-    takes = Takes()
-    whole, long, short = (takes.get("rhodes", False, 60, seconds) for seconds in (0.49, 0.45, 0.35))
-    assert whole is takes.get("rhodes", False, 60, 0.49)
-    assert long.size - short.size == pytest.approx(0.10 * QUICK_HZ, abs=1)
+def test_notes_are_rendered_once_and_cut_to_length():
+    rendered = RenderedNotes()
+    whole, long, short = (rendered.get("rhodes", False, 60, seconds) for seconds in (0.49, 0.45, 0.35))
+    assert whole is rendered.get("rhodes", False, 60, 0.49)
+    assert long.size - short.size == pytest.approx(0.10 * FAST_HZ, abs=1)
     assert short.size < long.size < whole.size
     assert np.array_equal(short[:4000], whole[:4000])
     assert np.abs(short[-5:]).max() < 1e-3
 
 
-def test_takes_forget_the_least_used():
-    takes = Takes(max_bytes=60_000)
-    first = takes.get("rhodes", False, 60, 0.49)
+def test_the_least_used_notes_are_dropped():
+    rendered = RenderedNotes(max_bytes=60_000)
+    first = rendered.get("rhodes", False, 60, 0.49)
     for pitch in range(61, 64):
-        takes.get("rhodes", False, pitch, 0.49)
-    assert takes.get("rhodes", False, 60, 0.49) is not first
+        rendered.get("rhodes", False, pitch, 0.49)
+    assert rendered.get("rhodes", False, 60, 0.49) is not first
 
 
 def test_loudness_is_the_same_at_any_rate():
@@ -84,5 +84,5 @@ def test_loudness_is_the_same_at_any_rate():
 
 @pytest.mark.parametrize("song_id", RECORDED)
 def test_the_songs_of_recordings_and_packs_have_not_changed(song_id):
-    bands = mel(compose(song_id, 6.0, QUICK_HZ).samples.mean(1)).mean(0)[::8]
+    bands = mel(compose(song_id, 6.0, FAST_HZ).samples.mean(1)).mean(0)[::8]
     assert np.allclose(bands, RECORDED[song_id], atol=2e-3)
