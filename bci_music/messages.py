@@ -24,7 +24,7 @@ Log = Callable[[str], None]  # is given one line about what goes on
 FILLED = 1  # invented by interpolation across a gap of at most 50 ms
 HOLE = 2  # stands for data that never came; must not be decoded
 BURST = 4  # came in a catching-up burst whose stamps cannot be true; must not be decoded
-BREAK = 8  # first sample after a break of the stream: filters start anew here
+BREAK = 8  # first sample after a break of the stream: filters restart here
 NOT_DATA = HOLE | BURST
 
 
@@ -34,7 +34,7 @@ class UserError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """What a source says of itself once it is open.
+    """What a source declares once it is open.
 
     `labels` are the EEG channels in stream order; everything else is in `excluded`
     as ``"label (type)"``. `positions_m` is (n_channels, 3) in head coordinates or None.
@@ -48,7 +48,7 @@ class StreamInfo:
     source_id: str = ""
     unit: str = "µV"  # as the stream declared it; samples are always converted to µV
     positions_m: NDArray[np.float64] | None = None
-    simulated: bool = False  # the stream says of itself that its EEG is simulated
+    simulated: bool = False  # the stream declares its EEG simulated
     notes: tuple[str, ...] = ()  # what is different since the stream was last open (labels after a rejoin)
 
 
@@ -125,7 +125,7 @@ class Window:
 
 
 class ChannelState(StrEnum):
-    """Verdict on one electrode."""
+    """What was found about one electrode."""
 
     GOOD = "good"
     DOUBTFUL = "doubtful"
@@ -188,7 +188,7 @@ class Embedding:
 class Style:
     """What the generator is asked for: a unit vector (512,), optionally frames (n, 512) over time.
 
-    `prompt_weight` says how much of the vector the operator's prompt is: 0 for the EEG alone, 1 for the prompt alone.
+    `prompt_weight` is the operator's prompt's share of the vector: 0 for the EEG alone, 1 for the prompt alone.
     """
 
     vector: NDArray[np.float32]
@@ -196,12 +196,12 @@ class Style:
     prompt_weight: float = 0.0
     confidence: float = 0.0
     made_s: float = 0.0
-    from_eeg: bool = True  # False while no embedding has come: what plays is marked as waiting
+    from_eeg: bool = True  # False while no embedding has come: what plays is shown as waiting
 
 
 @dataclass(frozen=True, slots=True)
 class SoundSpan:
-    """What one stretch of sound is.
+    """What one span of sound is.
 
     `kind` is "waiting" | "retrieved" | "generated" | "held" (no fresh decoding) | "looped" | "faded" (the last bar).
     `late` names the step of the fallback chain it belongs to, "" while the generator is in time.
@@ -221,7 +221,7 @@ class SoundSpan:
 
 @dataclass(frozen=True, slots=True)
 class AudioBlock:
-    """(n, 2) float32 stereo at 48 kHz with the spans that tell what it holds."""
+    """(n, 2) float32 stereo at 48 kHz with the spans that describe what it holds."""
 
     samples: NDArray[np.float32]
     spans: tuple[SoundSpan, ...] = ()

@@ -1,4 +1,4 @@
-"""Published state: what the stages say of themselves, for window, terminal and report."""
+"""Published state: what the stages report, for window, terminal and report."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class PromptStatus:
 
 
 def mix_words(prompt_weight: float) -> str:
-    """Say how much of a style is the EEG's and how much the prompt's."""
+    """Describe how much of a style is the EEG's and how much the prompt's."""
     share = round(100 * prompt_weight)
     if share <= 0:
         return "brain only"
@@ -100,7 +100,7 @@ class SoundStatus:
     generator: str = ""
     trained: bool = False
     device: str = ""
-    prompt: PromptStatus = PromptStatus(unavailable="nothing here takes words")
+    prompt: PromptStatus = PromptStatus(unavailable="no text prompt here")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ import typer
 from bci_music.cli import data as study
 
 if TYPE_CHECKING:
+    from bci_music.data.check_study import FileRow, StudyCheck
     from bci_music.data.info import FileInfo, StreamSummary
     from bci_music.data.study import Study
-    from bci_music.data.study_check import FileRow, StudyCheck
 
 
 class Normalise(StrEnum):
@@ -39,7 +39,7 @@ def check(
 
     Exit code 0: all is there. 1: something is missing. 2: something is wrong.
     """
-    from bci_music.data.study_check import check_study
+    from bci_music.data.check_study import check_study
 
     with _bar("reading", "recordings") as report:
         found = check_study(kind, directory, audio, deep=not quick, report=report)
@@ -69,7 +69,7 @@ def prepare(
     """Run every recording through the live signal chain once, so that training reads windows from disk."""
     import os
 
-    from bci_music.data.studies import only
+    from bci_music.data.open_study import only
     from bci_music.eeg.chain import SignalConfig
     from bci_music.training.lab.prepare import prepare as run
 
@@ -111,7 +111,7 @@ def before(
 
 
 def _open(studies: list[str], audio: Path | None) -> Study:
-    from bci_music.data.studies import join, open_study
+    from bci_music.data.open_study import join, open_study
     from bci_music.messages import UserError
 
     if len(studies) % 2:

@@ -1,4 +1,4 @@
-"""The user's own music: a YAML file that says which audio belongs to which song, checked against the EEG."""
+"""The user's own music: a YAML file with the audio that belongs to which song, checked against the EEG."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def with_audio(
         Entries of other kinds (``nmed-h/...`` beside ``nmed-t/...``) belong to another study and are passed over;
         empty where the ids carry no kind.
     all_ids : iterable of str
-        Every id the data set has, to tell a song without EEG from a slip of the pen.
+        Every id the data set has, to distinguish a song without EEG from a typing error.
     where : str
         Where the EEG was looked for.
     """
@@ -105,7 +105,7 @@ def audio_seconds(path: Path) -> float:
     import soundfile
 
     if not path.is_file():
-        raise UserError(f"There is no audio file {path}: put it there, or mend its line in the audio mapping.")
+        raise UserError(f"There is no audio file {path}: put it there, or fix its line in the audio mapping.")
     try:
         about = soundfile.info(str(path))
     except soundfile.SoundFileError as error:
@@ -124,6 +124,6 @@ def check_length(stimulus: Stimulus, eeg_s: float, eeg_name: str) -> float | Non
         offset = f" after an offset of {stimulus.offset_s:g} s" if stimulus.offset_s else ""
         raise UserError(
             f"{stimulus.audio} lasts {seconds:.1f} s, but {eeg_name} holds {eeg_s:.1f} s of EEG{offset}: expected at "
-            f"least {needed:.1f} s of audio; give the whole song, or mend offset_s."
+            f"least {needed:.1f} s of audio; give the whole song, or fix offset_s."
         )
     return seconds

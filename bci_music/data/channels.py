@@ -1,4 +1,4 @@
-"""What a channel is: unit, type and whether it is EEG, from what streams and files say of it."""
+"""What a channel is: unit, type and whether it is EEG, from what streams and files declare."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def uv_per_unit(unit: str | None) -> float | None:
 
 
 def not_eeg(label: str, declared: str = "") -> str | None:
-    """Why a channel is no EEG ("EOG", "AUX" ...), or None if it is EEG as far as its type and label tell."""
+    """Why a channel is no EEG ("EOG", "AUX" ...), or None if it is EEG as far as its type and label show."""
     kind = declared.strip().lower()
     if kind not in _EEG_TYPES:
         return declared.strip().upper()

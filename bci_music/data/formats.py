@@ -1,4 +1,4 @@
-"""The one door for files: XDF by pyxdf, everything else by MNE, or one sentence why not."""
+"""The one entry point for files: XDF by pyxdf, everything else by MNE, or one sentence why not."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def open_session(path: str | Path, stream: str | None = None) -> Session:
 
 
 def is_xdf(path: Path) -> bool:
-    """Whether the name says XDF."""
+    """Whether the name is that of an XDF file."""
     return path.suffix.lower() in (".xdf", ".xdfz") or path.name.lower().endswith(".xdf.gz")
 
 

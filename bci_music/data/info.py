@@ -97,7 +97,7 @@ def _xdf_info(path: Path) -> FileInfo:
 
 
 def _summary(session: Session, kind: str, stream: XdfStream | None = None, decoded: bool = True) -> StreamSummary:
-    """Summarise EEG, judged by the same stamp grid as the live path."""
+    """Summarise EEG by the same stamp grid as the live path."""
     report = stamp_report(session.times_s, session.sfreq_hz)
     times = session.times_s - session.times_s[0]
     step_s = 1.0 / session.sfreq_hz

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.data.channels import split_channels
-from bci_music.data.session import SEAM_S, Event, Session
+from bci_music.data.session import UNKNOWN_BREAK_S, Event, Session
 from bci_music.messages import UserError
 
 T = TypeVar("T")
@@ -70,8 +70,8 @@ def _quietly(read: Callable[[], T], path: Path) -> tuple[T, list[str]]:
                 f"{path.name} cannot be read ({reason[:200]}): the file is damaged, incomplete or of a variant "
                 "that MNE does not read; export it again as EDF, BrainVision or FIF."
             ) from error
-    said = [str(w.message) for w in caught] + [line for line in printed.getvalue().splitlines() if line.strip()]
-    return value, [f"MNE: {' '.join(text.split())}" for text in said]
+    messages = [str(w.message) for w in caught] + [line for line in printed.getvalue().splitlines() if line.strip()]
+    return value, [f"MNE: {' '.join(text.split())}" for text in messages]
 
 
 def _samples(raw: Any, columns: list[int]) -> NDArray[np.float32]:
@@ -96,8 +96,8 @@ def _timing(raw: Any, path: Path) -> tuple[NDArray[np.bool_], NDArray[np.float64
             keep[max(row, 0) : row + max(1, round(duration * sfreq))] = False
         elif _BOUNDARY.match(text) and 0 < row < raw.n_times:
             missing = known.get(row, 0.0)
-            times[row:] += max(missing, SEAM_S)
-            length = f"{missing:.3f} s are missing" if missing else f"for an unknown time, shown as {SEAM_S} s"
+            times[row:] += max(missing, UNKNOWN_BREAK_S)
+            length = f"{missing:.3f} s are missing" if missing else f"for an unknown time, shown as {UNKNOWN_BREAK_S} s"
             notes.append(f"the recording was interrupted at {onset:.3f} s: {length}")
     return keep, times, notes
 
@@ -141,5 +141,5 @@ def _positions(raw: Any, columns: list[int]) -> NDArray[np.float64] | None:
 
 
 def _simulated(raw: Any) -> bool:
-    """Whether the file says of itself that its EEG is simulated."""
+    """Whether the file declares its EEG simulated."""
     return "simulated" in str(raw.info.get("description") or "").lower()

@@ -75,9 +75,9 @@ def open_nmed(kind: str, directory: Path, audio: Path | None = None) -> Study:
 
 
 def is_simulated(directory: Path) -> bool:
-    """Whether a mark in the folder, or the one above, says that its EEG is simulated."""
-    marks = [d / SIMULATED_MARK for d in (directory, directory.resolve().parent)]
-    return any(bool(read_yaml(mark).get("simulated", True)) for mark in marks if mark.is_file())
+    """Whether a file in the folder, or the one above, declares its EEG simulated."""
+    files = [d / SIMULATED_MARK for d in (directory, directory.resolve().parent)]
+    return any(bool(read_yaml(file).get("simulated", True)) for file in files if file.is_file())
 
 
 def clean_files(data_set: DataSet, directory: Path) -> list[Clean]:
@@ -199,7 +199,7 @@ def _find(directory: Path, name: str) -> Path | None:
 
 
 def _notes(data_set: DataSet, cleans: list[Clean], simulated: bool) -> tuple[str, ...]:
-    """Say in sentences what differs from the published data set."""
+    """Describe what differs from the published data set."""
     notes = ["all EEG is simulated"] if simulated else []
     there = {c.number for c in cleans}
     if absent := [str(n) for n in data_set.stimuli if n not in there]:

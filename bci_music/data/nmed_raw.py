@@ -29,7 +29,7 @@ _RAW = re.compile(r"(\d+)_(\d+)_raw\.mat$")
 
 @dataclass(frozen=True)
 class Quiet:
-    """Stretch of samples without music before a song, in samples of the raw file."""
+    """Run of samples without music before a song, in samples of the raw file."""
 
     song: int
     start: int

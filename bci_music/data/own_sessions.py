@@ -42,7 +42,7 @@ def open_sessions(directory: Path, audio: Path | None = None) -> Study:
             silent.append(path.name)
     if not found:
         raise UserError(
-            f"None of the {len(paths)} recordings in {directory} tells by song markers what was heard: expected JSON "
+            f"None of the {len(paths)} recordings in {directory} has song markers for what was heard: expected JSON "
             'markers such as {"song": "id", "song_start_s": 0} in a marker stream.'
         )
     stimuli = {s.song: Stimulus(s.song, s.title or s.song, s.title or s.song) for _, spans in found for s in spans}

@@ -18,7 +18,7 @@ from bci_music.timing.rows import Rows, grid_rows, stamp_report
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SEAM_S = 0.3  # a break whose length is not known is shown as this much missing time: more than any filled gap
+UNKNOWN_BREAK_S = 0.3  # a break whose length is not known is shown as this much missing time: more than any filled gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class Session:
 
 
 def song_marker(song: str | None, title: str = "", song_start_s: float = 0.0) -> str:
-    """Text of a song marker; `song` None says that the music has ended."""
+    """Text of a song marker; `song` None: the music has ended."""
     if song is None:
         return json.dumps({"song": None})
     return json.dumps({"song": song, "title": title, "song_start_s": song_start_s})

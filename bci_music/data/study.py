@@ -20,7 +20,7 @@ class Stimulus:
     id : str
         Unique in the study, e.g. ``"nmed-t/21"``; what song markers and `HeardSpan.song` carry.
     name : str
-        Name of the song: versions of one song (played backwards, say) share it.
+        Name of the song: versions of one song (one played backwards, for example) share it.
     audio : Path or None
         The user's own file; None where no audio is known.
     offset_s : float
@@ -42,7 +42,7 @@ class Stimulus:
 
 @dataclass(frozen=True)
 class Recording:
-    """One listener in one sitting, opened only when asked.
+    """One listener in one session, opened only when asked.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Recording:
     open : callable
         Gives the session; its song markers carry stimulus ids.
     open_before : callable or None
-        Gives EEG of the same sitting from before the music started (no song markers); None where there is none.
+        Gives EEG of the same session from before the music started (no song markers); None where there is none.
     """
 
     name: str

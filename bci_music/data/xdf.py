@@ -1,7 +1,7 @@
 """XDF files: read by pyxdf, chosen and typed here.
 
 Clock offsets are applied, stamps are *not* de-jittered: pyxdf's de-jittering draws one straight line through
-everything up to 500 samples of silence, which would hide the very holes that the live path marks. What comes out
+everything up to 500 samples of silence, which would hide the very holes that the live path flags. What comes out
 is what an inlet would have delivered, so the same stamp grid sees the same gaps live and offline.
 """
 
@@ -132,7 +132,7 @@ def session_of(eeg: XdfStream, events: tuple[Event, ...], path: Path, notes: tup
 
 
 def choose_eeg(streams: list[XdfStream], wanted: str | None, where: str) -> XdfStream:
-    """Pick the EEG stream, or say in one sentence why that cannot be done."""
+    """Pick the EEG stream, or explain in one sentence why that cannot be done."""
     if not streams:
         raise UserError(f"{where} holds no stream: the recorder found none, or the file was cut off; record it again.")
     eeg = [s for s in streams if s.is_eeg]

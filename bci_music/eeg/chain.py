@@ -24,7 +24,7 @@ class SignalConfig(Config):
 
 
 class SignalChain(Stateful):
-    """Preprocess, judge and window one stream.
+    """Preprocess one stream, assess its channels and cut it into windows.
 
     Windows and verdicts depend only on the rows, not on how they are cut into calls, bit for bit. Nothing looks
     ahead: a window is made of rows up to its last one, and the mask it carries comes from verdicts before it.
@@ -125,7 +125,7 @@ class SignalChain(Stateful):
         self._into_hop += len(rows)
         if self._into_hop == self._monitor.hop_rows:
             self._into_hop = 0
-            self._preprocessor.calm()
+            self._preprocessor.flush_denormals()
             self._zero_rows = max(self._zero_rows, int(self._reference_moved))
         if self.config.quality.enabled:
             out += self._monitor.process(present, times_s, flags, index)
@@ -134,7 +134,7 @@ class SignalChain(Stateful):
         return out
 
     def _begin_segment(self, index: int, time_s: float) -> list[Window | Quality]:
-        """Start anew at a break, after rows that stand for what is missing: at most one window of them."""
+        """Start again at a break, after rows that stand for what is missing: at most one window of them."""
         out: list[Window | Quality] = []
         if self._expected is not None:
             self._breaks += 1

@@ -1,4 +1,4 @@
-"""What half a second of raw EEG tells about each electrode, in a few numbers."""
+"""What half a second of raw EEG shows about each electrode, in a few numbers."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class FeatureMeter:
 
     def _spread(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         thin = x[:, :: self._step]
-        if len(thin) >= MIN_OTHERS:  # what the recording reference does is in all channels and says nothing of one
+        if len(thin) >= MIN_OTHERS:  # what the recording reference does is in all channels and shows nothing about one
             thin = thin - np.median(np.ascontiguousarray(thin.T), axis=1).astype(np.float32)
         thin = thin - thin.mean(axis=1, keepdims=True)
         thin = thin - (thin * self._trend).sum(axis=1, keepdims=True) * self._trend

@@ -197,7 +197,7 @@ def map_channels(
         raise UserError(
             f"Only {found.n_mapped} of the stream's {len(labels)} EEG channels ({', '.join(labels[:4])} ...) lie on "
             f"electrodes of the montage {montage.name!r}, at least {MIN_MAPPED} are needed: "
-            "name the channels in the stream, or say `montage:` (for example egi128)."
+            "name the channels in the stream, or give `montage:` (for example egi128)."
         )
     return found
 

@@ -128,7 +128,7 @@ class Preprocessor(Stateful):
         return self._resampler.pending_rows
 
     def restart(self, row: int) -> None:
-        """Begin a segment at absolute source row `row`: filters start anew, as if its first sample had always been."""
+        """Begin a segment at absolute source row `row`: filters restart, as if its first sample had always been."""
         self._resampler.restart()
         self._zi = np.zeros((len(self._sos), self._n_channels, 2))
         self._first_uv: NDArray[np.float64] | None = None
@@ -174,7 +174,7 @@ class Preprocessor(Stateful):
         self._forget(int(oldest[-1]))
         return CleanRows(clean.astype(np.float32), broken, times, row_flags, oldest, newest)
 
-    def calm(self) -> None:
+    def flush_denormals(self) -> None:
         """Set to zero what decayed below any meaning: denormal numbers are slow. To be called on a fixed grid."""
         self._zi[np.abs(self._zi) < 1e-30] = 0.0
 

@@ -1,4 +1,4 @@
-"""Which electrodes can be trusted: a verdict on every channel twice a second, with reasons in words."""
+"""Which electrodes can be trusted: every channel is assessed twice a second, with reasons in words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bci_music.eeg.state import Stateful
 from bci_music.messages import BREAK, NOT_DATA, ChannelState, ChannelVerdict, Quality
 
 GOOD, DOUBTFUL, BAD = range(3)
-_LOG_SPREAD_FLOOR = 0.25  # of log amplitude across channels: a neighbourly crowd is not judged by hairs
+_LOG_SPREAD_FLOOR = 0.25  # of log amplitude across channels: a neighbourly crowd is not assessed by hairs
 
 
 class Limits(Config):
@@ -37,8 +37,8 @@ class Limits(Config):
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What the newest look says, before hysteresis.
+class Assessment:
+    """What the newest features show, before hysteresis.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Judgement:
 _WORDS = {
     "nan": lambda m: f"no numbers in {100 * m['nan']:.0f} % of the samples: check amplifier and cable",
     "flat": lambda m: "flat line: electrode or cable is disconnected",
-    "railed": lambda m: f"at its limit {100 * m['railed']:.0f} % of the time: mend the contact or lower the gain",
+    "railed": lambda m: f"at its limit {100 * m['railed']:.0f} % of the time: fix the contact or lower the gain",
     "stuck": lambda m: f"drops out {100 * m['stuck']:.0f} % of the time: check cable and plug",
     "mains": lambda m: f"mains {m['mains_db']:.0f} dB above median: press the electrode",
     "mains_everywhere": lambda m: f"mains of {m['mains_uv']:.0f} µV: check ground and reference",
@@ -75,8 +75,8 @@ _WORDS = {
 }
 
 
-def judge(history: NDArray[np.float64], limits: Limits, exempt: NDArray[np.bool_]) -> Judgement:
-    """Judge channels by their features.
+def assess(history: NDArray[np.float64], limits: Limits, exempt: NDArray[np.bool_]) -> Assessment:
+    """Assess channels by their features.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def judge(history: NDArray[np.float64], limits: Limits, exempt: NDArray[np.bool_
         Newest hop last; NaN where nothing was measured yet.
     limits : Limits
     exempt : (n_channels,) bool
-        The recording reference: flat by nature, never judged.
+        The recording reference: flat by nature, never assessed.
     """
     f = {name: history[:, i] for i, name in enumerate(NAMES)}
     known = np.isfinite(f["spread_uv"]).all(axis=1)
@@ -124,7 +124,7 @@ def judge(history: NDArray[np.float64], limits: Limits, exempt: NDArray[np.bool_
     )
     causes = tuple((np.where(exempt, GOOD, level), kind) for level, kind in found)
     level = np.max([level for level, _ in causes], axis=0)
-    return Judgement(level, metrics["nan"] > 0, metrics, causes)
+    return Assessment(level, metrics["nan"] > 0, metrics, causes)
 
 
 def _railed(recent: dict[str, NDArray[np.float64]], limits: Limits) -> NDArray[np.float64]:
@@ -163,7 +163,7 @@ _STATES = (ChannelState.GOOD, ChannelState.DOUBTFUL, ChannelState.BAD, ChannelSt
 
 
 class QualityConfig(Config):
-    """How channels are judged; amplitudes in µV of the raw signal against its recording reference."""
+    """How channels are assessed; amplitudes in µV of the raw signal against its recording reference."""
 
     enabled: bool = True
     hop_s: float = Field(0.5, gt=0)  # one verdict per hop
@@ -175,7 +175,7 @@ class QualityConfig(Config):
 
 
 class QualityMonitor(Stateful):
-    """Judge the channels of one stream, at any rate; any cutting of the input gives the same verdicts.
+    """Assess the channels of one stream, at any rate; any cutting of the input gives the same verdicts.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ class QualityMonitor(Stateful):
 
     _state_fields = (
         "latest", "_buffer", "_row_flags", "_filled", "_history", "_seen", "_state", "_streak", "_only_zero",
-        "_judged", "_reasons",
+        "_assessed", "_reasons",
     )
 
     def __init__(
@@ -216,7 +216,7 @@ class QualityMonitor(Stateful):
         self._state = np.full(n, _UNKNOWN)
         self._streak = np.zeros((3, n), np.int64)  # hops in a row in which the judgement was bad, worse, better
         self._only_zero = np.ones(n, bool)
-        self._judged: Judgement | None = None
+        self._assessed: Assessment | None = None
         self._elsewhere = [ChannelVerdict(name, ChannelState.ABSENT, ("not in the stream",)) for name in self._names]
         if left_out >= 0:
             self._elsewhere[left_out] = ChannelVerdict(self._names[left_out], ChannelState.GOOD, (_REFERENCE,))
@@ -255,19 +255,19 @@ class QualityMonitor(Stateful):
 
     def _verdict(self, index: int, time_s: float) -> Quality:
         unreal = (self._row_flags & NOT_DATA) != 0
-        if unreal.mean() < 0.5:  # otherwise there is nothing to judge: the verdicts stay
+        if unreal.mean() < 0.5:  # otherwise there is nothing to assess: the verdicts stay
             self._only_zero &= ~self._buffer.any(axis=0)
             self._history = np.roll(self._history, -1, axis=0)
             self._history[-1] = self._meter.measure(self._buffer).as_array()
             self._seen += 1
-            self._judged = judge(self._history, self.config.limits, self._is_reference & self._only_zero)
-            self._update(self._judged)
+            self._assessed = assess(self._history, self.config.limits, self._is_reference & self._only_zero)
+            self._update(self._assessed)
         self.latest = Quality(self._channels(), index, time_s)
         return self.latest
 
-    def _update(self, judged: Judgement) -> None:
+    def _update(self, assessed: Assessment) -> None:
         """Turn the newest judgement into states, with hysteresis."""
-        known, level = self._state != _UNKNOWN, judged.level
+        known, level = self._state != _UNKNOWN, assessed.level
         worse = known & (level > self._state)
         moves = np.stack([worse & (level == _BAD), worse, known & (level < self._state)])
         self._streak = np.where(moves, self._streak + 1, 0)
@@ -276,19 +276,19 @@ class QualityMonitor(Stateful):
         change = (self._streak >= after[:, None]).any(axis=0)
         if self._seen >= self.config.look_back_hops:
             change |= ~known
-        self._state = np.where(judged.at_once, _BAD, np.where(change, level, self._state))
+        self._state = np.where(assessed.at_once, _BAD, np.where(change, level, self._state))
         self._streak[:, change] = 0
         for i in np.flatnonzero(level > GOOD).tolist():
-            self._reasons[i] = judged.reasons(i)
+            self._reasons[i] = assessed.reasons(i)
 
     def _channels(self) -> tuple[ChannelVerdict, ...]:
-        """Verdicts in the order of the names; a channel on the mend keeps the last reasons it gave."""
+        """Verdicts in the order of the names; a recovering channel keeps the last reasons it gave."""
         channels = list(self._elsewhere)
         keys: tuple[str, ...] = ()
         table = np.zeros((len(self._present), 0))
-        if self._judged is not None:
-            keys = tuple(self._judged.metrics)
-            table = np.stack([self._judged.metrics[key] for key in keys], axis=1)
+        if self._assessed is not None:
+            keys = tuple(self._assessed.metrics)
+            table = np.stack([self._assessed.metrics[key] for key in keys], axis=1)
         exempt = self._is_reference & self._only_zero & (self._seen > 0)
         rows = zip(self._present.tolist(), self._state.tolist(), table.tolist(), strict=True)
         for i, (channel, state, values) in enumerate(rows):

@@ -15,7 +15,7 @@ _ROUND = 1e-6  # of a source sample: positions that close count as equal
 
 @dataclass(frozen=True)
 class Resampled:
-    """A stretch of output: rows count source samples since the restart.
+    """A run of output: rows count source samples since the restart.
 
     Attributes
     ----------

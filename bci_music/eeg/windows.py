@@ -100,7 +100,7 @@ class Windower(Stateful):
         return (float(self._times[last]), int(self._sources[1, last])) if self._filled else None
 
     def process(self, rows: CleanRows, good: NDArray[np.bool_], connection: int) -> list[Window]:
-        """Append rows and return the windows they complete; `good` (n_present,) tells the channels to use."""
+        """Append rows and return the windows they complete; `good` (n_present,) are the channels to use."""
         self._append(rows)
         windows = []
         while (start := self._start(self._next)) + self.n_times <= self._base + self._filled:

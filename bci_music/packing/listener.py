@@ -24,7 +24,13 @@ from bci_music.models.pack import (
     file_sha256,
 )
 from bci_music.training.calibration.listener import CalibrateConfig, Calibrated, calibrate
-from bci_music.training.calibration.recordings import Sittings, audio_hashes, composed, embedded_music, open_sittings
+from bci_music.training.calibration.listener_data import (
+    ListenerData,
+    audio_hashes,
+    composed,
+    embedded_music,
+    open_listener_data,
+)
 from bci_music.training.lab.windows import training_seconds
 from bci_music.training.provenance import git_sha
 
@@ -35,16 +41,16 @@ class ListenerPack:
 
     pack: Pack
     calibrated: Calibrated
-    sittings: Sittings
+    data: ListenerData
 
     def words(self) -> list[str]:
         """What was fitted on what, and whether it helps."""
-        done, who = self.calibrated, self.sittings.listener
+        done, who = self.calibrated, self.data.listener
         lines = []
-        if made_up := composed(self.sittings):
+        if made_up := composed(self.data):
             lines.append(f"No audio was given for {', '.join(made_up)}: their sound is that of the composed songs.")
-        kind = "simulated EEG" if self.sittings.simulated else "EEG"
-        songs = len({segment.song for segment in self.sittings.segments})
+        kind = "simulated EEG" if self.data.simulated else "EEG"
+        songs = len({segment.song for segment in self.data.segments})
         lines.append(f"{done.minutes:.1f} minutes of {kind} of {who} with {songs} songs.")
         asked = ""
         for comparison in done.comparisons:
@@ -81,18 +87,18 @@ def make_listener_pack(
     decoder = Decoder.from_pack(pack_name, device=device)
     pack = decoder.pack
     embedder = _embedder(pack)
-    sittings = open_sittings(
+    data = open_listener_data(
         paths, audio=audio, listener=listener, signal=pack.manifest.signal, montage=decoder.montage, log=log
     )
-    _unknown_to(pack, sittings)
+    _unknown_to(pack, data)
     log("embedding the music")
-    music = embedded_music(sittings, embedder, pack.manifest.signal.window.seconds)
-    done = calibrate(decoder, sittings, music, config, report=lambda n, of: log(f"window {n} of {of}"))
-    return ListenerPack(write_listener_pack(out, pack, done, sittings, config), done, sittings)
+    music = embedded_music(data, embedder, pack.manifest.signal.window.seconds)
+    done = calibrate(decoder, data, music, config, report=lambda n, of: log(f"window {n} of {of}"))
+    return ListenerPack(write_listener_pack(out, pack, done, data, config), done, data)
 
 
 def write_listener_pack(
-    out: Path, base: Pack, done: Calibrated, sittings: Sittings, config: CalibrateConfig
+    out: Path, base: Pack, done: Calibrated, data: ListenerData, config: CalibrateConfig
 ) -> Pack:
     """Write a whole pack: all files of the base but the adapter."""
     part = out.with_name(out.name + ".part")
@@ -103,9 +109,9 @@ def write_listener_pack(
     done.adapter.save(part / ADAPTER_FILE)
     m = base.manifest
     manifest = m.model_copy(update={
-        "name": f"{m.name}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', sittings.listener).strip('-.') or 'listener'}",
+        "name": f"{m.name}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', data.listener).strip('-.') or 'listener'}",
         "base": f"{m.name}@{file_sha256(base.directory / MANIFEST)[:12]}",
-        "provenance": _provenance(base, done, sittings, config),
+        "provenance": _provenance(base, done, data, config),
         "metrics": tuple(metric for c in done.comparisons for metric in (c.before, c.after)),
         "confidence": _confidence(base, done),
     })  # fmt: skip
@@ -133,10 +139,10 @@ def _embedder(pack: Pack) -> FrameEmbedder:
     return embedder
 
 
-def _unknown_to(pack: Pack, sittings: Sittings) -> None:
+def _unknown_to(pack: Pack, data: ListenerData) -> None:
     """Refuse EEG that the pack was trained on: before and after would both be no evidence."""
     trained = set(pack.manifest.provenance.recordings.values())
-    for name, digest in sittings.recordings.items():
+    for name, digest in data.recordings.items():
         if digest in trained:
             raise UserError(
                 f"Pack {pack.name} was trained on {name} already: calibrate it on a recording it does not know."
@@ -147,24 +153,24 @@ def _all_files(pack: Pack) -> set[str]:
     return set(pack.manifest.files) | (_all_files(pack.base) if pack.base is not None else set())
 
 
-def _provenance(base: Pack, done: Calibrated, sittings: Sittings, config: CalibrateConfig) -> Provenance:
+def _provenance(base: Pack, done: Calibrated, data: ListenerData, config: CalibrateConfig) -> Provenance:
     old = base.manifest.provenance
-    made_up = sittings.simulated or base.manifest.simulated
-    eeg = "simulated EEG" if sittings.simulated else "EEG"
+    made_up = data.simulated or base.manifest.simulated
+    eeg = "simulated EEG" if data.simulated else "EEG"
     seconds: dict[str, list[tuple[float, float]]] = {song: list(spans) for song, spans in old.trained_seconds.items()}
     rate = base.manifest.signal.preprocess.sfreq_hz
-    for song, spans in training_seconds(sittings.segments, rate).items():
+    for song, spans in training_seconds(data.segments, rate).items():
         seconds[song] = seconds.get(song, []) + [(round(a, 3), round(b, 3)) for a, b in spans]
     added: dict[str, Any] = {
-        **config.model_dump(mode="json"), "listener": sittings.listener, "minutes": round(done.minutes, 2),
-        "alpha_chosen": str(done.alpha), "audio": dict(audio_hashes(sittings)), "composed_audio": composed(sittings),
+        **config.model_dump(mode="json"), "listener": data.listener, "minutes": round(done.minutes, 2),
+        "alpha_chosen": str(done.alpha), "audio": dict(audio_hashes(data)), "composed_audio": composed(data),
     }  # fmt: skip
     return Provenance(
         kind="simulated" if made_up else "real",
-        data=f"adapter: {done.minutes:.1f} minutes of {eeg} of {sittings.listener}, around that of {base.name}; "
+        data=f"adapter: {done.minutes:.1f} minutes of {eeg} of {data.listener}, around that of {base.name}; "
         f"encoder: {old.data}",
         seeds=old.seeds, git_sha=git_sha(), config={**old.config, "calibrate": added}, trained_seconds=seconds,
-        recordings={**old.recordings, **sittings.recordings},
+        recordings={**old.recordings, **data.recordings},
     )  # fmt: skip
 
 

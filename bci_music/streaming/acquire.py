@@ -227,7 +227,7 @@ class Acquirer:
         if drifting and not self._drifting:
             if now - self._live_since_s < 10.0:
                 return
-            self._emit(now, "drift", f"the stamps run at {grid.rate_hz:.1f} Hz, the stream says {grid.sfreq_hz:g} Hz")
+            self._emit(now, "drift", f"the stamps run at {grid.rate_hz:.1f} Hz instead of {grid.sfreq_hz:g} Hz")
         self._drifting = drifting
 
     def _write(self, decided: tuple[list[Rows], list[Finding]], now: float, late_s: float = 0.0) -> None:

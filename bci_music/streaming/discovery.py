@@ -87,7 +87,7 @@ _quiet = False
 
 
 def _quieten(pylsl: Any) -> None:
-    """Keep liblsl quiet, unless somebody configured it: what it would print (a stream broke off) we say ourselves."""
+    """Keep liblsl quiet unless somebody configured it: we report ourselves what it would print (a stream broke off)."""
     global _quiet
     if _quiet:
         return

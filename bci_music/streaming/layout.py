@@ -27,8 +27,8 @@ def microvolts_per(unit: str, where: str = "the stream") -> float:
     factor = uv_per_unit(unit)
     if factor is not None:
         return factor
-    given = f"gives its unit as {unit.strip()!r}" if unit.strip() else "does not say in which unit it is"
-    raise UserError(f"{where} {given}; say which it is with `unit:` (or --unit), one of µV, mV, V or nV.")
+    given = f"gives its unit as {unit.strip()!r}" if unit.strip() else "does not give its unit"
+    raise UserError(f"{where} {given}; set it with `unit:` (or --unit), one of µV, mV, V or nV.")
 
 
 MIN_CHANNELS = 8  # where no pack says how many it needs
@@ -85,7 +85,7 @@ def read_layout(
     n_columns : int
         Values per sample.
     unit : str, optional
-        Overrides what the stream says.
+        Overrides what the stream declares.
     montage_labels : tuple of str, optional
         Names for a stream that has none.
     min_channels : int
@@ -168,7 +168,7 @@ def _description(xml: str, name: str) -> Element | None:
         return fromstring(xml).find("desc")
     except (ParseError, DefusedXmlException) as error:
         raise UserError(
-            f"The description of stream {name!r} cannot be read ({error}); mend it in the sending program."
+            f"The description of stream {name!r} cannot be read ({error}); fix it in the sending program."
         ) from error
 
 
@@ -177,7 +177,7 @@ def _named_by_montage(
 ) -> tuple[list[str], list[str]]:
     if names is None:
         raise UserError(
-            f"{stream} does not name its {n_columns} channels; say which net it is with `montage:` "
+            f"{stream} does not name its {n_columns} channels; name the net with `montage:` "
             "(for example egi128 or egi129, see configs/)."
         )
     if len(names) > n_columns:

@@ -1,6 +1,6 @@
 """EEG from an LSL outlet: short buffer, no silent recovery, stamps on the local clock.
 
-pylsl's own `pull_chunk` builds ctypes objects and arrays anew at each call, half of what a pull costs
+pylsl's own `pull_chunk` builds new ctypes objects and arrays at each call, half of what a pull costs
 at 20 ms; this calls the same C function with everything kept.
 """
 
@@ -65,7 +65,7 @@ __all__ = ["FoundStream", "LslSource", "StreamQuery", "find_streams", "lsl_clock
 # Longer than a stall should last: an overflow drops samples at the sender too, where stamps are not yet filled in,
 # so that the hole then shows up to one of its chunks too late. Old data are no harm, since a step takes everything.
 BUFFER_S = 30
-PULL_S = 0.5  # room for one pull
+PULL_S = 0.5  # space for one pull
 MAX_SLEW = 200e-6  # a new clock offset is approached at this rate, so that stamps keep their spacing
 STEP_S = 0.02  # an offset that is off by more is taken at once
 
@@ -162,7 +162,7 @@ class LslSource:
         if self._sfreq_hz and info.nominal_srate() != self._sfreq_hz:
             raise UserError(
                 f"Stream {info.name()!r} came back with {info.nominal_srate():g} Hz instead of {self._sfreq_hz:g} Hz; "
-                "start bci-music anew, or set the amplifier back."
+                "restart bci-music, or set the amplifier back."
             )
         return read_layout(
             info.as_xml(), info.name(), info.channel_count(), unit=self._unit, montage_labels=self._montage_labels,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bci_music.clock import Clock
-from bci_music.data.session import SEAM_S, HeardSpan, Session
+from bci_music.data.session import UNKNOWN_BREAK_S, HeardSpan, Session
 from bci_music.messages import Chunk, StreamInfo, UserError
 from bci_music.streaming.source import SourceEnded
 from bci_music.timing.stamps import on_lattice
@@ -37,7 +37,7 @@ class SessionSource:
     speed : float
         0.5 and more; ``math.inf`` delivers as fast as rows are pulled.
     loop : bool
-        Start over at the end; the seam shows as a gap of 0.3 s, which the stamp grid flags as BREAK.
+        Start over at the end; the break shows as a gap of 0.3 s, which the stamp grid flags as BREAK.
     start_s : float
         Seconds into the session to begin at.
     warm_up_s : float
@@ -136,9 +136,9 @@ class SessionSource:
         return min(due, most)
 
     def _rewind(self) -> None:
-        """Begin the next pass, one seam after the last row."""
+        """Begin the next pass, one break after the last row."""
         assert self._offset_s is not None
-        pass_s = float(self._pace[-1] - self._pace[self._first]) + float(on_lattice(np.array(SEAM_S)))
+        pass_s = float(self._pace[-1] - self._pace[self._first]) + float(on_lattice(np.array(UNKNOWN_BREAK_S)))
         self._offset_s += pass_s
         self._played_s += pass_s
         self._row = self._first

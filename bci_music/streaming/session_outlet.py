@@ -13,7 +13,7 @@ import numpy as np
 import pylsl
 
 from bci_music.data.formats import open_session
-from bci_music.data.session import SEAM_S, Session, parse_song_marker, song_marker
+from bci_music.data.session import UNKNOWN_BREAK_S, Session, parse_song_marker, song_marker
 from bci_music.messages import Log, UserError
 from bci_music.streaming.discovery import liblsl
 from bci_music.streaming.outlets import eeg_stream_info, text_outlet
@@ -46,7 +46,7 @@ class SessionOutlet:
     name, source_id : str, optional
         As the network sees them; by default made from the session's name.
     loop : bool
-        Start over at the end; the seam is a gap of 0.3 s in the stamps.
+        Start over at the end; the break is a gap of 0.3 s in the stamps.
     start_s : float
         Seconds into the session to begin at.
     """
@@ -106,7 +106,7 @@ class SessionOutlet:
         if self._row >= len(self._offsets):
             if not self.loop:
                 return False
-            self._base_s += float(self._offsets[-1]) + SEAM_S / self.speed
+            self._base_s += float(self._offsets[-1]) + UNKNOWN_BREAK_S / self.speed
             self._row, self._marker = self._first, 0
         due_s = now - self._base_s
         stop = int(np.searchsorted(self._offsets, due_s, side="right"))
@@ -129,10 +129,10 @@ class SessionOutlet:
                 return
 
     def describe(self) -> str:
-        """Say in one line what is streamed."""
+        """Describe in one line what is streamed."""
         s = self.session
         what = "simulated EEG" if s.simulated else "EEG"
-        more = f", {len(s.heard())} songs marked" if s.heard() else ""
+        more = f", {len(s.heard())} songs with markers" if s.heard() else ""
         pace = "" if self.speed == 1 else f" at {self.speed:g} times real time"
         return (
             f"streaming {what} {self.name!r} (source id {self.source_id!r}): {s.n_channels} channels, "
@@ -177,7 +177,7 @@ def stream_file(
     loop: bool = False, start_s: float = 0.0, wait: bool = False, seconds: float | None = None,
     log: Log = print,
 ) -> None:
-    """Stream `file` until its end, `seconds`, SIGTERM or SIGINT; says in one line what it streams."""
+    """Stream `file` until its end, `seconds`, SIGTERM or SIGINT; logs in one line what it streams."""
     liblsl()  # a sentence when it is missing, and no chatter of its own on the terminal
     stop = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Where EEG comes from: the one seam for network, file and simulation."""
+"""Where EEG comes from: the one interface to network, file and simulation."""
 
 from __future__ import annotations
 

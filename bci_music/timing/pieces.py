@@ -1,4 +1,4 @@
-"""What a stamp grid says of a run of rows, and what stands for samples that never came."""
+"""What a stamp grid found in a run of rows, and what stands for samples that never came."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HOLE_S = 0.25  # gaps up to here are filled so that the grid goes on, and are no
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A run of consecutive rows and what is to be known about its first one.
+    """A run of consecutive rows and what was found at its first one.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Piece:
     missing : int
         Samples that never came, just before the first row.
     count : int
-        Samples concerned by what `kind` says.
+        Samples that `kind` is about.
     first, every : int
         Flags of the first row and of all rows.
     dropped : bool

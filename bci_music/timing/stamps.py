@@ -1,7 +1,7 @@
-"""Gaps, bursts, backwards stamps and duplicates, told from time stamps alone, the same live and offline.
+"""Gaps, bursts, backwards stamps and duplicates, found from time stamps alone, the same live and offline.
 
 A *line* predicts the stamp of the next sample; it follows the stream's rate slowly. Stamps near the
-line cost one subtraction. A stamp away from it is judged, where needed after the rows of the next
+line cost one subtraction. A stamp away from it is classified, where needed after the rows of the next
 0.1 s have been seen (they are held back so long): a late packet comes back to the line, a gap does not.
 Every decision counts rows and never looks at how they were chunked.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class LineStart:
+class ClockFit:
     """Rate, place and jitter of a stream's first stamps: row k is expected at ``anchor_s + k * period_s``."""
 
     period_s: float
@@ -29,8 +29,8 @@ class LineStart:
     jitter_s: float
 
 
-def calibrate(rows: NDArray[np.float64], sfreq_hz: float, break_s: float) -> LineStart:
-    """Learn from the first `rows` (n,) of a stream how its stamps run.
+def fit_clock(rows: NDArray[np.float64], sfreq_hz: float, break_s: float) -> ClockFit:
+    """Fit the clock to the first `rows` (n,) of a stream how its stamps run.
 
     Whole missing samples and single repeats do not count as jitter, nor as another rate. Rows after a
     jump of more than `break_s` are left out. Jittery stamps change the nominal rate only if it is 1 % off.
@@ -41,7 +41,7 @@ def calibrate(rows: NDArray[np.float64], sfreq_hz: float, break_s: float) -> Lin
     if len(far):
         rows, steps = rows[: far[0] + 1], steps[: far[0]]
     if len(rows) < 8:
-        return LineStart(period, float(rows[0]), 0.0)
+        return ClockFit(period, float(rows[0]), 0.0)
     whole = np.rint(steps)
     dropped = (steps > 1.5) & (np.abs(steps - whole) < 0.2)
     repeated = np.abs(steps) < 0.01
@@ -60,7 +60,7 @@ def calibrate(rows: NDArray[np.float64], sfreq_hz: float, break_s: float) -> Lin
             period = slope
     off = rows - rows[0] - places * period
     middle = float(np.median(off))
-    return LineStart(period, float(rows[0]) + middle, float(np.abs(off - middle).max()))
+    return ClockFit(period, float(rows[0]) + middle, float(np.abs(off - middle).max()))
 
 
 def is_burst(rows: NDArray[np.float64], period_s: float) -> bool:
@@ -96,14 +96,14 @@ def leading_repeats(before: float, rows: NDArray[np.float64], period_s: float) -
 
 
 _LATTICE = 2.0**20  # stamps per second that a double holds exactly up to 2**33 s
-JUDGE_S = 0.1  # rows looked at before an unclear stamp is judged
-CALIBRATE_S = 0.5  # rows at the very start from which rate and jitter are learnt
+LOOK_AHEAD_S = 0.1  # rows looked at before an unclear stamp is classified
+FIT_S = 0.5  # rows at the very start from which rate and jitter are learnt
 BLOCK_S = 0.25  # the line is corrected this often
 MEMORY_BLOCKS = 40  # jitter older than one to two of these spans is forgotten
 
 
 class StampGrid:
-    """Tell, row by row, whether stamps follow a grid of `sfreq_hz`.
+    """Find, row by row, whether stamps follow a grid of `sfreq_hz`.
 
     A gap is a deviation from the line that persists and is larger than half a sample and than 1.5 times
     the jitter of the last 10 to 20 s. On clean stamps that is exact to the sample and immediate.
@@ -118,8 +118,8 @@ class StampGrid:
         if not sfreq_hz > 0:
             raise ValueError(f"a grid needs a rate above 0 Hz, got {sfreq_hz}")
         self.sfreq_hz = sfreq_hz
-        self._n_calibrate = max(16, round(CALIBRATE_S * sfreq_hz))
-        self._n_judge = max(6, round(JUDGE_S * sfreq_hz))
+        self._n_fit = max(16, round(FIT_S * sfreq_hz))
+        self._n_ahead = max(6, round(LOOK_AHEAD_S * sfreq_hz))
         self._n_fill = int(HOLE_S * sfreq_hz + 1e-9)
         self._block = np.zeros(max(8, round(BLOCK_S * sfreq_hz)))
         self._ramp = np.arange(float(len(self._block)))
@@ -128,7 +128,7 @@ class StampGrid:
         self._n_block = 0
         self._blocks = 0
         self._held: NDArray[np.float64] = np.empty(0)
-        self._calibrated = False
+        self._fitted = False
         self._anchored = False
         self._period = self._period0 = 1.0 / sfreq_hz
         self._anchor = 0.0
@@ -146,7 +146,7 @@ class StampGrid:
 
     @property
     def drift(self) -> float:
-        """By which part the stream is faster than it says (0.01: 1 %)."""
+        """By which part the stream is faster than it declares (0.01: 1 %)."""
         return 1.0 / (self._period * self.sfreq_hz) - 1.0
 
     @property
@@ -156,7 +156,7 @@ class StampGrid:
 
     @property
     def held(self) -> int:
-        """Rows accepted but not told about yet."""
+        """Rows accepted but not returned yet."""
         return len(self._held)
 
     def accept(self, times_s: NDArray[np.float64]) -> list[Piece]:
@@ -186,11 +186,11 @@ class StampGrid:
     def _walk(self, rows: NDArray[np.float64], final: bool) -> list[Piece]:
         pieces: list[Piece] = []
         at = 0
-        if not self._calibrated and len(rows):
-            if len(rows) < self._n_calibrate and not final:
+        if not self._fitted and len(rows):
+            if len(rows) < self._n_fit and not final:
                 self._held = rows.copy()
                 return pieces
-            self._calibrate(rows[: self._n_calibrate])
+            self._fit(rows[: self._n_fit])
         while at < len(rows):
             piece = self._advance(rows[at:], final)
             if piece is None:
@@ -201,11 +201,11 @@ class StampGrid:
         self._held = rows[at:].copy() if at < len(rows) else _NONE
         return pieces
 
-    def _calibrate(self, rows: NDArray[np.float64]) -> None:
-        shape = calibrate(rows, self.sfreq_hz, HOLE_S)
+    def _fit(self, rows: NDArray[np.float64]) -> None:
+        shape = fit_clock(rows, self.sfreq_hz, HOLE_S)
         self._period = self._period0 = shape.period_s
         self._anchor, self._k, self._anchored = shape.anchor_s, 0, True
-        self._calibrated = True
+        self._fitted = True
         self._learn_jitter(shape.jitter_s)
 
     def _learn_jitter(self, jitter_s: float) -> None:
@@ -227,7 +227,7 @@ class StampGrid:
         if not (off.min() >= -self._tolerance and off.max() <= self._tolerance):
             m = int(np.argmax(~(np.abs(off) <= self._tolerance)))
             if m == 0:
-                return self._judge(rows, float(off[0]), final)
+                return self._classify(rows, float(off[0]), final)
             off = off[:m]
         self._follow(rows, off)
         return Piece(m)
@@ -255,7 +255,7 @@ class StampGrid:
             self._old_jitter, self._jitter = self._jitter, 0.0
             self._learn_jitter(0.0)
 
-    def _judge(self, rows: NDArray[np.float64], off: float, final: bool) -> Piece | None:
+    def _classify(self, rows: NDArray[np.float64], off: float, final: bool) -> Piece | None:
         """Decide what the first row is, which lies `off` seconds from the line."""
         self._smooth = False
         if not np.isfinite(off):
@@ -267,9 +267,9 @@ class StampGrid:
                 return self._gap(rows, max(1, round((float(rows[0]) - self._last) / self._period) - 1))
             if nearest > self._n_fill + 0.5:
                 return self._gap(rows, round(nearest))
-        if len(rows) < self._n_judge and not final:
+        if len(rows) < self._n_ahead and not final:
             return None
-        seen = rows[: self._n_judge]
+        seen = rows[: self._n_ahead]
         offs = seen - (self._anchor + (np.arange(len(seen)) + self._k) * self._period)
         if off > 0:
             low = float(np.nanmin(offs))
@@ -320,7 +320,7 @@ class StampGrid:
     def _in_burst(self, rows: NDArray[np.float64]) -> Piece:
         """Flag rows until their stamps run at a true pace again."""
         assert self._burst is not None
-        reach = max(self._n_judge, round(3 * self.jitter_s * self.sfreq_hz))
+        reach = max(self._n_ahead, round(3 * self.jitter_s * self.sfreq_hz))
         begins = self._n_burst == 0
         stamps = np.concatenate((self._burst, rows))
         end = end_of_burst(stamps, reach, self._period)
@@ -341,6 +341,6 @@ def on_lattice(times_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Round stamps to 2**-20 s (1 µs).
 
     On that lattice adding a replay's start time is exact, so every replay makes the same decisions
-    about gaps as the offline path, whatever the clock says.
+    about gaps as the offline path, at any clock time.
     """
     return np.round(np.asarray(times_s, np.float64) * _LATTICE) / _LATTICE

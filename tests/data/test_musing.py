@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bci_music.data.studies import open_study
+from bci_music.data.open_study import open_study
 from bci_music.messages import UserError
 
 

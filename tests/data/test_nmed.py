@@ -10,7 +10,7 @@ from scipy.io import savemat
 
 from bci_music.data import matlab
 from bci_music.data.nmed_published import NMED_H, NMED_T
-from bci_music.data.studies import join, only, open_study
+from bci_music.data.open_study import join, only, open_study
 from bci_music.messages import UserError
 
 

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import yaml
 
-from bci_music.data.studies import open_study
+from bci_music.data.open_study import open_study
 from bci_music.messages import UserError
 
 

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from bci_music.cli import main as cli
-from bci_music.data.studies import join, open_study
+from bci_music.data.open_study import join, open_study
 from bci_music.eeg.chain import SignalConfig
 from bci_music.evaluation.decoded import DecodedWindows
 from bci_music.metrics.split_choice import SplitConfig, make_split

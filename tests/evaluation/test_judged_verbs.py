@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from bci_music.data.studies import open_study
+from bci_music.data.open_study import open_study
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
 from bci_music.evaluation.results import Result

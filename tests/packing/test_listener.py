@@ -26,7 +26,7 @@ from bci_music.packing.listener import make_listener_pack
 from bci_music.packing.write import write_untrained
 from bci_music.simulate.listener import SimulatedListener
 from bci_music.simulate.session import make_session
-from bci_music.training.calibration import recordings as sittings
+from bci_music.training.calibration import listener_data
 from bci_music.training.eeg.simulated import session_hash
 
 pytestmark = pytest.mark.learning
@@ -50,7 +50,7 @@ def tunes():
     made = {song: tune(song) for song in SONGS}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "mono_16k", made.get)
-        patch.setattr(sittings, "mono_16k", made.get)
+        patch.setattr(listener_data, "mono_16k", made.get)
         yield made
 
 
@@ -79,7 +79,7 @@ def base(tmp_path_factory, tunes):
 def recorded(monkeypatch, tmp_path):
     """Say what a recording of a name holds, as if it had been read from a file."""
     there = {}
-    monkeypatch.setattr(sittings, "open_session", lambda path: there[path])
+    monkeypatch.setattr(listener_data, "open_session", lambda path: there[path])
 
     def record(session, name="mine.xdf"):
         there[tmp_path / name] = session
@@ -95,7 +95,7 @@ def changed(session, **values):
 @pytest.fixture(scope="module")
 def made(base, heard, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sittings, "open_session", lambda path: heard)
+        patch.setattr(listener_data, "open_session", lambda path: heard)
         out = tmp_path_factory.mktemp("out") / "mine"
         return make_listener_pack(base.directory, [Path("mine.xdf")], out, listener="Anna B.", device="cpu")
 
@@ -152,7 +152,7 @@ def spoil(heard, kind):
 
 
 @pytest.mark.parametrize(("kind", "words"), [
-    ("no markers", "mine.xdf does not tell by song markers what was heard"),
+    ("no markers", "mine.xdf has no song markers for what was heard"),
     ("no audio", "There is no audio for my-song"),
     ("too short", "hold 0.5 minutes of usable EEG with music, from 2 different excerpts"),
 ])  # fmt: skip
@@ -186,11 +186,11 @@ def test_a_folder_of_several_listeners_wants_a_choice(heard, monkeypatch, tmp_pa
         for who, own in names.items() for name in own
     )
     study = Study("sessions", tmp_path, recordings, {s: Stimulus(s, s, s) for s in SONGS}, True)
-    monkeypatch.setattr(sittings, "open_sessions", lambda path: study)
+    monkeypatch.setattr(listener_data, "open_sessions", lambda path: study)
 
     def opened(listener):
         given = {"audio": None, "signal": SignalConfig(), "montage": Montage.nmed()}
-        return sittings.open_sittings([tmp_path], listener=listener, **given)
+        return listener_data.open_listener_data([tmp_path], listener=listener, **given)
 
     with pytest.raises(UserError, match=r"2 listeners \(anna, ben\), and a calibration is for one"):
         opened(None)

@@ -89,7 +89,7 @@ def test_an_unlabelled_stream_takes_its_names_from_the_montage():
         ([*TEN[:9], "E1"], {}, "two channels 'E1'"),
         ([*TEN[:9], ""], {}, "no label for channel 10"),
         (TEN, {"units": ["furlong"] * 10}, "'furlong'"),
-        (TEN, {"units": [""] * 10}, "does not say in which unit"),
+        (TEN, {"units": [""] * 10}, "does not give its unit"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_sentence(labels, options, says):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bci_music.clock import ManualClock
-from bci_music.data.session import SEAM_S, Event, Session, song_marker
+from bci_music.data.session import UNKNOWN_BREAK_S, Event, Session, song_marker
 from bci_music.eeg.chain import SignalChain, SignalConfig
 from bci_music.eeg.montage import Montage, map_channels
 from bci_music.messages import BREAK, FILLED, HOLE, StreamState, UserError, Window
@@ -160,7 +160,7 @@ def test_a_loop_has_a_declared_seam():
     breaks = np.flatnonzero(rows.flags & BREAK)
     assert breaks.tolist() == [500, 1000]
     assert np.array_equal(rows.samples[:500], rows.samples[500:1000])
-    assert rows.times[500] - rows.times[499] == pytest.approx(SEAM_S, abs=2e-6)
+    assert rows.times[500] - rows.times[499] == pytest.approx(UNKNOWN_BREAK_S, abs=2e-6)
     assert source.loops >= 2
     acquirer.close()
 

@@ -20,7 +20,7 @@ from bci_music.streaming.ring import Cursor
 from bci_music.streaming.source import SourceEnded
 from bci_music.timing.rows import grid_rows
 from bci_music.timing.stamps import on_lattice
-from bci_music.training.calibration.recordings import Sittings
+from bci_music.training.calibration.listener_data import ListenerData
 from bci_music.training.eeg import sessions
 from bci_music.training.lab.prepare import prepare
 
@@ -143,7 +143,7 @@ def test_windows_and_segments_are_made_of_the_live_rows(session):
         partial(sessions.segments_of, session, SIGNAL, MONTAGE, "l", "r"),
         partial(sessions.unheard_segments, session, SIGNAL, MONTAGE, "l", "r"),
         partial(sessions.heard_windows, session, SIGNAL, MONTAGE, "r"),
-        partial(Sittings("l").add, "r", session, SIGNAL, MONTAGE),
+        partial(ListenerData("l").add, "r", session, SIGNAL, MONTAGE),
     ):
         (rows,) = fed_to_the_chain(door)
         assert_same(rows, expected)
@@ -179,7 +179,7 @@ def test_a_hole_of_160_ms_is_5000_rows_with_40_flagged_by_every_door(holed, tmp_
     found = {
         "live": live(holed), "replay": replayed(holed), "replay at speed 1": replayed(holed, 1.0),
         "grid": joined(list(holed.grid_rows())),
-        "calibrate": fed_to_the_chain(partial(Sittings("l").add, "r", holed, SIGNAL, MONTAGE))[0],
+        "calibrate": fed_to_the_chain(partial(ListenerData("l").add, "r", holed, SIGNAL, MONTAGE))[0],
         "prepare": fed_to_the_chain(prepare_sessions)[0],
     }
     for door, rows in found.items():

@@ -12,7 +12,7 @@ from bci_music.timing.stamps import StampGrid, filler_flag
 
 
 @dataclass
-class Verdict:
+class Stamped:
     flags: np.ndarray
     missing: np.ndarray
     dropped: np.ndarray
@@ -20,7 +20,7 @@ class Verdict:
     grid: StampGrid
 
 
-def judge(times, rate, cuts=()):
+def stamped(times, rate, cuts=()):
     """Everything the grid says: flags of the rows, missing samples before each, dropped rows, and kinds."""
     grid = StampGrid(rate)
     pieces = []
@@ -37,7 +37,7 @@ def judge(times, rate, cuts=()):
         kinds += [(piece.kind, at)] if piece.kind else []
         at += piece.n
     assert at == len(times)
-    return Verdict(flags, missing, dropped, kinds, grid)
+    return Stamped(flags, missing, dropped, kinds, grid)
 
 
 def clean(n, rate, start_s=1000.0):
@@ -63,7 +63,7 @@ def test_dropped_samples_are_counted_exactly_and_in_place(rate, share, runs, ppm
     times = (1000.0 + np.arange(n) / (rate * (1 + 1e-6 * ppm)))[keep]
     kept = np.flatnonzero(keep)
     expected = np.concatenate(([0], np.diff(kept) - 1))
-    verdict = judge(times, rate)
+    verdict = stamped(times, rate)
     # A clock that is off by 200 ppm hides or adds one sample in a gap of 5000; none of these is longer by far.
     np.testing.assert_allclose(verdict.missing, expected, atol=0 if max([0, *expected]) * abs(ppm) < 4e5 else 1)
     assert not verdict.dropped.any()
@@ -93,7 +93,7 @@ def test_any_chunking_gives_the_same_verdicts(data, seed, kind):
         times = times + rng.normal(0, 0.02, n) * (rng.random(n) < 0.05)
         times[1200:] -= 3.0
     cuts = data.draw(st.lists(st.integers(0, len(times)), max_size=40))
-    whole, parts = judge(times, rate), judge(times, rate, cuts)
+    whole, parts = stamped(times, rate), stamped(times, rate, cuts)
     for name in ("flags", "missing", "dropped"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
     assert whole.kinds == parts.kinds
@@ -108,7 +108,7 @@ def test_jittered_stamps_are_no_gaps(jitter_ms, packet, ppm):
     rng = np.random.default_rng(packet)
     rate, n = 500, 30_000
     late = np.repeat(rng.uniform(0, jitter_ms / 1000, n // packet + 1), packet)[:n]
-    verdict = judge(clean(n, rate * (1 + ppm * 1e-6)) + late, rate)
+    verdict = stamped(clean(n, rate * (1 + ppm * 1e-6)) + late, rate)
     assert verdict.kinds == []
     assert not verdict.flags.any()
 
@@ -116,7 +116,7 @@ def test_jittered_stamps_are_no_gaps(jitter_ms, packet, ppm):
 def test_packets_whose_samples_share_one_stamp_are_neither_bursts_nor_duplicates():
     rate, packet, n = 256, 12, 8000
     times = clean(n, rate)[np.arange(n) // packet * packet]
-    assert judge(times, rate).kinds == []
+    assert stamped(times, rate).kinds == []
 
 
 def test_a_late_packet_of_a_jittery_stream_is_no_gap_and_a_lost_one_is():
@@ -127,9 +127,9 @@ def test_a_late_packet_of_a_jittery_stream_is_no_gap_and_a_lost_one_is():
     late_packet = times.copy()
     late_packet[5000:5010] += 0.06
     late_packet[5010:5020] += 0.04
-    assert judge(late_packet, rate).kinds == []
+    assert stamped(late_packet, rate).kinds == []
     lost_packets = np.delete(times, slice(5000, 5040))
-    verdict = judge(lost_packets, rate)
+    verdict = stamped(lost_packets, rate)
     assert verdict.kinds == [("gap", 5000)]
     assert verdict.missing.sum() == pytest.approx(40, abs=2)
 
@@ -141,7 +141,7 @@ def test_a_burst_after_a_stall_is_marked_until_stamps_are_true_again(lost):
     resumed_s = before[-1] + pause / rate
     burst = resumed_s + np.linspace(0, 0.02, pause - lost)
     after = burst[-1] + np.arange(1, 2000) / rate
-    verdict = judge(np.concatenate((before, burst, after)), rate)
+    verdict = stamped(np.concatenate((before, burst, after)), rate)
     flags, kinds = verdict.flags, verdict.kinds
     first, last = 3000, 3000 + len(burst)
     assert [k for k, _ in kinds] == ["gap", "burst", "resume"]
@@ -159,14 +159,14 @@ def test_a_held_up_sender_does_not_end_its_burst():
     before = clean(3000, rate)
     stamps = before[-1] + 3.0 + np.linspace(0, 0.04, 2000)
     stamps[700:] += 0.04  # the sending process lost the processor for a moment
-    verdict = judge(np.concatenate((before, stamps, stamps[-1] + np.arange(1, 1000) / rate)), rate)
+    verdict = stamped(np.concatenate((before, stamps, stamps[-1] + np.arange(1, 1000) / rate)), rate)
     assert (verdict.flags[3001:5000] & BURST).all()
 
 
 def test_a_clock_set_back_is_a_break_with_the_rest_untouched():
     times = clean(4000, 250)
     times[2000:] -= 37.0
-    verdict = judge(times, 250)
+    verdict = stamped(times, 250)
     assert verdict.kinds == [("backwards", 2000)]
     assert verdict.flags[2000] == BREAK
     assert verdict.flags.astype(bool).sum() == 1
@@ -176,7 +176,7 @@ def test_one_stray_stamp_is_a_backwards_stamp_and_gaps_stay_exact_after_it():
     times = clean(3000, 250)
     times[1000] -= 0.1
     times = np.delete(times, [1100, 1101])
-    verdict = judge(times, 250)
+    verdict = stamped(times, 250)
     assert verdict.kinds == [("backwards", 1000), ("gap", 1100)]
     assert verdict.missing.sum() == 2
     assert not verdict.dropped.any()
@@ -185,7 +185,7 @@ def test_one_stray_stamp_is_a_backwards_stamp_and_gaps_stay_exact_after_it():
 @pytest.mark.parametrize("repeats", [1, 3])
 def test_repeated_rows_are_dropped_from_the_grid(repeats):
     times = np.insert(clean(3000, 250), [1000] * repeats, clean(3000, 250)[999])
-    verdict = judge(times, 250)
+    verdict = stamped(times, 250)
     assert verdict.kinds == [("duplicate", 1000)]
     assert verdict.dropped.sum() == repeats
     assert verdict.dropped[1000]
@@ -194,7 +194,7 @@ def test_repeated_rows_are_dropped_from_the_grid(repeats):
 
 def test_a_rate_that_is_not_the_declared_one_is_learnt_and_shown():
     for real in (245.0, 250.02, 262.0):
-        verdict = judge(clean(15_000, real), 250)
+        verdict = stamped(clean(15_000, real), 250)
         assert verdict.kinds == []
         assert verdict.grid.rate_hz == pytest.approx(real, rel=1e-4)
         assert verdict.grid.drift == pytest.approx(real / 250 - 1, abs=1e-4)
@@ -203,7 +203,7 @@ def test_a_rate_that_is_not_the_declared_one_is_learnt_and_shown():
 def test_stamps_that_are_no_numbers_do_not_stop_the_grid():
     times = clean(2000, 250)
     times[1000] = np.nan
-    assert [k for k, _ in judge(times, 250).kinds] == ["backwards"]
+    assert [k for k, _ in stamped(times, 250).kinds] == ["backwards"]
 
 
 @pytest.mark.parametrize(("missing", "flag"), [(1, FILLED), (12, FILLED), (13, HOLE), (62, HOLE), (63, 0)])

@@ -18,7 +18,7 @@ from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.decoder import Decoder
 from bci_music.training.calibration.compare import Comparison, compare
 from bci_music.training.calibration.folds import Question, make_folds
-from bci_music.training.calibration.recordings import Sittings
+from bci_music.training.calibration.listener_data import ListenerData
 from bci_music.training.calibration.ridge import CalibrationSums
 from bci_music.training.eeg.targets import GRID_S
 from bci_music.training.lab.windows import LabWindows, Version, lab_windows
@@ -64,7 +64,7 @@ class Calibrated:
 
 
 def calibrate(
-    decoder: Decoder, sittings: Sittings, music: dict[str, NDArray[np.float32]], config: CalibrateConfig, *,
+    decoder: Decoder, data: ListenerData, music: dict[str, NDArray[np.float32]], config: CalibrateConfig, *,
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> Calibrated:
     """Fit a ridge around the pack's adapter on all windows, and judge it on held-out ones.
@@ -77,9 +77,9 @@ def calibrate(
         If there is too little to fit and judge on.
     """
     signal = decoder.manifest.signal
-    windows, rows = _usable(decoder, sittings, music, config)
+    windows, rows = _usable(decoder, data, music, config)
     table = _rows_of(windows.table, rows)
-    _enough(sittings, table, config, signal.window.seconds)
+    _enough(data, table, config, signal.window.seconds)
     folds = make_folds(table, block_s=config.block_s, guard_s=config.guard_s, n=config.folds)
     sums = CalibrationSums(decoder.adapter, folds)
     chosen = [_apart(table, folds.of(question)) for question in folds.questions]
@@ -92,7 +92,7 @@ def calibrate(
         there = _rows_of(table, judged)
         pieces = distinct_music(targets[judged], there.song, there.name, there.song_start_s, signal.window.seconds)
         where = (
-            f"{_kind(sittings)} of {sittings.listener}, {question.name}: {question.kept_apart}; windows of "
+            f"{_kind(data)} of {data.listener}, {question.name}: {question.kept_apart}; windows of "
             f"{signal.window.seconds:g} s that do not overlap; interval by block of {config.block_s:g} s"
         )
         comparisons += compare(
@@ -108,21 +108,21 @@ def calibrate(
 
 
 def _usable(
-    decoder: Decoder, sittings: Sittings, music: dict[str, NDArray[np.float32]], config: CalibrateConfig
+    decoder: Decoder, data: ListenerData, music: dict[str, NDArray[np.float32]], config: CalibrateConfig
 ) -> tuple[LabWindows, NDArray[np.int64]]:
     """Windows of the segments, and the rows of those with electrodes enough and a known sound."""
     signal = decoder.manifest.signal
     rate, window_s = signal.preprocess.sfreq_hz, signal.window.seconds
-    segments = [segment for segment in sittings.segments if segment.eeg.shape[1] >= window_s * rate]
+    segments = [segment for segment in data.segments if segment.eeg.shape[1] >= window_s * rate]
     if not segments:
         raise UserError(
-            f"The recordings of {sittings.listener} hold no {window_s:g} s of usable EEG with music: at least "
+            f"The recordings of {data.listener} hold no {window_s:g} s of usable EEG with music: at least "
             f"{config.least_minutes:g} minutes are needed; look at one with `bci-music data info`."
         )
-    names = {key: stimulus.name for key, stimulus in sittings.stimuli.items()}
+    names = {key: stimulus.name for key, stimulus in data.stimuli.items()}
     versions = {
         key: Version.of(stimulus, (len(music[key]) - 1) * GRID_S + window_s)
-        for key, stimulus in sittings.stimuli.items() if key in music
+        for key, stimulus in data.stimuli.items() if key in music
     }
     windows = lab_windows(segments, names, window_s=window_s, sfreq_hz=rate, hop_s=config.hop_s, versions=versions)
     least = decoder.manifest.decoder.min_channels
@@ -132,14 +132,14 @@ def _usable(
     return windows, np.flatnonzero(good & (np.round(windows.table.song_start_s / GRID_S) < ends))
 
 
-def _enough(sittings: Sittings, table: WindowTable, config: CalibrateConfig, window_s: float) -> None:
+def _enough(data: ListenerData, table: WindowTable, config: CalibrateConfig, window_s: float) -> None:
     minutes = _minutes(table, window_s)
     first = np.floor(table.origin_s / config.block_s + 1e-6)
     inside = table.origin_s + window_s <= (first + 1) * config.block_s + 1e-6
     blocks = len(set(zip(table.name[inside].tolist(), first[inside].tolist(), strict=True)))
     if minutes < config.least_minutes or blocks < LEAST_BLOCKS:
         raise UserError(
-            f"The recordings of {sittings.listener} hold {minutes:.1f} minutes of usable EEG with music, from {blocks} "
+            f"The recordings of {data.listener} hold {minutes:.1f} minutes of usable EEG with music, from {blocks} "
             f"different excerpts of {config.block_s:g} s: calibration needs at least {config.least_minutes:g} minutes "
             f"from {LEAST_BLOCKS}, better 5 to 10 from many songs."
         )
@@ -208,5 +208,5 @@ def _rows_of(table: WindowTable, rows: NDArray[Any]) -> WindowTable:
     return replace(table, **{name: values[rows] for name, values in vars(table).items()})
 
 
-def _kind(sittings: Sittings) -> str:
-    return "simulated EEG" if sittings.simulated else "EEG"
+def _kind(data: ListenerData) -> str:
+    return "simulated EEG" if data.simulated else "EEG"

@@ -16,7 +16,7 @@ from bci_music.models.pack import DecoderConfig, Metric
 from bci_music.training.calibration.compare import Comparison
 from bci_music.training.calibration.folds import make_folds
 from bci_music.training.calibration.listener import CalibrateConfig, calibrate
-from bci_music.training.calibration.recordings import Sittings
+from bci_music.training.calibration.listener_data import ListenerData
 from bci_music.training.calibration.ridge import KEEP, CalibrationSums, changes
 from bci_music.training.eeg.corpus import Segment
 
@@ -54,7 +54,7 @@ class World:
             segments.append(Segment(
                 eeg.T.astype(np.float16), np.ones(CHANNELS, bool), song, 0.0, name, "r", 100.0 * number
             ))  # fmt: skip
-        return Sittings(name, segments=segments, recordings={"r": "0" * 64}, simulated=True)
+        return ListenerData(name, segments=segments, recordings={"r": "0" * 64}, simulated=True)
 
 
 def encode(x, used):
@@ -84,8 +84,8 @@ def own():
     return trained_on(PATTERNS)
 
 
-def outcome(world, own, sittings, **config):
-    return calibrate(decoder_of(own), sittings, world.music, CalibrateConfig(**config))
+def outcome(world, own, data, **config):
+    return calibrate(decoder_of(own), data, world.music, CalibrateConfig(**config))
 
 
 def test_a_listener_unlike_those_of_the_pack_is_learned(world, own):

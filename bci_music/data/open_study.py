@@ -1,4 +1,4 @@
-"""The one door for studies: NMED-T, NMED-H, MUSIN-G, or a folder of own sessions."""
+"""The one entry point for studies: NMED-T, NMED-H, MUSIN-G, or a folder of own sessions."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from bci_music.cli import main as entry
 from bci_music.data.audio_map import read_audio_map
-from bci_music.data.study_check import check_study
+from bci_music.data.check_study import check_study
 from bci_music.messages import UserError
 from bci_music.training.lab.prepared import Prepared
 

@@ -28,7 +28,7 @@ from bci_music.training.eeg.targets import AUDIO_HZ, GRID_S, embed_song, read_so
 
 
 @dataclass
-class Sittings:
+class ListenerData:
     """What one listener's recordings hold.
 
     Attributes
@@ -51,12 +51,12 @@ class Sittings:
         Raises
         ------
         UserError
-            If its markers do not tell what was heard, or it was added before.
+            If it has no markers for what was heard, or it was added before.
         """
         spans = session.heard()
         if not spans:
             raise UserError(
-                f"{name} does not tell by song markers what was heard: expected JSON markers such as "
+                f"{name} has no song markers for what was heard: expected JSON markers such as "
                 '{"song": "id", "song_start_s": 0} in a marker stream, as `bci-music live --record` keeps them.'
             )
         digest = session_hash(session)
@@ -70,21 +70,21 @@ class Sittings:
         self.segments += segments_of(session, signal, montage, self.listener, name)
 
 
-def open_sittings(
+def open_listener_data(
     paths: Sequence[Path], *, audio: Path | None, listener: str | None, signal: SignalConfig, montage: Montage,
     log: Log = lambda text: None,
-) -> Sittings:
+) -> ListenerData:
     """Read recordings, and folders of recordings, of one listener.
 
     Parameters
     ----------
     audio : Path, optional
         Mapping of songs to audio; songs in it that were not heard are passed over. A folder's own ``audio.yaml``
-        holds for its recordings where this says nothing.
+        holds for its recordings where this has no entry.
     listener : str, optional
         Whose recordings; needed where a folder holds those of several.
     """
-    found = Sittings(listener or _stem(paths[0]))
+    found = ListenerData(listener or _stem(paths[0]))
     for path in paths:
         if path.is_dir():
             study = open_sessions(path)
@@ -100,29 +100,29 @@ def open_sittings(
     return found
 
 
-def embedded_music(sittings: Sittings, embedder: Embedder, window_s: float) -> dict[str, NDArray[np.float32]]:
+def embedded_music(data: ListenerData, embedder: Embedder, window_s: float) -> dict[str, NDArray[np.float32]]:
     """Embeddings (m, 512) of every song heard, one per `GRID_S` of window start.
 
     The composer's songs need no file; any other song without audio is an error.
     """
-    songs = sorted({segment.song for segment in sittings.segments})
-    lost = [song for song in songs if sittings.stimuli[song].audio is None and song not in composed_ids()]
+    songs = sorted({segment.song for segment in data.segments})
+    lost = [song for song in songs if data.stimuli[song].audio is None and song not in composed_ids()]
     if lost:
         raise UserError(
             f"There is no audio for {', '.join(lost[:3])}{' and others' if len(lost) > 3 else ''}, heard by "
-            f"{sittings.listener}: name the file of each song under `songs:` of a YAML file and give it with --audio."
+            f"{data.listener}: name the file of each song under `songs:` of a YAML file and give it with --audio."
         )
     music = {}
     for song in songs:
-        stimulus = sittings.stimuli[song]
+        stimulus = data.stimuli[song]
         audio, rate = read_song(stimulus) if stimulus.audio is not None else (mono_16k(song), float(AUDIO_HZ))
         music[song] = embed_song(embedder, audio, rate, window_s, GRID_S)
     return music
 
 
-def composed(sittings: Sittings) -> list[str]:
+def composed(data: ListenerData) -> list[str]:
     """Songs heard whose sound is the composer's, for want of a file."""
-    return sorted(s for s in {t.song for t in sittings.segments} if sittings.stimuli[s].audio is None)
+    return sorted(s for s in {t.song for t in data.segments} if data.stimuli[s].audio is None)
 
 
 def composed_ids() -> frozenset[str]:
@@ -130,10 +130,10 @@ def composed_ids() -> frozenset[str]:
     return frozenset(spec.id for spec in SONGS)
 
 
-def audio_hashes(sittings: Sittings) -> Iterator[tuple[str, str]]:
+def audio_hashes(data: ListenerData) -> Iterator[tuple[str, str]]:
     """Song and SHA-256 of its file, of all songs that have one."""
-    for song in sorted({segment.song for segment in sittings.segments}):
-        path = sittings.stimuli[song].audio
+    for song in sorted({segment.song for segment in data.segments}):
+        path = data.stimuli[song].audio
         if path is not None:
             with path.open("rb") as file:
                 yield song, hashlib.file_digest(file, "sha256").hexdigest()

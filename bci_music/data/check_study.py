@@ -13,7 +13,7 @@ from bci_music.data import matlab
 from bci_music.data.audio_map import audio_seconds
 from bci_music.data.musing import PAGE as MUSING_PAGE
 from bci_music.data.nmed_published import DATA_SETS
-from bci_music.data.studies import open_study
+from bci_music.data.open_study import open_study
 from bci_music.data.study import Recording, Study
 
 Report = Callable[[int, int, str], None]  # recordings looked into, of how many, which
