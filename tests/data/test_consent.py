@@ -15,6 +15,6 @@ def test_the_note_beside_a_recording_tells_who_allowed_it(tmp_path):
 
 
 @pytest.mark.parametrize("nothing", [None, "", " \n", "-", "..."])
-def test_a_reference_must_say_something(nothing):
+def test_a_reference_must_not_be_empty(nothing):
     with pytest.raises(UserError, match="consent"):
         consent_reference(nothing)

@@ -87,7 +87,7 @@ def test_without_eeg_it_is_refused(raw, tmp_path):
     ("rest.vmrk", b"Brain", r"open rest\.vhdr"),
     ("half.fdt", b"123", r"open half\.set"),
 ])  # fmt: skip
-def test_what_cannot_be_opened_is_told_in_one_sentence(tmp_path, name, content, sentence):
+def test_what_cannot_be_opened_is_explained_in_one_sentence(tmp_path, name, content, sentence):
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)

@@ -140,7 +140,7 @@ def test_nan_is_named_when_the_recording_is_opened(folder):
         second.open()
 
 
-def test_a_file_that_changed_is_read_anew(folder):
+def test_a_file_that_changed_is_read_again(folder):
     first = open_study("nmed-t", folder).recordings[0].open().samples_uv[0, 0]
     write_mat(folder / "song21_Imputed.mat", "data21", seed=5)
     assert open_study("nmed-t", folder).recordings[0].open().samples_uv[0, 0] != first

@@ -43,7 +43,7 @@ def test_units_become_microvolts(write_xdf, unit, factor):
     assert np.array_equal(session.samples_uv, eeg.values * np.float32(factor))
 
 
-def test_what_is_doubtful_is_told(write_xdf):
+def test_what_is_doubtful_is_noted(write_xdf):
     session = open_session(write_xdf(write_xdf.Stream(unit="counts")))
     assert session.notes == ("stream 'made' states counts where a voltage is expected: read as µV",)
     bare = write_xdf.Stream(labels=(), values=np.ones((50, 4), np.float32))

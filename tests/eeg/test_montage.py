@@ -133,7 +133,7 @@ def test_the_vertex_a_net_leaves_out_is_known_as_its_reference():
     assert map_channels(PHYSIONET, montage).reference == -1
 
 
-def test_positions_of_the_stream_serve_where_names_say_nothing():
+def test_positions_of_the_stream_serve_where_names_are_unknown():
     montage = Montage.nmed()
     rng = np.random.default_rng(0)
     order = rng.permutation(125)

@@ -114,7 +114,7 @@ def test_a_broken_channel_leaves_the_reference_at_once_even_if_no_verdict_was_sp
     np.testing.assert_allclose(out.samples[[0, 2, 3], late].mean(axis=0), 0, atol=1e-3)
 
 
-def test_marks_cover_every_output_a_hole_has_touched():
+def test_flags_cover_every_output_a_hole_has_touched():
     flags = np.zeros(4000, np.uint8)
     flags[2000:2050] = HOLE
     out = run(1000.0, np.random.default_rng(0).standard_normal((4000, 3)), flags=flags, settle_s=0.0)
@@ -123,7 +123,7 @@ def test_marks_cover_every_output_a_hole_has_touched():
     assert touched.sum() == pytest.approx((50 + 100 + 16) / 8, abs=4)
 
 
-def test_rows_after_a_start_are_marked_until_filters_settle():
+def test_rows_after_a_start_are_flagged_until_filters_settle():
     out = run(1000.0, np.random.default_rng(0).standard_normal((3000, 3)), settle_s=0.4)
     np.testing.assert_array_equal((out.flags & HOLE) > 0, np.arange(len(out.flags)) < 50)
 

@@ -79,7 +79,7 @@ def test_no_numbers_are_bad_at_the_next_verdict():
     assert verdicts[9].channels[3].state == ChannelState.GOOD
 
 
-def test_a_mended_channel_is_good_again_after_five_seconds_not_sooner():
+def test_a_fixed_channel_is_good_again_after_five_seconds_not_sooner():
     samples = simulated(24)
     samples[int(4 * RATE) : int(10 * RATE), 2] = 7.0
     states = {q.time_s: q.channels[2] for q in watch(samples)}
@@ -88,7 +88,7 @@ def test_a_mended_channel_is_good_again_after_five_seconds_not_sooner():
     assert all(v.reasons for v in states.values() if v.state == ChannelState.BAD)
 
 
-def test_everything_is_unknown_until_there_is_enough_to_judge():
+def test_everything_is_unknown_until_there_is_enough_to_assess():
     states = [q.channels[0].state for q in watch(simulated(6))]
     assert states[:4] == [ChannelState.UNKNOWN] * 4
     assert states[4:] == [ChannelState.GOOD] * (len(states) - 4)

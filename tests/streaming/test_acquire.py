@@ -111,7 +111,7 @@ def test_a_lost_source_leaves_its_last_rows_in_the_ring():
     assert [e.state.value for e in events if e.kind == "state"][:3] == ["live", "lost", "reconnecting"]
 
 
-def test_a_wrong_rate_is_told_once():
+def test_a_wrong_rate_is_reported_once():
     events = []
     clock = ManualClock(100.0)
     source = Script([])
@@ -125,7 +125,7 @@ def test_a_wrong_rate_is_told_once():
     assert acquirer.status(clock.now()).gaps == 0
 
 
-def test_backwards_stamps_and_duplicates_are_counted_told_and_marked():
+def test_backwards_stamps_and_duplicates_are_counted_reported_and_flagged():
     back = chunk(200, 100, start_s=80.0)
     repeated = Chunk(back.samples_uv[-1:], back.times_s[-1:], back.arrived_s)
     acquirer, events = drive([chunk(0, 200), back, repeated, chunk(300, 100, start_s=80.0)])

@@ -150,7 +150,7 @@ def test_a_source_that_was_held_catches_up_in_bounded_chunks():
     assert max(sizes) <= 25
 
 
-def test_a_loop_has_a_declared_seam():
+def test_a_loop_has_a_declared_break():
     session = make(500)
     clock = ManualClock(10.0)
     source = SessionSource(session, speed=math.inf, loop=True, clock=clock)
@@ -177,12 +177,12 @@ def test_heard_songs_stand_on_the_clock_of_the_replay():
     assert source.to_clock(513.0) == pytest.approx(span.start_s)
 
 
-def test_what_the_source_says_of_itself():
+def test_what_the_source_declares():
     info = SessionSource(make(100), clock=ManualClock()).open(0)
     assert (info.kind, info.sfreq_hz, len(info.labels), info.simulated) == ("file", FS, 9, False)
 
 
-def test_wrong_wishes_are_told():
+def test_wrong_speeds_and_starts_are_explained():
     with pytest.raises(UserError, match="too slow"):
         SessionSource(make(100), speed=0.1)
     with pytest.raises(UserError, match=r"lasts 0\.4 s: a start at 5 s is outside"):

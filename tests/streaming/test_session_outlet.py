@@ -104,7 +104,7 @@ def test_sample_zero_waits_for_a_consumer(name):
     outlet.close()
 
 
-def test_the_schedule_does_not_drift_and_loops_with_a_seam(name):
+def test_the_schedule_does_not_drift_and_loops_with_a_break(name):
     outlet = SessionOutlet(make(gap=0), name=name, source_id=name, loop=True)
     now = pylsl.local_clock()
     outlet.step(now)

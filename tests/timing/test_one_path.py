@@ -138,14 +138,14 @@ def test_offline_rows_are_the_live_ones_for_any_damage_chunks_and_block(session,
 @given(session=damaged())
 def test_windows_and_segments_are_made_of_the_live_rows(session):
     expected = live(session)
-    for door in (
+    for path in (
         partial(sessions.session_windows, session, SIGNAL, MONTAGE),
         partial(sessions.segments_of, session, SIGNAL, MONTAGE, "l", "r"),
         partial(sessions.unheard_segments, session, SIGNAL, MONTAGE, "l", "r"),
         partial(sessions.heard_windows, session, SIGNAL, MONTAGE, "r"),
         partial(ListenerData("l").add, "r", session, SIGNAL, MONTAGE),
     ):
-        (rows,) = fed_to_the_chain(door)
+        (rows,) = fed_to_the_chain(path)
         assert_same(rows, expected)
 
 
@@ -170,7 +170,7 @@ def own_study(session, folder):
     return Study("sessions", folder, (recording,), {"a": Stimulus("a", "A", "A")}, True, ())
 
 
-def test_a_hole_of_160_ms_is_5000_rows_with_40_flagged_by_every_door(holed, tmp_path):
+def test_a_hole_of_160_ms_is_5000_rows_with_40_flagged_by_every_path(holed, tmp_path):
     own = {}
 
     def prepare_sessions():
@@ -182,10 +182,10 @@ def test_a_hole_of_160_ms_is_5000_rows_with_40_flagged_by_every_door(holed, tmp_
         "calibrate": fed_to_the_chain(partial(ListenerData("l").add, "r", holed, SIGNAL, MONTAGE))[0],
         "prepare": fed_to_the_chain(prepare_sessions)[0],
     }
-    for door, rows in found.items():
-        assert len(rows[0]) == 5000, door
-        assert np.flatnonzero(rows[2]).tolist() == list(range(3000, 3040)), door
-        assert (rows[2][3000:3040] == HOLE).all(), door
+    for path, rows in found.items():
+        assert len(rows[0]) == 5000, path
+        assert np.flatnonzero(rows[2]).tolist() == list(range(3000, 3040)), path
+        assert (rows[2][3000:3040] == HOLE).all(), path
         assert_same(rows, found["live"])
     before, after = own["prepared"].segments  # both within the song, none across the hole
     assert before.start_s >= 7.0
@@ -232,7 +232,7 @@ def test_whole_recordings_are_cut_at_holes_and_keep_their_song_second():
     np.testing.assert_allclose(second.eeg[at >= 0], scaled.T[at[at >= 0]], atol=5e-3)
 
 
-def test_a_long_gap_is_a_break_by_every_door():
+def test_a_long_gap_is_a_break_by_every_path():
     times = np.delete(np.arange(2500) / 250.0, slice(1000, 1100))
     session = make(times, 250.0)
     for rows in (live(session), replayed(session), joined(list(session.grid_rows()))):

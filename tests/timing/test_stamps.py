@@ -135,7 +135,7 @@ def test_a_late_packet_of_a_jittery_stream_is_no_gap_and_a_lost_one_is():
 
 
 @pytest.mark.parametrize("lost", [0, 1500])
-def test_a_burst_after_a_stall_is_marked_until_stamps_are_true_again(lost):
+def test_a_burst_after_a_stall_is_flagged_until_stamps_are_true_again(lost):
     rate, pause = 500, 2000
     before = clean(3000, rate)
     resumed_s = before[-1] + pause / rate

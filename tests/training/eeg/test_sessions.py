@@ -38,7 +38,7 @@ def test_segments_lie_within_their_song_and_know_their_second(session, montage):
         assert segment.used.sum() > 100
 
 
-def test_a_take_holds_what_live_windows_hold(session, montage):
+def test_a_segment_holds_what_live_windows_hold(session, montage):
     """Joined windows differ from overlapping ones only in the second at which the running scale was read."""
     segments = segments_of(session, SignalConfig(), montage, "1", "r")
     segment = segments[1]
