@@ -23,6 +23,23 @@ def bci_music(*words, timeout=90):
     return subprocess.run(words, capture_output=True, text=True, timeout=timeout, env=environment)
 
 
+@pytest.fixture
+def here(monkeypatch, capsys):
+    """Run the program in this process, which spares what starting it takes."""
+
+    def run(*words):
+        from bci_music.cli.main import main
+
+        monkeypatch.setenv("COLUMNS", "300")
+        monkeypatch.setattr("sys.argv", ["bci-music", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        shown = capsys.readouterr()
+        return subprocess.CompletedProcess(words, left.value.code or 0, shown.out, shown.err)
+
+    return run
+
+
 def assert_one_sentence(done, *parts):
     said = [line for line in done.stderr.splitlines() if line.startswith("bci-music: ")]
     assert done.returncode == 2, done.stderr
@@ -43,47 +60,47 @@ def test_no_such_stream():
     assert_one_sentence(done, "No LSL stream matches", "can be seen")
 
 
-def test_empty_file(tmp_path):
+def test_empty_file(here, tmp_path):
     path = tmp_path / "empty.xdf"
     path.touch()
-    assert_one_sentence(bci_music("replay", path, "--headless"), "empty.xdf")
-    assert_one_sentence(bci_music("data", "info", path), "empty.xdf")
+    assert_one_sentence(here("replay", path, "--headless"), "empty.xdf")
+    assert_one_sentence(here("data", "info", path), "empty.xdf")
 
 
-def test_markers_only(shared_data):
+def test_markers_only(here, shared_data):
     path = shared_data / "xdf" / "MagicBlinkEMG" / "handFive.xdf"
-    assert_one_sentence(bci_music("replay", path, "--headless"), "no EEG stream")
+    assert_one_sentence(here("replay", path, "--headless"), "no EEG stream")
 
 
-def test_config_typo(tmp_path):
+def test_config_typo(here, tmp_path):
     path = tmp_path / "live.yaml"
     path.write_text("sound: {genrator: library}\n")
-    assert_one_sentence(bci_music("live", "--headless", "--config", path), "genrator", "did you mean 'generator'")
+    assert_one_sentence(here("live", "--headless", "--config", path), "genrator", "did you mean 'generator'")
 
 
-def test_pack_that_misses_a_file(tmp_path):
+def test_pack_that_misses_a_file(here, tmp_path):
     pack = tmp_path / "pack"
     shutil.copytree(shipped_pack(), pack)
     (pack / "adapter.safetensors").unlink()
-    assert_one_sentence(bci_music("live", "--headless", "--pack", pack), "adapter.safetensors")
+    assert_one_sentence(here("live", "--headless", "--pack", pack), "adapter.safetensors")
 
 
-def test_recording_without_consent(tmp_path):
-    assert_one_sentence(bci_music("live", "--headless", "--record", tmp_path), "consent")
+def test_recording_without_consent(here, tmp_path):
+    assert_one_sentence(here("live", "--headless", "--record", tmp_path), "consent")
 
 
-def test_a_folder_that_cannot_be_written(tmp_path):
+def test_a_folder_that_cannot_be_written(here, tmp_path):
     file = tmp_path / "file"
     file.touch()
-    assert_one_sentence(bci_music("demo", "--headless", "--out", file / "out"), str(file))
+    assert_one_sentence(here("demo", "--headless", "--out", file / "out"), str(file))
 
 
-def test_too_few_electrodes(tmp_path):
+def test_too_few_electrodes(here, tmp_path):
     mne = pytest.importorskip("mne")
     info = mne.create_info(["Fz", "Cz", "Pz", "Oz"], 250.0, "eeg", verbose=False)
     path = tmp_path / "four_raw.fif"
     mne.io.RawArray(np.zeros((4, 5000)), info, verbose=False).save(path, verbose=False)
-    assert_one_sentence(bci_music("replay", path, "--headless"), "8")
+    assert_one_sentence(here("replay", path, "--headless"), "8")
 
 
 def test_a_nan_channel_is_bad_and_the_rest_is_decoded(tmp_path, noise_session):
