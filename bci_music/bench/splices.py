@@ -60,7 +60,6 @@ def measure_splices(
         `generator`, `trained`, and what `compare` found. With `wav` the sound is written there.
     """
     from bci_music.generation.audioldm.generator import AudioLdmConfig
-    from bci_music.generation.library import MusicLibrary
     from bci_music.generation.open import GeneratorsConfig, open_generator
     from bci_music.models.pack import Pack
 
@@ -70,7 +69,7 @@ def measure_splices(
         raise UserError(f"Pack {opened.name} brings no AudioLDM: give --audioldm with a folder or a hub id.")
     audioldm = AudioLdmConfig(checkpoint=str(where), anytime=False, most_repeats=0)  # no deadline, no clip twice
     generator = open_generator("audioldm", GeneratorsConfig(audioldm=audioldm))
-    recorded = record(generator, MusicLibrary.load(opened.directory / "library").embeddings, config)
+    recorded = record(generator, opened.library().embeddings, config)
     if wav is not None:
         import soundfile
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -111,10 +110,9 @@ def make_chain(decoder: Decoder, info: StreamInfo) -> SignalChain:
 
 
 def _songs(pack: Pack) -> tuple[tuple[SongLabel, ...], np.ndarray]:
-    index = json.loads((pack.directory / "library" / "index.json").read_text(encoding="utf-8"))
-    songs = tuple(SongLabel(s["id"], s["title"], s.get("genre", "")) for s in index["songs"])
-    prototypes = np.load(pack.directory / "library" / "prototypes.npy", allow_pickle=False).astype(np.float32)
-    return songs, prototypes
+    library = pack.library()
+    songs = tuple(SongLabel(s["id"], s["title"], s.get("genre", "")) for s in library.songs)
+    return songs, library.prototypes
 
 
 def make_prompter(pack: Pack, steering: Steering, on_failure: Callable[[Failure], None]) -> PromptStage:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from bci_music.generation.config import GeneratorConfig
-from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, AudioBlock, SoundSpan, Style, UserError
+from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, SoundSpan, Style, UserError
+from bci_music.models.library import MusicLibrary
 from bci_music.sound.generator import Generator
 from bci_music.sound.loop import Loop, waiting_pad
 from bci_music.sound.loudness import to_level
@@ -24,77 +24,6 @@ if TYPE_CHECKING:
     from bci_music.models.pack import Pack
 
 WAITING = -1
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One sound file of the library; `rows` are its rows in the table of embeddings."""
-
-    path: Path
-    song: int
-    song_start_s: float
-    rows: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class MusicLibrary:
-    """Songs, their clips and what the clips mean.
-
-    Attributes
-    ----------
-    songs : tuple of dict
-        id, title, genre, bpm, mood.
-    clips : tuple of Clip
-    embeddings : (n_rows, 512) float32
-        One unit vector per 4 s window of each clip.
-    prototypes : (n_songs, 512) float32
-        One unit vector per song.
-    """
-
-    songs: tuple[dict[str, Any], ...]
-    clips: tuple[Clip, ...]
-    embeddings: NDArray[np.float32]
-    prototypes: NDArray[np.float32]
-
-    @classmethod
-    def load(cls, directory: str | Path) -> MusicLibrary:
-        """Read `index.json`, `embeddings.npy` and `prototypes.npy` of a pack's library; clips are read when played."""
-        directory = Path(directory)
-        try:
-            index = json.loads((directory / "index.json").read_text(encoding="utf-8"))
-            embeddings = np.load(directory / "embeddings.npy", allow_pickle=False)
-            prototypes = np.load(directory / "prototypes.npy", allow_pickle=False)
-            numbers = {song["id"]: number for number, song in enumerate(index["songs"])}
-            clips = tuple(
-                Clip(directory / c["file"], numbers[c["song"]], float(c.get("song_start_s", 0.0)), tuple(c["rows"]))
-                for c in index["clips"]
-            )
-        except FileNotFoundError as error:
-            name = Path(error.filename).name
-            raise UserError(f"The music library {directory} has no {name}: install the pack again.") from None
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"The music library {directory} is damaged ({error}): install the pack again.") from error
-        library = cls(tuple(index["songs"]), clips, embeddings.astype(np.float32), prototypes.astype(np.float32))
-        library._check(directory)
-        return library
-
-    def _check(self, directory: Path) -> None:
-        shapes = (self.embeddings.shape[1:], self.prototypes.shape)
-        if shapes != ((EMBEDDING_DIM,), (len(self.songs), EMBEDDING_DIM)) or not self.clips:
-            raise UserError(f"The music library {directory} has no clips or tables of the wrong shape: build it again.")
-        if any(not 0 <= a < b <= len(self.embeddings) for a, b in (clip.rows for clip in self.clips)):
-            raise UserError(f"The music library {directory} names embeddings it does not hold: build it again.")
-        if missing := [clip.path.name for clip in self.clips if not clip.path.is_file()]:
-            raise UserError(f"The music library {directory} has no {missing[0]}: install the pack again.")
-
-    def nearest_song(self, vector: NDArray[np.float32]) -> dict[str, Any]:
-        """The song whose prototype is nearest to a (512,) vector."""
-        return self.songs[int((self.prototypes @ vector).argmax())]
-
-    def clip_means(self) -> NDArray[np.float32]:
-        """Mean direction of each clip, (n_clips, 512) unit."""
-        means = np.stack([self.embeddings[a:b].mean(axis=0) for a, b in (clip.rows for clip in self.clips)])
-        return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
 
 
 class LibraryConfig(GeneratorConfig):
@@ -115,7 +44,7 @@ class LibraryConfig(GeneratorConfig):
         """Play the library of a pack."""
         if pack is None:
             raise UserError("The library belongs to a pack: give --pack with its name or folder.")
-        return LibraryGenerator(MusicLibrary.load(pack.directory / "library"), self)
+        return LibraryGenerator(pack.library(), self)
 
 
 @dataclass(frozen=True)

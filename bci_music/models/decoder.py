@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bci_music.eeg.montage import Montage
     from bci_music.models.network import Network
 
-ANCHORS_FILE = "library/prototypes.npy"
+ANCHORS_FILE = f"library/{PROTOTYPES}"
 
 
 class TooFewChannels(ValueError):

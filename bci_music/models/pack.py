@@ -14,6 +14,7 @@ from bci_music.config import Config
 from bci_music.eeg.chain import SignalConfig
 from bci_music.messages import UserError
 from bci_music.metrics.metric import Metric
+from bci_music.models.library import INDEX, MusicLibrary
 from bci_music.models.sizes import EncoderConfig, HeadConfig
 
 MANIFEST = "pack.yaml"
@@ -200,6 +201,10 @@ class Pack:
         if any(name.startswith("embedder/") for name in self.manifest.files):
             return self.directory / "embedder"
         return self.base.embedder if self.base is not None else None
+
+    def library(self) -> MusicLibrary:
+        """Songs and clips that come with the pack or its base; the clips are read when they are played."""
+        return MusicLibrary.load(self.file(f"library/{INDEX}").parent)
 
     def file(self, rel: str) -> Path:
         """Path of file `rel`, a file of the base pack where this one is an overlay without it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from bci_music.compose.composer import SONGS, TRAIN_SECONDS, Song, compose, mono
 from bci_music.compose.score import SongSpec, lay_out
 from bci_music.compose.synthesis import RATE_HZ
 from bci_music.models.embedder import FrameEmbedder
+from bci_music.models.library import write_library_tables
 
 MAX_BYTES = 2_000_000
 TAIL_S = 0.65  # beyond the last bar, for the fade back to the beginning
@@ -71,10 +71,7 @@ def write_library(
             n_rows += len(rows)
         progress(number + 1, len(SONGS))
     songs = [{"id": s.id, "title": s.title, "genre": s.genre, "bpm": s.bpm, "mood": s.mood} for s in SONGS]
-    index = {"format": 1, "embedder": embedder.sha, "songs": songs, "clips": clips}
-    (directory / "index.json").write_text(json.dumps(index, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    np.save(directory / "embeddings.npy", np.concatenate(tables))
-    np.save(directory / "prototypes.npy", song_prototypes(embedder))
+    write_library_tables(directory, embedder.sha, songs, clips, tables, song_prototypes(embedder))
 
 
 def write_clip(

@@ -185,11 +185,8 @@ def _confidence(base: Pack, done: Calibrated) -> ConfidenceFit:
 
 
 def _library_auroc(base: Pack, done: Calibrated) -> float | None:
-    import json
-
-    anchors = np.load(base.file(ANCHORS_FILE), allow_pickle=False)
-    index = json.loads(base.file("library/index.json").read_text(encoding="utf-8"))
-    songs = [song["id"] for song in index["songs"]]
+    library = base.library()
+    anchors, songs = library.prototypes, [song["id"] for song in library.songs]
     there = np.isin(done.song, songs)
     truth = np.array([songs.index(song) for song in done.song[there]], int)
     right = top1_hits(done.raw[there], anchors, truth)

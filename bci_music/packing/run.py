@@ -20,6 +20,7 @@ from bci_music.metrics.identification import top1_hits
 from bci_music.metrics.metric import Metric
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.confidence import fit_confidence
+from bci_music.models.library import MusicLibrary
 from bci_music.models.network import Network
 from bci_music.models.pack import (
     ADAPTER_FILE,
@@ -92,7 +93,7 @@ def build_run_pack(run: Path, data: Path, out: Path, *, name: str | None = None,
     log("decoding the test side")
     decoded = predict(opened.trained, experiment, experiment.split.test)
     metrics = _metrics(opened, decoded)
-    prototypes = np.load(part / "library" / "prototypes.npy", allow_pickle=False)
+    prototypes = MusicLibrary.load(part / "library").prototypes
     confidence = _confidence(decoded, prototypes, songs, experiment.prepared.stimuli)
     manifest = _manifest(opened, name or run.resolve().name, metrics, confidence)
     Pack.write(part, manifest)

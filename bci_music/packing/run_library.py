@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from bci_music.data.study import Stimulus
 from bci_music.messages import AUDIO_RATE_HZ, UserError
 from bci_music.models.embedder import FrameEmbedder
+from bci_music.models.library import write_library_tables
 from bci_music.packing.excerpts import COMPRESSION, HOP_S, MAX_BYTES, TAIL_S, write_clip
 from bci_music.training.eeg.corpus import Music
 from bci_music.training.eeg.targets import read_song
@@ -128,10 +128,8 @@ def _write(
         n_rows += len(rows)
     songs = {e.stimulus.id: e.stimulus for e in chosen}
     labels = [{"id": key, "title": s.title or s.name or key, "genre": s.genre} for key, s in songs.items()]
-    index = {"format": 1, "embedder": embedder.sha, "songs": labels, "clips": clips}
-    (directory / "index.json").write_text(json.dumps(index, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    np.save(directory / "embeddings.npy", np.concatenate(tables))
-    np.save(directory / "prototypes.npy", np.stack([_prototype(music[s], seconds[s], window_s) for s in songs]))
+    prototypes = np.stack([_prototype(music[s], seconds[s], window_s) for s in songs])
+    write_library_tables(directory, embedder.sha, labels, clips, tables, prototypes)
 
 
 def _sound(excerpt: _Excerpt) -> NDArray[np.float32]:

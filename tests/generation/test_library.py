@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from bci_music.generation.library import LibraryConfig, LibraryGenerator, MusicLibrary, read_sound
+from bci_music.generation.library import LibraryConfig, LibraryGenerator, read_sound
 from bci_music.messages import AUDIO_RATE_HZ, Style, UserError
+from bci_music.models.library import MusicLibrary
 from bci_music.sound.loop import Loop
 from bci_music.sound.loudness import to_db
 

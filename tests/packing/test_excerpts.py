@@ -49,7 +49,7 @@ def test_excerpts_are_whole_bars_of_training_seconds(spec):
 @pytest.mark.learning
 @pytest.mark.usefixtures("few_songs")
 def test_library_is_complete(tmp_path):
-    from bci_music.generation.library import MusicLibrary
+    from bci_music.models.library import MusicLibrary
 
     embedder = StatisticsEmbedder.fit([toy(s.id)[: 20 * 16_000] for s in SONGS[:2]], n_axes=12)
     write_library(tmp_path, embedder)

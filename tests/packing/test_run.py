@@ -13,7 +13,7 @@ from bci_music.data.session import Event, Session, song_marker
 from bci_music.data.study import Recording, Stimulus, Study
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import NMED_CHANNELS
-from bci_music.generation.library import LibraryGenerator, MusicLibrary
+from bci_music.generation.library import LibraryGenerator
 from bci_music.messages import Style, UserError
 from bci_music.models.clap import ClapEmbedder
 from bci_music.models.decoder import Decoder
@@ -163,7 +163,7 @@ def test_the_lab_can_aim_at_a_clap(finished, clap, tmp_path):
 
 
 def test_its_library_plays_training_seconds_only(pack):
-    library = MusicLibrary.load(pack.directory / "library")
+    library = pack.library()
     assert [song["title"] for song in library.songs] == ["Song 0", "Song 1"]
     spans = pack.manifest.provenance.trained_seconds
     index = json.loads((pack.directory / "library" / "index.json").read_text(encoding="utf-8"))

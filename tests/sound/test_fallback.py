@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from bci_music.clock import Clock, ManualClock
-from bci_music.generation.library import LibraryGenerator, MusicLibrary
+from bci_music.generation.library import LibraryGenerator
 from bci_music.messages import AUDIO_RATE_HZ, Embedding
+from bci_music.models.library import MusicLibrary
 from bci_music.sound.fallback import LOWEST, FallbackConfig, LastBar, bar_length
 from bci_music.sound.generator import Generator
 from bci_music.sound.player import ClockPlayer

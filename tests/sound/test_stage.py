@@ -8,8 +8,9 @@ import pytest
 import soundfile
 
 from bci_music.clock import Clock, ManualClock
-from bci_music.generation.library import LibraryGenerator, MusicLibrary
+from bci_music.generation.library import LibraryGenerator
 from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, Embedding, SoundSpan
+from bci_music.models.library import MusicLibrary
 from bci_music.sound.generator import Generator
 from bci_music.sound.player import BLOCK, ClockPlayer
 from bci_music.sound.silence import silent_seconds

@@ -17,7 +17,6 @@ from bci_music.generation.audioldm.precision import Speed
 from bci_music.generation.audioldm.sampler import AudioLdm, Budget, Continuation, load_audioldm
 from bci_music.generation.audioldm.solver import SamplerSettings
 from bci_music.generation.config import GeneratorConfig
-from bci_music.generation.library import MusicLibrary
 from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, AudioBlock, SoundSpan, Style, UserError
 from bci_music.sound.generator import Generator
 from bci_music.sound.loudness import DELAY, LimiterState, limit, loudness_lufs, to_loudness
@@ -74,7 +73,7 @@ class AudioLdmConfig(GeneratorConfig):
 
             require_lead(pack.embedder, where, pack.name, pack.manifest.spaces.targets)
         model = load_audioldm(where, revision=self.revision, device=self.device, speed=self.speed)
-        near = MusicLibrary.load(pack.directory / "library").nearest_song if pack is not None else None
+        near = pack.library().nearest_song if pack is not None else None
         return AudioLdmGenerator(model, self, clock, near)
 
 

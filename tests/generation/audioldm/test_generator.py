@@ -13,8 +13,9 @@ from bci_music.generation.audioldm.generator import AudioLdmConfig, AudioLdmGene
 from bci_music.generation.audioldm.loading import NAME, write_random_audioldm
 from bci_music.generation.audioldm.sampler import Interrupted, load_audioldm
 from bci_music.generation.audioldm.solver import SamplerSettings
-from bci_music.generation.library import LibraryGenerator, MusicLibrary
+from bci_music.generation.library import LibraryGenerator
 from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, Embedding, Style, UserError
+from bci_music.models.library import MusicLibrary
 from bci_music.sound.loudness import DELAY, loudness_lufs
 from bci_music.sound.player import ClockPlayer
 from bci_music.sound.silence import silent_seconds
