@@ -26,15 +26,27 @@ Split = Annotated[
 Genres = Annotated[
     str | None, typer.Option(help="Folder or pulled NAME@COMMIT of an audio classifier; default: fitted here.")
 ]
-Resume = Annotated[bool, typer.Option("--resume/--anew", help="Go on from the checkpoint in --out, or begin anew.")]
-Board = Annotated[bool, typer.Option("--tensorboard/--no-tensorboard", help="Write metrics for TensorBoard, too.")]
+Resume = Annotated[
+    bool, typer.Option("--resume/--restart", help="Go on from the checkpoint in --out, or start again.")
+]
+
+
+def old_restart(value: bool) -> bool:
+    """Accept the name that --restart had."""
+    if value:
+        typer.echo("--anew is now called --restart; the old name is read until the next version.", err=True)
+    return value
+
+
+Anew = Annotated[bool, typer.Option("--anew", hidden=True, callback=old_restart)]
+Board = Annotated[bool, typer.Option("--tensorboard/--no-tensorboard", help="Also log to TensorBoard.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
 def pretrain(
     data: Data, out: Annotated[Path, typer.Option(help="Folder of the run.")], preset: Preset = "small",
     split: Split = None, steps: Steps = None, minutes: Minutes = None, seed: Seed = None, resume: Resume = True,
-    tensorboard: Board = True, device: Device = "auto",
+    anew: Anew = False, tensorboard: Board = True, device: Device = "auto",
 ) -> None:
     """Teach the encoder without music: multi-view self-distillation on the training side of the split.
 
@@ -57,6 +69,7 @@ def pretrain(
         experiment = experiment_data(prepared, config)
         network = new_network(config, prepared)
         init_encoder(network, experiment, config)
+        resume = resume and not anew
         _begin(out, resume)
         with _progress(out) as report:
             run_pretrain(
@@ -65,15 +78,15 @@ def pretrain(
             )
     finally:
         leave_processes()
-    _say(f"{experiment.split.describe()}\nThe encoder is in {out}.")
-    _say(f"Next: bci-music align --data {data} --pretrained {out} --out {out.parent / 'align'}")
+    _log(f"{experiment.split.describe()}\nThe encoder is in {out}.")
+    _log(f"Next: bci-music align --data {data} --pretrained {out} --out {out.parent / 'align'}")
 
 
 def align(
     data: Data, out: Annotated[Path, typer.Option(help="Folder of the run.")],
     pretrained: Annotated[Path | None, typer.Option(help="Folder of a `pretrain` run; default: none.")] = None,
     preset: Preset = "small", split: Split = None, steps: Steps = None, minutes: Minutes = None, seed: Seed = None,
-    resume: Resume = True, tensorboard: Board = True, device: Device = "auto",
+    resume: Resume = True, anew: Anew = False, tensorboard: Board = True, device: Device = "auto",
 ) -> None:
     """Draw windows of EEG to the embedding of the music heard in them (symmetric InfoNCE). Next: adapt."""
     from bci_music.training.lab.config import override
@@ -101,6 +114,7 @@ def align(
         if pretrained is not None:
             same_sides(pretrained, config, prepared)
             load_encoder(network.encoder, pretrained / ENCODER)
+        resume = resume and not anew
         _begin(out, resume)
         with _progress(out) as report:
             run_align(
@@ -109,7 +123,7 @@ def align(
             )
     finally:
         leave_processes()
-    _say(f"{experiment.split.describe()}\nThe decoder is in {out}. Next: bci-music adapt --data {data} --run {out}")
+    _log(f"{experiment.split.describe()}\nThe decoder is in {out}. Next: bci-music adapt --data {data} --run {out}")
 
 
 def adapt(
@@ -125,7 +139,7 @@ def adapt(
         config = override(config, {"adapt": {"alpha": alpha}}, "--alpha")
         (run / "adapter.safetensors").unlink(missing_ok=True)
     adapter = run_adapt(aligner, experiment, config, run)
-    _say(f"The adapter (alpha {adapter.alpha:g}) is in {run}. Next: bci-music evaluate --data {data} --run {run}")
+    _log(f"The adapter (alpha {adapter.alpha:g}) is in {run}. Next: bci-music evaluate --data {data} --run {run}")
 
 
 def evaluate(
@@ -133,11 +147,11 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")] = Path("out/report"),
     robustness: Annotated[bool, typer.Option(help="Also with electrodes removed or replaced by noise.")] = True,
     generator: Annotated[
-        str | None, typer.Option(help="Pack whose generator makes the sound that is judged.  \\[default: the library]")
+        str | None, typer.Option(help="Pack whose generator makes the sound.  \\[default: the library]")
     ] = None,
     genres: Genres = None,
 ) -> None:
-    """Judge a decoder: every metric with its interval by recording and its controls; writes one HTML page."""
+    """Evaluate a decoder: every metric with its interval by recording and its controls; writes one HTML page."""
     from rich.console import Console
 
     from bci_music.models.device import sleep_while_waiting
@@ -154,8 +168,8 @@ def evaluate(
         result = evaluate_run(config, experiment, aligner, run, settings, status.update)
     write_report([result], out, experiment.prepared.montage)
     for line in metric_lines(result):
-        _say(line)
-    _say(f"The report is {out / 'report.html'}.")
+        _log(line)
+    _log(f"The report is {out / 'report.html'}.")
 
 
 def ablate(
@@ -172,7 +186,7 @@ def ablate(
     threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 2,
     genres: Genres = None,
 ) -> None:
-    """Train and judge all rows of the table: ours, baselines, ablations, splits. What is done is not done again."""
+    """Train and evaluate all rows of the table: ours, baselines, ablations, splits. What is done is not done again."""
     from bci_music.config import shipped
     from bci_music.evaluation.music.genre import HubGenres
     from bci_music.evaluation.report.markdown import markdown_table
@@ -183,7 +197,7 @@ def ablate(
     plan = TablePlan.load(table or shipped("configs/lab-table.yaml"))
     base = _config(preset, _common(None, None, seed))
     wanted = jobs(plan, base, tuple(only or ()), {} if minutes is None else {"minutes": minutes}, genres)
-    montage = Prepared.open(data).montage  # a missing folder is said at once
+    montage = Prepared.open(data).montage  # a missing folder is an error at once
     if genres is not None:
         HubGenres.load(genres)  # and a classifier that is no good, not after the first row's training
     with _table_progress(len(wanted)) as (show, done):
@@ -191,9 +205,9 @@ def ablate(
     if rows:
         write_report(rows, out, montage)
         (out / "table.md").write_text(markdown_table(rows), encoding="utf-8")
-        _say(f"{len(rows)} rows: {out / 'report.html'}, {out / 'table.md'}")
+        _log(f"{len(rows)} rows: {out / 'report.html'}, {out / 'table.md'}")
     for name, why in failed.items():
-        _say(f"{name} has no row: {why}")
+        _log(f"{name} has no row: {why}")
     if failed:
         raise typer.Exit(1)
 
@@ -210,13 +224,13 @@ def _steps(steps: int | None) -> dict[str, int]:
 
 
 def _common(split: str | None, minutes: float | None, seed: int | None) -> dict[str, Any]:
-    """Options that every stage has, as far as they are experiment."""
-    experiment: dict[str, Any] = {"split": split, "minutes": minutes, "seed": seed}
-    return {name: value for name, value in experiment.items() if value is not None}
+    """Options that every stage has, those that are set."""
+    options: dict[str, Any] = {"split": split, "minutes": minutes, "seed": seed}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _begin(out: Path, resume: bool) -> None:
-    """Clear what an earlier run left, if it is to begin anew."""
+    """Clear what an earlier run left, unless it is resumed."""
     if not resume:
         for path in [*out.glob("*.safetensors"), out / "checkpoint.pt", out / "log.jsonl"]:
             path.unlink(missing_ok=True)
@@ -245,7 +259,7 @@ def _finished(data: Path, run: Path) -> tuple[Any, Any, Any]:
     return config, experiment, load_aligner(new_network(config, prepared), experiment, config, run)
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     from bci_music.models import parallel
 
     if parallel.rank() == 0:
@@ -265,7 +279,7 @@ def _progress(out: Path) -> Iterator[Callable[[str, int, int, dict[str, float]],
     tasks: dict[str, Any] = {}
 
     def report(stage: str, step: int, of: int, metrics: dict[str, float]) -> None:
-        progress.start()  # not before there is something to show: a mistake is told without an empty bar
+        progress.start()  # not before there is something to show: an error comes without an empty bar
         if stage not in tasks:
             tasks[stage] = progress.add_task(stage, total=of)
         progress.update(tasks[stage], completed=step, description=f"{stage} (loss {metrics['loss']:.2f})")
@@ -290,8 +304,8 @@ def _table_progress(
         whole = progress.add_task("rows", total=n_rows)
         tasks: dict[str, Any] = {}
 
-        def show(told: tuple[str, str, int, int]) -> None:
-            name, stage, step, of = told
+        def show(progress_of: tuple[str, str, int, int]) -> None:
+            name, stage, step, of = progress_of
             if name not in tasks:
                 tasks[name] = progress.add_task(name, total=None)
             if of:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bci_music.cli import pack as clap
-from bci_music.cli import pack as music_models
+from bci_music.cli.lab import old_restart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +26,8 @@ def train_clap(
         float | None, typer.Option(min=0.01, help="Stop after this time; go on by the same command.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML of sizes and schedule.")] = None,
-    anew: Annotated[bool, typer.Option("--anew", help="Forget the checkpoint.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Start again without the checkpoint.")] = False,
+    anew: Annotated[bool, typer.Option("--anew", hidden=True, callback=old_restart)] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
@@ -59,14 +59,14 @@ def train_clap(
 
         banks = ClipBank.open(clips), ClipBank.open(held) if held else None
         made = train(
-            banks[0], models, settings, held=banks[1], device=device, anew=anew, report=report, log=status.update,
-            until=lambda: minutes is not None and time.monotonic() - began > 60 * minutes,
+            banks[0], models, settings, held=banks[1], device=device, restart=restart or anew, report=report,
+            log=status.update, until=lambda: minutes is not None and time.monotonic() - began > 60 * minutes,
         )  # fmt: skip
     count = sum(p.numel() for p in made.model.parameters()) / 1e6
-    typer.echo(f"{models / 'clap'}: {count:.2f} M parameters, {made.sha[:12]}. Judge it: bci-music pack judge-clap.")
+    typer.echo(f"{models / 'clap'}: {count:.2f} M parameters, {made.sha[:12]}. Next: bci-music pack evaluate-clap.")
 
 
-def judge_clap(
+def evaluate_clap(
     unseen: Annotated[Path, typer.Option(help="Bank of test songs: 1000 clips from --seed 1000000 on.")],
     clips: Annotated[Path | None, typer.Option(help="Bank of training clips, to fit the genre probe.")] = None,
     embedder: Annotated[
@@ -246,15 +246,16 @@ def _listeners(pack: Any) -> tuple[int, ...]:
 
     seeds = pack.manifest.provenance.seeds.get("listeners")
     if not pack.manifest.simulated or not isinstance(seeds, list):
-        raise UserError(f"Pack {pack.name} has no simulated listeners: say --recordings 0.")
+        raise UserError(f"Pack {pack.name} has no simulated listeners: give --recordings 0.")
     return tuple(seeds)
 
 
 app = typer.Typer(name="pack", no_args_is_help=True, help="Model packs: all one decoder needs, as one directory.")
-app.command("train-clap")(clap.train_clap)
-app.command("judge-clap")(clap.judge_clap)
-app.command("train")(music_models.train)
-app.command("oracle")(music_models.oracle)
+app.command("train-clap")(train_clap)
+app.command("evaluate-clap")(evaluate_clap)
+app.command("judge-clap", hidden=True, help="Old name of `evaluate-clap`, kept until the next version.")(evaluate_clap)
+app.command("train")(train)
+app.command("oracle")(oracle)
 
 
 @app.command()
@@ -314,7 +315,7 @@ def _build_of_run(run: Path, data: Path, out: Path) -> None:
 
 @app.command()
 def info(pack: Annotated[str, typer.Argument(help="Name or directory.")] = "demo") -> None:
-    """Say what a pack is, what it was trained on and how well it decodes."""
+    """Print what a pack is, what it was trained on and how well it decodes."""
     from bci_music.models.pack import Pack
     from bci_music.packing.describe import describe
 

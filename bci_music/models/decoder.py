@@ -13,6 +13,7 @@ from bci_music.messages import EMBEDDING_DIM, Embedding, UserError, Window
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.confidence import Confidence
 from bci_music.models.device import Device, choose_device
+from bci_music.models.library import PROTOTYPES
 from bci_music.models.pack import ADAPTER_FILE, ENCODER_FILE, DecoderConfig, Pack, PackManifest
 
 if TYPE_CHECKING:

@@ -102,7 +102,7 @@ class Loop(Generic[M]):
                 self._optimizer.load_state_dict(saved["optimizer"])
             except (RuntimeError, ValueError, KeyError, EOFError, OSError, UnpicklingError) as error:
                 raise UserError(
-                    f"{self._checkpoint} is damaged or of a run with other settings: say --anew to begin anew, or "
+                    f"{self._checkpoint} is damaged or of a run with other settings: give --restart to start again, or "
                     "choose another folder."
                 ) from error
             self.at = int(saved["step"])

@@ -87,8 +87,8 @@ def same_run(run: Path, config: Config, prepared: Prepared, parts: Collection[st
         odd.insert(0, "the study")
     if odd:
         raise UserError(
-            f"{run} holds a run that differs in {', '.join(odd)}: give it what it began with, say --anew to begin "
-            "anew, or choose another folder with --out."
+            f"{run} holds a run that differs in {', '.join(odd)}: give it what it began with, start again "
+            "with --restart, or choose another folder with --out."
         )
 
 

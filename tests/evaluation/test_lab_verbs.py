@@ -80,7 +80,7 @@ def test_a_run_goes_on_only_as_what_it_began_as(data, preset, tmp_path, run):
             (("--steps", 4), "differs in align"),
         ):  # fmt: skip
             code, _, error = run("align", *common, "--out", out, *changes)
-            assert (code, said in error, "say --anew" in error, error.count("\n")) == (2, True, True, 1), error
+            assert (code, said in error, "--restart" in error, error.count("\n")) == (2, True, True, 1), error
         code, _, error = run("pretrain", *common, "--out", pre, "--split", "song")
         assert (code, f"{pre} holds a run that differs in split" in error) == (2, True)
     assert run("align", *common, "--out", out)[0] == 0  # the same goes on

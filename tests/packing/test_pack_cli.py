@@ -33,3 +33,8 @@ def test_check_verifies_and_decodes(pack_directory):
 @pytest.mark.parametrize("words", [("check", "no-such-pack"), ("build",)])
 def test_wrong_wishes_are_sentences(words):
     assert isinstance(run(*words).exception, UserError)
+
+
+def test_the_old_name_of_evaluate_clap_is_accepted_and_not_shown():
+    assert "judge-clap" not in run("--help").output
+    assert run("judge-clap", "--help").exit_code == 0

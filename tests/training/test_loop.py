@@ -73,7 +73,7 @@ def test_a_torn_last_line_of_the_log_is_left_out(tmp_path):
 
 def test_what_cannot_be_resumed_is_one_sentence(tmp_path):
     loop(tmp_path, steps=6).run()
-    with pytest.raises(UserError, match=r"checkpoint\.pt is damaged or of a run with other settings: say --anew"):
+    with pytest.raises(UserError, match=r"checkpoint\.pt is damaged or of a run with other settings: give --restart"):
         loop(tmp_path, module=toy(width=7)).resume()
     saved = (tmp_path / "checkpoint.pt").read_bytes()
     for damaged in (saved[: len(saved) // 2], b"nothing of the kind", b""):

@@ -305,7 +305,7 @@ def watch_recall(embedder: ClapEmbedder, held: ClipBank) -> Callable[[Learner], 
 
 def train_clap(
     bank: ClipBank, out: str | Path, config: ClapConfig | None = None, *, held: ClipBank | None = None,
-    device: str = "cpu", anew: bool = False, until: Callable[[], bool] = lambda: False,
+    device: str = "cpu", restart: bool = False, until: Callable[[], bool] = lambda: False,
     report: Callable[[int, Figures], None] | None = None, log: Log = lambda text: None,
 ) -> ClapEmbedder:  # fmt: skip
     """Train, or go on where an interrupted run stopped; write the averaged model to ``out/clap`` in half precision.
@@ -330,7 +330,7 @@ def train_clap(
     embedder = new_clap(tokenizer, config)
     task = ClapTask(embedder, bank, config, out / "cache", device=device, log=log)
     work = out / "clap-training"
-    _require_same_run(work, bank, config, anew)
+    _require_same_run(work, bank, config, restart)
     torch.manual_seed(config.seed)
     loop: Loop[Learner] = Loop(
         Learner(embedder.model, task.named), task.step, config.loop, work, device=device, report=report,
@@ -348,17 +348,17 @@ def train_clap(
     return ClapEmbedder.load(out / "clap", device=device)
 
 
-def _require_same_run(work: Path, bank: ClipBank, config: ClapConfig, anew: bool) -> None:
+def _require_same_run(work: Path, bank: ClipBank, config: ClapConfig, restart: bool) -> None:
     """Note what the checkpoint in `work` belongs to, or refuse to go on: other captions number the words otherwise."""
     said = json.dumps([bank.captions, rows_key(bank.sound), config.model_dump(mode="json", exclude={"loop"})])
     key = hashlib.sha256(said.encode()).hexdigest()
     checkpoint, note = work / "checkpoint.pt", work / "run.json"
-    if anew:
+    if restart:
         checkpoint.unlink(missing_ok=True)
     if checkpoint.is_file() and (not note.is_file() or json.loads(note.read_text(encoding="utf-8"))["key"] != key):
         raise UserError(
-            f"{checkpoint} is of a run on other clips or with other sizes: say --anew to begin anew, or choose another "
-            "folder with --models."
+            f"{checkpoint} is of a run on other clips or with other sizes: give --restart to start "
+            "again, or choose another folder with --models."
         )
     work.mkdir(parents=True, exist_ok=True)
     note.write_text(json.dumps({"key": key}) + "\n", encoding="utf-8")

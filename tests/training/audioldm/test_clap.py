@@ -96,7 +96,7 @@ def test_it_goes_on_exactly_where_it_was_stopped(tmp_path):
     again = train_clap(bank, tmp_path / "parts", config, report=lambda at, _: steps.append(at))
     assert steps == list(range(1, 9))
     assert again.sha == whole.sha
-    anew = train_clap(bank, tmp_path / "parts", config, anew=True, report=lambda at, _: steps.append(at))
+    anew = train_clap(bank, tmp_path / "parts", config, restart=True, report=lambda at, _: steps.append(at))
     assert len(steps) == 16
     assert anew.sha == whole.sha
 
@@ -130,10 +130,10 @@ def test_a_checkpoint_of_other_clips_is_not_gone_on_with(tmp_path):
     """Other captions number the words otherwise: going on would leave a text tower that means nothing."""
     train_clap(planted(12, 4, tmp_path), tmp_path, tiny(steps=2))
     before = (tmp_path / "clap" / "model.safetensors").read_bytes()
-    with pytest.raises(UserError, match=r"--anew"):
+    with pytest.raises(UserError, match=r"--restart"):
         train_clap(planted(12, 5, tmp_path), tmp_path, tiny(steps=2))
     assert (tmp_path / "clap" / "model.safetensors").read_bytes() == before
-    train_clap(planted(12, 5, tmp_path), tmp_path, tiny(steps=2), anew=True)
+    train_clap(planted(12, 5, tmp_path), tmp_path, tiny(steps=2), restart=True)
     assert (tmp_path / "clap" / "model.safetensors").read_bytes() != before
 
 
