@@ -25,7 +25,7 @@ class Clock:
 
 
 class ManualClock(Clock):
-    """A clock that moves only when told to: offline runs and tests."""
+    """A clock that moves only when it is advanced: offline runs and tests."""
 
     def __init__(self, start_s: float = 0.0):
         super().__init__(lambda: self._time_s)

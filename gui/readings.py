@@ -161,7 +161,7 @@ def _facts(span: SoundSpan) -> str:
 def in_use(quality: Quality | None) -> str:
     """How many electrodes are in use."""
     if quality is None:
-        return "not judged yet"
+        return "not assessed yet"
     return f"{quality.n_usable} of {len(quality.channels)} in use"
 
 
@@ -171,13 +171,13 @@ def worst(quality: Quality | None, most: int = 3) -> list[tuple[ChannelVerdict, 
         return []
     troubled = [c for c in quality.channels if c.state in (ChannelState.BAD, ChannelState.DOUBTFUL)]
     troubled.sort(key=lambda c: SEVERITY[c.state])
-    said = []
+    shown = []
     for channel in troubled[:most]:
         reason = channel.reasons[0] if channel.reasons else channel.state.value
         what, _, advice = reason.partition(": ")
-        kept = "still used" if channel.state is ChannelState.DOUBTFUL else "left out until it is mended"
-        said.append((channel, what, advice or kept))
-    return said
+        kept = "still used" if channel.state is ChannelState.DOUBTFUL else "left out until it is fixed"
+        shown.append((channel, what, advice or kept))
+    return shown
 
 
 def unused_words(quality: Quality) -> str:

@@ -15,7 +15,7 @@ def calibrate(
     out: Annotated[Path, typer.Option("--out", help="Folder of the listener's pack.")],
     pack: Annotated[str, typer.Option("--pack", help="Name or folder of the pack to start from.")] = "demo",
     audio: Annotated[
-        Path | None, typer.Option("--audio", help="YAML that says which audio file each song is.")
+        Path | None, typer.Option("--audio", help="YAML that maps each song to its audio file.")
     ] = None,
     listener: Annotated[str | None, typer.Option("--listener", help="Whose recordings; also names the pack.")] = None,
     alpha: Annotated[
@@ -23,7 +23,7 @@ def calibrate(
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", help="YAML with any of the settings of the fit.")] = None,
 ) -> None:
-    """Fit a pack to one listener from minutes of EEG with known music (better 5 to 10), and say whether it helps.
+    """Fit a pack to one listener from minutes of EEG with known music (better 5 to 10), and report whether it helps.
 
     The encoder stays; a new adapter is fitted around the pack's own. Afterwards: `bci-music live --pack FOLDER`.
     """

@@ -35,7 +35,7 @@ def check(
     quick: Annotated[bool, typer.Option("--quick", help="Look at headers only, not at every sample.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of the table.")] = False,
 ) -> None:
-    """Say what of a data set is there, what is missing, and where to get it.
+    """List what of a data set is there, what is missing, and where to get it.
 
     Exit code 0: all is there. 1: something is missing. 2: something is wrong.
     """
@@ -81,9 +81,9 @@ def prepare(
             study, out, signal=SignalConfig.load(signal) if signal else None, normalise=normalise.value,
             quality=quality, montage=montage, workers=workers or min(4, os.cpu_count() or 1), report=report,
         )  # fmt: skip
-    said = "simulated EEG, " if made.simulated else ""
+    simulated = "simulated EEG, " if made.simulated else ""
     typer.echo(
-        f"{out}: {said}{len({s.recording for s in made.segments})} recordings, {made.seconds / 3600:.2f} h with "
+        f"{out}: {simulated}{len({s.recording for s in made.segments})} recordings, {made.seconds / 3600:.2f} h with "
         f"music in {len(made.segments)} segments, {len(made.before)} segments from before the music, "
         f"{len(made.stimuli)} songs."
     )
@@ -126,8 +126,8 @@ def _show_study(found: StudyCheck) -> None:
     from rich.table import Table
 
     console = Console()
-    said = "  [yellow]simulated EEG[/yellow]" if found.simulated else ""
-    console.print(f"[bold]{escape(found.kind)}[/bold] in {escape(found.directory)}{said}\n")
+    simulated = "  [yellow]simulated EEG[/yellow]" if found.simulated else ""
+    console.print(f"[bold]{escape(found.kind)}[/bold] in {escape(found.directory)}{simulated}\n")
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("file", "song", "listeners", "each", "audio", "before", "spread"):
         table.add_column(title, overflow="fold" if title in ("file", "song") else "ellipsis")
@@ -174,7 +174,7 @@ def _study_cells(row: FileRow) -> tuple[str, ...]:
 
 @contextmanager
 def _bar(verb: str, things: str) -> Iterator[Callable[[int, int, str], None]]:
-    """One line that tells what is done, of how much, and how long it will take."""
+    """One line on what is done, of how much, and how long it will take."""
     from rich import progress as rich
     from rich.console import Console
 

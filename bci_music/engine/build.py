@@ -116,7 +116,7 @@ def _songs(pack: Pack) -> tuple[tuple[SongLabel, ...], np.ndarray]:
 
 
 def make_prompter(pack: Pack, steering: Steering, on_failure: Callable[[Failure], None]) -> PromptStage:
-    """Return what takes the operator's words; it says so itself where the pack's embedder knows no text."""
+    """Return what takes the operator's words; it reports it where the pack's embedder knows no text."""
     from bci_music.sound.prompting import PromptStage
 
     folder = pack.embedder

@@ -1,6 +1,6 @@
 """One live run: owns its threads, answers `snapshot()` and takes `send()`; `build.py` puts it together.
 
-Threads of a run, each a `Worker` that calls ``stage.step(now)`` unless its row says otherwise:
+Threads of a run, each a `Worker` that calls ``stage.step(now)`` unless its row has another cause:
 
 | thread | owns | wakes | when late | when it fails |
 |---|---|---|---|---|
@@ -140,7 +140,7 @@ class Engine:
             stage.step(now)
 
     def connect_outputs(self, info: StreamInfo) -> None:
-        """Tell the outputs of the stream that was found (watch thread)."""
+        """Give the outputs the stream that was found (watch thread)."""
         channels = self.decoder.montage.names if self.decoder is not None else info.labels
         for output in self.outputs:
             output.connect(OutputContext(info, tuple(channels), self.events.log))
@@ -249,7 +249,7 @@ class Engine:
 
     @property
     def recording(self) -> str:
-        """What the outputs have to say in the window, "" for nothing."""
+        """What the outputs show in the window, "" for nothing."""
         return "; ".join(text for output in self.outputs if (text := output.status().text))
 
     def now(self) -> float:

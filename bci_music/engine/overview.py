@@ -136,7 +136,7 @@ def _attention(axes: Any, engine: Engine) -> None:
 
 
 def _evidence(axes: Any, report: dict[str, Any]) -> None:
-    """Say in words how far the run is above chance and how the sound fared."""
+    """Write in words how far the run is above chance and how the sound fared."""
     _panel(axes, "Is it above chance?")
     axes.set_axis_off()
     y = 0.9
@@ -164,8 +164,8 @@ def _words(report: dict[str, Any]) -> list[tuple[str, str, int]]:
     if follow is not None:
         share, shifted = 100 * follow["share"], 100 * follow["shifted_share"]
         made = report["clips_generated"]
-        said = "the sound was made for what was heard" if made else "what is heard plays"
-        lines.append((f"{said} {share:.0f} % of the time, shifted {shifted:.0f} %", TEXT, 11 if made else 12))
+        words = "the sound was made for what was heard" if made else "what is heard plays"
+        lines.append((f"{words} {share:.0f} % of the time, shifted {shifted:.0f} %", TEXT, 11 if made else 12))
     if report.get("audio_seconds") is not None:
         seconds, gone = report["audio_seconds"], report["underruns"]
         lines.append((f"{seconds:.0f} s of sound, {gone} underruns, {report['crossfades']} crossfades", TEXT, 12))

@@ -1,4 +1,4 @@
-"""`report.json`: what a run did, in numbers that say how they were made."""
+"""`report.json`: what a run did, in numbers with the protocol they were made by."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def versions() -> dict[str, str]:
 def played_agreement(engine: Engine, now: float) -> Agreement | None:
     """Share of playing time in which the clip belongs to the song being heard, beside all shifts by >= 10 s.
 
-    A generated clip counts as the song that is nearest to the vector it was made for (its sound is not judged here),
+    A generated clip counts as the song that is nearest to the vector it was made for (its sound is not assessed here),
     and since it is ordered seconds ahead, it is compared with what was heard in the EEG it was made from.
     """
     if engine.history is None or engine.sound is None or not engine.history.markers():
@@ -181,7 +181,7 @@ def _agreement(result: Agreement | None) -> dict[str, Any] | None:
         return None
     return {
         "protocol": "share of playing time in which the clip's song is the song being heard, no lag allowed for; a "
-        "generated clip's song is the one nearest to the vector it was made for (its sound is not judged), compared "
+        "generated clip's song is the one nearest to the vector it was made for (its sound is not assessed), compared "
         "with the one heard in the EEG it was made from; control: all circular shifts by >= 10 s",
         **asdict(result),
     }

@@ -51,9 +51,9 @@ class SampleStream:
         if code not in (None, 0):
             assert self._process.stderr is not None
             words = self._process.stderr.read().decode(errors="replace").strip().splitlines()
-            said = words[-1] if words else f"exit code {code}"
+            reason = words[-1] if words else f"exit code {code}"
             raise UserError(
-                f"The process that streams {self._file.name} failed ({said}): try `bci-music stream {self._file}`."
+                f"The process that streams {self._file.name} failed ({reason}): try `bci-music stream {self._file}`."
             )
         return code is not None
 

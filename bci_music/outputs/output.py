@@ -44,7 +44,7 @@ class OutputContext:
 
 
 class Output:
-    """Base of all outputs: every method does nothing until a subclass says otherwise.
+    """Base of all outputs: every method does nothing until a subclass overrides it.
 
     All methods are called on one thread that belongs to this output, so they may take their time; what they cannot
     take in time is dropped and counted, and an exception is counted and reported once. Neither stops the run.

@@ -59,7 +59,7 @@ class OutputStage:
         return self.output.name
 
     def connect(self, context: OutputContext) -> None:
-        """Say that the stream is known; the next step opens the output."""
+        """Take the stream, now that it is known; the next step opens the output."""
         self._context = context
 
     @property

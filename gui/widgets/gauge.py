@@ -20,30 +20,30 @@ class ChanceGauge(Panel):
     def __init__(self, parent=None):
         super().__init__("Is it above chance?", parent)
         self._found: Identification | None = None
-        self._said = Verdict("", "", "")
+        self._shown = Verdict("", "", "")
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Show the newest count, or why nothing can be counted."""
-        said, self._found = verdict(snapshot), snapshot.identification
-        if said != self._said:
-            self._said = said
-            self.say(", ".join(part for part in (said.word, said.first, said.second) if part))
+        shown, self._found = verdict(snapshot), snapshot.identification
+        if shown != self._shown:
+            self._shown = shown
+            self.describe(", ".join(part for part in (shown.word, shown.first, shown.second) if part))
             self.update()
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:
         """Paint the verdict and the interval."""
-        said = self._said
-        if not said.word or self._found is None:
-            draw(painter, INSET, 76, [Run(said.first, theme.TEXT, 20, True)], w - 2 * INSET)
-            draw(painter, INSET, 100, [Run(said.second, theme.MUTED, 15)], w - 2 * INSET)
+        shown = self._shown
+        if not shown.word or self._found is None:
+            draw(painter, INSET, 76, [Run(shown.first, theme.TEXT, 20, True)], w - 2 * INSET)
+            draw(painter, INSET, 100, [Run(shown.second, theme.MUTED, 15)], w - 2 * INSET)
             return
-        word = [Run(said.word, WORD_COLOURS[said.word], 38, True)]
+        word = [Run(shown.word, WORD_COLOURS[shown.word], 38, True)]
         draw(painter, INSET, 84, word)
         x, y = INSET + width(word) + 14, 68.0
-        if w - INSET - x < width([Run(said.first, px=15)]):
-            x, y = INSET, 112.0  # no room beside the word
-        draw(painter, x, y, [Run(said.first, px=15)], w - INSET - x)
-        draw(painter, x, y + 20, [Run(said.second, theme.MUTED, 15)], w - INSET - x)
+        if w - INSET - x < width([Run(shown.first, px=15)]):
+            x, y = INSET, 112.0  # no space beside the word
+        draw(painter, x, y, [Run(shown.first, px=15)], w - INSET - x)
+        draw(painter, x, y + 20, [Run(shown.second, theme.MUTED, 15)], w - INSET - x)
         self._draw_interval(painter, self._found, w, max(y + 40, 126.0))
 
     def _draw_interval(self, painter: QPainter, found: Identification, w: float, y: float) -> None:

@@ -1,4 +1,4 @@
-"""Small shapes that tell a state without colour."""
+"""Small shapes that show a state without colour."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from gui.widgets.scalp import Scalp
 from gui.widgets.text import Run, draw, width
 
 SETTLE_S = 4.0  # the top of the scale follows with this time constant
-OLD_S = 3.0  # attention older than this is dimmed and said to be held
+OLD_S = 3.0  # attention older than this is dimmed and called held
 REBUILD_AFTER = 15  # images
 CALM_S = 0.6  # so do the values, for the eye
 INK = "#0a0d11"
@@ -30,7 +30,7 @@ LEVELS = (0.3, 0.5, 0.7, 0.9)
 
 
 class HeadMap(Panel):
-    """Scalp map of channel attention; titled so that nobody takes it for brain activity."""
+    """Scalp map of channel attention; titled so that nobody mistakes it for brain activity."""
 
     def __init__(self, parent=None):
         super().__init__("What the model weighs (attention, not brain activity)", parent)
@@ -44,7 +44,7 @@ class HeadMap(Panel):
         self._shown = -1
         self._changed = REBUILD_AFTER  # images since other channels than those of the matrix are known
         self._making: Future[TopoMap] | None = None
-        self._held = ""  # says how old the attention is once it is old
+        self._held = ""  # how old the attention is, once it is old
         self._empty = "no decoder is loaded"
         self._pixels = np.zeros((1, 1), np.uint32)
 
@@ -113,7 +113,7 @@ class HeadMap(Panel):
         assert self._montage is not None
         weights = np.nan_to_num(embedding.attention, nan=-1.0)
         heaviest = [self._montage.names[i] for i in np.argsort(-weights)[:3] if weights[i] > 0]
-        self.say("most weight on " + ", ".join(heaviest) if heaviest else "no attention yet")
+        self.describe("most weight on " + ", ".join(heaviest) if heaviest else "no attention yet")
 
     def title_runs(self) -> list[Run]:
         """Return the name with its caution, dimmer, and the age of what is held."""

@@ -45,7 +45,7 @@ class LevelMeters(Panel):
         self.update()
 
     def title_runs(self) -> list[Run]:
-        """Return nothing: L and R say it."""
+        """Return nothing: L and R are its title."""
         return []
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:

@@ -1,4 +1,4 @@
-"""A strip across the window that says what must not be missed."""
+"""A strip across the window for what must not be missed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gui.widgets.text import Run, draw
 
 
 class Notice(Panel):
-    """One sentence in a tinted strip; hidden while there is nothing to say."""
+    """One sentence in a tinted strip; hidden while there is nothing to show."""
 
     def __init__(self, name: str, tint: str, parent=None):
         super().__init__(name, parent)
@@ -19,11 +19,11 @@ class Notice(Panel):
         self.sentence = ""
 
     def show_sentence(self, sentence: str) -> bool:
-        """Show `sentence`; returns whether the strip came or went, so that the rest can be laid out anew."""
+        """Show `sentence`; returns whether the strip came or went, so that the rest can be laid out again."""
         changed = bool(sentence) != bool(self.sentence)
         if sentence != self.sentence:
             self.sentence = sentence
-            self.say(sentence)
+            self.describe(sentence)
             self.setToolTip(sentence)
             self.setVisible(bool(sentence))
             self.update()

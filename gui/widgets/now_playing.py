@@ -34,10 +34,10 @@ class NowPlaying(Panel):
         self.prompt, self.share = PromptLine(self), ShareSlider(self)
 
     def show_snapshot(self, snapshot: Snapshot, paused: bool, muted: bool) -> None:
-        """Say what plays now; `paused` and `muted` are the operator's wishes."""
+        """Show what plays now; `paused` and `muted` are the operator's wishes."""
         self._snapshot, self._paused = snapshot, paused
-        said = now_playing(snapshot, paused)
-        self.say(", ".join(part for part in (said.headline, said.first, said.second) if part))
+        shown = now_playing(snapshot, paused)
+        self.describe(", ".join(part for part in (shown.headline, shown.first, shown.second) if part))
         self.setToolTip(f"late clips: {late_words(snapshot.sound.late_steps)}" if snapshot.sound.generator else "")
         self.stop.set_word("Start" if paused else "Stop")
         self.mute.setChecked(muted)
@@ -86,11 +86,11 @@ class NowPlaying(Panel):
         snapshot = self._snapshot
         if snapshot is None:
             return
-        said, sound = now_playing(snapshot, self._paused), snapshot.sound
-        room = LEFT_COLUMN - INSET
-        draw(painter, INSET, 52, [Run(said.headline, theme.TEXT if said.chosen else theme.MUTED, 26, True)], room)
-        draw(painter, INSET, 75, [Run(said.first, theme.MUTED, 14)], room)
-        draw(painter, INSET, 93, [Run(said.second, theme.MUTED, 14)], room)
+        shown, sound = now_playing(snapshot, self._paused), snapshot.sound
+        space = LEFT_COLUMN - INSET
+        draw(painter, INSET, 52, [Run(shown.headline, theme.TEXT if shown.chosen else theme.MUTED, 26, True)], space)
+        draw(painter, INSET, 75, [Run(shown.first, theme.MUTED, 14)], space)
+        draw(painter, INSET, 93, [Run(shown.second, theme.MUTED, 14)], space)
         if not sound.generator:
             return
         tint = theme.WARM if sound.underruns > 0 or sound.starved_s > 0 else theme.TEXT
@@ -101,4 +101,4 @@ class NowPlaying(Panel):
             Run("    underruns ", theme.MUTED), Run(str(sound.underruns), tint, bold=True),
             Run("    late ", theme.MUTED), Run(str(sound.late_steps.total), late, bold=True),
         ]
-        draw(painter, INSET, h - 8, counters, room)
+        draw(painter, INSET, h - 8, counters, space)

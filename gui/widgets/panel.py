@@ -44,7 +44,7 @@ class Panel(QWidget):
         self.scale = scale
         self.update()
 
-    def say(self, sentence: str) -> None:
+    def describe(self, sentence: str) -> None:
         """Publish what the panel shows, for assistive technology and tests."""
         if self.accessibleDescription() != sentence:
             self.setAccessibleDescription(sentence)

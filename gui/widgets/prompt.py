@@ -14,7 +14,7 @@ LONGEST = 200
 
 
 class PromptLine(QLineEdit):
-    """One line of words; `asked` tells them when the operator presses Enter, "" for none."""
+    """One line of words; `asked` carries them when the operator presses Enter, "" for none."""
 
     asked = Signal(str)
 

@@ -36,8 +36,8 @@ class QualityMap(Panel):
         if quality is self._quality:
             return
         self._quality = quality
-        said = [f"{c.name} {what}: {advice}" for c, what, advice in worst(quality)]
-        self.say("; ".join([in_use(quality), *said]))
+        shown = [f"{c.name} {what}: {advice}" for c, what, advice in worst(quality)]
+        self.describe("; ".join([in_use(quality), *shown]))
         self.update()
 
     def title_runs(self) -> list[Run]:
@@ -73,28 +73,28 @@ class QualityMap(Panel):
         for state, place in trouble:  # above the others
             draw_channel(painter, state, place.x(), place.y(), 1.25 * size)
 
-    def _draw_words(self, painter: QPainter, x: float, y: float, room: float, h: float) -> None:
+    def _draw_words(self, painter: QPainter, x: float, y: float, space: float, h: float) -> None:
         if self._quality is None:
-            for row, line in enumerate(wrapped("judged on the first seconds of data", 15, room)):
-                draw(painter, x, y + 8 + 21 * row, [Run(line, theme.MUTED, 15)], room)
+            for row, line in enumerate(wrapped("assessed on the first seconds of data", 15, space)):
+                draw(painter, x, y + 8 + 21 * row, [Run(line, theme.MUTED, 15)], space)
             return
-        said = worst(self._quality, 3 if h < 400 else 8)
-        if not said:
-            draw(painter, x, y + 8, [Run("all electrodes are good", theme.TEXT, 15)], room)
+        shown = worst(self._quality, 3 if h < 400 else 8)
+        if not shown:
+            draw(painter, x, y + 8, [Run("all electrodes are good", theme.TEXT, 15)], space)
             return
-        for channel, what, advice in said:
-            lines = wrapped(f"{channel.name} {what}", 14, room - 20)
+        for channel, what, advice in shown:
+            lines = wrapped(f"{channel.name} {what}", 14, space - 20)
             if y + 19 * len(lines) > h - 10:
                 break
             draw_channel(painter, channel.state, x + 5, y - 5, 5)
             first = lines[0].removeprefix(channel.name)
-            draw(painter, x + 18, y, [Run(channel.name, px=14, bold=True), Run(first, px=14)], room - 18)
+            draw(painter, x + 18, y, [Run(channel.name, px=14, bold=True), Run(first, px=14)], space - 18)
             for line in lines[1:]:
                 y += 19
-                draw(painter, x + 18, y, [Run(line, px=14)], room - 18)
+                draw(painter, x + 18, y, [Run(line, px=14)], space - 18)
             y += 18
-            draw(painter, x + 18, y, [Run(advice, theme.MUTED, 13)], room - 18)
+            draw(painter, x + 18, y, [Run(advice, theme.MUTED, 13)], space - 18)
             y += 24
         counted = unused_words(self._quality)
         if counted and y <= h - 30:
-            draw(painter, x, h - 14, [Run(counted, theme.MUTED, 12)], room)
+            draw(painter, x, h - 14, [Run(counted, theme.MUTED, 12)], space)

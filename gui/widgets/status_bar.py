@@ -31,7 +31,7 @@ class StatusBar(Panel):
         """Show the newest state."""
         self._snapshot = snapshot
         stream = snapshot.stream
-        self.say(f"{stream.state.value}: {stream_detail(stream)}, data age {data_age(stream)[0]}")
+        self.describe(f"{stream.state.value}: {stream_detail(stream)}, data age {data_age(stream)[0]}")
         self.update()
 
     def paintEvent(self, event) -> None:  # noqa: N802 (Qt's name)

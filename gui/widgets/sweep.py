@@ -99,7 +99,7 @@ class Sweep:
             self._last_time_s = float(times_s[stop - 1])
 
     def jump(self, time_s: float) -> None:
-        """Leave the time up to `time_s` empty and start the filter anew."""
+        """Leave the time up to `time_s` empty and start the filter again."""
         self._filter.restart()
         if self._last_time_s is None:
             return

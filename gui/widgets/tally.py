@@ -1,4 +1,4 @@
-"""What the decoder says: which songs the last stretch of decoding went to."""
+"""What was decoded lately: which songs it went to."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class DecodedTally(Panel):
         self._heard = ""
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
-        """Count anew."""
+        """Count again."""
         shares, heard = decoded_shares(snapshot, SECONDS), heard_now(snapshot)
         if (shares, heard) != (self._shares, self._heard):
             self._shares, self._heard = shares, heard
-            said = ", ".join(f"{label} {100 * share:.0f} %" for label, share in shares[:3])
-            self.say(said or "nothing decoded yet")
+            shown = ", ".join(f"{label} {100 * share:.0f} %" for label, share in shares[:3])
+            self.describe(shown or "nothing decoded yet")
             self.update()
 
     def title_runs(self) -> list[Run]:

@@ -26,9 +26,9 @@ def width(runs: Sequence[Run]) -> float:
     return sum(QFontMetricsF(theme.font(r.px, r.bold)).horizontalAdvance(r.text) for r in runs)
 
 
-def draw(painter: QPainter, x: float, baseline: float, runs: Sequence[Run], room: float = 1e9) -> float:
-    """Draw `runs` from `x` on `baseline`, elided after `room` px; returns the x behind them."""
-    end = x + room
+def draw(painter: QPainter, x: float, baseline: float, runs: Sequence[Run], space: float = 1e9) -> float:
+    """Draw `runs` from `x` on `baseline`, elided after `space` px; returns the x behind them."""
+    end = x + space
     for run in runs:
         metrics = QFontMetricsF(theme.font(run.px, run.bold))
         shown = run.text
@@ -43,13 +43,13 @@ def draw(painter: QPainter, x: float, baseline: float, runs: Sequence[Run], room
     return x
 
 
-def wrapped(text: str, px: int, room: float, most: int = 2) -> list[str]:
-    """Break `text` at spaces into at most `most` lines that fit `room` px; the last may need eliding."""
+def wrapped(text: str, px: int, space: float, most: int = 2) -> list[str]:
+    """Break `text` at spaces into at most `most` lines that fit `space` px; the last may need eliding."""
     metrics = QFontMetricsF(theme.font(px))
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if metrics.horizontalAdvance(longer) <= room or not lines[-1] or len(lines) == most:
+        if metrics.horizontalAdvance(longer) <= space or not lines[-1] or len(lines) == most:
             lines[-1] = longer
         else:
             lines.append(word)

@@ -1,4 +1,4 @@
-"""Heard, decoded, played: one look tells whether the brain steers the sound."""
+"""Heard, decoded, played: one look shows whether the brain steers the sound."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gui.widgets.panel import Panel
 from gui.widgets.text import Run, draw, width
 
 BACK_S, AHEAD_S = 44.0, 6.0
-LEFT = 64.0  # room for the lane's name
+LEFT = 64.0  # space for the lane's name
 LANES = {"heard": (12.0, 24.0), "decoded": (52.0, 24.0), "played": (92.0, 56.0)}  # top, height
 STROKE_S = 0.2  # one stroke of the waveform
 WAVE_RATE_HZ = 20.0  # of Snapshot.waveform
@@ -36,11 +36,11 @@ class Timeline(Panel):
             if span.lane == "played":
                 theme.song_colour(_song(span), self._order)
         newest = {s.lane: s.label for s in snapshot.timeline if s.start_s <= snapshot.now_s}
-        self.say(", ".join(f"{lane} {newest[lane]}" for lane in LANES if lane in newest) or "nothing yet")
+        self.describe(", ".join(f"{lane} {newest[lane]}" for lane in LANES if lane in newest) or "nothing yet")
         self.update()
 
     def title_runs(self) -> list[Run]:
-        """Return nothing: the lanes' names say it."""
+        """Return nothing: the lanes have names."""
         return []
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:

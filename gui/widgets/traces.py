@@ -123,7 +123,7 @@ class Traces(Panel):
             self._look = self._make_look()
 
     def set_note(self, note: str) -> None:
-        """Say what is wrong with the stream, beside the title."""
+        """Show what is wrong with the stream, beside the title."""
         if note != self.note:
             self.note = note
             self.update(QRect(0, 0, self.width(), math.ceil(TOP * self.scale)))
@@ -202,7 +202,7 @@ class Traces(Panel):
         return self._pixels
 
     def redraw(self) -> None:
-        """Paint the whole picture anew from the history."""
+        """Paint the whole picture again from the history."""
         ratio = self.devicePixelRatioF()
         rect = self.picture_rect()
         w, h = max(round(rect.width() * ratio), 1), max(round(rect.height() * ratio), 1)
@@ -252,7 +252,7 @@ class Traces(Panel):
     # painting
 
     def resizeEvent(self, event) -> None:  # noqa: N802 (Qt's name)
-        """Lay out and paint anew."""
+        """Lay out and paint again."""
         self.redraw()
 
     def set_scale(self, scale: float) -> None:
@@ -280,8 +280,8 @@ class Traces(Panel):
         """Return name, time base and scale; what is wrong follows."""
         if self._sweep is None:
             return super().title_runs()
-        said = f"  ·  {SECONDS:g} s sweep  ·  {BAND_HZ[0]:g}–{BAND_HZ[1]:g} Hz  ·  {self.scale_uv} µV"
-        return [Run(self.title + said, theme.MUTED, TITLE_PX)]
+        shown = f"  ·  {SECONDS:g} s sweep  ·  {BAND_HZ[0]:g}–{BAND_HZ[1]:g} Hz  ·  {self.scale_uv} µV"
+        return [Run(self.title + shown, theme.MUTED, TITLE_PX)]
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:
         """Paint names of regions or channels, the scale bar and the note."""

@@ -53,7 +53,7 @@ class PillButton(QAbstractButton):
 
 
 class Slider(QSlider):
-    """A quiet slider; `moved` tells what the operator asks for, not what the engine reports.
+    """A quiet slider; `moved` carries what the operator asks for, not what the engine reports.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The doctor comes to the end on any machine, and says how to mend whatever is not right."""
+"""The doctor comes to the end on any machine, and says how to fix whatever is not right."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ def test_doctor_tells_all_in_json_and_its_exit_code_agrees():
     found = json.loads(done.stdout)["checks"]
     assert [f["item"] for f in found] == ITEMS
     assert all(f["found"] for f in found)
-    assert all(f["mend"] for f in found if f["verdict"] != "ok")
+    assert all(f["fix"] for f in found if f["verdict"] != "ok")
     assert done.returncode == int(any(f["verdict"] == "fail" for f in found))
     verdict = {f["item"]: f["verdict"] for f in found}
     assert verdict["Python"] == verdict["liblsl"] == verdict["LSL discovery"] == "ok"
@@ -43,7 +43,7 @@ def test_qt_pair(monkeypatch, qt, python, verdict, word):
     monkeypatch.setattr(checks, "_installed", {"PySide6-Essentials": qt, "pyqtgraph": "0.14.0"}.get)
     finding = checks.qt_pair()
     assert finding.verdict == verdict
-    assert word in finding.mend
+    assert word in finding.fix
 
 
 @pytest.mark.parametrize(("display", "verdict"), [("", Verdict.WARN), (":99", Verdict.FAIL)])
@@ -64,7 +64,7 @@ def test_discovery_that_finds_nothing_fails_and_leaves_no_process(monkeypatch):
     monkeypatch.setattr(pylsl, "resolve_byprop", lambda *_: [])
     finding = checks.lsl_discovery()
     assert finding.verdict is Verdict.FAIL
-    assert "firewall" in finding.mend
+    assert "firewall" in finding.fix
     assert set(psutil.Process().children()) <= children
 
 

@@ -81,7 +81,7 @@ def test_worst_electrodes_come_first_with_what_to_do():
               ("E5", ChannelState.ABSENT, ()), ("E6", ChannelState.DOUBTFUL, ("noisy",))]  # fmt: skip
     quality = Quality(tuple(ChannelVerdict(*s) for s in states), 0, 0.0)
     said = [(c.name, what, advice) for c, what, advice in readings.worst(quality)]
-    assert said == [("E3", "flat for 12 s", "check the cable"), ("E4", "bad", "left out until it is mended"),
+    assert said == [("E3", "flat for 12 s", "check the cable"), ("E4", "bad", "left out until it is fixed"),
                     ("E2", "drifts", "still used")]  # fmt: skip
     assert readings.in_use(quality) == "3 of 6 in use"
     assert readings.unused_words(quality) == "2 bad, 2 doubtful, 1 absent"
