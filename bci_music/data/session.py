@@ -169,14 +169,3 @@ def parse_song_marker(text: str) -> tuple[str | None, str, float] | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return (song, str(values.get("title") or ""), begin_s) if math.isfinite(begin_s) else None
-
-
-def heard_song(spans: Iterable[HeardSpan], start_s: float, stop_s: float) -> str | None:
-    """Return the song heard for most, and at least half, of a window; None if there is none."""
-    heard: dict[str, float] = {}
-    for span in spans:
-        overlap = min(stop_s, span.stop_s) - max(start_s, span.start_s)
-        if overlap > 0:
-            heard[span.song] = heard.get(span.song, 0.0) + overlap
-    song = max(heard, key=lambda s: heard[s], default=None)
-    return song if song is not None and heard[song] >= 0.5 * (stop_s - start_s) else None

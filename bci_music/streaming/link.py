@@ -9,7 +9,6 @@ from bci_music.messages import StreamState
 
 STALL_S = 0.5
 LOST_S = 3.0
-BACKOFF_S = 0.5
 
 
 class Link:

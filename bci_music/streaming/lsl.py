@@ -15,7 +15,7 @@ import numpy as np
 
 from bci_music.messages import Chunk, StreamInfo, UserError
 from bci_music.streaming.connector import Connection, Connector
-from bci_music.streaming.discovery import FoundStream, StreamQuery, find_streams, liblsl, nothing_found
+from bci_music.streaming.discovery import StreamQuery, liblsl
 from bci_music.streaming.layout import MIN_CHANNELS, ChannelLayout, read_layout, rejoined
 from bci_music.streaming.source import SourceLost
 
@@ -60,7 +60,7 @@ class Puller:
         return self._rows[:n], self._stamps[:n]
 
 
-__all__ = ["FoundStream", "LslSource", "StreamQuery", "find_streams", "lsl_clock"]
+__all__ = ["LslSource", "StreamQuery", "lsl_clock"]
 
 # Longer than a stall should last: an overflow drops samples at the sender too, where stamps are not yet filled in,
 # so that the hole then shows up to one of its chunks too late. Old data are no harm, since a step takes everything.
@@ -153,10 +153,6 @@ class LslSource:
         """Close the inlet and end the helper thread."""
         self._inlet = None
         self._connector.close()
-
-    def why_not_found(self, timeout_s: float = 1.0) -> str:
-        """One sentence for a search without result: what was asked for and what can be seen."""
-        return nothing_found(self.query, find_streams(timeout_s))
 
     def _read(self, info: Any) -> ChannelLayout:
         if self._sfreq_hz and info.nominal_srate() != self._sfreq_hz:

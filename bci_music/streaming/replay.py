@@ -100,12 +100,6 @@ class SessionSource:
         """Clock time of `start_s`; rows before it only warm up."""
         return self._opened_s
 
-    @property
-    def position_s(self) -> float:
-        """Seconds into the session of the next row."""
-        row = min(self._row, len(self._times) - 1)
-        return float(self._times[row] - self._times[0])
-
     def to_clock(self, time_s: float) -> float:
         """Clock time of a time of the session, in the pass that is playing."""
         if self._offset_s is None:

@@ -30,7 +30,7 @@ class ClockFit:
 
 
 def fit_clock(rows: NDArray[np.float64], sfreq_hz: float, break_s: float) -> ClockFit:
-    """Fit the clock to the first `rows` (n,) of a stream how its stamps run.
+    """Fit the clock to the stamps of the first `rows` (n,) of a stream.
 
     Whole missing samples and single repeats do not count as jitter, nor as another rate. Rows after a
     jump of more than `break_s` are left out. Jittery stamps change the nominal rate only if it is 1 % off.

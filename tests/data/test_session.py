@@ -9,7 +9,6 @@ from bci_music.data.session import (
     Event,
     HeardSpan,
     Session,
-    heard_song,
     heard_spans,
     parse_song_marker,
     song_marker,
@@ -34,14 +33,6 @@ def test_songs_are_heard_from_one_marker_to_the_next():
         HeardSpan(2.0, 5.0, "a", "A", 10.0), HeardSpan(5.0, 7.0, "b", "B", 0.0), HeardSpan(8.0, 10.0, "a", "A", 30.0)
     )  # fmt: skip
     assert spans[0].song_position_s(3.5) == 11.5
-
-
-def test_the_song_of_a_window_is_the_one_heard_for_most_and_half_of_it():
-    spans = (HeardSpan(0, 3, "a", "", 0), HeardSpan(3, 10, "b", "", 0))
-    assert heard_song(spans, 0, 4) == "a"
-    assert heard_song(spans, 2, 6) == "b"
-    assert heard_song(spans, 9, 13) is None
-    assert heard_song((), 0, 4) is None
 
 
 @settings(max_examples=60, deadline=None)

@@ -11,8 +11,8 @@ from bci_music.clock import Clock
 from bci_music.config import Config
 from bci_music.messages import StreamState, UserError
 from bci_music.streaming.acquire import Acquirer
-from bci_music.streaming.discovery import FoundStream, StreamQuery, the_one
-from bci_music.streaming.lsl import LslSource, find_streams, lsl_clock
+from bci_music.streaming.discovery import FoundStream, StreamQuery, find_streams, nothing_found, the_one
+from bci_music.streaming.lsl import LslSource, lsl_clock
 from bci_music.streaming.source import SourceLost
 
 pytestmark = pytest.mark.realtime
@@ -88,10 +88,10 @@ def test_opening_and_losing_never_block(outlet, source):
     assert time.perf_counter() - begin < 0.5
 
 
-def test_no_match_names_what_can_be_seen(outlet, source):
+def test_no_match_names_what_can_be_seen(outlet):
     sender = outlet()
     missing = f"test-{uuid.uuid4().hex}"
-    sentence = source(StreamQuery(name=missing)).why_not_found(1.5)
+    sentence = nothing_found(StreamQuery(name=missing), find_streams(1.5))
     assert missing in sentence
     assert sender.name in sentence
     assert sender.name in {s.name for s in find_streams(1.5)}
