@@ -127,7 +127,7 @@ def songs() -> None:
 def sample(
     out: Annotated[Path, typer.Option("--out", help="XDF file to write.")] = Path("recordings/sample.xdf"),
 ) -> None:
-    """Record the sample session anew, in real time (2 min), through LSL with LabRecorder."""
+    """Record the sample session again, in real time (2 min), through LSL with LabRecorder."""
     from bci_music.simulate.sample import record_sample
 
     typer.echo(record_sample(out))
@@ -163,8 +163,8 @@ def nmed(
     values |= {name: value for name, value in options.items() if value is not None}
     where = str(config) if config else "the options"
     with _eeg_progress() as report:
-        said = simulate_nmed(out, NmedSimConfig.parse(values, where), report, workers)
-    typer.echo(said)
+        status = simulate_nmed(out, NmedSimConfig.parse(values, where), report, workers)
+    typer.echo(status)
 
 
 @contextmanager
@@ -174,14 +174,14 @@ def _eeg_progress() -> Iterator[Callable[[float, float, str], None]]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeRemainingColumn(),
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("simulating", total=None, said="")
+        task = progress.add_task("simulating", total=None, status="")
 
         def report(done_s: float, of_s: float, what: str) -> None:
             speed = progress.tasks[task].speed
-            said = f"{done_s / 60:.0f} of {of_s / 60:.0f} min EEG" + (f", {speed:.0f} x real time" if speed else "")
-            progress.update(task, completed=done_s, total=of_s, description=what, said=said)
+            status = f"{done_s / 60:.0f} of {of_s / 60:.0f} min EEG" + (f", {speed:.0f} x real time" if speed else "")
+            progress.update(task, completed=done_s, total=of_s, description=what, status=status)
 
         yield report

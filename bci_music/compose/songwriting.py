@@ -152,8 +152,8 @@ def motif(draw: Draw, per_bar: int, per_beat: int, density: float, off_beat: flo
 def _held(draw: Draw, onsets: list[int], per_bar: int, per_beat: int) -> list[str]:
     cells = ["."] * per_bar
     for onset, following in zip(onsets, [*onsets[1:], per_bar], strict=True):
-        room = following - onset
-        held = room if draw.chance(0.75) else max(1, min(room, per_beat))
+        gap = following - onset
+        held = gap if draw.chance(0.75) else max(1, min(gap, per_beat))
         cells[onset] = "x"
         cells[onset + 1 : onset + held] = ["-"] * (held - 1)
     return cells

@@ -109,7 +109,7 @@ def _limit_threads() -> None:
 def keep_memory() -> bool:
     """Have the allocator keep what is freed, for the next tensor; returns whether it can be told so (glibc).
 
-    By default it hands every large tensor back to the kernel, which clears each page anew: 10 % of a forward pass.
+    By default it hands every large tensor back to the kernel, which clears each page again: 10 % of a forward pass.
     """
     try:
         tell = ctypes.CDLL(None).mallopt

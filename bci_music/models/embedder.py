@@ -154,7 +154,7 @@ class StatisticsEmbedder(FrameEmbedder):
             header = json.loads(stored["header"].tobytes())
             if header.get("features") != FEATURES_VERSION:
                 raise UserError(f"{path} was made for music features {header.get('features')}, this program has "
-                                f"{FEATURES_VERSION}: build the pack anew.")
+                                f"{FEATURES_VERSION}: build the pack again.")
             arrays = [stored[name].astype(np.float64) for name in ("mean", "scale", "whitening")]
         return cls(*arrays)
 

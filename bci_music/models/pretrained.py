@@ -58,7 +58,7 @@ def tokenize(tokenizer: Any, text: str, text_config: Any) -> Any:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Keep the loader's progress bars and its report of weights off the terminal; what is wrong is said by us."""
+    """Keep the loader's progress bars and its report of weights off the terminal; what is wrong is reported by us."""
     from transformers.utils import logging
 
     bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()

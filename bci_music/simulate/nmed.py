@@ -78,7 +78,7 @@ def simulate_nmed(
     out : Path
         Files that are there already are kept, if they were made with the same configuration.
     report : callable
-        Told the seconds of EEG done, of how many, and what is being made.
+        Is given the seconds of EEG done, of how many, and what is being made.
     workers : int
         Listeners simulated at once, each in a thread (most of the work is in NumPy).
 

@@ -45,13 +45,13 @@ def check_sample(path: Path, session: Session) -> str:
     recorded = open_session(path)
     if recorded.samples_uv.shape != session.samples_uv.shape or not recorded.simulated:
         raise UserError(
-            f"{path} holds {len(recorded.samples_uv)} samples, {len(session.samples_uv)} were streamed: record anew."
+            f"{path} holds {len(recorded.samples_uv)} samples, {len(session.samples_uv)} were streamed: record again."
         )
     if not np.array_equal(recorded.samples_uv, session.samples_uv):
-        raise UserError(f"{path} does not hold the samples that were streamed: record anew.")
+        raise UserError(f"{path} does not hold the samples that were streamed: record again.")
     heard, streamed = recorded.heard(), session.heard()
     if [(h.song, h.song_start_s) for h in heard] != [(h.song, h.song_start_s) for h in streamed]:
-        raise UserError(f"{path} holds {len(heard)} songs, {len(streamed)} were marked: record anew.")
+        raise UserError(f"{path} holds {len(heard)} songs, {len(streamed)} were marked: record again.")
     if path.stat().st_size > MAX_BYTES:
         raise UserError(f"{path} has {path.stat().st_size} bytes, at most {MAX_BYTES} are allowed.")
     return (

@@ -26,7 +26,7 @@ SAMPLE_PROGRAM: tuple[tuple[str, float, float], ...] = tuple(
 
 
 def program_audio(program: Program) -> NDArray[np.float32]:
-    """Return the music of a program as (n,) float32 at 16 kHz: stretches of songs joined by crossfades of 30 ms."""
+    """Return the music of a program as (n,) float32 at 16 kHz: excerpts of songs joined by crossfades of 30 ms."""
     fade = int(JOIN_S * RATE_HZ)
     rise = np.sin(0.5 * np.pi * (np.arange(fade) + 0.5) / fade).astype(np.float32)
     audio = np.zeros(sum(round(seconds * RATE_HZ) for _, _, seconds in program), np.float32)

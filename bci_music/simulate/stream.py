@@ -170,7 +170,7 @@ class SimulatedOutlet:
                         continue
                 if self._stop.is_set():
                     return
-        except Exception as error:  # told to whoever waits for the next block
+        except Exception as error:  # raised where the next block is waited for
             _logger.exception("the simulated listener failed")
             self._made.put(error)
 

@@ -1,4 +1,4 @@
-"""Who hears what in a simulated study: ids, lengths and sittings as in the published NMED-T and NMED-H."""
+"""Who hears what in a simulated study: ids, lengths and sessions as in the published NMED-T and NMED-H."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ class Trial:
     ----------
     listener : str
         As in the files, e.g. ``"S02"``.
-    listener_seed, sitting_seed, seed : int
-        What draws the head, what draws contact and bad electrodes of the sitting, what draws this trial's noise
+    listener_seed, session_seed, seed : int
+        What draws the head, what draws contact and bad electrodes of the session, what draws this trial's noise
         and fingerprint.
     """
 
@@ -122,7 +122,7 @@ class Trial:
     listener: str
     repeat: str
     listener_seed: int
-    sitting_seed: int
+    session_seed: int
     seed: int
 
 
@@ -187,12 +187,12 @@ def _listeners(config: NmedSimConfig, stimulus: SimStimulus) -> tuple[int, ...]:
 def _trial(config: NmedSimConfig, stimulus: SimStimulus, number: int, repeat: str) -> Trial:
     which = 1 if stimulus.study == "nmed-t" else 2
     listener = _seed(config.seed, which, number)
-    sitting = 0
-    if stimulus.study == "nmed-t":  # two sittings of five songs each, in an order of the listener's own
+    session = 0
+    if stimulus.study == "nmed-t":  # two sessions of five songs each, in an order of the listener's own
         order = np.random.default_rng([listener, 10]).permutation(N_SONGS_T)
-        sitting = int(order[stimulus.number - FIRST_SONG]) // (N_SONGS_T // 2)
+        session = int(order[stimulus.number - FIRST_SONG]) // (N_SONGS_T // 2)
     own = _seed(config.seed, which, number, stimulus.number, *repeat.encode())
-    return Trial(stimulus, f"S{number:02d}", repeat, listener, _seed(config.seed, which, number, 0, sitting), own)
+    return Trial(stimulus, f"S{number:02d}", repeat, listener, _seed(config.seed, which, number, 0, session), own)
 
 
 def _seed(*parts: int) -> int:

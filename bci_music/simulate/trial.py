@@ -1,6 +1,6 @@
 """The EEG of one trial: a listener sits still, then hears one stimulus.
 
-A judge that lets windows of one trial into training and test alike rewards a decoder for knowing it: this is how
+An evaluation that lets windows of one trial into training and test alike rewards a decoder for knowing it: this is how
 that leak is made on purpose, so that it can be shown.
 """
 
@@ -27,7 +27,7 @@ SWELL = 0.5  # spread of the logarithm of a rhythm's strength
 class Fingerprint:
     """Narrow-band rhythms that one trial carries throughout, before the music as well as during it.
 
-    Each has a frequency, a place and a direction of its own, drawn anew for every trial, so that neither high-pass
+    Each has a frequency, a place and a direction of its own, drawn again for every trial, so that neither high-pass
     filter nor scaling of single channels removes what they have in common. Frequency and strength stray slowly:
     near instants of a trial are alike, so that they also tell *when* in the trial a window was cut.
 
@@ -102,10 +102,10 @@ def simulate_trial(trial: Trial, audio: NDArray[np.float32], config: NmedSimConf
     n_before = round(config.before_s * SFREQ_HZ)
     n = n_before + trial.stimulus.n_samples
     enough = next_fast_len(n)  # noise is made in the frequency domain, which is slow at the published, odd lengths
-    sitting = listener.background(trial.sitting_seed)
+    session = listener.background(trial.session_seed)
     rng = np.random.default_rng([trial.seed, 22])
-    good = np.setdiff1d(np.arange(len(listener.montage.names)), list(sitting.bad))
-    noise = sitting.noise(enough, SFREQ_HZ, rng)[:n] + sitting.mains(0, n, SFREQ_HZ)
+    good = np.setdiff1d(np.arange(len(listener.montage.names)), list(session.bad))
+    noise = session.noise(enough, SFREQ_HZ, rng)[:n] + session.mains(0, n, SFREQ_HZ)
     background = _referenced(noise, good)
 
     response = np.zeros_like(background)
@@ -125,8 +125,8 @@ def simulate_trial(trial: Trial, audio: NDArray[np.float32], config: NmedSimConf
         fingerprint *= config.fingerprint * np.sqrt(power[0] / power[1])
 
     samples = response + fingerprint + background
-    sitting.spoil(samples, rng)
-    return TrialParts(samples.astype(np.float32), response, fingerprint, background, sitting.bad, n_before)
+    session.spoil(samples, rng)
+    return TrialParts(samples.astype(np.float32), response, fingerprint, background, session.bad, n_before)
 
 
 def _listener_config(config: NmedSimConfig) -> ListenerConfig:

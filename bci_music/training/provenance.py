@@ -49,7 +49,7 @@ def describe_data(prepared: Prepared) -> str:
 
 def same_data(run: Path, prepared: Prepared) -> None:
     """Raise `UserError` unless a run learned from this study: on another one, test windows may have been trained on."""
-    if _told(run)["data_hash"] != prepared.data_hash:
+    if _notes(run)["data_hash"] != prepared.data_hash:
         raise UserError(f"{run} did not learn from {prepared.directory}: give the prepared study it was trained on.")
 
 
@@ -57,7 +57,7 @@ def same_sides(run: Path, config: Config, prepared: Prepared) -> None:
     """Raise `UserError` where a run learned from this study under another split, so from windows to be tested."""
     kept = {"split", "splitting", "window_s"}
     ours, theirs = config.model_dump(mode="json", include=kept), read_yaml(run / CONFIG)
-    if _told(run)["data_hash"] == prepared.data_hash and ours != {name: theirs.get(name) for name in ours}:
+    if _notes(run)["data_hash"] == prepared.data_hash and ours != {name: theirs.get(name) for name in ours}:
         raise UserError(
             f"{run} learned under another split ({theirs.get('split')}, {theirs.get('window_s')} s windows), so maybe "
             "from what is to be tested: pretrain again under this one, or give the --split it has."
@@ -78,12 +78,12 @@ def same_run(run: Path, config: Config, prepared: Prepared, parts: Collection[st
     """
     if not any((run / name).exists() for name in LEARNED) or not (run / CONFIG).is_file():
         return
-    theirs, said = type(config).load(run / CONFIG).model_dump(mode="json"), _told(run)
+    theirs, notes = type(config).load(run / CONFIG).model_dump(mode="json"), _notes(run)
     ours = config.model_dump(mode="json")
     kept = parts or ours.keys() - {"title", "minutes", "adapt"}
     odd = [name for name in ours if name in kept and ours[name] != theirs[name]]
-    odd += [name.replace("_", " ") for name, value in more.items() if said.get(name, value) != value]
-    if said["data_hash"] != prepared.data_hash:
+    odd += [name.replace("_", " ") for name, value in more.items() if notes.get(name, value) != value]
+    if notes["data_hash"] != prepared.data_hash:
         odd.insert(0, "the study")
     if odd:
         raise UserError(
@@ -103,16 +103,17 @@ def pretraining_of(run: Path) -> dict[str, Any]:
 
 def pretrained_by(run: Path) -> dict[str, Any]:
     """What an alignment's provenance tells of the pretraining it began with: its encoder, its study, its program."""
-    told = _told(run)
-    return {"encoder_sha256": file_hash(run / ENCODER), "data_hash": told["data_hash"], "git_sha": told.get("git_sha")}
+    notes = _notes(run)
+    encoder = file_hash(run / ENCODER)
+    return {"encoder_sha256": encoder, "data_hash": notes["data_hash"], "git_sha": notes.get("git_sha")}
 
 
 def began_with(run: Path) -> dict[str, Any] | None:
     """`pretrained_by` as it was when an alignment began, None where it began without; empty where it does not tell."""
-    return _told(run).get("pretrained", {})
+    return _notes(run).get("pretrained", {})
 
 
-def _told(run: Path) -> dict[str, Any]:
+def _notes(run: Path) -> dict[str, Any]:
     try:
         return {"data_hash": ""} | json.loads((run / PROVENANCE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -53,8 +53,8 @@ class Listing:
 
 def offline() -> bool:
     """Whether the user keeps this program off the network."""
-    said = [os.environ.get(name, "").upper() for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")]
-    return any(word in ("1", "ON", "YES", "TRUE") for word in said)
+    switches = [os.environ.get(name, "").upper() for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")]
+    return any(word in ("1", "ON", "YES", "TRUE") for word in switches)
 
 
 def list_checkpoint(name: str, revision: str | None) -> Listing:
@@ -80,7 +80,7 @@ def list_checkpoint(name: str, revision: str | None) -> Listing:
 def fetch_file(listing: Listing, file: HubFile, folder: Path, report: Report) -> Path:
     """Fetch one file into `folder`, from where an earlier attempt broke off; checked against the listing.
 
-    The hub's own downloader starts every file anew, so what has come is kept here, as ``FILE.part``.
+    The hub's own downloader starts every file from the beginning, so what has come is kept here, as ``FILE.part``.
 
     Raises
     ------

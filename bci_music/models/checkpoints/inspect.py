@@ -148,7 +148,7 @@ def _hashes(folder: Path) -> list[str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """JSON of a part; empty where there is none, which is said elsewhere."""
+    """JSON of a part; empty where there is none, which is reported elsewhere."""
     if not path.is_file():
         return {}
     try:

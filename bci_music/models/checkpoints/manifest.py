@@ -31,7 +31,7 @@ class Pulled(Config):
     source : dict
         Files as the hub gave them, which is what a lock holds.
     files : dict
-        Files as they lie here: weights that came pickled were written anew as safetensors.
+        Files as they lie here: weights that came pickled were written again as safetensors.
     """
 
     format: Literal[1] = 1

@@ -176,10 +176,10 @@ def _as_agreed(listing: Listing, rel: str, sha256: str, expected: Locked | None)
     if sha256 in (pinned, locked) and pinned == locked:
         return
     (folder_of(listing.name, listing.revision) / rel).unlink()
-    said = "the lock says" if locked != sha256 else f"public records name for {listing.revision[:12]}"
+    wanted_by = "the lock says" if locked != sha256 else f"public records name for {listing.revision[:12]}"
     raise UserError(
-        f"{rel} of {listing.name} is not the file {said} (its hash is another): it was deleted; do not use it before "
-        "you know why."
+        f"{rel} of {listing.name} is not the file {wanted_by} (its hash is another): it was deleted; do not use it "
+        "before you know why."
     )
 
 

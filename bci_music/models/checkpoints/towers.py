@@ -1,7 +1,7 @@
 """Two text towers, the same words: does a CLAP speak the language of a generator?
 
 AudioLDM's checkpoints hold only the text half of the CLAP they were trained with. Embeddings of sound come from another
-checkpoint that is said to be the same; its text half shows whether it is.
+checkpoint that is claimed to be the same; its text half shows whether it is.
 """
 
 from __future__ import annotations

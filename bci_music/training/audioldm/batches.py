@@ -32,7 +32,7 @@ class Clips(Protocol):
 
 
 class Task(Protocol):
-    """One thing to learn: a module, its loss, and how it is judged and written down."""
+    """One thing to learn: a module, its loss, and how it is evaluated and written down."""
 
     module: Any
 

@@ -27,7 +27,7 @@ def cached_rows(
     path : Path
         A .npy file; what is done stands beside it.
     key : str
-        Of everything the rows depend on: with another key they are made anew.
+        Of everything the rows depend on: with another key they are made again.
     """
     if n < 1:
         raise UserError(f"There is nothing to make {path.name} from: the bank of clips is empty; build it first.")

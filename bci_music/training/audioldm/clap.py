@@ -96,7 +96,7 @@ class ClapConfig(Config):
 _PAD, _MOST_LOGIT_SCALE = 1, float(np.log(100.0))
 _SHARP = 4.0  # length of the unit vectors before words are named from them; at 16 the head's steps are too wide
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # numbered as RoBERTa's
-WATCHED = 200  # held-out clips judged now and then
+WATCHED = 200  # held-out clips evaluated now and then
 
 
 def new_tokenizer(captions: Iterable[str], config: ClapConfig) -> Any:
@@ -176,7 +176,7 @@ class ClapTask:
             )
         self._config, self._device = config, device
         self._pictures = _pictures(embedder.extractor, bank, cache, log)
-        self._words = [[_tokens(embedder.tokenizer, text, config) for text in said] for said in bank.captions]
+        self._words = [[_tokens(embedder.tokenizer, text, config) for text in captions] for captions in bank.captions]
         self.named = _words_of(self._words, len(embedder.tokenizer))
         rows = np.arange(len(bank))
         self._pools = [_by_song(rows, bank.songs)]  # first of all clips, then of every genre with enough songs
@@ -228,8 +228,8 @@ class ClapTask:
         for sample in own_samples(len(clips)):
             rng = rng_of(self._config.seed + 1, at, sample)
             pictures.append(varied(np.asarray(self._pictures[clips[sample]], np.float32), rng, self._config))
-            said = self._words[clips[sample]]
-            texts.append(said[int(rng.integers(len(said)))])
+            wordings = self._words[clips[sample]]
+            texts.append(wordings[int(rng.integers(len(wordings)))])
         return torch.from_numpy(np.stack(pictures)[:, None]).to(self._device), _padded(texts, self._device), texts
 
 
@@ -267,8 +267,8 @@ def _tokens(tokenizer: Any, text: str, config: ClapConfig) -> list[int]:
 def _words_of(words: list[list[list[int]]], vocabulary: int) -> NDArray[np.bool_]:
     """Which tokens stand in any of a clip's captions, (n, vocabulary)."""
     found = np.zeros((len(words), vocabulary), bool)
-    for row, said in zip(found, words, strict=True):
-        row[[token for text in said for token in text]] = True
+    for row, wordings in zip(found, words, strict=True):
+        row[[token for text in wordings for token in text]] = True
     found[:, : len(_SPECIAL)] = False
     return found
 
@@ -293,9 +293,9 @@ def watch_recall(embedder: ClapEmbedder, held: ClipBank) -> Callable[[Learner], 
 
     def watch(module: Learner) -> Figures:
         where = str(next(module.clap.parameters()).device)  # elsewhere would move the average away from what it follows
-        judged = ClapEmbedder(module.clap, embedder.extractor, embedder.tokenizer, device=where)
-        alike = judged.embed_texts([held.captions[i][0] for i in rows]) @ np.stack(
-            [judged.embed(sound, 16_000) for sound in sounds]
+        trained = ClapEmbedder(module.clap, embedder.extractor, embedder.tokenizer, device=where)
+        alike = trained.embed_texts([held.captions[i][0] for i in rows]) @ np.stack(
+            [trained.embed(sound, 16_000) for sound in sounds]
         ).T  # fmt: skip
         own = np.diag(alike)[:, None]
         return {"held_recall_10": float(((alike >= own).sum(1) <= 10).mean()), "held_clips": float(len(rows))}
@@ -313,7 +313,7 @@ def train_clap(
     Parameters
     ----------
     held : ClipBank, optional
-        Clips of other songs, judged now and then.
+        Clips of other songs, evaluated now and then.
     until : callable
         Ends early when true; what was learned so far is written all the same.
 
@@ -326,7 +326,7 @@ def train_clap(
     shared = set(bank.songs) & set(held.songs) if held else set()
     if shared:
         raise UserError(f"{len(shared)} songs are in both banks: give --held a bank of other seeds.")
-    tokenizer = new_tokenizer((text for said in bank.captions for text in said), config)
+    tokenizer = new_tokenizer((text for captions in bank.captions for text in captions), config)
     embedder = new_clap(tokenizer, config)
     task = ClapTask(embedder, bank, config, out / "cache", device=device, log=log)
     work = out / "clap-training"
@@ -350,8 +350,8 @@ def train_clap(
 
 def _require_same_run(work: Path, bank: ClipBank, config: ClapConfig, restart: bool) -> None:
     """Note what the checkpoint in `work` belongs to, or refuse to go on: other captions number the words otherwise."""
-    said = json.dumps([bank.captions, rows_key(bank.sound), config.model_dump(mode="json", exclude={"loop"})])
-    key = hashlib.sha256(said.encode()).hexdigest()
+    settings = json.dumps([bank.captions, rows_key(bank.sound), config.model_dump(mode="json", exclude={"loop"})])
+    key = hashlib.sha256(settings.encode()).hexdigest()
     checkpoint, note = work / "checkpoint.pt", work / "run.json"
     if restart:
         checkpoint.unlink(missing_ok=True)

@@ -78,11 +78,11 @@ class ClipBank:
         plan = {"seconds": seconds, "clips": len(pieces), "key": _key(pieces, seconds), "credits": list(credits)}
         sound, mel, done = _begin(directory, plan, len(pieces), seconds)
         with (directory / _LINES).open("a", encoding="utf-8") as lines:
-            for i, (samples, picture, said) in enumerate(_made(pieces[done:], seconds, workers), done):
+            for i, (samples, picture, captions) in enumerate(_made(pieces[done:], seconds, workers), done):
                 sound[i], mel[i] = samples, picture
                 sound.flush()
                 mel.flush()
-                lines.write(json.dumps(_line(pieces[i], said), ensure_ascii=False) + "\n")
+                lines.write(json.dumps(_line(pieces[i], captions), ensure_ascii=False) + "\n")
                 lines.flush()  # a line stands for a whole clip
                 progress(i + 1, len(pieces))
                 if until():
@@ -140,8 +140,8 @@ def _begin(directory: Path, plan: dict, n: int, seconds: float) -> tuple[np.memm
     return sound, mel, 0
 
 
-def _line(piece: Piece, said: tuple[str, ...]) -> dict:
-    return {"song": piece.song, "genre": piece.genre, "start_s": round(piece.start_s, 4), "captions": list(said)}
+def _line(piece: Piece, captions: tuple[str, ...]) -> dict:
+    return {"song": piece.song, "genre": piece.genre, "start_s": round(piece.start_s, 4), "captions": list(captions)}
 
 
 def _lines(directory: Path) -> list[dict]:

@@ -31,7 +31,7 @@ def save_part(model: Any, parts: Path, name: str) -> Path:
     nn.Module.to(small, "cpu", torch.float16)  # the classes' own warns of parts that these do not have
     for key, value in small.state_dict().items():
         if not torch.isfinite(value).all():
-            raise UserError(f"{name}'s {key} is not finite in half precision: the training diverged, begin it anew.")
+            raise UserError(f"{name}'s {key} is not finite in half precision: the training diverged, start it again.")
     fresh = parts / f"{name}.part"
     shutil.rmtree(fresh, ignore_errors=True)
     with quiet_loading():

@@ -92,9 +92,9 @@ def run_schedule(
 
 def describe(stage: str, outcome: Outcome) -> str:
     """Figures of a stage in words and numbers."""
-    told = ", ".join(f"{k} {v:.4g}" for k, v in outcome.figures.items() if k not in ("held_clips", "steps"))
+    listed = ", ".join(f"{k} {v:.4g}" for k, v in outcome.figures.items() if k not in ("held_clips", "steps"))
     n = int(outcome.figures["held_clips"])
-    return f"{stage}: {outcome.done} of {outcome.steps} steps; on {n} held-out clips {told}"
+    return f"{stage}: {outcome.done} of {outcome.steps} steps; on {n} held-out clips {listed}"
 
 
 def _loop(job: Job, steps: int, directory: Path, device: str, report: Callable[[int, Figures], None]) -> Loop[Any]:
@@ -113,12 +113,12 @@ def _planned(directory: Path, job: Job, minutes: float | None, device: str) -> i
     if plan.is_file():
         return int(json.loads(plan.read_text(encoding="utf-8"))["steps"])
     directory.mkdir(parents=True, exist_ok=True)
-    told: dict[str, float] = {"steps": job.loop.steps}
+    plan_values: dict[str, float] = {"steps": job.loop.steps}
     if minutes is not None:
         seconds = _step_seconds(job, device)
-        told = {"steps": max(10, int(60 * minutes / seconds)), "seconds_per_step": round(seconds, 4)}
-    plan.write_text(json.dumps(told) + "\n", encoding="utf-8")
-    return int(told["steps"])
+        plan_values = {"steps": max(10, int(60 * minutes / seconds)), "seconds_per_step": round(seconds, 4)}
+    plan.write_text(json.dumps(plan_values) + "\n", encoding="utf-8")
+    return int(plan_values["steps"])
 
 
 def _step_seconds(job: Job, device: str) -> float:

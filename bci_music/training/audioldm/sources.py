@@ -97,8 +97,8 @@ def recorded_pieces(folder: str | Path, seconds: float) -> tuple[list[Piece], li
         if row["licence"].strip() != "CC0" and "BY" in row["licence"] and not row.get("attribution"):
             raise UserError(f"{row['path']} is under {row['licence']} but has no attribution: add it to {manifest}.")
         starts = _sounding(folder / row["path"], seconds)
-        said = _said(row)
-        pieces += [Piece(row["path"], -1, str(folder / row["path"]), 0, start_s, said) for start_s in starts]
+        captions = _captions_of(row)
+        pieces += [Piece(row["path"], -1, str(folder / row["path"]), 0, start_s, captions) for start_s in starts]
         if starts:
             credits.append({key: row[key] for key in _CREDITS if row.get(key)})
     return pieces, credits
@@ -128,16 +128,16 @@ def _read(path: Path, start_s: float, seconds: float) -> NDArray[np.float32]:
     return np.resize(mono, round(seconds * RATE_HZ))
 
 
-def _said(row: dict[str, str]) -> tuple[str, ...]:
+def _captions_of(row: dict[str, str]) -> tuple[str, ...]:
     """Captions from what the manifest says of a track."""
     genre = row.get("genre") or "instrumental"
     feels = [f.strip().lower() for f in (row.get("feel") or "").split(",") if f.strip()]
     players = [p.strip().lower() for p in (row.get("instruments") or "").split(",") if p.strip()]
     bpm = (row.get("bpm") or "").strip()
-    said = []
+    captions = []
     for number in range(WORDINGS):
         mood = f"{feels[number % len(feels)]} " if feels else ""
         with_ = f" with {' and '.join(players[i % len(players)] for i in (number, number + 1))}" if players else ""
         at = f", {bpm} bpm" if bpm and number % 2 == 0 else ""
-        said.append(f"{mood}{genre.lower()} music{with_}{at}".capitalize() + ".")
-    return tuple(said)
+        captions.append(f"{mood}{genre.lower()} music{with_}{at}".capitalize() + ".")
+    return tuple(captions)

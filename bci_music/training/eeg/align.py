@@ -48,8 +48,8 @@ def same_music(song: Tensor, second: Tensor, window_s: float) -> Tensor:
 def top1(eeg: Tensor, music: Tensor, same: Tensor) -> float:
     """Share of rows whose own music is the nearest among those that are no double of it."""
     others = same & ~torch.eye(len(eeg), dtype=torch.bool, device=eeg.device)
-    likeness = (eeg @ music.T).masked_fill(others, float("-inf"))
-    return float((likeness.argmax(1) == torch.arange(len(eeg), device=eeg.device)).float().mean())
+    similarity = (eeg @ music.T).masked_fill(others, float("-inf"))
+    return float((similarity.argmax(1) == torch.arange(len(eeg), device=eeg.device)).float().mean())
 
 
 class Aligner(nn.Module):

@@ -65,8 +65,8 @@ class EegWindows:
         if not self.segments:
             raise UserError(f"No segment is as long as one window of {n_times} samples: choose a smaller `window_s`.")
         self.n_times = n_times
-        room = np.array([segment.eeg.shape[1] - n_times + 1 for segment in self.segments], float)
-        self._ends = np.cumsum(room)
+        starts = np.array([segment.eeg.shape[1] - n_times + 1 for segment in self.segments], float)
+        self._ends = np.cumsum(starts)
 
     @property
     def independent(self) -> int:

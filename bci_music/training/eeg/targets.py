@@ -39,7 +39,7 @@ def music_of(
     ----------
     cache : Path, optional
         Where results are kept (default: ``targets`` in the prepared folder), under a key of embedder, audio file,
-        window, grid, offset and direction: change one, and only what depends on it is made anew.
+        window, grid, offset and direction: change one, and only what depends on it is made again.
 
     Raises
     ------

@@ -98,13 +98,13 @@ def prepare(
 
 def _begin(out: Path, way: _Way) -> None:
     """Refuse to mix segments that were made in different ways."""
-    said = {"signal": way.signal.model_dump(mode="json"), "montage": way.montage, "normalise": way.normalise}
+    settings = {"signal": way.signal.model_dump(mode="json"), "montage": way.montage, "normalise": way.normalise}
     note = out / "eeg" / "way.json"
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
-        if note.is_file() and json.loads(note.read_text(encoding="utf-8")) != said:
+        if note.is_file() and json.loads(note.read_text(encoding="utf-8")) != settings:
             raise UserError(f"{out} holds segments that were prepared with other settings: choose another folder.")
-        write_text(note, json.dumps(said))
+        write_text(note, json.dumps(settings))
         (out / SETTINGS).unlink(missing_ok=True)  # until all is done the folder counts as unfinished
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror}): give --out a folder you may write to.") from error

@@ -203,8 +203,8 @@ def _hash(
     heard = [{name: value for name, value in vars(p).items() if name != "file"} for p in places]
     digest.update(json.dumps(sorted(heard, key=json.dumps)).encode())
     for key, s in sorted(stimuli.items()):
-        said = [key, s.name, s.genre, s.offset_s, s.reversed, file_hash(s.audio)]
-        digest.update(json.dumps(said).encode())
+        described = [key, s.name, s.genre, s.offset_s, s.reversed, file_hash(s.audio)]
+        digest.update(json.dumps(described).encode())
     return digest.hexdigest()
 
 

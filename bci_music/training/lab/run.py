@@ -37,7 +37,7 @@ PRETRAINING = frozenset({"encoder", "closed_form", "pretrain", "window_s", "spli
 
 @dataclass(frozen=True)
 class ExperimentData:
-    """What an experiment learns from and is judged on, under one split."""
+    """What an experiment learns from and is evaluated on, under one split."""
 
     prepared: Prepared
     windows: LabWindows
@@ -127,13 +127,13 @@ def run_align(
     _keep_log(pretrained, directory)
     if isinstance(network, Network) and config.mean_tokens is not None:
         stage = config.mean_tokens
-        told = None if report is None else _named(report, "mean tokens", stage.loop.steps)
-        module = align(module, corpus, stage, directory / "mean-tokens", resume=resume, device=device, report=told,
+        named = None if report is None else _named(report, "mean tokens", stage.loop.steps)
+        module = align(module, corpus, stage, directory / "mean-tokens", resume=resume, device=device, report=named,
                        until=until)  # fmt: skip
         module.requires_grad_(True)
-    told = None if report is None else _named(report, "align", config.align.loop.steps)
+    named = None if report is None else _named(report, "align", config.align.loop.steps)
     module = align(
-        module, corpus, config.align, directory, resume=resume, device=device, report=told, until=until,
+        module, corpus, config.align, directory, resume=resume, device=device, report=named, until=until,
         tensorboard=tensorboard,
     )
     recompute_batchnorm(module.network, corpus, device=device)
