@@ -76,7 +76,7 @@ def jobs(
     names = [name if kind != "split" else f"split-{name}" for kind, group in groups for name in group]
     for name in only:
         if name not in names:
-            raise UserError(f"The table has no {name!r}: choose from {', '.join(names)}.")
+            raise UserError(f"The table has no row {name!r}: choose from {', '.join(names)}.")
     made = []
     for kind, group in groups:
         for short, plan_of in group.items():
