@@ -45,10 +45,11 @@ test: $(INSTALLED)  ## run all tests but the long forms (as root: installs missi
 quick: $(INSTALLED)  ## run the tests that neither wait, learn nor install: the inner loop, under two minutes
 	$(PYTEST) -m '$(QUICK)' $(TEST_ARGS)
 
-check: $(CHECKERS)  ## lint, types and import contracts
+check: $(CHECKERS)  ## lint, types, import contracts and names that nothing reads
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vulture
 
 system:  ## install the Debian packages for sound and window (as root), or name them
 	@sh tools/system-packages.sh

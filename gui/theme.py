@@ -37,7 +37,6 @@ STREAM_COLOURS = {
 }
 SONG_COLOURS = (SECOND, WARM, ACCENT, "#5aa9e6", "#9ccf6e", "#e58fb1")
 
-UNIT = 8  # px of the grid
 CORNER = 10  # px
 FAMILIES = ["Inter", "Noto Sans", "Segoe UI", "SF Pro Text", "Helvetica Neue", "DejaVu Sans", "sans-serif"]
 ATTENTION_STOPS = ("#151c24", "#1a2f38", "#1f5a58", "#319482", "#4cc9b0", "#b5ecd6", "#fdfff8")
