@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from untrained_pack import write_untrained
 
 from bci_music.messages import UserError
 from bci_music.models.decoder import Decoder
@@ -14,7 +15,6 @@ from bci_music.models.pack import ENCODER_FILE, Pack
 from bci_music.models.sizes import EncoderConfig
 from bci_music.packing import demo as build
 from bci_music.packing.demo import DemoBuildConfig, build_demo_pack, require_fair_start
-from bci_music.packing.write import write_untrained
 from bci_music.training.eeg.align import Aligner
 from bci_music.training.eeg.simulated import SimulatedDataConfig
 

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import yaml
 from typer.testing import CliRunner
+from untrained_pack import write_untrained
 
 from bci_music.cli.main import app
 from bci_music.data.session import Event, song_marker
@@ -23,7 +24,6 @@ from bci_music.models.pack import MANIFEST, DecoderConfig, Pack, file_sha256
 from bci_music.models.sizes import EncoderConfig, HeadConfig
 from bci_music.packing.describe import describe
 from bci_music.packing.listener import make_listener_pack
-from bci_music.packing.write import write_untrained
 from bci_music.simulate.listener import SimulatedListener
 from bci_music.simulate.session import make_session
 from bci_music.training.calibration import listener_data

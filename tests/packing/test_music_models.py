@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from untrained_pack import write_untrained
 
 from bci_music.generation.audioldm.loading import write_random_audioldm
 from bci_music.messages import UserError
@@ -12,7 +13,6 @@ from bci_music.models.embedder import StatisticsEmbedder, load_embedder
 from bci_music.models.pack import Pack
 from bci_music.packing.describe import describe
 from bci_music.packing.music_models import CARD, MusicModels
-from bci_music.packing.write import write_untrained
 from bci_music.training.audioldm.distil import DistilConfig
 from bci_music.training.audioldm.parts import (
     BUDGET,

@@ -16,8 +16,7 @@ def small_decoder():
 def pack_directory(tmp_path_factory, small_decoder):
     """A valid untrained pack with prototypes; never written to by a test."""
     import numpy as np
-
-    from bci_music.packing.write import write_untrained
+    from untrained_pack import write_untrained
 
     directory = tmp_path_factory.mktemp("pack") / "small"
     (directory / "library").mkdir(parents=True)
