@@ -50,7 +50,7 @@ def test_swapped_sessions_change_what_is_played(config):
     play_a, play_swapped, play_b = played(run_a), played(swapped), played(run_b)
     first = slice(0, round((SWAPPED_S - 1.0) / STEP_S))
     assert np.array_equal(play_swapped[first], play_b[first])  # the EEG decides, whatever session it is said to be
-    assert (play_swapped[first] >= 0).sum() > 80
+    assert (play_swapped[first] >= 0).sum() > 40
     both = (play_a >= 0) & (play_b >= 0)
     assert both.sum() > 300
     assert (play_a[both] != play_b[both]).mean() > 0.5
