@@ -1,4 +1,4 @@
-"""What a decoder made of the windows of a test set, beside what was heard in them: all that the judge looks at."""
+"""What a decoder made of the windows of a test set, beside what was heard in them: all that is evaluated."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def _spaces(
 def _check(decoded: DecodedWindows, split: Split, window_s: float, slack_s: float) -> None:
     """Raise unless windows are apart, but for `slack_s`, from each other and from the training side."""
     if not len(decoded):
-        raise UserError("There is no window to judge: the split's test side has none that can be decoded.")
+        raise UserError("There is no window to evaluate: the split's test side has none that can be decoded.")
     table = split.table
     for name in np.unique(decoded.recording):
         at = np.sort(decoded.start_s[decoded.recording == name])

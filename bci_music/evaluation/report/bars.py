@@ -116,4 +116,4 @@ def _frame(axes: Axes, lines: list[Line]) -> None:
     axes.grid(axis="x")
     axes.tick_params(length=0)
     labels = {f.label for f in metrics}
-    axes.set_xlabel(labels.pop() if len(labels) == 1 else "identification, as said on the left")
+    axes.set_xlabel(labels.pop() if len(labels) == 1 else "identification, as named on the left")

@@ -77,7 +77,7 @@ def _splits(results: Sequence[Result], ours: Result) -> Section | None:
     if any(line.metric for line in lines):
         rests = _protocol([*chosen, ours], main)
         who = "Each decoder" if several else chosen[-1].model.title
-        caption = f"{who} trained and judged anew under each split. {MARKS} {rests}"
+        caption = f"{who} trained and evaluated again under each split. {MARKS} {rests}"
         blocks.append(Drawing(bars.bars(lines, "splits", "Decoders under each split"), caption))
     blocks.append(tables.split_table(list({result.split.kind: result for result in chosen}.values())))
     return Section("The same decoder, from the easy split to the hard ones", (

@@ -150,7 +150,7 @@ def _setting(results: Sequence[Result]) -> str:
 def cost_table(results: Sequence[Result], ours: Result) -> Table:
     """Size, speed and length of training of every result, beside the recipe."""
     columns = ("parameters", "tokens a window", "windows/s", "pretrain steps", "min", "align steps", "min", "batch",
-               "training and judging, min")  # fmt: skip
+               "training and evaluation, min")  # fmt: skip
     groups = (("model", 3), ("self-distillation", 2), ("alignment", 3), ("", 1))
     lines = [Line(result.model.title, _start(result), _cost(result), result is ours) for result in results]
     return Table(groups, columns, tuple(lines), (

@@ -13,7 +13,7 @@ from bci_music.metrics.metric import Control, Metric
 HEADLINE = "50-way"
 SPLITS = ("random", "recording-block", "time-block", "repeat", "recording", "song", "listener")
 SIMULATED = (
-    "All EEG on this page is simulated and all music is composed. It shows what the method and the judge do with a "
+    "All EEG on this page is simulated and all music is composed. It shows what method and evaluation do with a "
     "signal that was planted; it does not show that a real brain can be read."
 )
 
@@ -114,7 +114,7 @@ def _main(result: Result, metric: Metric) -> Sentence:
     if metric.ci95 is None:
         return Sentence("against", f"{start}. Without an interval nothing can be said about it.")
     if not metric.controls:
-        return Sentence("against", f"{start}. It has no control beside it, so it is not judged.")
+        return Sentence("against", f"{start}. It has no control beside it, so it says nothing.")
     won = [name for name, control in metric.controls.items() if beats(metric, control)]
     lost = [name for name in metric.controls if name not in won]
     if not lost:
