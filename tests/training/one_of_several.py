@@ -27,7 +27,7 @@ LOOP = LoopConfig(steps=STEPS, lr=3e-3, warmup=2, ema=0.8, bf16=False, checkpoin
 
 
 def world():
-    """Takes of two listeners and three songs, each a mixture of the song's four courses."""
+    """Segments of two listeners and three songs, each a mixture of the song's four courses."""
     rng = np.random.default_rng(0)
     patterns, mixing = rng.standard_normal((4, CHANNELS)), rng.standard_normal((8, 24))
     segments, music = [], {}

@@ -11,7 +11,7 @@ RATE, CHANNELS, SECONDS, SONGS, DIM = 40.0, 6, 120, 4, 5
 
 
 def planted(shuffled=False, seed=0):
-    """Takes whose channels carry the music's slow courses, with the course over a window as its target."""
+    """Segments whose channels carry the music's slow courses, with the course over a window as its target."""
     rng = np.random.default_rng(seed)
     mixing = rng.standard_normal((DIM, CHANNELS))
     courses, music = [], {}

@@ -32,7 +32,7 @@ SMALL = EncoderConfig(n_channels=CHANNELS, n_times=100, patch=20, dim=32, depth=
 
 
 def own_rhythms(seed=0, seconds=20):
-    """Takes that differ in where on the head and at which frequencies they swing, well above the noise."""
+    """Segments that differ in where on the head and at which frequencies they swing, well above the noise."""
     segments = []
     for number in range(SEGMENTS):
         rng = np.random.default_rng((seed, number))

@@ -33,7 +33,7 @@ def samples(part):
 
 @st.composite
 def segments_of_a_study(draw):
-    """Takes that begin anywhere in their songs and recordings, some of them two of one recording."""
+    """Segments that begin anywhere in their songs and recordings, some of them two of one recording."""
     made = []
     for number in range(draw(st.integers(1, 6))):
         song = draw(st.sampled_from(["a", "b", "b backwards"]))
