@@ -8,6 +8,7 @@ from bci_music.engine.config import LiveConfig
 from bci_music.generation.audioldm import generator as audioldm
 from bci_music.generation.open import GeneratorsConfig, choose_generator, generator_names, open_generator
 from bci_music.messages import UserError
+from bci_music.models.library import MusicLibrary
 
 asked = []
 
@@ -24,9 +25,10 @@ def opened(monkeypatch):
 
 @pytest.fixture
 def pack(library_dir):
+    library = MusicLibrary.load(library_dir)
     manifest = SimpleNamespace(spaces=SimpleNamespace(targets="sha"))
     return SimpleNamespace(
-        name="demo", generator=None, embedder="pack/embedder", manifest=manifest, directory=library_dir.parent
+        name="demo", generator=None, embedder="pack/embedder", manifest=manifest, library=lambda: library
     )
 
 
@@ -35,9 +37,8 @@ def pack(library_dir):
     ("auto", "mine", "pack/generator", "mine"), ("library", "mine", "pack/generator", "library of 3 songs"),
     ("audioldm", None, "pack/generator", "pack/generator"), ("audioldm", "mine", None, "mine"),
 ])  # fmt: skip
-def test_choice(opened, pack, wanted, given, brought, plays, library_dir, tmp_path):
-    (tmp_path / "library").symlink_to(library_dir)
-    pack.generator, pack.directory = brought, tmp_path
+def test_choice(opened, pack, wanted, given, brought, plays):
+    pack.generator = brought
     config = LiveConfig.parse({"sound": {"generator": wanted, "audioldm": {"checkpoint": given}}}).sound
     generator = open_generator(choose_generator(config, pack), config, pack)
     assert generator.name == plays

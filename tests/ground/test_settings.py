@@ -30,10 +30,10 @@ ENTRY_POINTS = {
     "PreparedConfig": "a prepared study",
     "Pulled": "manifest of a fetched checkpoint",
     "Lock": "a lock file of checkpoints",
-    "ResultRow": "a run's result",
-    "Report": "report.json of the lab",
+    "Result": "a run's result",
+    "EvaluationReport": "report.json of the lab",
     "SplicesConfig": "options of bench splices",
-    "Judging": "options of evaluate",
+    "EvaluateConfig": "options of evaluate",
 }
 EXCEPTIONS = {
     "GeneratorConfig": "abstract: the base of the sections of `sound`",
