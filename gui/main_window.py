@@ -70,7 +70,8 @@ class MainWindow(QWidget):
         return self._chosen or next(kind for kind in self._classes if kind.fits(snapshot))
 
     def _choose(self, kind: type[View]) -> None:
-        self._chosen = kind
+        """Show a view whatever fits; the same key again goes back to the one that fits."""
+        self._chosen = None if self._chosen is kind else kind
         self._show_words(self._bridge.refresh())
 
     def _show_view(self, kind: type[View]) -> None:

@@ -21,11 +21,12 @@ NMED_CHANNELS: tuple[str, ...] = (*(f"E{i}" for i in range(1, 125)), "Cz")
 MAX_DISTANCE_M = 0.020
 MIN_MAPPED = 8
 HEAD_ORIGIN_M = -0.040  # the middle between the ears, on the z axis of the fitted sphere
-SHIPPED = ("egi125", "egi128", "egi129", "egi256", "egi257", "biosemi64", "biosemi128", "standard1020", "standard1010")
 
 
 class MontageFile(Config):
     """A montage as YAML: names in the order of the stream; where they sit comes from a table or from the file.
+
+    A file of this kind in ``configs/`` is a montage that ships; its name is the file's.
 
     `names` may hold ranges such as ``E1..E128``.
     """
@@ -85,9 +86,10 @@ class Montage:
         if text == "nmed":
             return cls.nmed()
         if re.fullmatch(r"[\w\-]+", text) and not Path(text).exists():
-            if text not in SHIPPED:
-                near = difflib.get_close_matches(text, SHIPPED, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"use nmed, {', '.join(SHIPPED)} or a YAML file."
+            known = shipped_montages()
+            if text not in known:
+                near = difflib.get_close_matches(text, known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"use nmed, {', '.join(known)} or a YAML file."
                 raise UserError(f"There is no montage {text!r}: {hint}")
             name_or_yaml = shipped(f"configs/{text}.yaml")
         return cls._from_file(MontageFile.parse(read_yaml(name_or_yaml), text), text)
@@ -171,12 +173,18 @@ class ChannelMap:
 
 
 def map_channels(
-    labels: Sequence[str], montage: Montage, positions_m: NDArray[np.float64] | None = None
+    labels: Sequence[str], montage: Montage, positions_m: NDArray[np.float64] | None = None,
+    min_mapped: int = MIN_MAPPED,
 ) -> ChannelMap:
     """Lay stream channels onto a montage, one to one.
 
     The montage's own names come first; then names known to the standard montages, then the stream's positions
     (n_channels, 3) in m, each to the electrode that is nearest as a whole assignment and at most 20 mm away.
+
+    Raises
+    ------
+    UserError
+        If fewer than `min_mapped` electrodes of the montage are found.
     """
     n = len(montage.names)
     source, distance, how = np.full(n, -1), np.full(n, np.nan), ["absent"] * n
@@ -193,13 +201,19 @@ def map_channels(
     for k, i, metres in _assign(places, montage.positions_m, taken=source >= 0):
         source[i], distance[i], how[i] = rest[k], 1000 * metres, "position"
     found = ChannelMap(source, distance, tuple(how), _left_out_reference(montage, source, tables))
-    if found.n_mapped < MIN_MAPPED:
+    if found.n_mapped < min_mapped:
         raise UserError(
             f"Only {found.n_mapped} of the stream's {len(labels)} EEG channels ({', '.join(labels[:4])} ...) lie on "
-            f"electrodes of the montage {montage.name!r}, at least {MIN_MAPPED} are needed: "
+            f"electrodes of the montage {montage.name!r}, at least {min_mapped} are needed: "
             "name the channels in the stream, or give `montage:` (for example egi128)."
         )
     return found
+
+
+def shipped_montages() -> tuple[str, ...]:
+    """Names of all montages in ``configs/``: the files there with a key ``names:``."""
+    files = sorted(shipped("configs").glob("*.yaml"))
+    return tuple(file.stem for file in files if re.search(r"^names:", file.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def _expand(entry: str) -> list[str]:

@@ -105,7 +105,7 @@ def make_chain(decoder: Decoder, info: StreamInfo) -> SignalChain:
     from bci_music.eeg.montage import map_channels
 
     montage = decoder.montage
-    channels = map_channels(info.labels, montage, info.positions_m)
+    channels = map_channels(info.labels, montage, info.positions_m, decoder.manifest.decoder.min_channels)
     return SignalChain(decoder.manifest.signal, montage, channels, info.sfreq_hz)
 
 

@@ -125,7 +125,7 @@ class OutputStage:
         except Exception as error:
             self.failed += 1
             refused = isinstance(error, UserError)
-            if not refused:
+            if not refused and self.failed == 1:
                 log.exception("output %s failed", self.name)
             if self.failed == 1 or fatal:
                 text = str(error) if refused else f"The output {self.name} failed: {type(error).__name__}: {error}"

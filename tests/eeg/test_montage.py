@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bci_music.eeg import electrodes
-from bci_music.eeg.montage import NMED_CHANNELS, SHIPPED, Montage, map_channels
+from bci_music.eeg.montage import NMED_CHANNELS, Montage, map_channels, shipped_montages
 from bci_music.messages import UserError
 
 PHYSIONET = (
@@ -53,7 +53,7 @@ def test_the_nmed_layout_is_what_it_should_be():
     assert set(regions.values()) == {"front", "left", "centre", "right", "back"}
 
 
-@pytest.mark.parametrize("name", ["nmed", *SHIPPED])
+@pytest.mark.parametrize("name", ["nmed", *shipped_montages()])
 def test_every_shipped_montage_loads_and_maps_onto_itself(name):
     montage = Montage.load(name)
     channels = map_channels(montage.names, montage)

@@ -139,3 +139,10 @@ def test_holding_the_last_value():
 def test_filters_that_cannot_be_are_refused(settings):
     with pytest.raises(UserError):
         PreprocessConfig.parse(settings)
+
+
+@pytest.mark.parametrize("hz", [10.0, 16.0, 16.5, 16.7, 20.0, 24.9])
+def test_a_notch_within_the_band_does_not_move_the_windows(hz):
+    """Its phase jumps by pi at the centre: read as a delay, that shifted every window by some 48 ms."""
+    usual = PreprocessConfig()
+    assert PreprocessConfig(notch_hz=(hz, *usual.notch_hz)).filter_delay_s() == usual.filter_delay_s()

@@ -63,6 +63,9 @@ def test_one_line_in_the_list_brings_a_view_with_its_key_and_layout(qtbot, engin
         window.tick()
     assert isinstance(window.view, Plain)  # chosen by hand, it stays
     assert (window.view.panel.x(), window.view.panel.width()) == (MARGIN, 1600 - 2 * MARGIN)
+    qtbot.keyClick(window, Qt.Key.Key_F4)  # the same key again goes back
+    window.tick()
+    assert window.view is before
 
 
 def test_the_first_view_that_fits_is_shown(qtbot, engine):
