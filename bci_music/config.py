@@ -67,7 +67,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise UserError(f"There is no file {path}: give the path of a YAML file (examples are in configs/).") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        sentence = f"{path} could not be read as YAML ({reason}): mend the file or start from configs/."
+        sentence = f"{path} could not be read as YAML ({reason}); fix the file or start from configs/."
         raise UserError(sentence) from error
     if values is None:
         return {}
@@ -85,7 +85,7 @@ def shipped(relative: str) -> Path:
     for root in (package, package.parent):
         if (root / relative).exists():
             return root / relative
-    raise UserError(f"{relative} does not ship with this installation of bci-music: install the program anew.")
+    raise UserError(f"{relative} does not ship with this installation of bci-music: install the program again.")
 
 
 def note_renamed(owner: str, text: str) -> None:

@@ -84,7 +84,7 @@ def splices(
         str | None, typer.Option("--audioldm", help="Folder or hub id of an AudioLDM.  \\[default: the pack's]")
     ] = None,
     pack: Annotated[str, typer.Option("--pack", help="Whose generator plays, in the styles of its library.")] = "demo",
-    number: Annotated[int, typer.Option("--splices", "--joints", min=5, help="Splices to make.")] = 100,
+    number: Annotated[int, typer.Option("--splices", min=5, help="Splices to make.")] = 100,
     seconds: Annotated[float, typer.Option("--clip-seconds", min=1.5, help="Length of a clip.")] = 5.12,
     wav: Annotated[Path | None, typer.Option("--wav", help="Also write what was measured.")] = None,
 ) -> None:

@@ -38,7 +38,7 @@ def old_restart(value: bool) -> bool:
     return value
 
 
-Anew = Annotated[bool, typer.Option("--anew", hidden=True, callback=old_restart)]
+OldRestart = Annotated[bool, typer.Option("--anew", hidden=True, callback=old_restart)]
 Board = Annotated[bool, typer.Option("--tensorboard/--no-tensorboard", help="Also log to TensorBoard.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
@@ -46,7 +46,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 def pretrain(
     data: Data, out: Annotated[Path, typer.Option(help="Folder of the run.")], preset: Preset = "small",
     split: Split = None, steps: Steps = None, minutes: Minutes = None, seed: Seed = None, resume: Resume = True,
-    anew: Anew = False, tensorboard: Board = True, device: Device = "auto",
+    old_name: OldRestart = False, tensorboard: Board = True, device: Device = "auto",
 ) -> None:
     """Teach the encoder without music: multi-view self-distillation on the training side of the split.
 
@@ -69,7 +69,7 @@ def pretrain(
         experiment = experiment_data(prepared, config)
         network = new_network(config, prepared)
         init_encoder(network, experiment, config)
-        resume = resume and not anew
+        resume = resume and not old_name
         _begin(out, resume)
         with _progress(out) as report:
             run_pretrain(
@@ -86,7 +86,7 @@ def align(
     data: Data, out: Annotated[Path, typer.Option(help="Folder of the run.")],
     pretrained: Annotated[Path | None, typer.Option(help="Folder of a `pretrain` run; default: none.")] = None,
     preset: Preset = "small", split: Split = None, steps: Steps = None, minutes: Minutes = None, seed: Seed = None,
-    resume: Resume = True, anew: Anew = False, tensorboard: Board = True, device: Device = "auto",
+    resume: Resume = True, old_name: OldRestart = False, tensorboard: Board = True, device: Device = "auto",
 ) -> None:
     """Draw windows of EEG to the embedding of the music heard in them (symmetric InfoNCE). Next: adapt."""
     from bci_music.training.lab.config import override
@@ -114,7 +114,7 @@ def align(
         if pretrained is not None:
             same_sides(pretrained, config, prepared)
             load_encoder(network.encoder, pretrained / ENCODER)
-        resume = resume and not anew
+        resume = resume and not old_name
         _begin(out, resume)
         with _progress(out) as report:
             run_align(

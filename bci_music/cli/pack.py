@@ -27,7 +27,7 @@ def train_clap(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML of sizes and schedule.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Start again without the checkpoint.")] = False,
-    anew: Annotated[bool, typer.Option("--anew", hidden=True, callback=old_restart)] = False,
+    old_name: Annotated[bool, typer.Option("--anew", hidden=True, callback=old_restart)] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
@@ -59,7 +59,7 @@ def train_clap(
 
         banks = ClipBank.open(clips), ClipBank.open(held) if held else None
         made = train(
-            banks[0], models, settings, held=banks[1], device=device, restart=restart or anew, report=report,
+            banks[0], models, settings, held=banks[1], device=device, restart=restart or old_name, report=report,
             log=status.update, until=lambda: minutes is not None and time.monotonic() - began > 60 * minutes,
         )  # fmt: skip
     count = sum(p.numel() for p in made.model.parameters()) / 1e6
@@ -158,15 +158,15 @@ def train(
 
 
 def oracle(
-    pack: Annotated[str, typer.Option(help="Pack whose generator is judged.")] = "demo",
-    clips: Annotated[Path, typer.Option(help="Bank of training clips: the judges are fitted on them.")] = Path(
+    pack: Annotated[str, typer.Option(help="Pack whose generator is evaluated.")] = "demo",
+    clips: Annotated[Path, typer.Option(help="Bank of training clips: the evaluators are fitted on them.")] = Path(
         "runs/music-models/clips"
     ),
     out: Annotated[Path, typer.Option(help="Folder for table, JSON and pictures.")] = Path("out/oracle"),
     per_genre: Annotated[int, typer.Option(min=1, help="Test songs of each genre.")] = 5,
     recordings: Annotated[int, typer.Option(min=0, help="Simulated recordings a listener; 0: no EEG.")] = 1,
-    stretches: Annotated[int, typer.Option(min=14, help="Clips from EEG, drawn evenly from the recordings.")] = 140,
-    judged_by: Annotated[Path | None, typer.Option(help="Another CLAP as judge.  \\[default: statistics]")] = None,
+    excerpts: Annotated[int, typer.Option(min=14, help="Clips from EEG, drawn evenly from the recordings.")] = 140,
+    evaluator: Annotated[Path | None, typer.Option(help="CLAP as evaluator.  \\[default: statistics]")] = None,
     device: Device = "cpu",
 ) -> None:
     """Does the generated music follow the embedding, and the EEG? On songs and recordings never learned from."""
@@ -177,7 +177,7 @@ def oracle(
     from bci_music.models.device import choose_device, sleep_while_waiting
 
     sleep_while_waiting()
-    from bci_music.evaluation.music.excerpts import decoded_stretches, unheard_songs
+    from bci_music.evaluation.music.excerpts import decoded_excerpts, unheard_songs
     from bci_music.evaluation.music.fidelity import compare, generate, table, through_the_autoencoder
     from bci_music.evaluation.music.pictures import draw_pairs
     from bci_music.generation.audioldm.generator import AudioLdmConfig
@@ -190,9 +190,9 @@ def oracle(
     choose_device(device)
     opened = Pack.open(pack)
     if opened.generator is None:
-        raise UserError(f"Pack {opened.name} brings no generator to judge: build one with `pack build --generator`.")
-    with Console(stderr=True).status("fitting the judges") as status:
-        judges = _judges(clips, judged_by, opened.manifest.spaces.generator)
+        raise UserError(f"Pack {opened.name} brings no generator to evaluate: build one with `pack build --generator`.")
+    with Console(stderr=True).status("fitting the evaluators") as status:
+        evaluators = _evaluators(clips, evaluator, opened.manifest.spaces.generator)
         model = open_generator("audioldm", GeneratorsConfig(audioldm=AudioLdmConfig(device=device)), opened).model
 
         def progress(what: str) -> Any:
@@ -202,18 +202,18 @@ def oracle(
         songs = unheard_songs(per_genre, leads, progress("composing test songs"))
         made = generate(model, songs, progress=progress("generating from their embeddings"))
         rows = [
-            compare("the music itself", [h.sound for h in songs], songs, judges),
-            compare("through autoencoder and vocoder", through_the_autoencoder(model, songs), songs, judges),
-            compare("generated from its own embedding", made, songs, judges),
+            compare("the music itself", [h.sound for h in songs], songs, evaluators),
+            compare("through autoencoder and vocoder", through_the_autoencoder(model, songs), songs, evaluators),
+            compare("generated from its own embedding", made, songs, evaluators),
         ]
         out.mkdir(parents=True, exist_ok=True)
         draw_pairs(out / "pairs.png", songs, made)
         if recordings:
             listeners = _listeners(opened)
-            decoded = decoded_stretches(opened, listeners, recordings, log=status.update)
-            eeg: Sequence[Heard] = [decoded[i] for i in spread_evenly(len(decoded), stretches)]
+            decoded = decoded_excerpts(opened, listeners, recordings, log=status.update)
+            eeg: Sequence[Heard] = [decoded[i] for i in spread_evenly(len(decoded), excerpts)]
             followed = generate(model, eeg, progress=progress("generating from decoded EEG"))
-            rows.append(compare("generated from simulated EEG, time-block split", followed, eeg, judges))
+            rows.append(compare("generated from simulated EEG, time-block split", followed, eeg, evaluators))
             draw_pairs(out / "pairs-eeg.png", eeg, followed)
     (out / "oracle.json").write_text(json.dumps([r.as_dict() for r in rows], indent=1) + "\n", encoding="utf-8")
     (out / "oracle.md").write_text(table(rows) + "\n", encoding="utf-8")
@@ -221,7 +221,7 @@ def oracle(
     typer.echo(f"\n{rows[2].name}: own and other music {'' if rows[2].apart else 'not '}apart. Written to {out}.")
 
 
-def _judges(clips: Path, judged_by: Path | None, leads: str) -> Evaluators:
+def _evaluators(clips: Path, evaluator: Path | None, leads: str) -> Evaluators:
     """Statistics (or another CLAP) and a genre classifier, fitted on real clips of the training."""
     import numpy as np
 
@@ -236,7 +236,7 @@ def _judges(clips: Path, judged_by: Path | None, leads: str) -> Evaluators:
     rows = [known[i] for i in spread_evenly(len(known), 600)]
     sounds = [np.asarray(bank.sound[i], np.float32) / np.float32(FULL_SCALE) for i in rows]
     genres = [GENRES[int(bank.genre[i])] for i in rows]
-    embedder = load_embedder(judged_by) if judged_by else StatisticsEmbedder.fit(sounds)
+    embedder = load_embedder(evaluator) if evaluator else StatisticsEmbedder.fit(sounds)
     return Evaluators.fit(sounds, genres, embedder, leads=leads)
 
 

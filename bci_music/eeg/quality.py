@@ -214,7 +214,7 @@ class QualityMonitor(Stateful):
         self._history = np.full((config.look_back_hops, len(NAMES), n), np.nan)  # newest last
         self._seen = 0  # hops in the history
         self._state = np.full(n, _UNKNOWN)
-        self._streak = np.zeros((3, n), np.int64)  # hops in a row in which the judgement was bad, worse, better
+        self._streak = np.zeros((3, n), np.int64)  # hops in a row in which the assessment was bad, worse, better
         self._only_zero = np.ones(n, bool)
         self._assessed: Assessment | None = None
         self._elsewhere = [ChannelVerdict(name, ChannelState.ABSENT, ("not in the stream",)) for name in self._names]
@@ -266,7 +266,7 @@ class QualityMonitor(Stateful):
         return self.latest
 
     def _update(self, assessed: Assessment) -> None:
-        """Turn the newest judgement into states, with hysteresis."""
+        """Turn the newest assessment into states, with hysteresis."""
         known, level = self._state != _UNKNOWN, assessed.level
         worse = known & (level > self._state)
         moves = np.stack([worse & (level == _BAD), worse, known & (level < self._state)])

@@ -33,7 +33,7 @@ def evaluate_decoded(
     audio: LibrarySound | GeneratedSound | None = None, window_s: float = 4.0, k: int = 50, no_before: str = NO_BEFORE,
     sample_s: float = 0.0,
 ) -> tuple[Metric, ...]:
-    """Judge the decoded windows of a test set.
+    """Evaluate the decoded windows of a test set.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def evaluate_decoded(
     mean_embedding : (512,), optional
         Mean of the training music's embeddings.
     split : Split
-        What was kept apart; a judged window that overlaps a training window is an error.
+        What was kept apart; a evaluated window that overlaps a training window is an error.
     audio : LibrarySound or GeneratedSound, optional
         What plays what was decoded; without it there are no metrics about sound.
     k : int
@@ -66,7 +66,7 @@ def evaluate_decoded(
     Raises
     ------
     UserError
-        If windows overlap each other or the training side, or nothing can be judged.
+        If windows overlap each other or the training side, or nothing can be evaluated.
     """
     _check(decoded, split, window_s, _EPS_S + sample_s)
     where = f"{split.describe()}; interval by recording"
@@ -139,12 +139,12 @@ def _check(decoded: DecodedWindows, split: Split, window_s: float, slack_s: floa
         at = np.sort(decoded.start_s[decoded.recording == name])
         if (np.diff(at) < window_s - slack_s).any():
             raise UserError(
-                f"Windows of recording {name!r} overlap: the judge needs independent ones, {window_s:g} s apart."
+                f"Windows of recording {name!r} overlap: the evaluation needs independent ones, {window_s:g} s apart."
             )
         rows = split.train[table.recording[split.train] == name]
         starts, stops = table.start_s[rows] + slack_s, table.stop_s[rows] - slack_s
         if ((at[:, None] < stops) & (at[:, None] + window_s > starts)).any():
             raise UserError(
-                f"Windows of recording {name!r} that are judged overlap windows it was trained on: judge only the "
-                f"test side of the {split.kind} split."
+                f"Windows of recording {name!r} that are evaluated overlap windows it was trained on: evaluate only "
+                f"the test side of the {split.kind} split."
             )

@@ -96,7 +96,7 @@ def robustness(
 ) -> dict[str, list[dict[str, float]]]:
     """Identification against the share of electrodes that are removed, or replaced by noise of the same strength.
 
-    What is lost at one share is lost at all larger ones; which electrodes those are is drawn anew for every recording
+    What is lost at one share is lost at all larger ones; which electrodes those are is drawn again for every recording
     and every one of `repeats`, over which rates are averaged.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Does what plays follow what is heard? Shares of time, judged against shifted pairings."""
+"""Does what plays follow what is heard? Shares of time, compared with shifted pairings."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class ShiftTest:
 
     Attributes
     ----------
-    top1, hits, n : share, number found, number of windows judged (non-overlapping)
+    top1, hits, n : share, number found, number of windows evaluated (non-overlapping)
     shuffled_top1 : mean share over all shifts
     p : (1 + number of shifts at least as good) / (1 + number of shifts)
     """
@@ -49,25 +49,25 @@ def shift_test(
     ----------
     scores : (n, k)
         Score of every candidate for every window, windows at hop resolution in order of time;
-        a row of NaN is a window that was not decoded and is not judged.
+        a row of NaN is a window that was not decoded and is not evaluated.
     true : (n,) int
         The candidate heard, -1 where none was.
     min_shift : int
         Smallest shift in hops, in either direction round the circle.
     every : int
-        Judge only every `every`-th window: window length in hops, so that they do not overlap.
+        Evaluate only every `every`-th window: window length in hops, so that they do not overlap.
     wrap : bool
         Shift round the circle (what leaves one end comes in at the other). Without it the ends are
         dropped, and only shifts that leave at least half of the windows count.
     """
     found, truth = _checked(scores, true, min_shift, every)
     n = len(found)
-    judged = np.zeros(n, bool)
-    judged[::every] = True
-    judged &= ~np.isnan(np.asarray(scores, np.float64)).all(axis=1)
+    evaluated = np.zeros(n, bool)
+    evaluated[::every] = True
+    evaluated &= ~np.isnan(np.asarray(scores, np.float64)).all(axis=1)
     length = n if wrap else 2 * n
-    hits = _pairs(np.where(judged, found, -1), truth, length)
-    counts = _pairs(np.where(judged, 0, -1), np.where(truth >= 0, 0, -1), length)
+    hits = _pairs(np.where(evaluated, found, -1), truth, length)
+    counts = _pairs(np.where(evaluated, 0, -1), np.where(truth >= 0, 0, -1), length)
     if wrap:
         shifts = np.arange(min_shift, n - min_shift + 1)
     else:

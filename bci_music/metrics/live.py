@@ -44,7 +44,7 @@ class LiveGauge:
         self._number = {song: i for i, song in enumerate(self.songs)}
         self._rows: dict[int, tuple[NDArray[np.float64], int]] = {}
         self._answer: Identification | None = None
-        self._judged = -1
+        self._evaluated = -1
 
     def add(self, index: int, vector: ArrayLike, heard: str | None) -> None:
         """Take a decoded window: its number on the hop grid, its embedding (d,) and the song heard in it.
@@ -61,22 +61,22 @@ class LiveGauge:
         return len(self._rows)
 
     def identification(self, refresh: bool = False) -> Identification | None:
-        """Return the answer so far; None before the first judged window.
+        """Return the answer so far; None before the first evaluated window.
 
-        It is worked out anew only when a whole window length has been added (or with `refresh`), so that
+        It is worked out again only when a whole window length has been added (or with `refresh`), so that
         this may be asked at any rate.
         """
         due = len(self._rows) // self._every
-        if self._rows and (refresh or due != self._judged):
-            self._judged = due
-            self._answer = self._judge()
+        if self._rows and (refresh or due != self._evaluated):
+            self._evaluated = due
+            self._answer = self._evaluate()
         return self._answer
 
     def words(self) -> str:
         """Return the answer as it stands on the window."""
         return chance_words(self.identification())
 
-    def _judge(self) -> Identification | None:
+    def _evaluate(self) -> Identification | None:
         first = min(self._rows)
         n = max(self._rows) - first + 1
         scores = np.full((n, len(self.songs)), np.nan)

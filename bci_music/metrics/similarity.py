@@ -1,4 +1,4 @@
-"""Likeness of two pictures, such as mel spectrograms: structural similarity and signal-to-noise."""
+"""Similarity of two pictures, such as mel spectrograms: structural similarity and signal-to-noise."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def ssim(truth: ArrayLike, made: ArrayLike, data_range: float | None = None) -> 
         mean_y = down @ picture @ across
         var_y = unbiased * (down @ (picture * picture) @ across - mean_y**2)
         cov = unbiased * (down @ (picture * x) @ across - mean_x * mean_y)
-        likeness = (2 * mean_x * mean_y + c1) * (2 * cov + c2)
-        likeness /= (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
-        result[i] = likeness.mean()
+        similarity = (2 * mean_x * mean_y + c1) * (2 * cov + c2)
+        similarity /= (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
+        result[i] = similarity.mean()
     return result
 
 

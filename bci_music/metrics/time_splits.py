@@ -190,7 +190,7 @@ def far_enough(
     if len(leaks):
         raise UserError(
             f"The {split.kind} split leaks: {len(leaks)} training windows of {what} {names[leaks[0]]!r} lie within "
-            f"{guard_s:g} s of a test window; widen the gap between the blocks."
+            f"{guard_s:g} s of a test window; enlarge the gap between the blocks."
         )
 
 

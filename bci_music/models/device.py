@@ -79,7 +79,7 @@ def sleep_while_waiting() -> None:
     """Have OpenMP threads that wait sleep; an OMP_WAIT_POLICY of the user wins. Call it before anything loads torch.
 
     For whatever makes sound: spinning threads hold up each other and other busy programs, on a stage up to twentyfold.
-    Training and judging spin, as is torch's way: alone on the machine the encoder is some 8 % faster so.
+    Training and evaluation spin, as is torch's way: alone on the machine the encoder is some 8 % faster so.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

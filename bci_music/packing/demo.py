@@ -78,7 +78,7 @@ def build_demo_pack(
     out: Path, work: Path, config: DemoBuildConfig, *, minutes: float, resume: bool = False,
     models: MusicModels | None = None, start: Pack | None = None,
 ) -> Pack:
-    """Compose, listen, train, judge and write.
+    """Compose, listen, train, evaluate and write.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def build_demo_pack(
 
 
 def require_fair_start(start: Pack, config: DemoBuildConfig) -> None:
-    """Refuse an encoder of another shape, or one that knows what the new pack is judged on."""
+    """Refuse an encoder of another shape, or one that knows what the new pack is evaluated on."""
     manifest, data = start.manifest, config.data
     p, ours = manifest.provenance, (config.decoder.encoder, config.decoder.head, config.signal, MONTAGE)
     seeds = {key: set(v) if isinstance(v, list) else set() for key, v in p.seeds.items()}
@@ -126,7 +126,7 @@ def require_fair_start(start: Pack, config: DemoBuildConfig) -> None:
     elif (manifest.decoder.encoder, manifest.decoder.head, manifest.signal, manifest.montage) != ours:
         why = "its network or signal chain is another than that of the build"
     elif any(begin < first or end > last for begin, end in spans) or seeds["listeners"] & set(data.held_out_listeners):
-        why = "it learned from seconds or listeners that the new pack is judged on"
+        why = "it learned from seconds or listeners that the new pack is evaluated on"
     if why:
         raise UserError(f"The build cannot go on from {start.name} ({start.directory}): {why}. Choose another --start.")
 
@@ -187,7 +187,7 @@ def evaluate_and_write(
         metrics, confidence, bf16 = evaluate(network, adapter, config, music, prototypes, log)
     provenance = Provenance(
         kind="simulated",
-        data=_told(start, generator),
+        data=_remark(start, generator),
         seeds={"training": config.seed, "listeners": list(config.data.listeners),
                "training_recordings": [1000 + r for r in range(config.data.recordings)],
                "held_out_listeners": list(config.data.held_out_listeners),
@@ -201,12 +201,12 @@ def evaluate_and_write(
     )
 
 
-def _told(start: Pack | None, generator: GeneratorPart | None) -> str:
+def _remark(start: Pack | None, generator: GeneratorPart | None) -> str:
     """What the parts learned from, in words."""
-    told = "composed music heard by simulated listeners (bci_music.simulate); no real EEG"
+    text = "composed music heard by simulated listeners (bci_music.simulate); no real EEG"
     tracks = len(generator.credits) if generator else 0
-    told += f"; the music models also learned from {tracks} real tracks (CARD.md)" if tracks else ", no real music"
-    return told + (f"; the encoder went on from {start.name} of {start.manifest.provenance.git_sha}" if start else "")
+    text += f"; the music models also learned from {tracks} real tracks (CARD.md)" if tracks else ", no real music"
+    return text + (f"; the encoder went on from {start.name} of {start.manifest.provenance.git_sha}" if start else "")
 
 
 def evaluate(

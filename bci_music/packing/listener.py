@@ -134,7 +134,7 @@ def _embedder(pack: Pack) -> FrameEmbedder:
     embedder = load_embedder(pack.embedder)
     if pack.manifest.spaces.generator not in ("", embedder.sha):
         raise UserError(
-            f"The embedder of pack {pack.name} is not the one its adapter leads to: build the pack anew."
+            f"The embedder of pack {pack.name} is not the one its adapter leads to: build the pack again."
         )
     return embedder
 
@@ -175,12 +175,12 @@ def _provenance(base: Pack, done: Calibrated, data: ListenerData, config: Calibr
 
 
 def _confidence(base: Pack, done: Calibrated) -> ConfidenceFit:
-    """The base's confidence, judged on this listener's held-out windows where songs of the library were heard."""
+    """The base's confidence, evaluated on this listener's held-out windows where songs of the library were heard."""
     old = base.manifest.confidence
     if not old.weights or not base.has(ANCHORS_FILE):
         return old
     found = _library_auroc(base, done)
-    where = "on held-out windows of this listener" if found is not None else "not judged on this listener"
+    where = "on held-out windows of this listener" if found is not None else "not evaluated on this listener"
     return old.model_copy(update={"auroc": found, "protocol": f"{old.protocol}; taken over from {base.name}, {where}"})
 
 

@@ -80,13 +80,13 @@ def _few_settings(parts: Path) -> dict[str, Any]:
 def card(part: GeneratorPart, settings: Mapping[str, Any]) -> str:
     """What the music models are and whose music is in them, as Markdown."""
     sizes = "\n".join(f"| {name} | {count:,} |" for name, count in part.parameters.items())
-    said = ", ".join(f"{name} {value}" for name, value in settings.items())
+    text = ", ".join(f"{name} {value}" for name, value in settings.items())
     lines = [
         f"# {part.name[0].upper()}{part.name[1:]}", "",
         "Trained from scratch on music that this program composes from seeds"
         + (" and on the real tracks below." if part.credits else "; no real music."),
         "The classes are those of AudioLDM (diffusers, transformers); no weights of others are in it.", "",
-        "| part | parameters |", "|---|---|", sizes, "", f"Made for: {said}.", "",
+        "| part | parameters |", "|---|---|", sizes, "", f"Made for: {text}.", "",
     ]  # fmt: skip
     if part.credits:
         lines += ["## Real music learned from", "", *(_credit(track) for track in part.credits), ""]

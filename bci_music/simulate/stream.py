@@ -39,7 +39,7 @@ class Block:
 
 
 class EndlessListener:
-    """Makes the EEG of an endless programme, block by block, without a seam.
+    """Makes the EEG of an endless programme, block by block, without a break.
 
     Parameters
     ----------

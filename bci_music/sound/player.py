@@ -154,8 +154,8 @@ class QueuePlayer(ABC):
     def write(self, samples: NDArray[np.float32]) -> int:
         """Queue (n, 2) samples; returns how many were taken."""
         with self._lock:
-            room = self._queue.capacity - (self._queue.written - self._taken())
-            samples = samples[: max(0, room - BLOCK)]
+            space = self._queue.capacity - (self._queue.written - self._taken())
+            samples = samples[: max(0, space - BLOCK)]
             start = self._queue.written
             self._queue.put(start, samples)
             self._pass_on(start, start + len(samples))

@@ -89,18 +89,18 @@ def find_splice_point(
     fade = min(fade, overlap)
     before, after = to_mono(leaving[-CONTEXT:]), to_mono(entering[:CONTEXT])
     tail, head = before[len(before) - overlap :], after[:overlap]
-    room = overlap - fade
-    alike = similarity_by_lag(tail, head, room)
-    near = slice(max(0, room - SAME_WITHIN), room + SAME_WITHIN + 1)
+    reach = overlap - fade
+    alike = similarity_by_lag(tail, head, reach)
+    near = slice(max(0, reach - SAME_WITHIN), reach + SAME_WITHIN + 1)
     if alike[near].max() >= SAME:  # any place will do that is not a pause
         by: Reason = "same"
-        lag = int(alike[near].argmax()) + near.start - room
+        lag = int(alike[near].argmax()) + near.start - reach
         at = _sounding(tail, head, lag, fade)
     else:
         start = len(before) - overlap
         beat = find_beat(before) if start else None
-        found = _lag_of_beats(beat, find_beat(after), start, alike, room) if beat else None
-        by, lag = ("similarity", int(alike.argmax()) - room) if found is None else ("beat", found)
+        found = _lag_of_beats(beat, find_beat(after), start, alike, reach) if beat else None
+        by, lag = ("similarity", int(alike.argmax()) - reach) if found is None else ("beat", found)
         at = _fade_start(beat, start, lag, overlap, fade)
     both = tail[at : at + fade], head[at - lag : at - lag + fade]
     return SplicePoint(at, at - lag, fade, _similarity(*both), by)
@@ -120,17 +120,17 @@ def similarity_by_lag(tail: NDArray[np.float32], head: NDArray[np.float32], most
 
 
 def _lag_of_beats(
-    beat: Beat, other: Beat | None, tail_start: int, alike: NDArray[np.float64], room: int
+    beat: Beat, other: Beat | None, tail_start: int, alike: NDArray[np.float64], reach: int
 ) -> int | None:
     """Return the smallest shift that brings the beats together, and within their precision the most alike."""
     if other is None or not beat.agrees(other):
         return None
     shift = (beat.phase - tail_start - other.phase) % beat.period
     near = min((shift, shift - beat.period), key=abs)
-    low, high = (int(np.clip(round(near) + d + room, 0, 2 * room)) for d in (-NEAR_BEAT, NEAR_BEAT))
-    if abs(near) > room or high <= low:
+    low, high = (int(np.clip(round(near) + d + reach, 0, 2 * reach)) for d in (-NEAR_BEAT, NEAR_BEAT))
+    if abs(near) > reach or high <= low:
         return None
-    return low + int(alike[low:high].argmax()) - room
+    return low + int(alike[low:high].argmax()) - reach
 
 
 def _fade_start(beat: Beat | None, tail_start: int, lag: int, overlap: int, fade: int) -> int:
@@ -241,11 +241,11 @@ class Splicer:
             at = min(written, max(least, written - min(self._fade, len(samples))))
             return at, 0, min(self._fade, written - at), 0.0
         at = min(written, max(least, soon))
-        room = min(written - at, round(SEARCH_S * AUDIO_RATE_HZ))
-        if room <= self._fade or len(samples) <= room:
+        reach = min(written - at, round(SEARCH_S * AUDIO_RATE_HZ))
+        if reach <= self._fade or len(samples) <= reach:
             return at, 0, min(self._fade, written - at), 0.0
-        before = max(0, at + room - 4 * AUDIO_RATE_HZ)
-        found = find_splice_point(player.peek(before, at + room), samples, room, self._fade)
+        before = max(0, at + reach - 4 * AUDIO_RATE_HZ)
+        found = find_splice_point(player.peek(before, at + reach), samples, reach, self._fade)
         if at + found.leave + len(samples) - found.enter < written:  # too short to cover what is queued
             return at, 0, min(self._fade, written - at), 0.0
         return at + found.leave, found.enter, found.length, found.similarity

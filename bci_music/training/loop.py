@@ -120,15 +120,15 @@ class Loop(Generic[M]):
         saved = time.monotonic()
         while self.at < c.steps and not self._agreed(until()):
             began = time.perf_counter()
-            figures = self._one()
+            metrics = self._one()
             self.at += 1
             seconds = time.perf_counter() - began
-            figures |= {"seconds": round(seconds, 3)}
-            if "tokens" in figures:
-                figures["tokens_per_s"] = round(figures["tokens"] / seconds)
+            metrics |= {"seconds": round(seconds, 3)}
+            if "tokens" in metrics:
+                metrics["tokens_per_s"] = round(metrics["tokens"] / seconds)
             if self._watch and (self.at % c.watch_every == 0 or self.at == c.steps):
-                figures |= self._watch(self.averaged)
-            self._log(figures)
+                metrics |= self._watch(self.averaged)
+            self._log(metrics)
             late = time.monotonic() - saved >= SAVE_S
             if late or self.at % c.checkpoint_every == 0 or self.at == c.steps:
                 self.save()
@@ -157,7 +157,7 @@ class Loop(Generic[M]):
         self.module.train()
         torch.manual_seed(int(rng_of(self._seed, self.at, parallel.rank()).integers(2**63)))
         with mixed(self._device, c.bf16):
-            loss, figures = self._step(self.module, self.at)
+            loss, metrics = self._step(self.module, self.at)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._share_gradients()
@@ -165,7 +165,7 @@ class Loop(Generic[M]):
         self._optimizer.step()
         self._after(self.module, self.at)
         self._average()
-        return {"loss": float(parallel.mean(loss)), "lr": rate} | figures
+        return {"loss": float(parallel.mean(loss)), "lr": rate} | metrics
 
     def _agreed(self, over: bool) -> bool:
         """Whether any process says that it is over: all end with the same step, or they would wait for each other."""
@@ -190,15 +190,15 @@ class Loop(Generic[M]):
             for kept, newest in zip(self.averaged.buffers(), self.module.buffers(), strict=True):
                 kept.copy_(newest)
 
-    def _log(self, figures: dict[str, float]) -> None:
+    def _log(self, metrics: dict[str, float]) -> None:
         if self._writes:
             with self._log_file.open("a", encoding="utf-8") as handle:
-                handle.write(json.dumps({"step": self.at} | figures) + "\n")
+                handle.write(json.dumps({"step": self.at} | metrics) + "\n")
             if self._board is not None:
-                for name, value in figures.items():
+                for name, value in metrics.items():
                     self._board.add_scalar(name, value, self.at)
         if self._report:
-            self._report(self.at, figures)
+            self._report(self.at, metrics)
 
 
 def compile_blocks(module: nn.Module) -> None:

@@ -15,7 +15,7 @@ from gui.widgets.panel import INSET, TITLE_PX, Panel
 from gui.widgets.scalp import Scalp
 from gui.widgets.text import Run, draw, wrapped
 
-HEAD_ROOM = 192.0  # px of width for the head
+HEAD_WIDTH = 192.0  # px of width for the head
 
 
 class QualityMap(Panel):
@@ -51,9 +51,9 @@ class QualityMap(Panel):
             self._draw_head(painter, w / 2, 48 + radius, radius)
             self._draw_words(painter, INSET, 2 * radius + 96, w - 2 * INSET, h)
         else:
-            radius = min((h - 56) / 2, HEAD_ROOM / 2 - 8)
+            radius = min((h - 56) / 2, HEAD_WIDTH / 2 - 8)
             self._draw_head(painter, INSET + radius, 42 + radius, radius)
-            self._draw_words(painter, INSET + HEAD_ROOM, 58, w - HEAD_ROOM - 2 * INSET, h)
+            self._draw_words(painter, INSET + HEAD_WIDTH, 58, w - HEAD_WIDTH - 2 * INSET, h)
 
     def _draw_head(self, painter: QPainter, x: float, y: float, radius: float) -> None:
         positions = self._positions if self._positions is not None else np.zeros((0, 2))

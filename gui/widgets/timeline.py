@@ -45,8 +45,8 @@ class Timeline(Panel):
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:
         """Paint the lanes."""
-        stretch = (h - 24) / 150.0
-        lanes = {name: (top * stretch, height * stretch) for name, (top, height) in LANES.items()}
+        piece = (h - 24) / 150.0
+        lanes = {name: (top * piece, height * piece) for name, (top, height) in LANES.items()}
         for name, (top, height) in lanes.items():
             draw(painter, 0, top + height / 2 + 4, [Run(name, theme.MUTED, 13)])
         snapshot = self._snapshot

@@ -93,11 +93,11 @@ def test_products_of_a_block():
 
 @pytest.fixture(scope="module")
 def found():
-    told = []
+    refused = []
     found = bench_lab(
-        1.0, batch=1, runs=2, device="cpu", sizes={"mini": MINI}, for_s=0.0, square=(512,), log=told.append
+        1.0, batch=1, runs=2, device="cpu", sizes={"mini": MINI}, for_s=0.0, square=(512,), log=refused.append
     )
-    return found, told
+    return found, refused
 
 
 def modes(found):
@@ -107,8 +107,8 @@ def modes(found):
 
 
 def test_all_take_their_turn_in_every_run(found):
-    found, told = found
-    assert told == [f"run {run} of 2: {title}" for run in (1, 2) for title in found["models"]]
+    found, refused = found
+    assert refused == [f"run {run} of 2: {title}" for run in (1, 2) for title in found["models"]]
     for model in found["models"].values():
         assert all(len(model["runs"][mode]) == 2 and min(model["runs"][mode]) > 0 for mode in modes(found))
         assert all(model["tokens_per_s"][m] == model["tokens"] * model["windows_per_s"][m] for m in modes(found))
@@ -123,7 +123,7 @@ def test_shares_of_the_peak_are_shares(found):
         assert 0 < model["share_of_peak_by_processor_time"][mode] < 1
 
 
-def test_a_peer_is_measured_or_said_to_be_missing(found):
+def test_a_peer_is_measured_or_reported_missing(found):
     found = found[0]
     assert set(found["models"]) | set(found["missing"]) == {"mini", "plain torch (mini)", *PEERS}
     assert all("braindecode" in why for why in found["missing"].values())
@@ -142,7 +142,7 @@ def test_without_braindecode_ours_is_measured_alone(monkeypatch):
     assert set(found["ratios"]) == {"mini / plain torch (mini)"}
 
 
-def test_the_aim_is_judged_by_the_median_turn():
+def test_the_aim_is_evaluated_by_the_median_turn():
     def met(kind, share, ratio=1.0):
         model = {"share_of_peak": dict.fromkeys(MODES, share)}
         ratios = {f"{RELEASED} / {plain_title(RELEASED)}": dict.fromkeys(MODES, ratio)}

@@ -22,12 +22,12 @@ def directory(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(directory):
-    told = []
+    refused = []
     found = bench_sound(
-        0.32, runs=2, device="cpu", sizes=("s",), generator=directory, speed=PRECISE, log=told.append,
+        0.32, runs=2, device="cpu", sizes=("s",), generator=directory, speed=PRECISE, log=refused.append,
         build=lambda size: load_parts(directory),
     )  # fmt: skip
-    return found, told
+    return found, refused
 
 
 def test_sizes_are_the_published_ones():
@@ -50,9 +50,9 @@ def test_a_copy_shares_nothing(directory):
 
 @pytest.mark.learning
 def test_all_take_their_turn_in_every_run(found):
-    found, told = found
+    found, refused = found
     turns = [f"size s, run {run} of 2: {title}" for run in (1, 2) for title in (STOCK, SAME, FAST)]
-    assert [text for text in told if text in turns] == turns
+    assert [text for text in refused if text in turns] == turns
     for title in (STOCK, SAME, FAST):
         entrant = found["sizes"]["s"]["entrants"][title]
         assert len(entrant["runs"]) == 2
@@ -61,7 +61,7 @@ def test_all_take_their_turn_in_every_run(found):
         assert 0 < entrant["step_s"] * entrant["settings"]["steps"] < 1.5 * entrant["seconds"]
     assert found["pack"]["settings"] == found["sizes"]["s"]["entrants"][SAME]["settings"]
     assert not found["pack"]["trained"]
-    assert f"run 2 of 2: {PACK}" in told
+    assert f"run 2 of 2: {PACK}" in refused
     json.dumps(found)
 
 
@@ -79,7 +79,7 @@ def test_a_hundred_steps_are_estimated_from_those_that_ran_or_run(found, directo
     assert ran["seconds"] > 90 * min(run["step_s"] for run in ran["runs"]) > 0
 
 
-def test_the_aims_are_judged_by_the_fast_settings():
+def test_the_aims_are_evaluated_by_the_fast_settings():
     def met(kind, size, **figures):
         found = {"machine": {"kind": kind}, "input": {"seconds": 10.24}, "sizes": {size: {"entrants": {FAST: figures}}}}
         return [row["met"] for row in targets(found)]
@@ -109,5 +109,5 @@ def test_the_table_says_what_was_estimated_and_whether_the_aim_is_met(found, mon
     assert shown.count("(estimated)") == 1
     for words in (STOCK, STOCK_MANY, SAME, FAST, "random AudioLDM (not trained)", "AudioLDM-s on cpu", "≤ 1"):
         assert words in shown
-    told = CliRunner().invoke(bench.app, ["sound", "--json"], catch_exceptions=False).stdout
-    assert json.loads(told)["sizes"].keys() == {"s"}
+    refused = CliRunner().invoke(bench.app, ["sound", "--json"], catch_exceptions=False).stdout
+    assert json.loads(refused)["sizes"].keys() == {"s"}

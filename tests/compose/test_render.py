@@ -11,9 +11,9 @@ from bci_music.messages import UserError
 
 
 def test_song_as_a_file(tmp_path):
-    told = render_song("hollow-drum", tmp_path / "new" / "song.flac", 4.0)
+    refused = render_song("hollow-drum", tmp_path / "new" / "song.flac", 4.0)
     samples, rate = soundfile.read(tmp_path / "new" / "song.flac")
-    assert "Hollow Drum" in told
+    assert "Hollow Drum" in refused
     assert (rate, samples.shape) == (48_000, (192_000, 2))
     assert 0.02 < np.sqrt(np.mean(samples**2)) < 0.5
 
@@ -34,7 +34,7 @@ def test_songs_are_listed():
     ("arguments", "said"),
     [(["stream", "--rate", "60"], "125 to 1000"), (["song", "no-song", "--out", "x.wav"], "night-bus")],
 )
-def test_mistakes_are_sentences(arguments, said):
+def test_mistakes_are_sentences(arguments, text):
     failed = CliRunner().invoke(app, arguments)
     assert isinstance(failed.exception, UserError)
-    assert said in str(failed.exception)
+    assert text in str(failed.exception)

@@ -83,12 +83,12 @@ def test_captions_differ_and_say_what_is_there():
         assert len({caption(drawn[0], seed) for seed in range(12)}) > 9
         assert caption(drawn[0], 3) == caption(drawn[0], 3)
     spec = new_song("latin", 4)
-    said = [caption(spec, seed).lower() for seed in range(30)]
-    assert all("latin" in s for s in said)
-    assert sum(f"{spec.bpm:.0f} b" in s for s in said) > 15
-    assert sum(spec.mood in s for s in said) > 15
-    assert sum(f"{spec.tonic} {spec.scale}".lower() in s for s in said) > 15
-    assert not any(" a upbeat" in s or " a un" in s for s in said)
+    text = [caption(spec, seed).lower() for seed in range(30)]
+    assert all("latin" in s for s in text)
+    assert sum(f"{spec.bpm:.0f} b" in s for s in text) > 15
+    assert sum(spec.mood in s for s in text) > 15
+    assert sum(f"{spec.tonic} {spec.scale}".lower() in s for s in text) > 15
+    assert not any(" a upbeat" in s or " a un" in s for s in text)
 
 
 def test_captions_of_an_excerpt_name_what_is_heard_there():
@@ -96,8 +96,8 @@ def test_captions_of_an_excerpt_name_what_is_heard_there():
     quiet = heard_in(spec, 0.0, 0.9 * spec.bar_s)  # the intro
     whole = heard_in(spec, 0.0, 90.0)
     assert quiet < whole == {p.instrument for p in spec.parts}
-    said = [caption(spec, seed, quiet) for seed in range(20)]
-    assert not any("bass" in s for s in said)
+    text = [caption(spec, seed, quiet) for seed in range(20)]
+    assert not any("bass" in s for s in text)
     assert any("bass" in caption(spec, seed, whole) for seed in range(20))
 
 
@@ -109,14 +109,14 @@ def _features(specs, seconds=4.0):
     return np.stack(rows)
 
 
-def _probe(genres, n_fit, n_judge):
+def _probe(genres, n_fit, n_unseen):
     """Share of unseen songs whose genre a linear probe on music statistics names."""
     learnt = [new_song(g, seed) for g in genres for seed in TRAINING_SEEDS[:n_fit]]
-    unseen = [new_song(g, seed) for g in genres for seed in TEST_SEEDS[:n_judge]]
-    fit, judge = _features(learnt), _features(unseen)
+    unseen = [new_song(g, seed) for g in genres for seed in TEST_SEEDS[:n_unseen]]
+    fit, tested = _features(learnt), _features(unseen)
     mean, spread = fit.mean(0), fit.std(0) + 1e-6
     probe = EmbeddingGenres.fit((fit - mean) / spread, [s.genre for s in learnt], None, penalty=3e-3)
-    named = probe.predict_embeddings((judge - mean) / spread)
+    named = probe.predict_embeddings((tested - mean) / spread)
     return np.mean([probe.genres[k] == s.genre for k, s in zip(named, unseen, strict=True)])
 
 

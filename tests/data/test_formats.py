@@ -92,9 +92,9 @@ def test_what_cannot_be_opened_is_explained_in_one_sentence(tmp_path, name, cont
     if content is not None:
         path.write_bytes(content)
     for opener in (open_session, file_info):
-        with pytest.raises(UserError, match=sentence) as told:
+        with pytest.raises(UserError, match=sentence) as raised:
             opener(path)
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(raised.value)
 
 
 def test_a_plain_folder_is_no_recording(tmp_path):
@@ -189,9 +189,9 @@ def test_the_command_shows_tables_or_json(raw, tmp_path):
     assert shown.exit_code == 0
     for word in ("made_raw.fif", "100 Hz", "10.00 s", "Fz, Cz, Pz", "STI (STIM)"):
         assert word in shown.stdout
-    told = json.loads(CliRunner().invoke(app, ["info", str(path), "--json"]).stdout)
-    assert told["streams"][0]["nominal_hz"] == 100.0
-    assert told["markers"] == 2
+    raised = json.loads(CliRunner().invoke(app, ["info", str(path), "--json"]).stdout)
+    assert raised["streams"][0]["nominal_hz"] == 100.0
+    assert raised["markers"] == 2
 
 
 def test_a_refusal_is_one_sentence_and_exit_code_2(tmp_path):

@@ -86,8 +86,8 @@ def test_the_files_open_as_the_study_before_its_music(tmp_path):
     savemat(tmp_path / "song21_Imputed.mat", {"data21": np.ones((125, 1500, 2)), "subs21": cell, "fs": 125.0})
     write_raw(tmp_path / "02_1_raw.mat", brain())
     write_raw(tmp_path / "04_2_raw.mat", brain(seed=1))
-    said = write_before(tmp_path, 8.0)
-    assert said[0] == "before_song21_Imputed.mat: 2 listeners, 8.0 s from before song 21"
+    sentence = write_before(tmp_path, 8.0)
+    assert sentence[0] == "before_song21_Imputed.mat: 2 listeners, 8.0 s from before song 21"
     recording = open_study("nmed-t", tmp_path).recordings[1]
     expected = quiet_eeg(tmp_path / "04_2_raw.mat", 8.0)[21]
     np.testing.assert_allclose(recording.open_before().samples_uv, expected.T, rtol=1e-6)

@@ -110,9 +110,9 @@ def test_several_eeg_streams_need_a_choice(write_xdf):
 def test_files_without_eeg_are_refused_in_a_sentence(write_xdf, make):
     path = write_xdf(*make[0](write_xdf))
     for opener in (open_session, file_info):
-        with pytest.raises(UserError, match=make[1]) as told:
+        with pytest.raises(UserError, match=make[1]) as refused:
             opener(path)
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(refused.value)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -44,10 +44,10 @@ def test_times_tell_when_it_happened(sfreq_hz):
     phase = run(sfreq_hz, sine(sfreq_hz, 10.0), reference="none")
     late = phase.times_s > 4.0
 
-    def likeness(shift_s: float) -> float:
+    def similarity(shift_s: float) -> float:
         return float(phase.samples[0, late] @ np.sin(2 * np.pi * 10.0 * (phase.times_s[late] + shift_s)))
 
-    assert abs(max(np.arange(-12, 13) / 1000, key=likeness)) <= 0.004  # half an output sample
+    assert abs(max(np.arange(-12, 13) / 1000, key=similarity)) <= 0.004  # half an output sample
     np.testing.assert_allclose(np.diff(phase.times_s), 0.008, atol=1e-9)
 
 

@@ -1,4 +1,4 @@
-"""The history keeps what was heard and decoded, and judges it."""
+"""The history keeps what was heard and decoded, and assesses it."""
 
 import numpy as np
 import pytest

@@ -52,7 +52,7 @@ def played_songs(engine):
 
 
 @pytest.mark.timeout(400)
-def test_the_right_eeg_makes_the_heard_song_play_and_deranged_eeg_does_not(sample, config):
+def test_the_right_eeg_makes_the_heard_song_play_and_mismatched_eeg_does_not(sample, config):
     right = run_session(sample, config)
     wrong = run_session(with_eeg_of_other_songs(sample, 0), config)
     follows, shuffled = played_agreement(right, right.ended_s), played_agreement(wrong, wrong.ended_s)

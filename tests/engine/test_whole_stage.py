@@ -62,7 +62,7 @@ def test_stop_is_prompt_and_leaves_no_thread(outlet, live_engine, until):
     engine.stop()  # a second time does nothing
 
 
-def test_a_stage_that_fails_is_told_and_the_music_goes_on(outlet, live_engine, until):
+def test_a_stage_that_fails_is_reported_and_the_music_goes_on(outlet, live_engine, until):
     stream = outlet(rate=250.0, channels=125, noise=15, labels=",".join(NMED_CHANNELS))
     engine = live_engine(stream.name)
     engine.start()

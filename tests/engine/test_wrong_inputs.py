@@ -41,12 +41,12 @@ def here(monkeypatch, capsys):
 
 
 def assert_one_sentence(done, *parts):
-    said = [line for line in done.stderr.splitlines() if line.startswith("bci-music: ")]
+    sentence = [line for line in done.stderr.splitlines() if line.startswith("bci-music: ")]
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
-    assert len(said) == 1
+    assert len(sentence) == 1
     for part in parts:
-        assert part in said[0]
+        assert part in sentence[0]
 
 
 def shipped_pack():

@@ -143,8 +143,8 @@ def run(monkeypatch, capsys):
         monkeypatch.setattr("sys.argv", ["bci-music", *map(str, arguments)])
         with pytest.raises(SystemExit) as left:
             cli.main()
-        said = capsys.readouterr()
-        return left.value.code or 0, said.out, said.err
+        text = capsys.readouterr()
+        return left.value.code or 0, text.out, text.err
 
     yield verb
     torch.set_num_threads(threads)

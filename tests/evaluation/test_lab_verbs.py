@@ -13,23 +13,23 @@ pytestmark = pytest.mark.learning
 
 def test_the_verbs_lead_from_data_to_report(data, preset, tmp_path, run):
     common = ("--data", data, "--preset", preset, "--device", "cpu")
-    code, said, _ = run("pretrain", *common, "--out", tmp_path / "pre", "--steps", 4, "--no-tensorboard")
-    assert (code, "The encoder is in" in said) == (0, True)
+    code, text, _ = run("pretrain", *common, "--out", tmp_path / "pre", "--steps", 4, "--no-tensorboard")
+    assert (code, "The encoder is in" in text) == (0, True)
     steps = [json.loads(line)["step"] for line in (tmp_path / "pre" / "log.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4]
-    code, said, _ = run(
+    code, text, _ = run(
         "align", *common, "--pretrained", tmp_path / "pre", "--out", tmp_path / "run", "--no-tensorboard"
     )
-    assert (code, "Next: bci-music adapt" in said) == (0, True)
+    assert (code, "Next: bci-music adapt" in text) == (0, True)
     run_of = ("--data", data, "--run", tmp_path / "run")
     code, _, error = run("evaluate", *run_of)
     assert code == 2
     assert "There is no adapter" in error
-    code, said, _ = run("adapt", *run_of, "--alpha", "0.5")
-    assert (code, "alpha 0.5" in said) == (0, True)
-    code, said, _ = run("evaluate", *run_of, "--out", tmp_path / "report", "--no-robustness")
+    code, text, _ = run("adapt", *run_of, "--alpha", "0.5")
+    assert (code, "alpha 0.5" in text) == (0, True)
+    code, text, _ = run("evaluate", *run_of, "--out", tmp_path / "report", "--no-robustness")
     assert code == 0
-    assert "mismatched" in said
+    assert "mismatched" in text
     row = Result.read(tmp_path / "run" / "result.json")
     assert (row.training.pretrain_steps, row.training.align_steps) == (4, 3)
     assert row.model.initialised == "pretrained here for 4 steps of self-distillation"
@@ -37,17 +37,17 @@ def test_the_verbs_lead_from_data_to_report(data, preset, tmp_path, run):
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["pretrain"]["loop"]["steps"] == 4
     assert row.simulated
     assert "simulated" in (tmp_path / "report" / "report.html").read_text()
-    told = json.loads((tmp_path / "run" / "provenance.json").read_text())
-    assert told["pretrained"]["encoder_sha256"] == file_hash(tmp_path / "pre" / "encoder.safetensors")
-    del told["pretrained"]  # as an older program left it
-    (tmp_path / "run" / "provenance.json").write_text(json.dumps(told))
+    refused = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert refused["pretrained"]["encoder_sha256"] == file_hash(tmp_path / "pre" / "encoder.safetensors")
+    del refused["pretrained"]  # as an older program left it
+    (tmp_path / "run" / "provenance.json").write_text(json.dumps(refused))
     (tmp_path / "run" / "pretrained.jsonl").unlink()
     assert run("evaluate", *run_of, "--out", tmp_path / "report", "--no-robustness")[0] == 0
     assert Result.read(tmp_path / "run" / "result.json").model.initialised == "not noted by the run"
     assert len(json.loads((tmp_path / "report" / "report.json").read_text())) > 0
 
 
-def test_a_decoder_is_judged_on_what_it_was_kept_from(data, preset, tmp_path, run):
+def test_a_decoder_is_evaluated_on_what_it_was_kept_from(data, preset, tmp_path, run):
     """Neither on another study than it was trained on, nor after pretraining on the other side of another split."""
     pre, aligned = tmp_path / "pre", tmp_path / "run"
     common = ("--data", data, "--preset", preset, "--device", "cpu", "--no-tensorboard", "--steps", 1)
@@ -57,8 +57,8 @@ def test_a_decoder_is_judged_on_what_it_was_kept_from(data, preset, tmp_path, ru
     assert run("align", *common, "--out", aligned, "--pretrained", pre, "--split", "random", "--seed", 7)[0] == 0
     config = yaml.safe_load((aligned / "config.yaml").read_text())
     assert [config["seed"], config["pretrain"]["seed"], config["align"]["seed"]] == [7, 622, 7]  # 622: what `pre` had
-    told = json.loads((aligned / "provenance.json").read_text())
-    (aligned / "provenance.json").write_text(json.dumps(told | {"data_hash": "of another study"}))
+    refused = json.loads((aligned / "provenance.json").read_text())
+    (aligned / "provenance.json").write_text(json.dumps(refused | {"data_hash": "of another study"}))
     code, _, error = run("adapt", "--data", data, "--run", aligned)
     assert (code, "did not learn from" in error) == (2, True)
 
@@ -75,12 +75,12 @@ def test_a_run_goes_on_only_as_what_it_began_as(data, preset, tmp_path, run):
         if not finished:  # as a killed run leaves it
             (out / "aligner.safetensors").unlink()
             (pre / "encoder.safetensors").rename(tmp_path / "encoder.safetensors")
-        for changes, said in (
+        for changes, text in (
             (("--split", "song"), "differs in split"), (("--seed", 7), "differs in align, seed"),
             (("--steps", 4), "differs in align"),
         ):  # fmt: skip
             code, _, error = run("align", *common, "--out", out, *changes)
-            assert (code, said in error, "--restart" in error, error.count("\n")) == (2, True, True, 1), error
+            assert (code, text in error, "--restart" in error, error.count("\n")) == (2, True, True, 1), error
         code, _, error = run("pretrain", *common, "--out", pre, "--split", "song")
         assert (code, f"{pre} holds a run that differs in split" in error) == (2, True)
     assert run("align", *common, "--out", out)[0] == 0  # the same goes on
@@ -88,8 +88,8 @@ def test_a_run_goes_on_only_as_what_it_began_as(data, preset, tmp_path, run):
     (tmp_path / "encoder.safetensors").rename(pre / "encoder.safetensors")
     code, _, error = run("align", *common, "--out", out, "--pretrained", pre)
     assert (code, "differs in pretrain, pretrained" in error) == (2, True)
-    told = json.loads((out / "provenance.json").read_text())
-    (out / "provenance.json").write_text(json.dumps(told | {"data_hash": "of another study"}))
+    refused = json.loads((out / "provenance.json").read_text())
+    (out / "provenance.json").write_text(json.dumps(refused | {"data_hash": "of another study"}))
     code, _, error = run("align", *common, "--out", out)
     assert (code, "differs in the study" in error) == (2, True)
     assert run("align", *common, "--out", out, "--split", "song", "--anew")[0] == 0
@@ -111,7 +111,7 @@ MISTAKES = {
         "There is no nowhere/encoder.safetensors: make it with `bci-music pretrain`.",
     ),
     "no run to adapt": (("adapt", "--data", "DATA", "--run", "nowhere"), "There is no nowhere/aligner.safetensors"),
-    "no run to judge": (("evaluate", "--data", "DATA", "--run", "nowhere"), "make it with `bci-music align`"),
+    "no run to evaluate": (("evaluate", "--data", "DATA", "--run", "nowhere"), "make it with `bci-music align`"),
     "no split": (
         ("align", "--data", "DATA", "--out", "out", "--preset", "PRESET", "--split", "even"), "split in",
     ),

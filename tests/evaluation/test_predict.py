@@ -1,4 +1,4 @@
-"""What the judge is data: decoded windows, each with the music heard in it."""
+"""What the evaluation is given: decoded windows, each with the music heard in it."""
 
 from functools import partial
 

@@ -78,17 +78,17 @@ def test_what_cannot_be_had_is_named_missing(plant):
     assert "not have enough music for 50" in found[0].protocol
 
 
-def test_overlapping_or_trained_windows_are_not_judged(plant):
+def test_overlapping_or_trained_windows_are_not_evaluated(plant):
     decoded, _, _, split = plant("time-block")
     closer = dataclasses.replace(decoded, start_s=decoded.start_s * 0.9)
-    with pytest.raises(UserError, match="overlap: the judge needs independent"):
+    with pytest.raises(UserError, match="overlap: the evaluation needs independent"):
         evaluate_decoded(closer, before=None, mean_embedding=None, split=split)
     _, everything, _, _ = plant("time-block")
     with pytest.raises(UserError, match="overlap windows it was trained on"):
         evaluate_decoded(everything, before=None, mean_embedding=None, split=split)
 
 
-def test_a_song_heard_twice_in_one_recording_is_judged(plant):
+def test_a_song_heard_twice_in_one_recording_is_evaluated(plant):
     decoded, before, mean, split = plant("time-block", signal=0.4)
     t = split.table
     columns = (t.recording, t.listener, t.song, t.song_start_s)
@@ -97,16 +97,16 @@ def test_a_song_heard_twice_in_one_recording_is_judged(plant):
     )
     twice = make_split("time-block", table, SplitConfig(seed=1))
 
-    def judged(later_s):
+    def evaluated(later_s):
         both = joined([decoded, dataclasses.replace(decoded, start_s=decoded.start_s + later_s)])
         return metrics((both, before, mean, twice))
 
-    found = judged(200.0)
+    found = evaluated(200.0)
     assert found["50-way"].n == 2 * len(decoded) == len(twice.test)
     assert found["50-way"].n_recordings == 70
     assert found["50-way"].ci95[0] > found["50-way"].controls["mismatched"].ci95[1]
-    with pytest.raises(UserError, match="overlap: the judge needs independent"):
-        judged(2.0)
+    with pytest.raises(UserError, match="overlap: the evaluation needs independent"):
+        evaluated(2.0)
     elsewhere = dataclasses.replace(decoded, start_s=decoded.start_s + 240)  # trained on, heard another song second
     with pytest.raises(UserError, match="overlap windows it was trained on"):
         metrics((elsewhere, before, mean, twice))
@@ -115,7 +115,7 @@ def test_a_song_heard_twice_in_one_recording_is_judged(plant):
 def test_windows_of_two_songs_may_not_overlap_either(plant):
     decoded, _, _, split = plant("time-block")
     other = dataclasses.replace(decoded, song=np.char.add(decoded.song, "b"), start_s=decoded.start_s + 1)
-    with pytest.raises(UserError, match="overlap: the judge needs independent"):
+    with pytest.raises(UserError, match="overlap: the evaluation needs independent"):
         evaluate_decoded(joined([decoded, other]), before=None, mean_embedding=None, split=split)
 
 
@@ -123,15 +123,15 @@ def test_windows_on_whole_samples_may_be_one_off(plant):
     decoded, before, mean, split = plant("time-block")
     odd = np.arange(len(decoded)) % 2
 
-    def judged(off_s, **more):
+    def evaluated(off_s, **more):
         rounded = dataclasses.replace(decoded, start_s=decoded.start_s + off_s * odd)
         return metrics((rounded, before, mean, split), **more)["50-way"].n
 
-    assert judged(0.008, sample_s=0.008) == len(decoded)
-    with pytest.raises(UserError, match="overlap: the judge needs independent"):
-        judged(0.016, sample_s=0.008)
-    with pytest.raises(UserError, match="overlap: the judge needs independent"):
-        judged(0.008)
+    assert evaluated(0.008, sample_s=0.008) == len(decoded)
+    with pytest.raises(UserError, match="overlap: the evaluation needs independent"):
+        evaluated(0.016, sample_s=0.008)
+    with pytest.raises(UserError, match="overlap: the evaluation needs independent"):
+        evaluated(0.008)
 
 
 def test_a_split_tells_what_both_sides_share(plant):

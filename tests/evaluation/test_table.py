@@ -38,11 +38,11 @@ def table(data, preset, tmp_path_factory):
     wanted = jobs(TablePlan.parse(PLAN), lab_preset(str(preset)))
     shown = []
 
-    def show(told):
-        if told[0] == "endless" and told[1] == "align" and not any(t[0:2] == told[0:2] for t in shown):
+    def show(refused):
+        if refused[0] == "endless" and refused[1] == "align" and not any(t[0:2] == refused[0:2] for t in shown):
             processes = psutil.Process().children()  # the one at work, and those that carry messages
             max(processes, key=lambda p: p.memory_info().rss).kill()  # as a machine without memory does
-        shown.append(told)
+        shown.append(refused)
 
     rows, failed = run_table(wanted, data, work, show=show)
     return wanted, work, {row.name: row for row in rows}, failed, shown
@@ -85,7 +85,7 @@ def test_rows_say_what_they_are(table):
     assert rows["split-time-block"].metrics == rows["no-pretraining"].metrics
 
 
-def test_every_window_judged_has_the_length_of_the_preset(table):
+def test_every_evaluated_window_has_the_length_of_the_preset(table):
     for row in table[2].values():
         assert row.generator.endswith(" clips of the training music, 2 s each")
         assert all("pieces of 2 s" in f.protocol for f in row.metrics if "-way" in f.name and f.name != "genre")
@@ -103,7 +103,7 @@ def test_the_oracle_finds_everything_and_an_untrained_decoder_does_not(table):
 
 def test_what_is_done_is_not_done_again(table, data, monkeypatch):
     wanted, work, rows, _, shown = table
-    assert {told[0] for told in shown} >= {"ours, pretraining", "ours", "oracle"}
+    assert {refused[0] for refused in shown} >= {"ours, pretraining", "ours", "oracle"}
     files = {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file()}
     good = [job for job in wanted if job.name not in BAD]
     monkeypatch.setattr("bci_music.evaluation.table._Workers", None)  # nobody is needed
@@ -119,13 +119,13 @@ def test_unknown_rows_and_keys_are_one_sentence(preset):
     with pytest.raises(UserError, match=r"no row 'our': choose from .*ours, linear, .*split-random"):
         jobs(plan, base, ("our",))
     assert [job.name for job in jobs(plan, base, ("split-random", "ours"))] == ["ours", "split-random"]
-    for wrong, said in (
+    for wrong, text in (
         ({"encodr": {}}, r"Unknown key 'encodr' in 'x' of the table: did you mean 'encoder'\?"),
         ({"align": {"loop": {"step": 3}}}, r"Unknown key 'align\.loop\.step' .*did you mean 'steps'\?"),
         ({"encoder": {"zzz": 1}}, r"Unknown key 'encoder\.zzz' .*allowed are .*depth, dim"),
         ({"head": {"kind": "cubic"}}, r"head\.kind in 'x' of the table is 'cubic'"),
     ):  # fmt: skip
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=text):
             jobs(TablePlan.parse({"systems": {"x": {"title": "X", "set": wrong}}}), base)
     with pytest.raises(UserError, match=r"Unknown key 'system'.*did you mean 'systems'"):
         TablePlan.parse({"system": {}})

@@ -51,7 +51,7 @@ def test_every_verb_explains_itself(verb):
     assert f"{verb} [OPTIONS]" in done.output
 
 
-def test_defaults_told_in_words_are_shown():
+def test_defaults_given_in_words_are_shown():
     """Unescaped brackets are markup: the terminal swallows what stands in them."""
     shown = CliRunner().invoke(app, ["demo", "--help"], env={"COLUMNS": "200"}).output
     assert "[default: demo]" in shown
@@ -60,7 +60,7 @@ def test_defaults_told_in_words_are_shown():
         for command in group.commands.values():
             (groups if hasattr(command, "commands") else []).append(command)
             options = [(command.name, getattr(option, "help", None) or "") for option in command.params]
-            swallowed += [said for said in options if re.search(r"(?<!\\)\[default", said[1])]
+            swallowed += [sentence for sentence in options if re.search(r"(?<!\\)\[default", sentence[1])]
     assert len(groups) > 4
     assert swallowed == []
 
@@ -165,7 +165,7 @@ def test_threads_that_wait_sleep_unless_the_user_wants_otherwise(given, read):
 
 
 @pytest.mark.install
-def test_training_and_judging_let_threads_spin():
+def test_training_and_evaluation_let_threads_spin():
     code = """
 import os, sys
 import bci_music.cli.main as cli

@@ -33,9 +33,9 @@ def test_known_keys_arrive_and_nothing_can_be_changed_later():
     ({"spare": {"hop": 2}}, "'spare.hop'", "'hop_s'"),
 ])
 def test_unknown_key_names_the_nearest(values, key, nearest):
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         Outer.parse(values, "live.yaml")
-    sentence = str(told.value)
+    sentence = str(raised.value)
     assert key in sentence
     assert f"did you mean {nearest}?" in sentence
     assert "live.yaml" in sentence
@@ -70,12 +70,12 @@ def test_yaml_file_is_read(tmp_path):
     ("name: [1,\n", "could not be read as YAML"),
     (b"\xff\xfe\x00", "could not be read"),
 ])
-def test_bad_files_are_refused_in_one_line(tmp_path, content, told):
+def test_bad_files_are_refused_in_one_line(tmp_path, content, raised):
     path = tmp_path / "bad.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError) as error:
         read_yaml(path)
-    assert told in str(error.value)
+    assert raised in str(error.value)
     assert "\n" not in str(error.value)
 
 

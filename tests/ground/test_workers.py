@@ -91,7 +91,7 @@ def test_one_failure_becomes_a_message_and_work_goes_on(run):
 
 
 def test_gives_up_after_failures_in_a_row_but_not_before(run):
-    # Two failures, a success, then failures only: the success must have started the count anew.
+    # Two failures, a success, then failures only: the success must have started the count again.
     stage = Counting(failing={1, 2} | set(range(4, 100)))
     worker, failures = run(stage, max_failures=3)
     wait_for(lambda: not worker.alive)

@@ -42,17 +42,17 @@ def colours(widget):
 def test_every_panel_draws_and_speaks(open_window, engine, qapp):
     window = open_window(engine)
     run(window, engine, 1.5, qapp)
-    said = {}
+    output = {}
     for name in ("bar", "traces", "head", "tally", "quality", "chance", "playing"):
         widget = window.bar if name == "bar" else window.view.parts[name]
         assert widget.accessibleName(), name
         assert colours(widget) > 8, name
-        said[name] = widget.accessibleDescription()
-    assert said["bar"] == "live: EGI-128  125 ch  1000 Hz, data age 0.01 s"
-    assert said["chance"].startswith("yes, 14 of 38 windows found the song")
-    assert said["quality"].startswith("123 of 125 in use; E37 mains 14 dB above median: press the electrode")
-    assert said["head"].startswith("most weight on E")
-    assert said["playing"].startswith("near Paper Birds")
+        output[name] = widget.accessibleDescription()
+    assert output["bar"] == "live: EGI-128  125 ch  1000 Hz, data age 0.01 s"
+    assert output["chance"].startswith("yes, 14 of 38 windows found the song")
+    assert output["quality"].startswith("123 of 125 in use; E37 mains 14 dB above median: press the electrode")
+    assert output["head"].startswith("most weight on E")
+    assert output["playing"].startswith("near Paper Birds")
     assert "not brain activity" in window.view.head.accessibleName()
 
 
@@ -92,7 +92,7 @@ def test_each_field_may_be_missing(open_window, engine, qapp, field):
 
 
 @pytest.mark.parametrize("state", list(StreamState))
-def test_each_state_is_said_in_a_word(open_window, engine, qapp, state):
+def test_each_state_is_stated_in_a_word(open_window, engine, qapp, state):
     window = open_window(engine)
     run(window, engine, 0.3, qapp)
     engine.state = state
@@ -173,7 +173,7 @@ def test_resize_scales_everything(open_window, engine, qapp):
         assert len(np.unique(picture)) > 50
 
 
-def test_without_decoder_and_sound_signals_and_electrodes_take_the_room(open_window, engine, qapp):
+def test_without_decoder_and_sound_signals_and_electrodes_take_the_space(open_window, engine, qapp):
     engine.changes = {"pack_name": "", "sound": SoundStatus(), "embedding": None, "playing": None, "timeline": ()}
     window = open_window(engine)
     run(window, engine, 1.0, qapp)
@@ -206,7 +206,7 @@ def test_ring_that_was_replaced_is_found(open_window, engine, make_engine, qapp)
     assert window.view.traces._sweep.head > before
 
 
-def test_held_attention_is_said_to_be_held(open_window, engine, qapp):
+def test_held_attention_is_stated_to_be_held(open_window, engine, qapp):
     window = open_window(engine)
     run(window, engine, 0.3, qapp)
     assert "held" not in "".join(r.text for r in window.view.head.title_runs())

@@ -54,7 +54,7 @@ def test_what_steers_is_shown_and_nothing_is_sent_by_showing(window, engine):
     assert engine.commands == []
 
 
-def test_without_a_text_tower_the_reason_is_told(window, qtbot, engine):
+def test_without_a_text_tower_the_reason_is_reported(window, qtbot, engine):
     window.change(unavailable="pack demo has no text tower")
     for control in (window.view.playing.prompt, window.view.playing.share):
         assert control.isVisible()
@@ -87,8 +87,8 @@ def test_the_rows_of_the_panel_do_not_touch(window):
 def test_span_and_lateness_in_words(engine):
     snapshot = engine.snapshot()
     span = dataclasses.replace(snapshot.playing, kind="generated", prompt_weight=0.3)
-    said = now_playing(dataclasses.replace(snapshot, playing=span))
-    assert "brain 70 % + prompt 30 %" in said.first
+    sentence = now_playing(dataclasses.replace(snapshot, playing=span))
+    assert "brain 70 % + prompt 30 %" in sentence.first
     late = dataclasses.replace(span, kind="looped", late="loop")
     assert "last bar is looped" in now_playing(dataclasses.replace(snapshot, playing=late)).second
     library = dataclasses.replace(span, kind="retrieved", late="library")

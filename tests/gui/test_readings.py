@@ -29,12 +29,12 @@ def counted(hits, n, low, high, p=0.001):
     ],
 )
 def test_verdict(change, found, word, first):
-    said = readings.verdict(change(identification=found))
-    assert (said.word, said.first) == (word, first)
-    assert said.second.startswith("95 % interval")
+    text = readings.verdict(change(identification=found))
+    assert (text.word, text.first) == (word, first)
+    assert text.second.startswith("95 % interval")
 
 
-def test_without_a_count_the_reason_is_said(change, engine):
+def test_without_a_count_the_reason_is_stated(change, engine):
     nobody_knows = readings.verdict(change(identification=None, timeline=()))
     assert nobody_knows.word == ""
     assert nobody_knows.first == "no music markers in this stream"
@@ -57,11 +57,11 @@ def test_stream_in_words(change):
 
 def test_what_plays(change):
     snapshot = change()
-    said = readings.now_playing(snapshot)
-    assert said.headline == "near Paper Birds"
-    assert "similarity 0.71" in said.first
-    assert said.second == "retrieved from the library  ·  2.1 s of sound ready"
-    assert said.chosen
+    text = readings.now_playing(snapshot)
+    assert text.headline == "near Paper Birds"
+    assert "similarity 0.71" in text.first
+    assert text.second == "retrieved from the library  ·  2.1 s of sound ready"
+    assert text.chosen
     span = snapshot.playing
     waiting = readings.now_playing(change(playing=dataclasses.replace(span, kind="waiting")))
     assert waiting.headline == "waiting for the EEG"
@@ -80,8 +80,8 @@ def test_worst_electrodes_come_first_with_what_to_do():
               ("E3", ChannelState.BAD, ("flat for 12 s: check the cable", "mains")), ("E4", ChannelState.BAD, ()),
               ("E5", ChannelState.ABSENT, ()), ("E6", ChannelState.DOUBTFUL, ("noisy",))]  # fmt: skip
     quality = Quality(tuple(ChannelVerdict(*s) for s in states), 0, 0.0)
-    said = [(c.name, what, advice) for c, what, advice in readings.worst(quality)]
-    assert said == [("E3", "flat for 12 s", "check the cable"), ("E4", "bad", "left out until it is fixed"),
+    text = [(c.name, what, advice) for c, what, advice in readings.worst(quality)]
+    assert text == [("E3", "flat for 12 s", "check the cable"), ("E4", "bad", "left out until it is fixed"),
                     ("E2", "drifts", "still used")]  # fmt: skip
     assert readings.in_use(quality) == "3 of 6 in use"
     assert readings.unused_words(quality) == "2 bad, 2 doubtful, 1 absent"

@@ -24,10 +24,10 @@ def test_one_thing_has_no_derangement():
 def brute(scores, true, min_shift, every):
     """The definition, shift by shift."""
     n, found = len(true), best(scores)
-    judged = [i for i in range(0, n, every) if not np.isnan(scores[i]).all()]
+    evaluated = [i for i in range(0, n, every) if not np.isnan(scores[i]).all()]
 
     def at(shift):
-        pairs = [(found[i], true[(i + shift) % n]) for i in judged if true[(i + shift) % n] >= 0]
+        pairs = [(found[i], true[(i + shift) % n]) for i in evaluated if true[(i + shift) % n] >= 0]
         return sum(a == b for a, b in pairs), len(pairs)
 
     hits, count = at(0)

@@ -21,7 +21,7 @@ def gauge():
     return LiveGauge(SONGS, np.random.default_rng(0).standard_normal((14, 512)), window_s=4.0, hop_s=0.5)
 
 
-def test_a_deciding_brain_is_told_in_words(gauge):
+def test_a_deciding_brain_is_reported_in_words(gauge):
     run(gauge, 0.2, seed=1)
     found = gauge.identification(refresh=True)
     assert found.n == 30  # 238 hops, one window of 8 hops each
@@ -68,5 +68,5 @@ def test_words_for_tiny_chance():
     (40, 0.2, 0.01, True), (40, 0.2, 0.049, True), (40, 0.2, float("nan"), True),  # not known yet: while it runs
     (40, 0.2, 0.06, False), (40, 0.05, 0.01, False), (7, 0.2, 0.01, False),
 ])  # fmt: skip
-def test_window_and_report_say_yes_by_the_same_rule(n, low, p, said):
-    assert above_chance(Identification("", 14, n // 2, n, 1 / 14, (low, 0.9), 0.07, p)) is said
+def test_window_and_report_say_yes_by_the_same_rule(n, low, p, text):
+    assert above_chance(Identification("", 14, n // 2, n, 1 / 14, (low, 0.9), 0.07, p)) is text

@@ -45,7 +45,7 @@ def random_table(seed, hop_s, n_recordings, n_songs, n_windows):
     return WindowTable(start, start + 4.0, recording, listener, song, song_start, repeat)
 
 
-def told(make):
+def refused(make):
     """What is made, or the sentence why it cannot be."""
     try:
         return make()
@@ -127,7 +127,7 @@ def test_a_version_in_another_order_leaks_wherever_its_song_is_tested():
 def test_blocks_keep_the_guard_in_the_recording_and_in_the_song(seed, hop_s, block_s, share, guard_s):
     table = random_table(seed, hop_s, 4, 2, 12)
     for made, groups in ((TimeBlockSplit, ("recording",)), (SongTimeSplit, ("recording", "song"))):
-        split = told(lambda made=made: made.make(table, block_s=block_s, share=share, guard_s=guard_s, seed=seed))
+        split = refused(lambda made=made: made.make(table, block_s=block_s, share=share, guard_s=guard_s, seed=seed))
         if isinstance(split, str):
             assert "leaves" in split  # too little is left: said, and nothing is made
             continue
@@ -173,7 +173,7 @@ def test_a_leaking_split_cannot_be_made(seed, data):
         RepeatSplit: not set(table.repeat[train]) & set(table.repeat[test]),
     }
     for kind, holds in kept.items():
-        split = told(lambda kind=kind: kind(table, train, test))
+        split = refused(lambda kind=kind: kind(table, train, test))
         if isinstance(split, str):
             assert not holds or not len(train) or not len(test), split
         else:
@@ -192,7 +192,7 @@ def test_a_leaking_split_cannot_be_made(seed, data):
     lambda t: RepeatSplit(t, np.arange(0, 100), np.arange(100, 200), True),
     lambda t: Split(t, np.arange(0, 10), np.arange(9, 20)),
 ])  # fmt: skip
-def test_a_leak_is_told(table, make):
+def test_a_leak_is_reported(table, make):
     with pytest.raises(UserError, match="leaks"):
         make(table)
 
@@ -220,7 +220,7 @@ def test_every_split_can_be_made_by_name(kind):
     assert kind in split.describe()
 
 
-def test_what_cannot_be_split_is_told(table):
+def test_what_cannot_be_split_is_reported(table):
     with pytest.raises(UserError, match="leaves 400 windows to train and 0 to test"):
         Split(table, np.arange(400), np.zeros(0, int))
     with pytest.raises(UserError, match="no recording 'r9' to hold out"):

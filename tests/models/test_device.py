@@ -54,8 +54,8 @@ def test_networks_that_compute_at_once_share_the_cores(monkeypatch, wished):
 
 
 def _faults(mode):
-    told = subprocess.run([sys.executable, "-c", REPEATED, mode], capture_output=True, text=True, check=True).stdout
-    kept, faults = (int(word) for word in told.split())
+    refused = subprocess.run([sys.executable, "-c", REPEATED, mode], capture_output=True, text=True, check=True).stdout
+    kept, faults = (int(word) for word in refused.split())
     return bool(kept), faults
 
 

@@ -114,8 +114,8 @@ def test_another_headset_is_read_through_its_coordinates(gains):
 
 def test_electrodes_close_together_are_alike_to_it():
     basis = head_basis(np.array([[0, 0, 0.09], [0.005, 0, 0.09], [0.09, 0, 0]]))
-    likeness = basis @ basis.T
-    assert likeness[0, 1] > 0.95 > 0.3 > likeness[0, 2]
+    similarity = basis @ basis.T
+    assert similarity[0, 1] > 0.95 > 0.3 > similarity[0, 2]
 
 
 def test_a_learned_table_reads_no_other_headset():

@@ -79,13 +79,13 @@ def test_an_encoder_that_knows_the_answers_is_no_start(tmp_path):
         require_fair_start(write_untrained(tmp_path / "untrained"), config)
 
     def changed(**provenance):
-        told = demo.manifest.provenance.model_copy(update=provenance)
-        return Pack(demo.directory, demo.manifest.model_copy(update={"provenance": told}))
+        refused = demo.manifest.provenance.model_copy(update=provenance)
+        return Pack(demo.directory, demo.manifest.model_copy(update={"provenance": refused}))
 
     longer = {song: [(0.0, 120.0)] for song in demo.manifest.provenance.trained_seconds}
     strangers = demo.manifest.provenance.seeds | {"listeners": [1, 101]}
     for start in (changed(trained_seconds=longer), changed(seeds=strangers)):
-        with pytest.raises(UserError, match="judged on"):
+        with pytest.raises(UserError, match="evaluated on"):
             require_fair_start(start, config)
     with pytest.raises(UserError, match="not trained on"):
         require_fair_start(changed(kind="real"), config)

@@ -20,9 +20,9 @@ TINY = preset("tiny")
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     out = tmp_path_factory.mktemp("study")
-    told = []
-    said = simulate_nmed(out, TINY, lambda *what: told.append(what), workers=2)
-    return out, said, told
+    refused = []
+    text = simulate_nmed(out, TINY, lambda *what: refused.append(what), workers=2)
+    return out, text, refused
 
 
 def hashes(out):
@@ -52,8 +52,8 @@ def test_the_eeg_runs_on_from_before_into_the_music(tiny):
 
 
 def test_everything_is_called_simulated(tiny):
-    out, said, _ = tiny
-    assert "simulated" in said
+    out, text, _ = tiny
+    assert "simulated" in text
     for study in ("nmed-t", "nmed-h"):
         mark = yaml.safe_load((out / study / "SIMULATED.yaml").read_text())
         assert mark["simulated"] is True
@@ -70,8 +70,8 @@ def test_the_music_lies_beside_it_as_long_as_the_eeg(tiny):
 
 
 def test_what_is_there_is_kept_and_what_is_missing_is_made_again_to_the_byte(tiny):
-    out, _, told = tiny
-    assert told[-1][0] == told[-1][1] == 8 * 20.0
+    out, _, refused = tiny
+    assert refused[-1][0] == refused[-1][1] == 8 * 20.0
     first = hashes(out)
     kept, lost = out / "nmed-t/song22_Imputed.mat", out / "nmed-h/song21_a_Imputed.mat"
     stamp = kept.stat().st_mtime_ns

@@ -1,4 +1,4 @@
-"""The endless listener: no seams, exact stamps, markers, and a clean end."""
+"""The endless listener: no breaks, exact stamps, markers, and a clean end."""
 
 import threading
 import uuid
@@ -30,7 +30,7 @@ def take(n_blocks: int, song_s: float = 6.0, sfreq_hz: float = 125.0):
     return [next(blocks) for _ in range(n_blocks)]
 
 
-def test_blocks_join_without_a_seam():
+def test_blocks_join_without_a_break():
     blocks = take(6)
     whole = np.concatenate([b.samples_uv for b in blocks])
     bad = list(SimulatedListener(4).background(4).bad)

@@ -108,7 +108,7 @@ def spectra(samples, n_windows, skip=0):
 
 @pytest.mark.parametrize(("strength", "low", "high"), [(CONFIG.fingerprint, 0.9, 1.0), (0.0, 0.0, 0.45)])
 def test_the_spectrum_tells_trials_apart_by_their_fingerprint_only(strength, low, high):
-    """One listener, one sitting, six trials without any music: learned on the later part, asked before the start."""
+    """One listener, one session, six trials without any music: learned on the later part, asked before the start."""
     first = trial_of()
     trials = [replace(first, seed=first.seed + k) for k in range(6)]
     made = [parts(SILENCE, trial, fingerprint=strength).samples_uv for trial in trials]

@@ -114,7 +114,7 @@ def test_one_file_holds_a_rejoining_stream_its_music_and_what_was_derived(sender
     assert report.missing_samples > 0.9 * FS
     assert len(session.segments()) == 2
     counter = session.samples_uv[:, 0]
-    assert (np.diff(counter) != 1).sum() == 1  # the counter began anew once, and nothing else is missing
+    assert (np.diff(counter) != 1).sum() == 1  # the counter began again once, and nothing else is missing
     texts = [e.text for e in session.events]
     assert texts[-1] == "run ended"
     assert session.events[-1].time_s == pytest.approx(last, abs=1e-3)
@@ -153,7 +153,7 @@ def test_a_recording_is_never_overwritten(tmp_path):
     assert (tmp_path / "rec.xdf").read_bytes() == b"kept"
 
 
-def test_a_recorder_that_dies_or_hangs_is_told_and_its_file_kept(sender, tmp_path, monkeypatch):
+def test_a_recorder_that_dies_or_hangs_is_reported_and_its_file_kept(sender, tmp_path, monkeypatch):
     recorder = LabRecorder(tmp_path / "rec.xdf", [sender.name], consent="FORM 7")
     recorder.start()
     time.sleep(1.2)

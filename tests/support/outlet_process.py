@@ -1,4 +1,4 @@
-"""An LSL outlet in a process of its own, with a sample counter in every channel: to be stopped, killed, started anew.
+"""An LSL outlet in a process of its own, with a sample counter in every channel: to be stopped, killed, started again.
 
 Row n has the value n in the first channel (n modulo 4096, or noise, in the others); its true time is t0 + n / rate.
 What happens after the process was stopped and goes on (SIGSTOP, SIGCONT) is the `--mode`:

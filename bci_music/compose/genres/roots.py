@@ -131,7 +131,7 @@ def _blues_band(draw: Draw) -> list[Part]:
 
 
 def _lick(draw: Draw, density: float) -> str:
-    """Two bars: a phrase, then room for an answer."""
+    """Two bars: a phrase, then space for an answer."""
     cells = motif(draw, 12, 3, density, 0.6)
     rest = draw.one(3, 6, 9)
     return cells[: 24 - rest] + "." * rest

@@ -1,4 +1,4 @@
-"""The door to braindecode, an optional library: its model classes, and published weights for them."""
+"""Access to braindecode, an optional library: its model classes, and published weights for them."""
 
 from __future__ import annotations
 

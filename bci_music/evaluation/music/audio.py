@@ -86,7 +86,7 @@ class LibrarySound:
         )
         absent = sorted(set(pieces.song.tolist()) - set(audio))
         if absent:
-            raise UserError(f"There is no sound of {absent[0]} to judge with: give the audio of every song.")
+            raise UserError(f"There is no sound of {absent[0]} to evaluate with: give the audio of every song.")
         return cls(pieces, audio, genre)
 
     @property
@@ -117,25 +117,25 @@ class LibrarySound:
     def scores(self, candidates: Candidates, where: str) -> Iterator[Score]:
         """Score the clip chosen against the music heard: by embedding and by genre."""
         clips = self.clips
-        said = f"of the clip chosen ({self.name}) with what was heard"
+        text = f"of the clip chosen ({self.name}) with what was heard"
         yield Score(
             "clap-score", "CLAP score of the clip chosen",
             lambda q: cosine(clips.vector, candidates.vector)[self.choose(q)],
-            f"cosine of the embeddings {said}; {where}",
+            f"cosine of the embeddings {text}; {where}",
         )  # fmt: skip
         if self.genre is not None:
             ours, heard = self.genres_of(clips), self.genres_of(candidates)
             yield Score(
                 "genre", f"{len(self.genre.genres)}-way genre agreement",
                 lambda q: (ours[self.choose(q)][:, None] == heard).astype(float),
-                f"share of windows in which the classifier ({self.genre.name}) names the same genre {said}; genres are "
+                f"share of windows in which the classifier ({self.genre.name}) names the same genre {text}; genres are "
                 f"not equally frequent, so the mismatched control is what chance is; {where}",
             )  # fmt: skip
 
     def picture_scores(self, candidates: Candidates, where: str) -> Iterator[Score]:
         """Score the clip chosen against the music heard by pictures of the sound."""
-        said = f"of the clip chosen ({self.name}) with what was heard"
-        picture = f"on 64-band power mel {said}, range = max - min of what was heard; {where}"
+        text = f"of the clip chosen ({self.name}) with what was heard"
+        picture = f"on 64-band power mel {text}, range = max - min of what was heard; {where}"
         yield Score("ssim", "SSIM on mel", lambda q: self._picture_table("ssim", q, candidates), f"SSIM {picture}")
         yield Score("psnr", "PSNR on mel (dB)", lambda q: self._picture_table("psnr", q, candidates), f"PSNR {picture}")
 
@@ -162,7 +162,7 @@ class LibrarySound:
         return self._mels[key]
 
     def _picture_table(self, kind: str, queries: NDArray, candidates: Candidates) -> NDArray[np.float64]:
-        """(n, m) likeness of the clip chosen for each query with each piece; every pair is compared once."""
+        """(n, m) similarity of the clip chosen for each query with each piece; every pair is compared once."""
         chosen, row = np.unique(self.choose(queries), return_inverse=True)
         table = np.empty((len(chosen), len(candidates)))
         for column, (song, second) in enumerate(zip(candidates.song.tolist(), candidates.second.tolist(), strict=True)):
@@ -170,8 +170,8 @@ class LibrarySound:
             new = [c for c, key in zip(chosen.tolist(), keys, strict=True) if key not in self._pictures]
             if new:
                 made = np.stack([self._mel(str(self.clips.song[c]), float(self.clips.second[c])) for c in new])
-                likeness = (ssim if kind == "ssim" else psnr)(self._mel(song, second), made)
-                fresh = zip(new, likeness.tolist(), strict=True)
+                alike = (ssim if kind == "ssim" else psnr)(self._mel(song, second), made)
+                fresh = zip(new, alike.tolist(), strict=True)
                 self._pictures.update({(kind, c, song, second): v for c, v in fresh})
             table[:, column] = [self._pictures[key] for key in keys]
         return table[row]

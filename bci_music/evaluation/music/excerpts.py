@@ -39,7 +39,7 @@ def unheard_songs(
     return pieces
 
 
-def decoded_stretches(
+def decoded_excerpts(
     pack: Pack, listeners: Iterable[int], recordings: int = 1, snr_db: float = -10.0,
     log: Log = lambda text: None,
 ) -> list[Heard]:
@@ -51,11 +51,11 @@ def decoded_stretches(
     montage = Montage.load(pack.manifest.montage)
     found: list[Heard] = []
     for windows in held_out_windows(tuple(listeners), recordings, snr_db, pack.manifest.signal, montage, log):
-        found += _stretches(decoder, windows)
+        found += _excerpts(decoder, windows)
     return found
 
 
-def _stretches(decoder: Decoder, heard: HeardWindows) -> list[Heard]:
+def _excerpts(decoder: Decoder, heard: HeardWindows) -> list[Heard]:
     length = decoder.manifest.signal.window.seconds
     made = decoder.decode_many(
         np.stack([w.samples for w in heard.windows]), np.stack([w.used for w in heard.windows])

@@ -1,6 +1,7 @@
 """Does the sound follow the embedding? Generated clips beside the music they were made for, and beside other music.
 
-The judges are not the generator's: another embedder, and a genre classifier on its vectors; both saw real clips only.
+The evaluators are not the generator's: another embedder, and a genre classifier on its vectors; both saw real clips
+only.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Heard:
 
 @dataclass(frozen=True, eq=False)
 class Evaluators:
-    """What scores likeness and names genres; never the embedder that leads the generator."""
+    """What scores similarity and names genres; never the embedder that leads the generator."""
 
     embedder: Embedder
     genres: EmbeddingGenres
@@ -51,10 +52,10 @@ class Evaluators:
         Parameters
         ----------
         leads : str
-            Hash of the embedder that leads the generator, which may not judge.
+            Hash of the embedder that leads the generator, which may not be an evaluator.
         """
         if embedder.sha == leads:
-            raise UserError("The embedder that leads the generator cannot judge it: judge with another one.")
+            raise UserError("The embedder that leads the generator cannot evaluate it: give another one.")
         vectors = np.stack([embedder.embed(sound, RATE_HZ) for sound in sounds])
         return cls(embedder, EmbeddingGenres.fit(vectors, genres, embedder))
 
@@ -109,9 +110,9 @@ class Row:
 
 
 def compare(
-    name: str, made: Sequence[NDArray[np.float32]], heard: Sequence[Heard], judges: Evaluators, seed: int = 0
+    name: str, made: Sequence[NDArray[np.float32]], heard: Sequence[Heard], evaluators: Evaluators, seed: int = 0
 ) -> Row:
-    """Judge sounds made for `heard`, in the same order.
+    """Evaluate sounds made for `heard`, in the same order.
 
     Intervals draw whole songs with replacement; scores with pieces of the same song are left out of `others`.
     """
@@ -119,16 +120,16 @@ def compare(
     names, place = np.unique(songs, return_inverse=True)
     if len(names) < 2 or len(made) != len(heard):
         raise UserError(f"{len(made)} sounds made for {len(heard)} pieces of {len(names)} songs: give 2 songs or more.")
-    ours, theirs = judges.vectors(made), judges.vectors([h.sound for h in heard])
+    ours, theirs = evaluators.vectors(made), evaluators.vectors([h.sound for h in heard])
     scores = (ours @ theirs.T).astype(np.float64)
     apart = songs[:, None] != songs[None, :]
     own = scores.diagonal()
     others = (scores * apart).sum(1) / apart.sum(1)
     partner = _partners(place, len(names), seed)
-    said, said_heard = judges.named(ours), judges.named(theirs)
-    known = {h.genre for h in heard} <= set(judges.genres.genres)
-    genre = np.array([h.genre for h in heard]) if known else said_heard
-    right, agrees = (said == genre).astype(float), (said == said_heard).astype(float)
+    genres_made, genres_heard = evaluators.named(ours), evaluators.named(theirs)
+    known = {h.genre for h in heard} <= set(evaluators.genres.genres)
+    genre = np.array([h.genre for h in heard]) if known else genres_heard
+    right, agrees = (genres_made == genre).astype(float), (genres_made == genres_heard).astype(float)
 
     def interval(values: NDArray[np.float64]) -> Interval:
         return by_recording(values, songs, seed=seed)
@@ -137,7 +138,8 @@ def compare(
         name, len(heard), len(names), float(own.mean()), interval(own), float(others.mean()), interval(others),
         float((own - others).mean()), interval(own - others),
         float(scores[np.arange(len(heard)), partner].mean()), float(right.mean()), interval(right),
-        float((said == genre[partner]).mean()), float(agrees.mean()), interval(agrees), 1 / len(judges.genres.genres),
+        float((genres_made == genre[partner]).mean()), float(agrees.mean()), interval(agrees),
+        1 / len(evaluators.genres.genres),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Sound for the judge, made by a pack's generator from each decoded vector and compared with what was heard."""
+"""Sound for the evaluation, made by a pack's generator from each decoded vector and compared with what was heard."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ class GeneratedSound:
 
     def scores(self, candidates: Candidates, where: str) -> Iterator[Score]:
         """Score the clip generated against the music heard: by embedding and by genre."""
-        said = f"of the clip generated ({self.name}) with what was heard"
+        text = f"of the clip generated ({self.name}) with what was heard"
         yield Score(
             "clap-score", "CLAP score of the clip generated", lambda q: cosine(self.vectors(q), candidates.vector),
-            f"cosine of the embeddings {said}; {where}",
+            f"cosine of the embeddings {text}; {where}",
         )  # fmt: skip
         genre = self.library.genre
         if genre is not None:
@@ -102,24 +102,24 @@ class GeneratedSound:
             yield Score(
                 "genre", f"{len(genre.genres)}-way genre agreement",
                 lambda q: (self.genres_of(q)[:, None] == heard).astype(float),
-                f"share of windows in which the classifier ({genre.name}) names the same genre {said}; genres are not "
+                f"share of windows in which the classifier ({genre.name}) names the same genre {text}; genres are not "
                 f"equally frequent, so the mismatched control is what chance is; {where}",
             )  # fmt: skip
 
     def picture_scores(self, candidates: Candidates, where: str) -> Iterator[Score]:
         """Score the clip generated against the music heard by pictures of the sound."""
-        said = f"on 64-band power mel of the clip generated ({self.name}) with what was heard, range = max - min of it"
+        text = f"on 64-band power mel of the clip generated ({self.name}) with what was heard, range = max - min of it"
         pictures = [self._heard(str(s), float(t)) for s, t in zip(candidates.song, candidates.second, strict=True)]
 
-        def table(likeness: Callable[[NDArray, NDArray], NDArray[np.float64]]) -> Callable[[NDArray], NDArray]:
+        def table(alike: Callable[[NDArray, NDArray], NDArray[np.float64]]) -> Callable[[NDArray], NDArray]:
             def scores(queries: NDArray) -> NDArray[np.float64]:
                 made = np.stack([power_mel(self.clip(q)[0]) for q in queries])
-                return np.stack([likeness(picture, made) for picture in pictures], axis=1)
+                return np.stack([alike(picture, made) for picture in pictures], axis=1)
 
             return scores
 
-        yield Score("ssim", "SSIM on mel", table(ssim), f"SSIM {said}; {where}")
-        yield Score("psnr", "PSNR on mel (dB)", table(psnr), f"PSNR {said}; {where}")
+        yield Score("ssim", "SSIM on mel", table(ssim), f"SSIM {text}; {where}")
+        yield Score("psnr", "PSNR on mel (dB)", table(psnr), f"PSNR {text}; {where}")
 
     def pictured(self, tested: DecodedSet, seed: int) -> DecodedSet:
         """Return the tested with as many of its pieces, drawn at random, as can be pictured in reasonable time."""

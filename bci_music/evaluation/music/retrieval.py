@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Rate:
-    """A share with its 95 % interval (drawing songs anew), its n, its chance level and the same with wrong pairs."""
+    """A share with its 95 % interval (resampling songs), its n, its chance level and the same with wrong pairs."""
 
     name: str
     value: float
@@ -80,10 +80,10 @@ def recall_within_genres(
 
 
 def require_other_songs(learnt: ClipBank, unseen: ClipBank) -> None:
-    """Refuse to judge with songs that were learnt."""
+    """Refuse to evaluate with songs that were learnt."""
     shared = set(learnt.songs) & set(unseen.songs)
     if shared:
-        raise UserError(f"{len(shared)} songs are in both banks: judge with a bank of other seeds.")
+        raise UserError(f"{len(shared)} songs are in both banks: evaluate with a bank of other seeds.")
 
 
 def genre_probe(
@@ -92,17 +92,17 @@ def genre_probe(
 ) -> Rate:  # fmt: skip
     """How often a linear probe, fitted on training clips, names the genre of a clip of an unseen song."""
     require_other_songs(learnt, unseen)
-    fit, judge = _known(learnt, most), _known(unseen, most)
-    vectors = embed_clips(embedder, learnt, fit, lambda done, of: progress(done, of + len(judge)))
-    tested = embed_clips(embedder, unseen, judge, lambda done, of: progress(len(fit) + done, of + len(fit)))
-    true = np.array([GENRES[int(unseen.genre[row])] for row in judge])
+    fit, tested_rows = _known(learnt, most), _known(unseen, most)
+    vectors = embed_clips(embedder, learnt, fit, lambda done, of: progress(done, of + len(tested_rows)))
+    tested = embed_clips(embedder, unseen, tested_rows, lambda done, of: progress(len(fit) + done, of + len(fit)))
+    true = np.array([GENRES[int(unseen.genre[row])] for row in tested_rows])
     labels = np.array([GENRES[int(learnt.genre[row])] for row in fit])
 
     def named(labels: NDArray) -> NDArray[np.float64]:
         probe = EmbeddingGenres.fit(vectors, list(labels), embedder)
         return (np.array(probe.genres)[probe.predict_embeddings(tested)] == true).astype(float)
 
-    songs = [unseen.songs[row] for row in judge]
+    songs = [unseen.songs[row] for row in tested_rows]
     rng = np.random.default_rng(0)
     shuffled = np.mean([named(rng.permutation(labels)) for _ in range(_SHUFFLES)], axis=0)
     return _rate(f"linear probe over {len(set(true))} genres", named(labels), songs, 1 / len(set(true)), shuffled)

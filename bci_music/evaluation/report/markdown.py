@@ -35,11 +35,11 @@ def markdown_table(results: Sequence[Result]) -> str:
 
 
 def _origin(results: Sequence[Result]) -> str:
-    said = wording.listed(sorted({result.data for result in results}))
+    sentences = wording.listed(sorted({result.data for result in results}))
     simulated = "**Simulated EEG.** " if any(result.simulated for result in results) else ""
     return (
-        f"{simulated}{said}. A cell: value [95 % interval by recording]; controls: mismatched pairs / EEG from before "
-        f"the song / mean embedding; n windows / recordings. *Published* is {SOURCE}: {SETTING}."
+        f"{simulated}{sentences}. A cell: value [95 % interval by recording]; controls: mismatched pairs / EEG from "
+        f"before the song / mean embedding; n windows / recordings. *Published* is {SOURCE}: {SETTING}."
     )
 
 

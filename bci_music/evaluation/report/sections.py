@@ -132,8 +132,8 @@ def _further(results: Sequence[Result], ours: Result) -> Section | None:
     played = f" The audio metrics compare what was heard with what this generator plays: {ours.generator}."
     audio = played if ours.generator else ""
     printed = [(line.title, line.metrics) for line in SYSTEMS if "ssim" in line.metrics]
-    said = [f"{t}: SSIM {wording.number(f['ssim'])}, PSNR {wording.number(f['psnr'])} dB" for t, f in printed]
-    note = f"{CELLS}{audio} Published, on real EEG: {'; '.join(said)}."
+    sentences = [f"{t}: SSIM {wording.number(f['ssim'])}, PSNR {wording.number(f['psnr'])} dB" for t, f in printed]
+    note = f"{CELLS}{audio} Published, on real EEG: {'; '.join(sentences)}."
     return Section("Further metrics of the same results", (), [
         tables.metrics_table(chosen, names, ours, lines=SYSTEMS, caption=note)
     ], "further")  # fmt: skip

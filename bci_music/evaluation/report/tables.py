@@ -80,7 +80,7 @@ def not_to_be_had(results: Sequence[Result], names: Sequence[str]) -> str:
         for metric in (f for f in result.metrics if f.name in names):
             for what, why in metric.missing.items():
                 whats = reasons.setdefault(why, [])
-                whats += [said] if (said := words.get(what, what)) not in whats else []
+                whats += [sentences] if (sentences := words.get(what, what)) not in whats else []
     if not reasons:
         return ""
     return " Not to be had: " + "; ".join(f"{wording.listed(whats)} ({why})" for why, whats in reasons.items()) + "."

@@ -87,13 +87,13 @@ def fingerprint(metric: Metric) -> bool:
 def verdict(results: list[Result]) -> list[Sentence]:
     """Say in sentences what the results show, computed from their intervals and controls."""
     ours = main_result(results)
-    said = [_origin(results)]
+    lines = [_origin(results)]
     if (metric := headline(ours)) is not None:
-        said += [_main(ours, metric), *_others(ours, metric)]
-    said += _splits(results, ours)
-    said += _systems(results, ours)
-    said += _ablations(results, ours)
-    return said + _length(ours)
+        lines += [_main(ours, metric), *_others(ours, metric)]
+    lines += _splits(results, ours)
+    lines += _systems(results, ours)
+    lines += _ablations(results, ours)
+    return lines + _length(ours)
 
 
 def _origin(results: list[Result]) -> Sentence:
@@ -128,16 +128,16 @@ def _others(result: Result, main: Metric) -> list[Sentence]:
     rest = [f for f in result.metrics if f is not main]
     good = [f"{f.label} ({wording.number(f.value)})" for f in rest if stands(f)]
     poor = [f"{f.label} ({wording.number(f.value)})" for f in rest if not stands(f)]
-    said = []
+    lines = []
     if good:
-        said.append(Sentence("for", f"Also beyond every control they have: {'; '.join(good)}."))
+        lines.append(Sentence("for", f"Also beyond every control they have: {'; '.join(good)}."))
     if poor:
-        said.append(Sentence("against", f"Not beyond every control: {'; '.join(poor)}."))
-    return said
+        lines.append(Sentence("against", f"Not beyond every control: {'; '.join(poor)}."))
+    return lines
 
 
 def _splits(results: list[Result], ours: Result) -> list[Sentence]:
-    said, main = [], headline(ours)
+    lines, main = [], headline(ours)
     chosen = easy_to_hard([r for r in results if r.kind == "split"])
     several = len({result.model.title for result in chosen}) > 1
     for result in chosen:
@@ -149,22 +149,22 @@ def _splits(results: list[Result], ours: Result) -> list[Sentence]:
         start = f"{who} the {result.split.kind} split {metric.label}, is {value}"
         if fingerprint(metric):
             before = metric.controls["before_song"]
-            said.append(Sentence("against", (
+            lines.append(Sentence("against", (
                 f"{start}, but EEG from before the song, when nothing was heard yet, reaches "
                 f"{wording.number(before.value)} ({wording.interval(before.ci95)}): the recording is recognised, "
                 "and that share is no evidence of music in the EEG."
             )))  # fmt: skip
         elif stands(metric):
-            said.append(Sentence("for", f"{start}: above {_named(metric, list(metric.controls)) or 'chance'}."))
+            lines.append(Sentence("for", f"{start}: above {_named(metric, list(metric.controls)) or 'chance'}."))
         else:
             lost = [name for name, control in metric.controls.items() if not beats(metric, control)]
-            said.append(Sentence("against", f"{start}: not above {_named(metric, lost) or 'chance'}."))
-    return said
+            lines.append(Sentence("against", f"{start}: not above {_named(metric, lost) or 'chance'}."))
+    return lines
 
 
 def _systems(results: list[Result], ours: Result) -> list[Sentence]:
     rivals = [r for r in results if r.kind == "system" and r is not ours and expected(r) is not ORACLE]
-    said = []
+    lines = []
     if rivals:
         above, level, below = _compared(ours, rivals)
         parts = [f"above {wording.listed(above)}"] if above else []
@@ -172,15 +172,16 @@ def _systems(results: list[Result], ours: Result) -> list[Sentence]:
         parts += [f"below {wording.listed(below)}"] if below else []
         if parts:
             text = f"{ours.model.title} against the other decoders, by intervals that do not overlap: "
-            said.append(Sentence("for" if above and not (level or below) else "against", text + "; ".join(parts) + "."))
+            text += "; ".join(parts) + "."
+            lines.append(Sentence("for" if above and not (level or below) else "against", text))
     if absent := missing(results, SYSTEMS, "system"):
-        said.append(Sentence("note", f"Rows that were not run: {wording.listed(absent)}."))
-    return said
+        lines.append(Sentence("note", f"Rows that were not run: {wording.listed(absent)}."))
+    return lines
 
 
 def _ablations(results: list[Result], ours: Result) -> list[Sentence]:
     ablations = [r for r in results if r.kind == "ablation"]
-    said = []
+    lines = []
     if ablations:
         worse, level, better = _compared(ours, ablations)
         worse, level, better = ([f"“{title}”" for title in titles] for titles in (worse, level, better))
@@ -188,10 +189,10 @@ def _ablations(results: list[Result], ours: Result) -> list[Sentence]:
         parts += [f"not told from the whole system: {wording.listed(level)}"] if level else []
         parts += [f"higher: {wording.listed(better)}"] if better else []
         if parts:
-            said.append(Sentence("note", "With a part changed: " + "; ".join(parts) + "."))
+            lines.append(Sentence("note", "With a part changed: " + "; ".join(parts) + "."))
     if absent := missing(results, ABLATIONS, "ablation"):
-        said.append(Sentence("note", f"Ablations that were not run: {wording.listed([f'“{a}”' for a in absent])}."))
-    return said
+        lines.append(Sentence("note", f"Ablations that were not run: {wording.listed([f'“{a}”' for a in absent])}."))
+    return lines
 
 
 def _compared(ours: Result, others: list[Result]) -> tuple[list[str], list[str], list[str]]:

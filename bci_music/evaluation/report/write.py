@@ -51,9 +51,9 @@ def write_report(results: Sequence[Result], out_dir: Path, montage: Montage | No
     results = list(results)
     if not results:
         raise UserError("There is no result to report: run `bci-music evaluate` or `bci-music ablate` first.")
-    said = verdict(results)
+    lines = verdict(results)
     html = page.render(
-        title="Can the decoder be trusted?", subtitle=_subtitle(results), badges=_badges(results), verdict=said,
+        title="Can the decoder be trusted?", subtitle=_subtitle(results), badges=_badges(results), verdict=lines,
         sections=sections.build(results, montage or Montage.nmed()), provenance=[_made(result) for result in results],
     )  # fmt: skip
     if len(html.encode()) > MAX_BYTES:
@@ -62,7 +62,7 @@ def write_report(results: Sequence[Result], out_dir: Path, montage: Montage | No
             "give it fewer results with attention maps, or thin their curves."
         )
     report = EvaluationReport(
-        simulated=any(r.simulated for r in results), verdict=tuple(s.text for s in said), results=tuple(results),
+        simulated=any(r.simulated for r in results), verdict=tuple(s.text for s in lines), results=tuple(results),
         missing={
             "systems": tuple(missing(results, SYSTEMS, "system")),
             "ablations": tuple(missing(results, ABLATIONS, "ablation")),
@@ -99,6 +99,6 @@ def _made(result: Result) -> tuple[str, str]:
         "not to be had": {f.label: f.missing for f in result.metrics if f.missing},
         "provenance": result.model_dump(mode="json")["provenance"],
     }  # fmt: skip
-    said = {key: value for key, value in what.items() if value not in ({}, "")}
-    text = yaml.safe_dump(said, allow_unicode=True, sort_keys=False, width=110)
+    lines = {key: value for key, value in what.items() if value not in ({}, "")}
+    text = yaml.safe_dump(lines, allow_unicode=True, sort_keys=False, width=110)
     return f"{result.model.title} ({result.kind}, {result.split.kind} split)", text

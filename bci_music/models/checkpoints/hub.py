@@ -68,7 +68,7 @@ def list_checkpoint(name: str, revision: str | None) -> Listing:
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoFile
 
-    with _said(name):
+    with _listed(name):
         api = HfApi(endpoint=_endpoint())
         info = api.model_info(name, revision=revision)
         tree = [e for e in api.list_repo_tree(name, revision=info.sha, recursive=True) if isinstance(e, RepoFile)]
@@ -93,7 +93,7 @@ def fetch_file(listing: Listing, file: HubFile, folder: Path, report: Report) ->
     part = path.with_name(path.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(2):
-        with _said(listing.name):
+        with _listed(listing.name):
             _stream(listing, file, part, report)
         if file.matches(part):
             part.replace(path)
@@ -140,7 +140,7 @@ def _stream(listing: Listing, file: HubFile, part: Path, report: Report) -> None
 
 
 @contextmanager
-def _said(name: str) -> Iterator[None]:
+def _listed(name: str) -> Iterator[None]:
     """Turn what the hub's client raises into a sentence."""
     from huggingface_hub import errors
 

@@ -127,7 +127,7 @@ def _fetch(listing: Listing, expected: Locked | None, report: Report, log: Log) 
     files = listing.chosen()
     for file in files:
         checked(file.path)
-    _room(folder, files)
+    _check_space(folder, files)
     kept = _converted_before(folder, files)
     (folder / PULLED).unlink(missing_ok=True)
     source: dict[str, FileEntry] = {}
@@ -183,14 +183,14 @@ def _as_agreed(listing: Listing, rel: str, sha256: str, expected: Locked | None)
     )
 
 
-def _room(folder: Path, files: tuple[HubFile, ...]) -> None:
+def _check_space(folder: Path, files: tuple[HubFile, ...]) -> None:
     wanted = sum(f.bytes for f in files if not (folder / f.path).is_file())
     largest = max((f.bytes for f in files if f.path.endswith(".bin")), default=0)  # beside its converted form
     free = shutil.disk_usage(folder).free
     if wanted + largest > free:
         raise UserError(
-            f"{(wanted + largest) / 1e9:.1f} GB are needed in {folder}, {free / 1e9:.1f} GB are free: make room, or "
-            "set BCI_MUSIC_CACHE to a larger disk."
+            f"{(wanted + largest) / 1e9:.1f} GB are needed in {folder}, {free / 1e9:.1f} GB are free: free some space, "
+            "or set BCI_MUSIC_CACHE to a larger disk."
         )
 
 

@@ -206,12 +206,12 @@ class ClapTask:
         there = torch.from_numpy(self.named[clips]).to(self._device, torch.float32)
         named = functional.binary_cross_entropy_with_logits(module.naming(_SHARP * sound), there, reduction="sum")
         named = named / there.sum()  # nats for each word that is there
-        figures = {
+        metrics = {
             "pairs": float(pairs.detach()),
             "named": float(named.detach()),
             "right": float((wanted.gather(1, alike.argmax(1, keepdim=True)) > 0).float().mean()),
         }
-        return pairs + self._config.naming * named, figures
+        return pairs + self._config.naming * named, metrics
 
     def _clips(self, at: int) -> list[int]:
         """One clip each of different songs, often all of one genre."""

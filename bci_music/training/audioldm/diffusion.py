@@ -168,9 +168,9 @@ class UnetTask:
             )  # fmt: skip
             sums += errors.reshape(3, len(LEVELS)).cpu().numpy()
         sums /= len(chosen)
-        figures = {f"error_{level}": float(value) for level, value in zip(LEVELS, sums[0], strict=True)}
+        metrics = {f"error_{level}": float(value) for level, value in zip(LEVELS, sums[0], strict=True)}
         own, other_s, free = sums.mean(1).tolist()
-        return figures | {"own": own, "another": other_s, "without": free, "held_clips": len(chosen)}
+        return metrics | {"own": own, "another": other_s, "without": free, "held_clips": len(chosen)}
 
     def _errors(self, module: Any, clean: Tensor, noise: Tensor, time: Tensor, condition: Tensor) -> Tensor:
         """(B,) squared error at the given times."""

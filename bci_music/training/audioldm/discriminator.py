@@ -109,9 +109,9 @@ class AdversarialTask:
             (a - b.detach()).abs().mean() for f, t in zip(seen, genuine, strict=True)
             for a, b in zip(f[:-1], t[:-1], strict=True)
         )  # fmt: skip
-        spectra, figures = spectral_loss(made, true, self._mel)
+        spectra, metrics = spectral_loss(made, true, self._mel)
         loss = discriminating + fooling + c.features * alike + c.spectra * spectra
-        return torch.as_tensor(loss), figures | {"discriminators": float(torch.as_tensor(discriminating).detach())}
+        return torch.as_tensor(loss), metrics | {"discriminators": float(torch.as_tensor(discriminating).detach())}
 
     def evaluate(self, module: Any) -> Figures:
         """Figures of the vocoder."""

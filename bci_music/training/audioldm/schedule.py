@@ -31,12 +31,12 @@ class Outcome:
     directory: Path
     done: int
     steps: int
-    figures: Figures
+    metrics: Figures
 
 
 def run_stage(
     stage: str, workspace: Workspace, *, minutes: float | None = None, config: MusicModelsConfig | None = None,
-    start: Path | None = None, again: bool = False, report: Report = lambda stage, step, of, figures: None,
+    start: Path | None = None, again: bool = False, report: Report = lambda stage, step, of, metrics: None,
     until: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Run one stage, or go on with it where it was interrupted.
@@ -68,15 +68,15 @@ def run_stage(
     if loop.at < steps:
         loop.save()
     exported = job.export(copy.deepcopy(learned).eval())
-    figures = {**job.evaluate(exported.eval()), "steps": loop.at}
+    metrics = {**job.evaluate(exported.eval()), "steps": loop.at}
     if loop.at == steps:
-        (directory / RESULT).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    return Outcome(directory, loop.at, steps, figures)
+        (directory / RESULT).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    return Outcome(directory, loop.at, steps, metrics)
 
 
 def run_schedule(
     workspace: Workspace, minutes: float, *, config: MusicModelsConfig | None = None, more: tuple[str, ...] = (),
-    report: Report = lambda stage, step, of, figures: None, tell: Callable[[str, Outcome], None],
+    report: Report = lambda stage, step, of, metrics: None, tell: Callable[[str, Outcome], None],
 ) -> None:
     """Run all stages, each with its share of the minutes, those in `more` with a tenth each beyond them."""
     shares, more = dict(SHARES), tuple(current_stage(name) for name in more)
@@ -92,8 +92,8 @@ def run_schedule(
 
 def describe(stage: str, outcome: Outcome) -> str:
     """Figures of a stage in words and numbers."""
-    listed = ", ".join(f"{k} {v:.4g}" for k, v in outcome.figures.items() if k not in ("held_clips", "steps"))
-    n = int(outcome.figures["held_clips"])
+    listed = ", ".join(f"{k} {v:.4g}" for k, v in outcome.metrics.items() if k not in ("held_clips", "steps"))
+    n = int(outcome.metrics["held_clips"])
     return f"{stage}: {outcome.done} of {outcome.steps} steps; on {n} held-out clips {listed}"
 
 

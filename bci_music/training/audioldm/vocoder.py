@@ -166,9 +166,9 @@ class VocoderTask:
             silence, _ = distances(torch.zeros_like(true), true)
             mel = (log_mel_torch(made) - log_mel_torch(true)).abs().mean((1, 2))
             rows.append(torch.stack([convergence, logs, log_spectral_distance(made, true), mel, silence])[:, 0])
-        figures = torch.stack(rows).mean(0).tolist()
+        metrics = torch.stack(rows).mean(0).tolist()
         names = ("convergence", "log_stft", "log_spectral_db", "mel_l1", "silence_convergence")
-        return dict(zip(names, figures, strict=True)) | {"held_clips": len(rows)}
+        return dict(zip(names, metrics, strict=True)) | {"held_clips": len(rows)}
 
 
 def spectral_loss(made: Tensor, true: Tensor, mel: float) -> tuple[Tensor, Figures]:

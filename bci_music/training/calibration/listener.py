@@ -28,7 +28,7 @@ LEAST_BLOCKS = 4
 
 
 class CalibrateConfig(Config):
-    """How an adapter is fitted and judged. `alpha` None: chosen by cross-validation within what is learned from."""
+    """How an adapter is fitted and evaluated. `alpha` None: chosen by cross-validation within what is learned from."""
 
     alpha: float | None = Field(None, gt=0)
     hop_s: float = Field(1.0, gt=0)
@@ -67,14 +67,14 @@ def calibrate(
     decoder: Decoder, data: ListenerData, music: dict[str, NDArray[np.float32]], config: CalibrateConfig, *,
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> Calibrated:
-    """Fit a ridge around the pack's adapter on all windows, and judge it on held-out ones.
+    """Fit a ridge around the pack's adapter on all windows, and evaluate it on held-out ones.
 
-    What is judged is the procedure: for every held-out part, adapter and penalty are fitted on the others alone.
+    What is evaluated is the procedure: for every held-out part, adapter and penalty are fitted on the others alone.
 
     Raises
     ------
     UserError
-        If there is too little to fit and judge on.
+        If there is too little to fit and evaluate on.
     """
     signal = decoder.manifest.signal
     windows, rows = _usable(decoder, data, music, config)
@@ -87,16 +87,16 @@ def calibrate(
     shared, attention = _encode(decoder, windows, rows, targets, sums, np.any(chosen, axis=0), report)
     comparisons: list[Comparison] = []
     after = np.empty((0, 0), np.float32)
-    for question, judged in zip(folds.questions, chosen, strict=True):
-        after = _held_out(sums, question, judged, shared, config.alpha)
-        there = _rows_of(table, judged)
-        pieces = distinct_music(targets[judged], there.song, there.name, there.song_start_s, signal.window.seconds)
+    for question, evaluated in zip(folds.questions, chosen, strict=True):
+        after = _held_out(sums, question, evaluated, shared, config.alpha)
+        there = _rows_of(table, evaluated)
+        pieces = distinct_music(targets[evaluated], there.song, there.name, there.song_start_s, signal.window.seconds)
         where = (
             f"{_kind(data)} of {data.listener}, {question.name}: {question.kept_apart}; windows of "
             f"{signal.window.seconds:g} s that do not overlap; interval by block of {config.block_s:g} s"
         )
         comparisons += compare(
-            decoder.adapter(shared[judged]), after, pieces, block=folds.block[judged], recording=there.recording,
+            decoder.adapter(shared[evaluated]), after, pieces, block=folds.block[evaluated], recording=there.recording,
             question=question.name, where=where, k=config.k, seed=config.seed,
         )  # fmt: skip
     change, alpha = sums.solve(config.alpha)
@@ -167,11 +167,11 @@ def _apart(table: WindowTable, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _encode(
     decoder: Decoder, windows: LabWindows, rows: NDArray[np.int64], targets: NDArray[np.float32], sums: CalibrationSums,
-    judged: NDArray[np.bool_], report: Callable[[int, int], None],
+    evaluated: NDArray[np.bool_], report: Callable[[int, int], None],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Add every window to the normal equations; shared vectors and attention of those that are judged are kept.
+    """Add every window to the normal equations; shared vectors and attention of those that are evaluated are kept.
 
-    The arrays have a row for every window, NaN where it is not judged.
+    The arrays have a row for every window, NaN where it is not evaluated.
     """
     shared = np.full((len(rows), len(sums.own.weights)), np.nan, np.float32)
     attention = np.full((len(rows), windows.segments[0].eeg.shape[0]), np.nan, np.float32)
@@ -179,23 +179,23 @@ def _encode(
         some = np.arange(first, min(first + BATCH, len(rows)))
         vectors, weighed = decoder.encode_many(*windows.gather(rows[some]))
         sums.add(some, vectors, targets[some])
-        kept = judged[some]
+        kept = evaluated[some]
         shared[some[kept]], attention[some[kept]] = vectors[kept], weighed[kept]
         report(len(some) + first, len(rows))
     return shared, attention
 
 
 def _held_out(
-    sums: CalibrationSums, question: Question, judged: NDArray[np.bool_], shared: NDArray[np.float32],
+    sums: CalibrationSums, question: Question, evaluated: NDArray[np.bool_], shared: NDArray[np.float32],
     alpha: float | None,
 ) -> NDArray[np.float32]:
-    """(n, 512) what adapters make of the judged windows that were fitted without their part."""
-    after = sums.own(shared[judged])
+    """(n, 512) what adapters make of the evaluated windows that were fitted without their part."""
+    after = sums.own(shared[evaluated])
     for fold in question.folds:
-        ours = sums.folds.tested[judged, fold]
+        ours = sums.folds.tested[evaluated, fold]
         if ours.any():
             change, _ = sums.solve(alpha, fold)
-            after[ours] += (shared[judged][ours] @ change).astype(np.float32)
+            after[ours] += (shared[evaluated][ours] @ change).astype(np.float32)
     return after
 
 

@@ -139,12 +139,12 @@ def alignment_loss(
     same = same_music(song, second, window_s)
     alone = torch.eye(len(eeg), dtype=torch.bool, device=eeg.device)
     loss = info_nce(eeg, music, module.scale.exp().clamp(max=100.0), same if spare else alone)
-    figures = {"nce": float(loss.detach()), "top1": top1(eeg.detach(), music.detach(), same)}
+    metrics = {"nce": float(loss.detach()), "top1": top1(eeg.detach(), music.detach(), same)}
     if bands is not None and bands_weight:
         read = functional.mse_loss(bands, to_tensor(batch.bands, device))
-        figures["bands"] = float(parallel.mean(read))
+        metrics["bands"] = float(parallel.mean(read))
         loss = loss + bands_weight * read
-    return loss, figures
+    return loss, metrics
 
 
 def _principal(targets: NDArray[np.float32], n: int) -> Tensor:
@@ -216,11 +216,11 @@ def align(
             if isinstance(module.network, Network):  # others do not spare what a dropped channel costs
                 kept = batch.x.shape[1] if keep is None else keep.shape[1]
                 cost["tokens"] = module.network.encoder.tokens_of(kept, batch.x.shape[2]) * config.batch
-        loss, figures = alignment_loss(
+        loss, metrics = alignment_loss(
             module, batch, eeg, bands, window_s=config.window_s, spare=config.spare_same_music,
             bands_weight=config.bands_weight, device=device,
         )
-        return loss, figures | cost
+        return loss, metrics | cost
 
     def follow(module: Aligner) -> dict[str, float]:
         if watch is None:

@@ -106,7 +106,7 @@ class Distiller(nn.Module):
 
 
 @torch.no_grad()
-def collapse_figures(features: Tensor) -> dict[str, float]:
+def collapse_metrics(features: Tensor) -> dict[str, float]:
     """Spread of unit features (B, D) and their effective rank, exp of the entropy of the singular values' shares.
 
     Both fall towards 0 and 1 when all windows become one (Roy & Vetterli 2007 for the rank).

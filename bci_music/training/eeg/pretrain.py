@@ -16,7 +16,7 @@ from bci_music.config import Config
 from bci_music.messages import UserError
 from bci_music.models.encoder import ChannelEncoder
 from bci_music.training.eeg.corpus import Segment
-from bci_music.training.eeg.distiller import Distiller, collapse_figures
+from bci_music.training.eeg.distiller import Distiller, collapse_metrics
 from bci_music.training.eeg.views import View, crop, kept_channels, to_tensor
 from bci_music.training.loop import Loop, LoopConfig, compile_blocks
 from bci_music.training.sampling import Prefetcher, noise_like, own_samples, rng_of
@@ -156,11 +156,11 @@ def pretrain(
         )
         from_teacher, features = module.teacher_scores(wide)
         from_student = module.student_scores(narrow)
-        loss, figures = module.loss(from_teacher, from_student, config.teacher_temp, config.student_temp)
+        loss, metrics = module.loss(from_teacher, from_student, config.teacher_temp, config.student_temp)
         module.recentre(from_teacher)
         per_view = [module.student.tokens_of(v[1].shape[1], v[0].shape[2]) for v in (*wide, *narrow)]
         cost = {"waited": round(prefetcher.waited_s, 4), "tokens": float(sum(per_view) * config.batch)}
-        return loss, figures | collapse_figures(features) | cost
+        return loss, metrics | collapse_metrics(features) | cost
 
     def after(module: Distiller, at: int) -> None:
         module.update_teacher(teacher_momentum(at, config, epoch_steps))

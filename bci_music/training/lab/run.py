@@ -209,7 +209,7 @@ def _fits(config: LabConfig, sfreq_hz: float) -> None:
 
 
 def _named(report: Report, stage: str, steps: int) -> Callable[[int, dict[str, float]], None]:
-    return lambda step, figures: report(stage, step, steps, figures)
+    return lambda step, values: report(stage, step, steps, values)
 
 
 def _save(module: torch.nn.Module, path: Path) -> None:

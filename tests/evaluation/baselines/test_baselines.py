@@ -97,9 +97,9 @@ def found_after_training(shuffled):
     optimiser = torch.optim.AdamW(model.parameters(), 2e-3)
     for _ in range(20):
         labels = rng.integers(0, 8, 32)
-        told = torch.from_numpy(rng.permutation(labels) if shuffled else labels)
+        refused = torch.from_numpy(rng.permutation(labels) if shuffled else labels)
         eeg = functional.normalize(model.embed(windows(labels)), dim=1)
-        loss = info_nce(eeg, music[told], torch.tensor(10.0), told[:, None] == told[None])
+        loss = info_nce(eeg, music[refused], torch.tensor(10.0), refused[:, None] == refused[None])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -157,7 +157,7 @@ def test_pooling_leaves_absent_channels_out():
     ("eeg2mel", {"n_times": 100}, "1 s or more"),
     ("eeg2mel", {"pretrained": True}, "random weights"),
 ])
-def test_what_cannot_be_built_is_said(name, arguments, words):
+def test_what_cannot_be_built_is_stated(name, arguments, words):
     with pytest.raises(UserError, match=words):
         build_baseline(name, part_of_net(16), **{"sfreq_hz": 125.0, "n_times": 500, "embed_dim": 8} | arguments)
 

@@ -33,7 +33,7 @@ def planted(shuffled=False, seed=0):
     return segments, music
 
 
-def likeness_of_unseen(shuffled):
+def similarity_of_unseen(shuffled):
     """Mean cosine on the last third of every song after fitting on the rest."""
     segments, music = planted(shuffled)
     cut = int(80 * RATE)
@@ -51,8 +51,8 @@ def likeness_of_unseen(shuffled):
 
 
 def test_what_is_linear_is_found_and_nothing_in_other_songs():
-    assert likeness_of_unseen(shuffled=False) > 0.7
-    assert abs(likeness_of_unseen(shuffled=True)) < 0.2
+    assert similarity_of_unseen(shuffled=False) > 0.7
+    assert abs(similarity_of_unseen(shuffled=True)) < 0.2
 
 
 def test_unusable_channels_count_nothing():

@@ -28,7 +28,7 @@ def sound(style, seed, seconds=4.0):
 
 
 @pytest.fixture(scope="module")
-def judges():
+def evaluators():
     clips = [(style, sound(style, seed, 6.0)) for style in STYLES for seed in range(6)]
     sounds, styles = [s for _, s in clips], [style for style, _ in clips]
     return Evaluators.fit(sounds, styles, StatisticsEmbedder.fit(sounds, n_axes=16), leads="another")
@@ -42,8 +42,8 @@ def heard():
     ]
 
 
-def test_sound_in_the_same_style_is_told_from_other_sound(judges, heard):
-    row = compare("same style", [sound(h.genre, 500 + i) for i, h in enumerate(heard)], heard, judges)
+def test_sound_in_the_same_style_is_distinguished_from_other_sound(evaluators, heard):
+    row = compare("same style", [sound(h.genre, 500 + i) for i, h in enumerate(heard)], heard, evaluators)
     assert row.apart
     assert row.difference_ci95[0] > 0
     assert row.genre > 0.9
@@ -52,48 +52,48 @@ def test_sound_in_the_same_style_is_told_from_other_sound(judges, heard):
     assert row.mismatched < row.own
 
 
-def test_sound_that_follows_nothing_is_not(judges, heard):
+def test_sound_that_follows_nothing_is_not(evaluators, heard):
     styles = list(STYLES)
     chance = np.random.default_rng(0)
-    row = compare("any style", [sound(styles[chance.integers(3)], 900 + i) for i in range(15)], heard, judges)
+    row = compare("any style", [sound(styles[chance.integers(3)], 900 + i) for i in range(15)], heard, evaluators)
     assert not row.apart
     assert row.difference_ci95[0] < 0 < row.difference_ci95[1]
     assert row.genre_ci95[0] < 1 / 3 < row.genre_ci95[1]
 
 
-def test_genres_of_other_names_are_those_heard_in_the_music(judges, heard):
+def test_genres_of_other_names_are_those_heard_in_the_music(evaluators, heard):
     renamed = [Heard(h.song, "unknown", h.sound, h.vector) for h in heard]
-    row = compare("same style", [h.sound for h in heard], renamed, judges)
+    row = compare("same style", [h.sound for h in heard], renamed, evaluators)
     assert row.genre == row.agreement == 1.0
     assert row.own == pytest.approx(1.0)
 
 
-def test_pieces_of_the_same_song_are_no_other_music(judges, heard):
+def test_pieces_of_the_same_song_are_no_other_music(evaluators, heard):
     twins = [Heard("one", h.genre, h.sound, h.vector) if h.genre == "bells" else h for h in heard]
     made = [h.sound for h in heard]
-    plain, tied = compare("x", made, heard, judges), compare("x", made, twins, judges)
+    plain, tied = compare("x", made, heard, evaluators), compare("x", made, twins, evaluators)
     assert tied.n_songs == 11
     assert tied.others < plain.others
 
 
-def test_wrong_input_is_one_sentence(judges, heard):
+def test_wrong_input_is_one_sentence(evaluators, heard):
     with pytest.raises(UserError, match="2 songs or more"):
-        compare("one", [heard[0].sound], heard[:1], judges)
-    with pytest.raises(UserError, match="cannot judge"):
-        Evaluators.fit([h.sound for h in heard], ["a"] * 15, judges.embedder, leads=judges.embedder.sha)
+        compare("one", [heard[0].sound], heard[:1], evaluators)
+    with pytest.raises(UserError, match="cannot evaluate"):
+        Evaluators.fit([h.sound for h in heard], ["a"] * 15, evaluators.embedder, leads=evaluators.embedder.sha)
 
 
-def test_a_random_model_is_judged_and_drawn(judges, heard, tmp_path):
+def test_a_random_model_is_evaluated_and_drawn(evaluators, heard, tmp_path):
     model = load_audioldm(write_random_audioldm(tmp_path / "random"), device="cpu")
     model.settings = model.settings.model_copy(update={"steps": 1, "guidance": 1.0})
     few = [heard[0], heard[7]]
-    told = []
-    made = generate(model, few, progress=lambda done, of: told.append((done, of)))
+    refused = []
+    made = generate(model, few, progress=lambda done, of: refused.append((done, of)))
     again = through_the_autoencoder(model, few)
-    assert told == [(1, 2), (2, 2)]
+    assert refused == [(1, 2), (2, 2)]
     assert all(np.isfinite(s).all() for s in made + again)
     assert len(made[0]) == len(few[0].sound)
-    rows = [compare("generated", made, few, judges), compare("through", again, few, judges)]
+    rows = [compare("generated", made, few, evaluators), compare("through", again, few, evaluators)]
     lines = table(rows).splitlines()
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1

@@ -18,8 +18,8 @@ def bank(tmp_path, per_genre=POOL, genres=3, first=0, clips_per_song=1):
     sound[:, 0] = first + np.arange(n)
     genre = np.repeat(np.arange(genres), per_genre * clips_per_song)
     songs = [f"song {first + i // clips_per_song}" for i in range(n)]
-    said = [(f"clip {first + i}",) for i in range(n)]
-    return ClipBank(tmp_path, 0.01, sound, np.zeros((n, 1, 64)), said, genre, songs, [])
+    sentence = [(f"clip {first + i}",) for i in range(n)]
+    return ClipBank(tmp_path, 0.01, sound, np.zeros((n, 1, 64)), sentence, genre, songs, [])
 
 
 class Planted:

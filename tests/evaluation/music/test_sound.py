@@ -95,7 +95,7 @@ def test_the_mel_spectrogram_is_the_one_everybody_makes():
     assert np.allclose(power_mel(sound), other, rtol=1e-4, atol=1e-6)
 
 
-def test_sound_follows_the_decoder_and_is_judged_beside_its_controls(world):
+def test_sound_follows_the_decoder_and_is_evaluated_beside_its_controls(world):
     split, music, audio = world
     song_of, _, _, vectors = training_music(split, music)
     genre = EmbeddingGenres.fit(vectors, ["low" if s in ("s0", "s1") else "high" for s in song_of], Tones())
@@ -135,9 +135,9 @@ def test_frechet_distance_tells_varied_music_from_always_the_same(world):
     split, music, audio = world
     player = LibrarySound.of_training(split, music, audio)
     many = decode(split, music, 3.0)
-    trial_figures = evaluate_decoded(many, before=many, mean_embedding=many.target[0], split=split, audio=player)
+    trial_metrics = evaluate_decoded(many, before=many, mean_embedding=many.target[0], split=split, audio=player)
     assert len(many) < 1024
-    assert "fad" not in {f.name for f in trial_figures}
+    assert "fad" not in {f.name for f in trial_metrics}
     often = np.tile(np.arange(len(many)), 3)
     candidates = distinct_music(many.target[often], many.song[often], many.name[often], many.second[often], 4.0)
     tested = DecodedSet(many.clap[often], many.recording[often], candidates, many.clap, many.recording, many.target[0])
@@ -233,7 +233,7 @@ def test_without_a_classifier_the_report_says_that_genre_is_lacking(world):
     )
 
 
-def test_a_genre_model_out_of_reach_is_told(tmp_path, classifier, monkeypatch):
+def test_a_genre_model_out_of_reach_is_reported(tmp_path, classifier, monkeypatch):
     monkeypatch.setenv("BCI_MUSIC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("socket.getaddrinfo", None)  # nobody asks the network
     deaf, torn = tmp_path / "deaf", tmp_path / "torn"
@@ -241,7 +241,7 @@ def test_a_genre_model_out_of_reach_is_told(tmp_path, classifier, monkeypatch):
         shutil.copytree(classifier, folder)
     (deaf / "preprocessor_config.json").unlink()
     (torn / "model.safetensors").write_bytes(b"no weights")
-    for where, said in (
+    for where, text in (
         (tmp_path / "none", "There is no directory"),
         ("someone/genres", "is not on this machine: fetch it with `bci-music models pull someone/genres`"),
         ("someone/genres@abc", "pull someone/genres --revision abc"),
@@ -249,7 +249,7 @@ def test_a_genre_model_out_of_reach_is_told(tmp_path, classifier, monkeypatch):
         (deaf, "which says how it hears"),
         (torn, "could not be loaded"),
     ):
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=text):
             HubGenres.load(str(where))
 
 
@@ -268,7 +268,7 @@ def test_a_classifier_hears_at_its_own_rate(classifier):
     assert genre.predict([fine], 48_000).tolist() == genre.predict([song(2)[:64_000]], 16_000).tolist() == [2]
 
 
-def test_sound_that_is_missing_or_too_short_is_told(world):
+def test_sound_that_is_missing_or_too_short_is_reported(world):
     split, music, audio = world
     with pytest.raises(UserError, match="no sound of s0"):
         LibrarySound.of_training(split, music, {k: v for k, v in audio.items() if k != "s0"})

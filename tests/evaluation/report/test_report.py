@@ -103,7 +103,7 @@ def test_every_drawing_and_table_says_its_protocol(page):
     assert "attention, not brain activity" in text
 
 
-def test_simulated_is_said_first_and_again(read):
+def test_simulated_is_stated_first_and_again(read):
     words = " ".join(read.words)
     assert SIMULATED in words
     assert words.index("▲ simulated EEG") < words.index(SIMULATED) < words.index("Channel-oriented, time-block split")
@@ -120,9 +120,9 @@ def test_what_was_not_run_is_named(rows, read, row):
     assert missing(rows, ABLATIONS, "ablation") == ["Encoder fixed"]
     assert "Ablations that were not run: “Encoder fixed”." in " ".join(read.words)
     few = [row()]
-    said = " ".join(s.text for s in verdict(few))
+    sentence = " ".join(s.text for s in verdict(few))
     for line in (*SYSTEMS[1:], *ABLATIONS):
-        assert line.title in said
+        assert line.title in sentence
         assert line.title in markdown_table([*few, row("block", "Block tokens", kind="ablation")])
 
 
@@ -187,25 +187,25 @@ def test_a_fingerprint_speaks_against_a_split_however_high_it_scores(row, metric
     assert fingerprint(high)
     assert not fingerprint(metric(value=0.6, before=0.021))
     rows = [row(), row("random", "Channel-oriented", 0.61, "split", "random", before=0.37)]
-    said = next(s for s in verdict(rows) if "random split" in s.text)
-    assert said.mark == "against"
-    assert "the recording is recognised" in said.text
+    sentence = next(s for s in verdict(rows) if "random split" in s.text)
+    assert sentence.mark == "against"
+    assert "the recording is recognised" in sentence.text
 
 
 @given(value=st.floats(0, 1), half=st.floats(0.001, 0.3), control=st.floats(0, 1))
 def test_the_verdict_never_says_more_than_the_intervals(value, half, control, row, metric):
     made = row().model_copy(update={"metrics": (metric(value=value, half=half, before=control, chance=0.02),)})
-    said = next(s for s in verdict([made]) if s.text.startswith("Channel-oriented, time-block"))
+    sentence = next(s for s in verdict([made]) if s.text.startswith("Channel-oriented, time-block"))
     clear = value - half > max(0.02, control) + half / 4
-    assert (said.mark == "for") == clear
-    assert said.mark == "for" or "not above" in said.text
+    assert (sentence.mark == "for") == clear
+    assert sentence.mark == "for" or "not above" in sentence.text
 
 
 def test_ours_leads_and_rows_without_shared_space_are_compared_in_the_embedders(rows):
     assert main_result(rows[::-1]).name == "ours"
-    said = " ".join(s.text for s in verdict(rows))
-    assert "above CBraMod, LaBraM, EEGPT, EEG2Mel and Linear EEG (both in the embedder's space)" in said
-    assert "Audio oracle" not in said
+    sentence = " ".join(s.text for s in verdict(rows))
+    assert "above CBraMod, LaBraM, EEGPT, EEG2Mel and Linear EEG (both in the embedder's space)" in sentence
+    assert "Audio oracle" not in sentence
 
 
 def test_another_k_is_drawn_under_its_own_name_but_not_compared(tmp_path, row, metric):
@@ -213,22 +213,22 @@ def test_another_k_is_drawn_under_its_own_name_but_not_compared(tmp_path, row, m
     rival = row("cbramod", "CBraMod").model_copy(update={"metrics": (fewer,)})
     split = row("song", "Channel-oriented", kind="split", split="song").model_copy(update={"metrics": (fewer,)})
     rows = [row(), rival, split]
-    said = " ".join(s.text for s in verdict(rows))
-    assert "On the song split 38-way identification, is .900" in said
-    assert "against the other decoders" not in said
+    sentence = " ".join(s.text for s in verdict(rows))
+    assert "On the song split 38-way identification, is .900" in sentence
+    assert "against the other decoders" not in sentence
     write_report(rows, tmp_path)
     assert (tmp_path / "report.html").read_text().count(">38-way identification<") >= 2
 
 
 def test_a_weak_row_is_not_called_better(row):
     rows = [row(value=0.1), row("cbramod", "CBraMod", 0.12), row("eegpt", "EEGPT", 0.3)]
-    said = next(s for s in verdict(rows) if "against the other decoders" in s.text)
-    assert said.mark == "against"
-    assert "not told apart from CBraMod" in said.text
-    assert "below EEGPT" in said.text
+    sentence = next(s for s in verdict(rows) if "against the other decoders" in s.text)
+    assert sentence.mark == "against"
+    assert "not told apart from CBraMod" in sentence.text
+    assert "below EEGPT" in sentence.text
 
 
-def test_the_reason_why_something_is_missing_is_said(tmp_path, row, metric):
+def test_the_reason_why_something_is_missing_is_stated(tmp_path, row, metric):
     reason = "there is no EEG from before the music"
     lacking = metric(controls={"mismatched": Control(value=0.02, ci95=(0.01, 0.03))}, missing={"before_song": reason})
     write_report([row().model_copy(update={"metrics": (lacking,)})], tmp_path)

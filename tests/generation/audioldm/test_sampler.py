@@ -148,10 +148,10 @@ def test_solvers_find_what_a_perfect_model_knows(solver, kind):
     for i in range(4):
         signal, sigma = walk._scales[i]
         noise = (latents - signal * truth) / sigma
-        said = {"epsilon": noise, "v_prediction": signal * noise - sigma * truth, "sample": truth}[kind]
-        torch.testing.assert_close(walk.clean(said, latents, i), truth, atol=2e-3, rtol=0)
+        text = {"epsilon": noise, "v_prediction": signal * noise - sigma * truth, "sample": truth}[kind]
+        torch.testing.assert_close(walk.clean(text, latents, i), truth, atol=2e-3, rtol=0)
         torch.testing.assert_close(walk.noised(truth, noise, i), latents, atol=1e-4, rtol=0)
-        latents = walk.step(said, latents, i)
+        latents = walk.step(text, latents, i)
     assert (latents - truth).abs().max() < 0.2  # ddim ends at the betas' least noise, not at none
 
 

@@ -38,13 +38,13 @@ def test_a_vector_becomes_a_clip_and_a_picture(directory, vector, tmp_path, caps
     out, picture = tmp_path / "new" / "clip.wav", tmp_path / "clip.png"
     generate(embedding=vector, generator=str(directory), seconds=0.64, steps=3, guidance=1.5, solver="dpm++", seed=4,
              out=out, picture=picture, device="cpu")  # fmt: skip
-    said = capsys.readouterr().out
-    assert "0.64 s by random AudioLDM (not trained): 3 steps of dpm++, guidance 1.5, seed 4" in said
-    assert "not trained" in said.splitlines()[-2]
+    sentence = capsys.readouterr().out
+    assert "0.64 s by random AudioLDM (not trained): 3 steps of dpm++, guidance 1.5, seed 4" in sentence
+    assert "not trained" in sentence.splitlines()[-2]
     samples, rate = soundfile.read(out)
     assert (rate, samples.shape) == (AUDIO_RATE_HZ, (0.64 * AUDIO_RATE_HZ, 2))
     peak = 20 * np.log10(np.abs(samples).max())
-    assert f"peak {peak:.1f} dBFS" in said
+    assert f"peak {peak:.1f} dBFS" in sentence
     assert picture.read_bytes()[1:4] == b"PNG"
     again = tmp_path / "again.wav"
     generate(embedding=vector, generator=str(directory), seconds=0.64, steps=3, guidance=1.5, solver="dpm++", seed=4,
@@ -113,9 +113,9 @@ def test_settings_of_the_model_are_defaults_and_wrong_ones_are_named(directory, 
         model = load_audioldm(directory, device="cpu", speed=Speed(dtype="float32"))
         assert (model.settings.solver, model.settings.steps, model.settings.guidance) == ("lcm", 2, 1.0)
         generate(embedding=vector, generator=str(directory), seconds=0.64, out=tmp_path / "a.wav", device="cpu")
-        said = capsys.readouterr().out
-        assert "by mine: 2 steps of lcm, guidance 1, seed 0" in said
-        assert "not trained" not in said
+        sentence = capsys.readouterr().out
+        assert "by mine: 2 steps of lcm, guidance 1, seed 0" in sentence
+        assert "not trained" not in sentence
         for wrong, word in (('{"steps": 0}', "steps"), ('{"stepps": 1}', "steps"), ("{", "not JSON")):
             note.write_text(wrong)
             with pytest.raises(UserError, match=word):

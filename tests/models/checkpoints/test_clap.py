@@ -152,7 +152,7 @@ def test_what_is_wrong_is_a_sentence(copy_of, clap_directory, tmp_path):
     refused("could not be loaded .*safetensors")
 
 
-def test_a_tower_that_hears_nothing_is_told(embedder, make):
+def test_a_tower_that_hears_nothing_is_reported(embedder, make):
     model = make.clap(0)
     with torch.no_grad():
         model.audio_projection.linear2.weight.zero_()

@@ -23,7 +23,7 @@ def planted(n, seed, directory):
     """Tones whose height and colour the captions name; each clip is a song of its own."""
     rng = np.random.default_rng(seed)
     t = np.arange(int(RATE * SECONDS)) / RATE
-    sounds, said = [], []
+    sounds, sentence = [], []
     for i in range(n):
         pitch, colour = list(PITCHES)[i % 3], list(COLOURS)[i // 3 % 2]
         tone, hum = (
@@ -31,10 +31,10 @@ def planted(n, seed, directory):
             for hz in (PITCHES[pitch], COLOURS[colour])
         )
         sounds.append(12_000 * (tone + 0.5 * hum + 0.002 * rng.standard_normal(t.size)))
-        said.append((f"A {pitch} and {colour} tone.", f"{colour}, {pitch}"))
+        sentence.append((f"A {pitch} and {colour} tone.", f"{colour}, {pitch}"))
     names = [f"song {seed} {i}" for i in range(n)]
     sound = np.round(np.stack(sounds)).astype(np.int16)
-    return ClipBank(directory, SECONDS, sound, np.zeros((n, 1, 64)), said, np.zeros(n, np.int64), names, [])
+    return ClipBank(directory, SECONDS, sound, np.zeros((n, 1, 64)), sentence, np.zeros(n, np.int64), names, [])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -60,10 +60,10 @@ def test_words_find_the_sounds_they_describe(trained):
     embedder, out = trained
     unseen = planted(24, 3, out)
     sounds = np.stack([embedder.embed(s / 32768.0, RATE) for s in unseen.sound])
-    texts = {said[0]: embedder.embed_text(said[0]) for said in unseen.captions}
+    texts = {sentence[0]: embedder.embed_text(sentence[0]) for sentence in unseen.captions}
     assert len(texts) == 6
     named = [max(texts, key=lambda text: float(texts[text] @ row)) for row in sounds]
-    right = np.mean([a == said[0] for a, said in zip(named, unseen.captions, strict=True)])
+    right = np.mean([a == sentence[0] for a, sentence in zip(named, unseen.captions, strict=True)])
     assert right > 0.6  # chance one in six
 
 
@@ -96,9 +96,9 @@ def test_it_goes_on_exactly_where_it_was_stopped(tmp_path):
     again = train_clap(bank, tmp_path / "parts", config, report=lambda at, _: steps.append(at))
     assert steps == list(range(1, 9))
     assert again.sha == whole.sha
-    anew = train_clap(bank, tmp_path / "parts", config, restart=True, report=lambda at, _: steps.append(at))
+    fresh = train_clap(bank, tmp_path / "parts", config, restart=True, report=lambda at, _: steps.append(at))
     assert len(steps) == 16
-    assert anew.sha == whole.sha
+    assert fresh.sha == whole.sha
 
 
 def test_the_model_of_the_pack_keeps_its_budget():

@@ -27,7 +27,7 @@ def test_shapes_and_names(bank):
     assert (bank.mel.shape, bank.mel.dtype) == ((5, 200, 64), np.float16)
     assert bank.songs == ["ambient-0", "ambient-0", "rock-1", "rock-1", "ambient-2"]
     assert [GENRES[g] for g in bank.genre] == ["ambient", "ambient", "rock", "rock", "ambient"]
-    assert all(len(set(said)) > 3 for said in bank.captions)
+    assert all(len(set(text)) > 3 for text in bank.captions)
     assert bank.credits == []
 
 

@@ -43,7 +43,7 @@ def test_all_stages_resume_exactly(straight, workspace, tiny):
     for stage, part in STAGES.items():
         first = run_stage(stage, workspace, config=short(tiny), until=after(2))
         assert (first.done, first.steps) == (2, 4)
-        assert first.figures["held_clips"] > 0
+        assert first.metrics["held_clips"] > 0
         second = run_stage(stage, workspace, config=short(tiny))
         assert second.done == 4
         found = load_part(workspace.parts, part).state_dict()

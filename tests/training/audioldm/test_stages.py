@@ -31,9 +31,9 @@ def outcomes(tmp_path_factory, clips, held, embedder, tiny):
 
 
 def test_the_autoencoder_beats_the_mean_picture(outcomes):
-    figures = outcomes[1]["vae"].figures
-    assert figures["mel_l1_db"] < 0.8 * figures["mean_picture_db"]
-    assert figures["held_clips"] == 8
+    metrics = outcomes[1]["vae"].metrics
+    assert metrics["mel_l1_db"] < 0.8 * metrics["mean_picture_db"]
+    assert metrics["held_clips"] == 8
 
 
 def test_latents_have_mean_0_and_spread_1_in_every_channel(outcomes, clips):
@@ -49,21 +49,21 @@ def test_the_vocoder_gets_nearer_than_an_untrained_one(outcomes, clips, held):
 
     config = VocoderConfig(channels=32, kernels=(3,), dilations=(1,), held=4)
     untrained = VocoderTask(None, clips, held, config).evaluate(new_vocoder(config, clips.mel))
-    learned = outcomes[1]["vocoder"].figures
+    learned = outcomes[1]["vocoder"].metrics
     assert learned["log_stft"] < 0.9 * untrained["log_stft"]
     assert learned["mel_l1"] < 0.8 * untrained["mel_l1"]
     assert learned["convergence"] < learned["silence_convergence"]
 
 
 def test_the_denoiser_beats_predicting_nothing_and_hears_its_condition(outcomes):
-    figures = outcomes[1]["unet"].figures
-    assert max(figures["error_300"], figures["error_500"], figures["error_700"]) < 0.85
-    assert figures["own"] < figures["another"]
+    metrics = outcomes[1]["unet"].metrics
+    assert max(metrics["error_300"], metrics["error_500"], metrics["error_700"]) < 0.85
+    assert metrics["own"] < metrics["another"]
 
 
 def test_the_student_is_nearer_to_its_teacher_than_fewer_steps_are(outcomes):
-    figures = outcomes[1]["distil"].figures
-    assert figures["from_teacher"] < figures["undistilled"]
+    metrics = outcomes[1]["distil"].metrics
+    assert metrics["from_teacher"] < metrics["undistilled"]
 
 
 def test_the_guidance_alone_goes_into_a_student(outcomes, tiny, tmp_path):
@@ -71,8 +71,8 @@ def test_the_guidance_alone_goes_into_a_student(outcomes, tiny, tmp_path):
     shutil.copytree(outcomes[0].parts, workspace.parts)
     loop = tiny.distil.loop.model_copy(update={"steps": 40})
     one = DistilConfig(steps=4, inner=1, guidance=3.0, loop=loop)
-    figures = run_stage("distil", workspace, config=tiny.model_copy(update={"distil": one})).figures
-    assert figures["from_teacher"] < 0.7 * figures["undistilled"]  # than the teacher's without guidance
+    metrics = run_stage("distil", workspace, config=tiny.model_copy(update={"distil": one})).metrics
+    assert metrics["from_teacher"] < 0.7 * metrics["undistilled"]  # than the teacher's without guidance
     assert json.loads((workspace.parts / FEW_NOTE).read_text()) == {"solver": "dpm++", "steps": 5, "guidance": 1.0}
     assert json.loads((outcomes[0].parts / FEW_NOTE).read_text()) == {"solver": "ddim", "steps": 2, "guidance": 1.0}
 
@@ -98,7 +98,7 @@ def test_the_parts_make_a_generator(outcomes, tmp_path, clips, few, settings):
 
 def test_a_stage_that_ended_is_not_run_again_but_for_another_round(outcomes, tiny):
     workspace, found = outcomes
-    assert run_stage("vae", workspace, config=tiny).figures == found["vae"].figures
+    assert run_stage("vae", workspace, config=tiny).metrics == found["vae"].metrics
     before = load_part(workspace.parts, "vocoder").state_dict()
     gentle = tiny.vocoder.loop.model_copy(update={"steps": 1, "lr": 1e-9})
     config = tiny.model_copy(update={"vocoder": tiny.vocoder.model_copy(update={"loop": gentle})})
@@ -109,8 +109,8 @@ def test_a_stage_that_ended_is_not_run_again_but_for_another_round(outcomes, tin
 
 
 def test_words_name_what_was_measured_on_how_many(outcomes):
-    told = describe("vae", outcomes[1]["vae"])
-    assert told.startswith("vae: 60 of 60 steps; on 8 held-out clips mel_l1_db ")
+    refused = describe("vae", outcomes[1]["vae"])
+    assert refused.startswith("vae: 60 of 60 steps; on 8 held-out clips mel_l1_db ")
 
 
 def test_wrong_orders_are_one_sentence(workspace, tiny):
@@ -123,10 +123,10 @@ def test_wrong_orders_are_one_sentence(workspace, tiny):
 
 
 def test_the_schedule_shares_the_minutes(workspace, tiny):
-    told = []
-    run_schedule(workspace, 0.02, config=tiny, tell=lambda stage, outcome: told.append((stage, outcome)))
-    assert [stage for stage, _ in told] == list(SHARES)
-    for _, outcome in told:
+    refused = []
+    run_schedule(workspace, 0.02, config=tiny, tell=lambda stage, outcome: refused.append((stage, outcome)))
+    assert [stage for stage, _ in refused] == list(SHARES)
+    for _, outcome in refused:
         plan = json.loads((outcome.directory / "plan.json").read_text())
         assert outcome.steps == plan["steps"] >= 10
         assert plan["seconds_per_step"] > 0

@@ -132,7 +132,7 @@ def test_better_is_only_what_lies_apart():
     assert "overlap" in verdict((0.1, 0.2), (0.2, 0.3))
 
 
-def test_little_is_said_in_a_sentence(world, own):
+def test_little_is_stated_in_a_sentence(world, own):
     some = world.listen(PATTERNS)
     short = replace(some, segments=[replace(some.segments[0], eeg=some.segments[0].eeg[:, :5000])])
     with pytest.raises(UserError, match=r"hold 0\.7 minutes.*at least 1\.5 minutes"):

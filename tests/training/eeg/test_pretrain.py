@@ -13,7 +13,7 @@ from bci_music.models.encoder import ChannelEncoder
 from bci_music.models.sizes import EncoderConfig
 from bci_music.training.eeg import pretrain as pretraining
 from bci_music.training.eeg.corpus import Segment
-from bci_music.training.eeg.distiller import Distiller, collapse_figures
+from bci_music.training.eeg.distiller import Distiller, collapse_metrics
 from bci_music.training.eeg.pretrain import (
     EegWindows,
     PretrainConfig,
@@ -62,17 +62,17 @@ def learn(directory, config=None, **more):
     seen = []
     module = pretrain(
         ChannelEncoder(SMALL), own_rhythms(), RATE, config or settings(), directory,
-        report=lambda at, figures: seen.append(figures), **more,
+        report=lambda at, metrics: seen.append(metrics), **more,
     )  # fmt: skip
     return module, seen
 
 
 def mean_of(seen, key, last=10):
-    return float(np.mean([figures[key] for figures in seen[-last:]]))
+    return float(np.mean([metrics[key] for metrics in seen[-last:]]))
 
 
 @torch.inference_mode()
-def likeness(encoder):
+def similarity(encoder):
     """Mean cosine of the CLS features of windows of the same segment, and of different segments."""
     segments = own_rhythms()
     windows = [s.eeg[:, at : at + 100] for s in segments for at in range(0, 900, 125)]
@@ -95,7 +95,7 @@ def test_it_tells_segments_apart_that_differ(learned):
     assert mean_of(seen, "entropy") < mean_of(seen, "usage") - 0.3
     assert mean_of(seen, "rank") > 6
     assert mean_of(seen, "std") > 0.3
-    within, between = likeness(module.teacher)
+    within, between = similarity(module.teacher)
     assert 1 - within < 0.3 * (1 - between)
 
 
@@ -113,15 +113,15 @@ def test_it_learns_nothing_from_views_that_belong_to_others(tmp_path, monkeypatc
     assert mean_of(seen, "entropy") > mean_of(seen, "usage") - 0.15
 
 
-def test_features_that_became_one_are_said_to_be():
+def test_features_that_became_one_are_reported_to_be():
     torch.manual_seed(0)
-    lively = collapse_figures(torch.randn(64, 32))
+    lively = collapse_metrics(torch.randn(64, 32))
     assert lively["std"] > 0.9
     assert lively["rank"] > 25
-    dead = collapse_figures(torch.ones(64, 32) * 3.0)
+    dead = collapse_metrics(torch.ones(64, 32) * 3.0)
     assert dead["std"] < 1e-6
     assert dead["rank"] < 1.01
-    line = collapse_figures(torch.randn(64, 1) * torch.randn(1, 32) * 0.1 + torch.randn(1, 32))
+    line = collapse_metrics(torch.randn(64, 1) * torch.randn(1, 32) * 0.1 + torch.randn(1, 32))
     assert line["rank"] < 3.0
 
 
@@ -134,7 +134,7 @@ def test_the_momentum_rises_over_the_run_and_as_released_hardly_at_all():
     assert all(a <= b for a, b in pairwise(rising))
     released = settings(steps=200, teacher_momentum=0.996, momentum_schedule="epoch")
     assert max(teacher_momentum(at, released, 20) for at in range(200)) < 0.99615
-    assert teacher_momentum(40, released, 20) == teacher_momentum(0, released, 20)  # begins anew
+    assert teacher_momentum(40, released, 20) == teacher_momentum(0, released, 20)  # begins again
 
 
 def test_the_teacher_starts_as_a_copy_or_as_released_as_somebody_else(tmp_path):
@@ -170,8 +170,8 @@ def test_the_teacher_follows_and_the_centre_is_the_mean_of_what_it_says():
     before = module.teacher.patch.weight.clone()
     module.update_teacher(0.9)
     torch.testing.assert_close(module.teacher.patch.weight, before + 0.1, rtol=0, atol=1e-6)
-    said = [torch.full((4, 5), 2.0), torch.full((4, 5), 6.0)]
-    module.recentre(said)
+    text = [torch.full((4, 5), 2.0), torch.full((4, 5), 6.0)]
+    module.recentre(text)
     torch.testing.assert_close(module.centre, torch.full((5,), 1.0))
     length = module.student_head.prototypes.weight.norm(dim=1)
     torch.testing.assert_close(length, torch.ones(5))
@@ -254,7 +254,7 @@ def test_a_batch_that_cannot_be_shared_is_one_sentence(monkeypatch):
         EegWindows(own_rhythms(), 2000)
 
 
-def test_what_is_made_ahead_comes_in_order_and_its_fault_is_told():
+def test_what_is_made_ahead_comes_in_order_and_its_fault_is_reported():
     prefetcher = Prefetcher(lambda step: 10 * step if step < 5 else 1 // 0, 3, 9)
     assert [prefetcher.get(3), prefetcher.get(4)] == [30, 40]
     with pytest.raises(ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""Segments and windows of a session: the live path's signal chain, joined without seams, at the right song second."""
+"""Segments and windows of a session: the live path's signal chain, joined without breaks, at the right song second."""
 
 import numpy as np
 import pytest

@@ -80,7 +80,7 @@ def test_before_the_music_has_no_song_but_the_recording(prepared):
     assert all(t.eeg.shape[1] >= 500 for t in prepared.before)
 
 
-def test_a_segment_has_no_seam_and_loses_no_decodable_row(study):
+def test_a_segment_has_no_break_and_loses_no_decodable_row(study):
     """Joined from few windows of the hop grid, it spans from the first decodable one to the last."""
     recording = study.recordings[0].open()
     (segment,) = segments_of(recording, NO_QUALITY, Montage.nmed(), "l", "r")
@@ -208,7 +208,7 @@ def test_targets_are_cut_where_the_music_is_heard(prepared, tmp_path):
 
 
 @pytest.mark.learning
-def test_targets_are_made_once_and_anew_when_something_changed(prepared, tmp_path, monkeypatch):
+def test_targets_are_made_once_and_again_when_something_changed(prepared, tmp_path, monkeypatch):
     calls = []
     real = targets.embed_song
     monkeypatch.setattr(targets, "embed_song", lambda *a: calls.append(a) or real(*a))
@@ -238,7 +238,7 @@ def test_offset_and_direction_are_heeded(prepared):
     np.testing.assert_array_equal(backwards, plain[::-1][round(rate) :])
 
 
-def test_a_mended_song_makes_it_another_study(study, prepared, tmp_path):
+def test_a_corrected_song_makes_it_another_study(study, prepared, tmp_path):
     """Old results must not be taken for those of other sound, another offset, direction or name."""
     def hash_with(**changes):
         stimuli = dict(study.stimuli)

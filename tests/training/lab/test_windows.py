@@ -73,8 +73,8 @@ def test_windows_lie_in_segments_on_the_grid_and_apart(segments, window_s):
         assert not own & seen
         seen |= own
     for number, source in enumerate(segments):  # none is left out that would fit
-        room = source.eeg.shape[1] / RATE - window_s
-        assert (windows.segment == number).sum() >= int(max(0.0, room) / window_s)
+        left = source.eeg.shape[1] / RATE - window_s
+        assert (windows.segment == number).sum() >= int(max(0.0, left) / window_s)
 
 
 @settings(max_examples=60, deadline=None)
@@ -262,7 +262,7 @@ def test_training_seconds_cover_what_is_heard_and_nothing_else(segments):
         for t in segments:
             if t.song == song:
                 heard |= (grid >= t.song_start_s) & (grid < t.song_start_s + t.eeg.shape[1] / RATE)
-        said = np.zeros(len(grid), bool)
+        text = np.zeros(len(grid), bool)
         for start, stop in spans.get(song, []):
-            said |= (grid >= start) & (grid < stop)
-        np.testing.assert_array_equal(said, heard)
+            text |= (grid >= start) & (grid < stop)
+        np.testing.assert_array_equal(text, heard)

@@ -27,21 +27,21 @@ def headset(data, minimal, tmp_path_factory):
     return folder / "prepared", folder / "preset.yaml"
 
 
-def test_a_decoder_of_another_headset_is_judged_to_the_report(headset, write_classifier, tmp_path, run, monkeypatch):
+def test_a_decoder_of_another_headset_is_evaluated_to_the_report(headset, write_classifier, tmp_path, run, monkeypatch):
     monkeypatch.setenv("BCI_MUSIC_CACHE", str(tmp_path / "cache"))
     data, preset = headset
     out = tmp_path / "run"
     run_of = ("--data", data, "--run", out)
     assert run("align", "--data", data, "--preset", preset, "--out", out, "--device", "cpu", "--no-tensorboard")[0] == 0
     assert run("adapt", *run_of)[0] == 0
-    judge = ("evaluate", *run_of, "--out", tmp_path / "report", "--no-robustness")
-    code, _, error = run(*judge, "--genres", "someone/genres")
+    verb = ("evaluate", *run_of, "--out", tmp_path / "report", "--no-robustness")
+    code, _, error = run(*verb, "--genres", "someone/genres")
     assert (code, error.count("\n")) == (2, 1)
     assert "models pull someone/genres" in error
     assert not (out / "result.json").exists()
     noise = np.random.default_rng(0).standard_normal((2, 32_000)).astype(np.float32)
     genres = write_classifier(tmp_path / "two-genres", [noise[0], np.cumsum(noise[1])])
-    assert run(*judge, "--genres", genres)[0] == 0
+    assert run(*verb, "--genres", genres)[0] == 0
     row = Result.read(out / "result.json")
     assert "the classifier (two-genres) names" in next(f.protocol for f in row.metrics if f.name == "genre")
     assert {len(shares) for shares in row.song_attention.values()} == {len(Montage.load("standard1020").names)}
@@ -62,8 +62,8 @@ def test_a_table_of_another_headset_is_reported(headset, write_classifier, tmp_p
     assert not out.exists()
     noise = np.random.default_rng(0).standard_normal((2, 32_000)).astype(np.float32)
     genres = write_classifier(tmp_path / "two-genres", [noise[0], np.cumsum(noise[1])])
-    code, said, _ = run(*make, "--genres", genres)
-    assert (code, said.count("has no row")) == (0, 0), said
+    code, text, _ = run(*make, "--genres", genres)
+    assert (code, text.count("has no row")) == (0, 0), text
     assert "What the model weighs" in (out / "report.html").read_text()
     oracle, ours = json.loads((out / "report.json").read_text())["results"]
     assert ours["song_attention"]
