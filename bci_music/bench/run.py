@@ -35,6 +35,30 @@ def run_window(seconds: float, *, as_json: bool) -> None:
         _show_targets("bench window", targets(found))
 
 
+def run_signal(runs: int, *, as_json: bool) -> None:
+    """Measure the signal path beside MNE and SciPy."""
+    from bci_music.bench.signal import measure_signal, targets
+
+    with Console(stderr=True).status("measuring") as status:
+        found = measure_signal(runs, status.update)
+    if as_json:
+        _print_json(found)
+    else:
+        _show_targets("bench signal", targets(found))
+
+
+def run_rejoin(runs: int, *, as_json: bool) -> None:
+    """Measure how soon a killed stream is back."""
+    from bci_music.bench.ingest import rejoin, rejoin_targets
+
+    with Console(stderr=True).status("killing and starting streams"):
+        found = rejoin(runs)
+    if as_json:
+        _print_json(found)
+    else:
+        _show_targets("bench rejoin", rejoin_targets(found))
+
+
 def run_lab(seconds: float, batch: int | None, runs: int, device: str | None, *, as_json: bool) -> None:
     """Measure the encoder beside its peers."""
     from bci_music.bench.encoder import bench_lab, targets

@@ -31,6 +31,28 @@ def live(
 
 
 @app.command()
+def signal(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Alternating runs; medians are shown.")] = 5,
+) -> None:
+    """Filters and channel quality of 125 channels at 1 kHz, beside MNE's filters and SciPy's spectra."""
+    from bci_music.bench.run import run_signal
+
+    run_signal(runs, as_json=json)
+
+
+@app.command()
+def rejoin(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Kills; medians are shown.")] = 5,
+) -> None:
+    """How soon a stream that was killed and started again flows, beside pylsl's own search for it."""
+    from bci_music.bench.run import run_rejoin
+
+    run_rejoin(runs, as_json=json)
+
+
+@app.command()
 def window(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     seconds: Annotated[float, typer.Option("--seconds", min=1, help="How long EEG is painted.")] = 10.0,

@@ -1,7 +1,6 @@
 """The signal chain: cut it as you like, stop it and go on, break it: the windows are the same."""
 
 import pickle
-import time
 from dataclasses import fields
 
 import numpy as np
@@ -286,15 +285,3 @@ def test_quality_can_be_switched_off():
 
 def test_the_commented_configuration_is_the_default():
     assert SignalConfig.load(shipped("configs/signal.yaml")) == SignalConfig()
-
-
-def test_125_channels_at_1_khz_cost_little():
-    montage = Montage.nmed()
-    samples, times, flags = recording(1000.0, 4, 125)
-    costs = []
-    for _ in range(3):
-        chain = make(1000.0, montage)
-        start = time.process_time()
-        run(chain, samples, times, flags, (20,))
-        costs.append((time.process_time() - start) / 4)
-    assert min(costs) < 0.05  # CPU seconds per second of EEG

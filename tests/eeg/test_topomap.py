@@ -1,6 +1,5 @@
 """Scalp maps: the same picture as MNE's, hundreds of times faster."""
 
-import time
 
 import numpy as np
 import pytest
@@ -47,17 +46,6 @@ def test_values_of_good_channels_or_of_all_give_the_same_image():
     masked = values.copy()
     masked[~keep] = np.nan
     assert np.isfinite(topomap.image(masked, outside=0.0)).all()
-
-
-def test_a_map_costs_less_than_a_tenth_of_a_millisecond():
-    topomap = TopoMap(Montage.nmed())
-    values = np.random.default_rng(0).standard_normal(125).astype(np.float32)
-    times = []
-    for _ in range(300):
-        start = time.perf_counter()
-        topomap.image(values)
-        times.append(time.perf_counter() - start)
-    assert np.min(times) < 1e-4  # the machine may be busy with other things
 
 
 def test_front_is_up_and_right_is_right():

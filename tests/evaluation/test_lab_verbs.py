@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 
+from bci_music.evaluation.report.write import EvaluationReport
 from bci_music.evaluation.results import Result
 from bci_music.training.lab.prepared import file_hash
 
@@ -37,14 +38,15 @@ def test_the_verbs_lead_from_data_to_report(data, preset, tmp_path, run):
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["pretrain"]["loop"]["steps"] == 4
     assert row.simulated
     assert "simulated" in (tmp_path / "report" / "report.html").read_text()
-    refused = json.loads((tmp_path / "run" / "provenance.json").read_text())
-    assert refused["pretrained"]["encoder_sha256"] == file_hash(tmp_path / "pre" / "encoder.safetensors")
-    del refused["pretrained"]  # as an older program left it
-    (tmp_path / "run" / "provenance.json").write_text(json.dumps(refused))
+    origin = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert origin["pretrained"]["encoder_sha256"] == file_hash(tmp_path / "pre" / "encoder.safetensors")
+    del origin["pretrained"]  # as an older program left it
+    (tmp_path / "run" / "provenance.json").write_text(json.dumps(origin))
     (tmp_path / "run" / "pretrained.jsonl").unlink()
     assert run("evaluate", *run_of, "--out", tmp_path / "report", "--no-robustness")[0] == 0
     assert Result.read(tmp_path / "run" / "result.json").model.initialised == "not noted by the run"
-    assert len(json.loads((tmp_path / "report" / "report.json").read_text())) > 0
+    (result,) = EvaluationReport.parse(json.loads((tmp_path / "report" / "report.json").read_text())).results
+    assert result.model.initialised == "not noted by the run"
 
 
 def test_a_decoder_is_evaluated_on_what_it_was_kept_from(data, preset, tmp_path, run):
@@ -57,8 +59,8 @@ def test_a_decoder_is_evaluated_on_what_it_was_kept_from(data, preset, tmp_path,
     assert run("align", *common, "--out", aligned, "--pretrained", pre, "--split", "random", "--seed", 7)[0] == 0
     config = yaml.safe_load((aligned / "config.yaml").read_text())
     assert [config["seed"], config["pretrain"]["seed"], config["align"]["seed"]] == [7, 622, 7]  # 622: what `pre` had
-    refused = json.loads((aligned / "provenance.json").read_text())
-    (aligned / "provenance.json").write_text(json.dumps(refused | {"data_hash": "of another study"}))
+    origin = json.loads((aligned / "provenance.json").read_text())
+    (aligned / "provenance.json").write_text(json.dumps(origin | {"data_hash": "of another study"}))
     code, _, error = run("adapt", "--data", data, "--run", aligned)
     assert (code, "did not learn from" in error) == (2, True)
 
@@ -88,8 +90,8 @@ def test_a_run_goes_on_only_as_what_it_began_as(data, preset, tmp_path, run):
     (tmp_path / "encoder.safetensors").rename(pre / "encoder.safetensors")
     code, _, error = run("align", *common, "--out", out, "--pretrained", pre)
     assert (code, "differs in pretrain, pretrained" in error) == (2, True)
-    refused = json.loads((out / "provenance.json").read_text())
-    (out / "provenance.json").write_text(json.dumps(refused | {"data_hash": "of another study"}))
+    origin = json.loads((out / "provenance.json").read_text())
+    (out / "provenance.json").write_text(json.dumps(origin | {"data_hash": "of another study"}))
     code, _, error = run("align", *common, "--out", out)
     assert (code, "differs in the study" in error) == (2, True)
     assert run("align", *common, "--out", out, "--split", "song", "--anew")[0] == 0

@@ -38,11 +38,11 @@ def table(data, preset, tmp_path_factory):
     wanted = jobs(TablePlan.parse(PLAN), lab_preset(str(preset)))
     shown = []
 
-    def show(refused):
-        if refused[0] == "endless" and refused[1] == "align" and not any(t[0:2] == refused[0:2] for t in shown):
+    def show(event):
+        if event[0] == "endless" and event[1] == "align" and not any(t[0:2] == event[0:2] for t in shown):
             processes = psutil.Process().children()  # the one at work, and those that carry messages
             max(processes, key=lambda p: p.memory_info().rss).kill()  # as a machine without memory does
-        shown.append(refused)
+        shown.append(event)
 
     rows, failed = run_table(wanted, data, work, show=show)
     return wanted, work, {row.name: row for row in rows}, failed, shown
@@ -103,7 +103,7 @@ def test_the_oracle_finds_everything_and_an_untrained_decoder_does_not(table):
 
 def test_what_is_done_is_not_done_again(table, data, monkeypatch):
     wanted, work, rows, _, shown = table
-    assert {refused[0] for refused in shown} >= {"ours, pretraining", "ours", "oracle"}
+    assert {event[0] for event in shown} >= {"ours, pretraining", "ours", "oracle"}
     files = {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file()}
     good = [job for job in wanted if job.name not in BAD]
     monkeypatch.setattr("bci_music.evaluation.table._Workers", None)  # nobody is needed

@@ -71,8 +71,8 @@ def test_discovery_that_finds_nothing_fails_and_leaves_no_process(monkeypatch):
 def test_no_portaudio_and_no_device_are_warnings(monkeypatch):
     monkeypatch.setattr(checks, "_child", lambda *_: subprocess.CompletedProcess([], 1, "", "OSError: PortAudio"))
     assert [f.verdict for f in checks.sound()] == ["warn", "warn"]
-    refused = json.dumps({"portaudio": "PortAudio V19, x", "device": "", "why": "Error querying device -1"})
-    monkeypatch.setattr(checks, "_child", lambda *_: subprocess.CompletedProcess([], 0, refused, ""))
+    printed = json.dumps({"portaudio": "PortAudio V19, x", "device": "", "why": "Error querying device -1"})
+    monkeypatch.setattr(checks, "_child", lambda *_: subprocess.CompletedProcess([], 0, printed, ""))
     assert [f.verdict for f in checks.sound()] == ["ok", "warn"]
 
 

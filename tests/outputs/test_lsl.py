@@ -68,10 +68,10 @@ def test_an_embedding_arrives_whole_with_the_time_of_its_window(outlets):
     values, stamp = attention.pull_sample(timeout=5)
     assert np.array_equal(values, sent.attention, equal_nan=True)
     values, stamp = decoding.pull_sample(timeout=5)
-    refused = dict(zip(DECODING_CHANNELS, values, strict=True))
-    assert refused["first_sample"] == 123_456_789
-    assert refused["confidence"] == 0.7
-    assert (refused["window_index"], stamp) == (41, 1234.5)
+    received = dict(zip(DECODING_CHANNELS, values, strict=True))
+    assert received["first_sample"] == 123_456_789
+    assert received["confidence"] == 0.7
+    assert (received["window_index"], stamp) == (41, 1234.5)
     assert decoding.info(5).get_channel_labels() == list(DECODING_CHANNELS)
 
 
@@ -95,9 +95,9 @@ def test_events_go_as_text_or_json(outlets):
     outlets.push_event(StreamEvent(6.0, "gap", StreamState.LIVE, 1, "12 samples never came", 12, 4000), 6.0)
     assert taken.pull_sample(timeout=5) == (["the listener moved"], 5.0)
     text, stamp = taken.pull_sample(timeout=5)
-    refused = json.loads(text[0])
+    received = json.loads(text[0])
     assert stamp == 6.0
-    assert (refused["kind"], refused["state"], refused["count"], refused["sample_index"]) == ("gap", "live", 12, 4000)
+    assert (received["kind"], received["state"], received["count"], received["sample_index"]) == ("gap", "live", 12, 4000)
 
 
 def test_all_streams_are_there_once_it_is_open_and_gone_after_close(eeg_name):

@@ -79,8 +79,8 @@ def test_an_encoder_that_knows_the_answers_is_no_start(tmp_path):
         require_fair_start(write_untrained(tmp_path / "untrained"), config)
 
     def changed(**provenance):
-        refused = demo.manifest.provenance.model_copy(update=provenance)
-        return Pack(demo.directory, demo.manifest.model_copy(update={"provenance": refused}))
+        origin = demo.manifest.provenance.model_copy(update=provenance)
+        return Pack(demo.directory, demo.manifest.model_copy(update={"provenance": origin}))
 
     longer = {song: [(0.0, 120.0)] for song in demo.manifest.provenance.trained_seconds}
     strangers = demo.manifest.provenance.seeds | {"listeners": [1, 101]}

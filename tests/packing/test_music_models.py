@@ -130,5 +130,5 @@ def test_a_part_does_not_tell_where_it_was_trained(tmp_path):
 
 def test_the_shipped_pack_names_no_folder_of_its_making():
     pack = Pack.open("demo")
-    refused = [(pack.directory / name).read_text() for name in pack.manifest.files if name.endswith((".json", ".md"))]
-    assert not any("/tmp/" in text or "_name_or_path" in text for text in refused)
+    texts = [(pack.directory / name).read_text() for name in pack.manifest.files if name.endswith((".json", ".md"))]
+    assert not any("/tmp/" in text or "_name_or_path" in text for text in texts)

@@ -20,9 +20,9 @@ TINY = preset("tiny")
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     out = tmp_path_factory.mktemp("study")
-    refused = []
-    text = simulate_nmed(out, TINY, lambda *what: refused.append(what), workers=2)
-    return out, text, refused
+    progress = []
+    text = simulate_nmed(out, TINY, lambda *what: progress.append(what), workers=2)
+    return out, text, progress
 
 
 def hashes(out):
@@ -70,8 +70,8 @@ def test_the_music_lies_beside_it_as_long_as_the_eeg(tiny):
 
 
 def test_what_is_there_is_kept_and_what_is_missing_is_made_again_to_the_byte(tiny):
-    out, _, refused = tiny
-    assert refused[-1][0] == refused[-1][1] == 8 * 20.0
+    out, _, progress = tiny
+    assert progress[-1][0] == progress[-1][1] == 8 * 20.0
     first = hashes(out)
     kept, lost = out / "nmed-t/song22_Imputed.mat", out / "nmed-h/song21_a_Imputed.mat"
     stamp = kept.stat().st_mtime_ns

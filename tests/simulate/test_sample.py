@@ -26,8 +26,8 @@ def toy_session(seconds: float = 3.0) -> Session:
 @pytest.mark.learning
 def test_recording_holds_every_sample(tmp_path, monkeypatch):
     monkeypatch.setattr(sample, "NAME", f"sample test {tmp_path.name}")
-    refused = sample.record_sample(tmp_path / "toy.xdf", toy_session())
-    assert "no sample missing" in refused
+    summary = sample.record_sample(tmp_path / "toy.xdf", toy_session())
+    assert "no sample missing" in summary
     with pytest.raises(UserError, match="already"):
         sample.record_sample(tmp_path / "toy.xdf", toy_session())
     with pytest.raises(UserError, match="were streamed"):

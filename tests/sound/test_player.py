@@ -22,8 +22,8 @@ def noise(seconds, seed=0):
 
 @pytest.mark.realtime
 def test_the_file_is_what_was_written_beside_a_real_clock(tmp_path):
-    samples = noise(1.5)
-    player = ClockPlayer(Clock(), tmp_path / "a.wav", subtype="FLOAT", prime_s=0.5)
+    samples = noise(2.5)
+    player = ClockPlayer(Clock(), tmp_path / "a.wav", subtype="FLOAT", prime_s=2.0)  # ahead of a busy machine
     player.start()
     for at in range(0, len(samples), 5000):
         player.write(samples[at : at + 5000])

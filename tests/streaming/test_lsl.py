@@ -1,6 +1,7 @@
 """LSL streams: found, refused in a sentence, converted; with mne-lsl's player as an independent peer."""
 
 import sys
+import threading
 import time
 import uuid
 
@@ -11,6 +12,7 @@ from bci_music.clock import Clock
 from bci_music.config import Config
 from bci_music.messages import StreamState, UserError
 from bci_music.streaming.acquire import Acquirer
+from bci_music.streaming.connector import Connector
 from bci_music.streaming.discovery import FoundStream, StreamQuery, find_streams, nothing_found, the_one
 from bci_music.streaming.lsl import LslSource, lsl_clock
 from bci_music.streaming.source import SourceLost
@@ -35,9 +37,7 @@ def source():
 def pull_some(source, n=50, timeout_s=5.0):
     chunks, end = [], time.monotonic() + timeout_s
     while sum(len(c.times_s) for c in chunks) < n and time.monotonic() < end:
-        begin = time.perf_counter()
         chunk = source.pull()
-        assert time.perf_counter() - begin < 0.2
         if chunk is not None:
             chunks.append(chunk)
         time.sleep(0.005)
@@ -77,15 +77,28 @@ def test_volts_in_double_precision_with_channels_excluded(outlet, source):
     np.testing.assert_allclose(np.diff(samples[:, 0].astype(float) / 1e6) % 4096, 1, atol=1e-3)
 
 
-def test_opening_and_losing_never_block(outlet, source):
+def test_opening_and_losing_never_block(source, monkeypatch):
+    """The search hangs in its own thread; whoever asks gets an answer all the same."""
+    hangs, ends = threading.Event(), threading.Event()
+
+    def search(self):
+        hangs.set()
+        ends.wait(60)
+
+    monkeypatch.setattr(Connector, "_look", search)
     found = source(StreamQuery(name=f"test-{uuid.uuid4().hex}"))
-    begin = time.perf_counter()
-    for _ in range(20):
+    try:
+        for _ in range(20):
+            with pytest.raises(TimeoutError):
+                found.open(0.0)
+        assert hangs.wait(10)
         with pytest.raises(TimeoutError):
             found.open(0.0)
-    with pytest.raises(SourceLost):
-        found.pull()
-    assert time.perf_counter() - begin < 0.5
+        with pytest.raises(SourceLost):
+            found.pull()
+        assert not ends.is_set()
+    finally:
+        ends.set()
 
 
 def test_no_match_names_what_can_be_seen(outlet):

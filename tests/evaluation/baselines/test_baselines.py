@@ -97,9 +97,9 @@ def found_after_training(shuffled):
     optimiser = torch.optim.AdamW(model.parameters(), 2e-3)
     for _ in range(20):
         labels = rng.integers(0, 8, 32)
-        refused = torch.from_numpy(rng.permutation(labels) if shuffled else labels)
+        paired = torch.from_numpy(rng.permutation(labels) if shuffled else labels)
         eeg = functional.normalize(model.embed(windows(labels)), dim=1)
-        loss = info_nce(eeg, music[refused], torch.tensor(10.0), refused[:, None] == refused[None])
+        loss = info_nce(eeg, music[paired], torch.tensor(10.0), paired[:, None] == paired[None])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -68,12 +68,12 @@ def test_a_vector_is_generated_once_and_always_the_same(world, player):  # noqa:
     assert player.clip(2 * vector)[0] is one or np.array_equal(player.clip(2 * vector)[0], one)
     assert len(one) == 64_000
     assert player.model.made <= before + 2
-    refused = []
-    fresh = GeneratedSound(player.model, player.library, player.embedder, refused.append)
+    reported = []
+    fresh = GeneratedSound(player.model, player.library, player.embedder, reported.append)
     assert np.array_equal(fresh.clip(vector)[0], one)
     fresh.clip(vector)
     fresh.clip(-vector)
-    assert refused == [1, 2]  # what a person who waits is shown
+    assert reported == [1, 2]  # what a person who waits is shown
 
 
 def test_a_pack_without_generator_or_led_by_another_embedder_is_a_sentence(player, monkeypatch):

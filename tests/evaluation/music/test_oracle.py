@@ -87,10 +87,10 @@ def test_a_random_model_is_evaluated_and_drawn(evaluators, heard, tmp_path):
     model = load_audioldm(write_random_audioldm(tmp_path / "random"), device="cpu")
     model.settings = model.settings.model_copy(update={"steps": 1, "guidance": 1.0})
     few = [heard[0], heard[7]]
-    refused = []
-    made = generate(model, few, progress=lambda done, of: refused.append((done, of)))
+    reported = []
+    made = generate(model, few, progress=lambda done, of: reported.append((done, of)))
     again = through_the_autoencoder(model, few)
-    assert refused == [(1, 2), (2, 2)]
+    assert reported == [(1, 2), (2, 2)]
     assert all(np.isfinite(s).all() for s in made + again)
     assert len(made[0]) == len(few[0].sound)
     rows = [compare("generated", made, few, evaluators), compare("through", again, few, evaluators)]

@@ -109,8 +109,8 @@ def test_a_stage_that_ended_is_not_run_again_but_for_another_round(outcomes, tin
 
 
 def test_words_name_what_was_measured_on_how_many(outcomes):
-    refused = describe("vae", outcomes[1]["vae"])
-    assert refused.startswith("vae: 60 of 60 steps; on 8 held-out clips mel_l1_db ")
+    reported = describe("vae", outcomes[1]["vae"])
+    assert reported.startswith("vae: 60 of 60 steps; on 8 held-out clips mel_l1_db ")
 
 
 def test_wrong_orders_are_one_sentence(workspace, tiny):
@@ -123,10 +123,10 @@ def test_wrong_orders_are_one_sentence(workspace, tiny):
 
 
 def test_the_schedule_shares_the_minutes(workspace, tiny):
-    refused = []
-    run_schedule(workspace, 0.02, config=tiny, tell=lambda stage, outcome: refused.append((stage, outcome)))
-    assert [stage for stage, _ in refused] == list(SHARES)
-    for _, outcome in refused:
+    reported = []
+    run_schedule(workspace, 0.02, config=tiny, tell=lambda stage, outcome: reported.append((stage, outcome)))
+    assert [stage for stage, _ in reported] == list(SHARES)
+    for _, outcome in reported:
         plan = json.loads((outcome.directory / "plan.json").read_text())
         assert outcome.steps == plan["steps"] >= 10
         assert plan["seconds_per_step"] > 0
