@@ -97,7 +97,8 @@ def test_events_go_as_text_or_json(outlets):
     text, stamp = taken.pull_sample(timeout=5)
     received = json.loads(text[0])
     assert stamp == 6.0
-    assert (received["kind"], received["state"], received["count"], received["sample_index"]) == ("gap", "live", 12, 4000)
+    found = [received[key] for key in ("kind", "state", "count", "sample_index")]
+    assert found == ["gap", "live", 12, 4000]
 
 
 def test_all_streams_are_there_once_it_is_open_and_gone_after_close(eeg_name):
