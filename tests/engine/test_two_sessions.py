@@ -10,7 +10,7 @@ from bci_music.compose.composer import HELD_OUT_SECONDS
 from bci_music.simulate.listener import SimulatedListener
 from bci_music.simulate.session import make_session
 
-pytestmark = pytest.mark.learning
+pytestmark = [pytest.mark.learning, pytest.mark.soak]  # test_the_eeg_chooses shows the same in one session
 
 SONGS = ("lantern", "salt-road", "paper-birds", "morning-loop", "hollow-drum", "glass-samba")
 SONG_S = 8.5
