@@ -61,7 +61,7 @@ def test_no_retired_word_is_written(files):
 def test_where_old_names_are_read_there_are_no_more_than_those(files):
     assert set(files) >= OLD_NAMES
     counts = {name: len(PATTERN.findall((REPO / name).read_text(encoding="utf-8"))) for name in OLD_NAMES}
-    assert {name: n for name, n in counts.items() if not 0 < n <= 8} == {}
+    assert {name: n for name, n in counts.items() if not 0 < n <= (20 if name == "CHANGELOG.md" else 8)} == {}
 
 
 def test_no_retired_name_is_used(files):

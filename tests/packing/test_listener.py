@@ -72,7 +72,8 @@ def base(tmp_path_factory, tunes):
     np.save(directory / "library" / "embeddings.npy", prototypes)
     (directory / "library" / "a.ogg").touch()  # no test plays it
     songs = ", ".join(f'{{"id": "{s}", "title": "{s}"}}' for s in SONGS)
-    (directory / "library" / "index.json").write_text(f'{{"songs": [{songs}], "clips": [{{"file": "a.ogg", "song": "{SONGS[0]}", "rows": [0, 1]}}]}}')
+    clip = f'{{"file": "a.ogg", "song": "{SONGS[0]}", "rows": [0, 1]}}'
+    (directory / "library" / "index.json").write_text(f'{{"songs": [{songs}], "clips": [{clip}]}}')
     small = DecoderConfig(encoder=EncoderConfig(dim=32, depth=1, heads=2), head=HeadConfig(hidden=32, embed_dim=24))
     return write_untrained(directory, decoder=small)
 
