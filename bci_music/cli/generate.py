@@ -22,7 +22,7 @@ def generate(
     seconds: Annotated[float, typer.Option("--seconds", min=0.64, max=60, help="About how long.")] = 10.24,
     steps: Annotated[int | None, typer.Option("--steps", help="Denoising steps.  \\[default: the model's]")] = None,
     guidance: Annotated[
-        float | None, typer.Option("--guidance", help="How strongly it is led.  \\[default: the model's]")
+        float | None, typer.Option("--guidance", help="How strongly the embedding guides it.  \\[default: the model's]")
     ] = None,
     solver: Annotated[
         str | None, typer.Option("--solver", help="ddim, dpm++ or lcm.  \\[default: the model's]")

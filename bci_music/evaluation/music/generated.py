@@ -71,8 +71,8 @@ class GeneratedSound:
             raise UserError(f"Pack {opened.name} brings no generator: give one built with `pack build --generator`.")
         if opened.manifest.spaces.generator != embedder.sha:
             raise UserError(
-                f"The generator of pack {opened.name} is led by another embedder than the one this run was aligned to "
-                f"({embedder.sha[:12]}): align with `embedder: {opened.directory / 'embedder'}`."
+                f"The generator of pack {opened.name} is conditioned on another embedder than the one this run "
+                f"was aligned to ({embedder.sha[:12]}): align with `embedder: {opened.directory / 'embedder'}`."
             )
         config = GeneratorsConfig(audioldm=AudioLdmConfig(device="cpu"))
         model = open_generator("audioldm", config, opened).model

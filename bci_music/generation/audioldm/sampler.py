@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Guide:
-    """Predictions of one clip by classifier-free guidance: the unconditional one, led further towards the conditional.
+    """Predictions of one clip by classifier-free guidance: the unconditional one, moved towards the conditional.
 
     Parameters
     ----------

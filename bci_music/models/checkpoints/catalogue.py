@@ -75,7 +75,7 @@ _HEARING = {"preprocessor_config.json": "9739f58296aa6f9ac18008fd0150fb2649bc554
 CATALOGUE = (
     Checkpoint(
         "audioldm-s", "cvssp/audioldm-s-full-v2", "audioldm", NON_COMMERCIAL, _SHARE_ALIKE,
-        "small generator (421 M parameters), trained with text only; led by CLAP htsat-unfused",
+        "small generator (421 M parameters), trained with text only; conditioned on CLAP htsat-unfused",
         1_690_000_000, "clap-unfused",
     ),
     Checkpoint(

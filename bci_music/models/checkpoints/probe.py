@@ -37,7 +37,7 @@ class Hearing:
             return f"It tells tone, noise and clicks apart (largest cosine {self.cosine:.2f}, {one} and {other})."
         return (
             f"Beware: to it {one} and {other} are the same (cosine {self.cosine:.3f}); its sound tower is untrained or "
-            "damaged, and nothing can be led by it."
+            "damaged, and nothing can be conditioned on it."
         )
 
 

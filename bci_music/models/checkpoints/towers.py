@@ -143,16 +143,16 @@ def require_lead(embedder: Path | None, generator: str | Path, pack: str, space:
         other = Pack.open(folder.parent)
         if other.manifest.spaces.generator != space:
             raise UserError(
-                f"The generator of pack {other.name} is led by another embedder than the one pack {pack} decodes into: "
-                f"take --pack {folder.parent}, or a generator that belongs to {pack}."
+                f"The generator of pack {other.name} is conditioned on another embedder than the one pack "
+                f"{pack} decodes into: take --pack {folder.parent}, or a generator that belongs to {pack}."
             )
         return None
     if not (folder / "text_encoder").is_dir():
         return None
     if embedder is None or (embedder / "statistics.npz").is_file():
         raise UserError(
-            f"Pack {pack} decodes into a space of its own, {generator} is led by a CLAP: take the pack's own music, or "
-            "a pack that was aligned to that CLAP (docs/checkpoints.md)."
+            f"Pack {pack} decodes into a space of its own, {generator} is conditioned on a CLAP: take the pack's own "
+            "music, or a pack that was aligned to that CLAP (docs/checkpoints.md)."
         )
     return require_agreement(embedder, folder)
 

@@ -1,4 +1,4 @@
-"""The denoiser: AudioLDM's UNet class, small, led by the embedding of the music itself."""
+"""The denoiser: AudioLDM's UNet class, small, conditioned on the embedding of the music itself."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class UnetTask:
         self.module, self.config, self._device = module, config, device
         self._latents, self._conditions = latents.swapaxes(1, 2), np.asarray(conditions, np.float32)  # frames first
         self._held, self._held_conditions = held_latents, np.asarray(held_conditions, np.float32)
-        self.free, self._spread = condition_moments(self._conditions)
+        self.unconditional, self._spread = condition_moments(self._conditions)
         self._scheduler = new_scheduler(config)
         self._powers = self._scheduler.alphas_cumprod.to(device)
 
@@ -137,7 +137,7 @@ class UnetTask:
             rng = rng_of(c.seed + 2, at, sample)
             absent, blur = rng.random() < c.drop, c.blur * rng.random()
             blurred = self._conditions[clip] + blur * self._spread * rng.standard_normal(EMBEDDING_DIM)
-            rows.append(self.free if absent else blurred / np.linalg.norm(blurred))
+            rows.append(self.unconditional if absent else blurred / np.linalg.norm(blurred))
         return clean.contiguous(), torch.from_numpy(np.stack(rows).astype(np.float32)).to(self._device)
 
     def held(self, most: int) -> tuple[Tensor, Tensor]:
@@ -158,7 +158,7 @@ class UnetTask:
         for i, row in enumerate(chosen):
             other = chosen[(i + 1 + len(chosen) // 2) % len(chosen)]
             clean = torch.from_numpy(np.asarray(self._held[row], np.float32)).to(self._device)
-            pair = np.stack([self._held_conditions[row], self._held_conditions[other], self.free])
+            pair = np.stack([self._held_conditions[row], self._held_conditions[other], self.unconditional])
             condition = torch.from_numpy(pair.astype(np.float32)).to(self._device)
             noise = torch.randn((len(LEVELS), *clean.shape), generator=chance).to(self._device)
             time = torch.tensor(LEVELS, device=self._device).repeat(3)
@@ -169,8 +169,8 @@ class UnetTask:
             sums += errors.reshape(3, len(LEVELS)).cpu().numpy()
         sums /= len(chosen)
         metrics = {f"error_{level}": float(value) for level, value in zip(LEVELS, sums[0], strict=True)}
-        own, other_s, free = sums.mean(1).tolist()
-        return metrics | {"own": own, "another": other_s, "without": free, "held_clips": len(chosen)}
+        own, other_s, unconditional = sums.mean(1).tolist()
+        return metrics | {"own": own, "another": other_s, "without": unconditional, "held_clips": len(chosen)}
 
     def _errors(self, module: Any, clean: Tensor, noise: Tensor, time: Tensor, condition: Tensor) -> Tensor:
         """(B,) squared error at the given times."""

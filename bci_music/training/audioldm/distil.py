@@ -62,7 +62,7 @@ class DistilTask:
         self._powers = torch.cat([powers, torch.ones(1)]).to(device)  # the last is read at -1: no noise
         total, fine = len(powers), config.steps * config.inner
         self._times = [round(total - k * total / fine) - 1 for k in range(fine + 1)]  # trailing, -1 at the end
-        self._free = torch.from_numpy(inner.free).to(device)
+        self._unconditional = torch.from_numpy(inner.unconditional).to(device)
 
     def step(self, module: Any, at: int) -> tuple[Tensor, Figures]:
         """Squared error of the clean latents the student's step must point to."""
@@ -75,7 +75,7 @@ class DistilTask:
         signal, sigma = self._scales(start)
         noisy = signal * clean + sigma * noise
         with torch.no_grad():
-            wanted = self._led(noisy, first, condition)
+            wanted = self._guided(noisy, first, condition)
         velocity = self._predict(module, noisy, start, condition)
         found = signal * noisy - sigma * velocity
         power = self._powers[start]
@@ -101,7 +101,7 @@ class DistilTask:
             "from_teacher": own, "undistilled": functional.mse_loss(few, target).item(), "held_clips": len(clean),
         }
 
-    def _led(self, noisy: Tensor, first: np.ndarray, condition: Tensor) -> Tensor:
+    def _guided(self, noisy: Tensor, first: np.ndarray, condition: Tensor) -> Tensor:
         """Clean latents to which one step must point, so that it ends where the teacher's steps end."""
         c, x = self._config, noisy
         for k in range(c.inner):
@@ -122,8 +122,8 @@ class DistilTask:
         """One DDIM step."""
         velocity = self._predict(model, x, here, condition)
         if guidance > 1:
-            free = self._predict(model, x, here, self._free.expand_as(condition))
-            velocity = free + guidance * (velocity - free)
+            unconditional = self._predict(model, x, here, self._unconditional.expand_as(condition))
+            velocity = unconditional + guidance * (velocity - unconditional)
         (a, s), (b, r) = self._scales(here), self._scales(there)
         return b * (a * x - s * velocity) + r * (s * x + a * velocity)
 

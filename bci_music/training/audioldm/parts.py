@@ -72,10 +72,10 @@ def load_part(parts: Path, name: str, device: str = "cpu") -> Any:
     return model.to(device)
 
 
-def save_conditioning(parts: Path, scheduler: Any, free: NDArray[np.float32]) -> None:
+def save_conditioning(parts: Path, scheduler: Any, unconditional: NDArray[np.float32]) -> None:
     """Write what belongs to the UNet: noise levels, and the condition of its unguided branch."""
     scheduler.save_pretrained(parts / "scheduler")
-    np.save(parts / UNCONDITIONAL, free.astype(np.float32))
+    np.save(parts / UNCONDITIONAL, unconditional.astype(np.float32))
 
 
 def assemble(

@@ -91,5 +91,5 @@ def test_a_pack_without_generator_or_led_by_another_embedder_is_a_sentence(playe
     with pytest.raises(UserError, match="brings no generator"):
         GeneratedSound.of_pack("demo", player.library, embedder)
     opened("somewhere", "other")
-    with pytest.raises(UserError, match="led by another embedder"):
+    with pytest.raises(UserError, match="conditioned on another embedder"):
         GeneratedSound.of_pack("demo", player.library, embedder)

@@ -149,7 +149,7 @@ def test_a_stage_trusts_a_generator_only_with_the_clap_that_leads_it(
 def test_a_packs_own_generator_leads_only_packs_of_its_space():
     demo = Pack.open("demo")
     assert require_lead(None, demo.generator, "mine", demo.manifest.spaces.targets) is None
-    with pytest.raises(UserError, match="led by another embedder"):
+    with pytest.raises(UserError, match="conditioned on another embedder"):
         require_lead(None, demo.generator, "mine", "0" * 64)
 
 
