@@ -65,7 +65,7 @@ def test_yaml_file_is_read(tmp_path):
     assert Outer.load(path) == Outer()
 
 
-@pytest.mark.parametrize(("content", "told"), [
+@pytest.mark.parametrize(("content", "raised"), [
     ("- a\n- b\n", "holds a list"),
     ("name: [1,\n", "could not be read as YAML"),
     (b"\xff\xfe\x00", "could not be read"),

@@ -64,7 +64,7 @@ def test_words_for_tiny_chance():
     assert chance_words(found) == "yes, 3 of 40 windows found the song, chance below 1"
 
 
-@pytest.mark.parametrize(("n", "low", "p", "said"), [
+@pytest.mark.parametrize(("n", "low", "p", "text"), [
     (40, 0.2, 0.01, True), (40, 0.2, 0.049, True), (40, 0.2, float("nan"), True),  # not known yet: while it runs
     (40, 0.2, 0.06, False), (40, 0.05, 0.01, False), (7, 0.2, 0.01, False),
 ])  # fmt: skip
