@@ -31,7 +31,7 @@ def test_songs_are_listed():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "text"),
     [(["stream", "--rate", "60"], "125 to 1000"), (["song", "no-song", "--out", "x.wav"], "night-bus")],
 )
 def test_mistakes_are_sentences(arguments, text):
