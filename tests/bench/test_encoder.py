@@ -27,6 +27,8 @@ from bci_music.models.device import native_bf16
 from bci_music.models.encoder import ChannelEncoder
 from bci_music.models.sizes import EncoderConfig
 
+pytestmark = pytest.mark.learning
+
 MINI = EncoderConfig(dim=32, depth=1, heads=2)
 
 

@@ -12,6 +12,8 @@ from bci_music.generation.audioldm.loading import load_parts, write_random_audio
 from bci_music.generation.audioldm.precision import Speed
 from bci_music.messages import UserError
 
+pytestmark = pytest.mark.learning
+
 PRECISE = Speed(dtype="float32")
 
 

@@ -1,9 +1,12 @@
+import pytest
 from typer.testing import CliRunner
 
 from bci_music.bench import window
 from bci_music.bench.ingest import rejoin_targets
 from bci_music.bench.signal import measure_signal, targets
 from bci_music.cli.main import app
+
+pytestmark = pytest.mark.learning
 
 
 def test_the_signal_path_stands_beside_its_peers(monkeypatch):

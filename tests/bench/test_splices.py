@@ -11,6 +11,8 @@ from bci_music.bench.splices import Recorded, SplicesConfig, compare, permutatio
 from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, AudioBlock, UserError
 from bci_music.sound.generator import Generator
 
+pytestmark = pytest.mark.learning
+
 CLIP = 2 * AUDIO_RATE_HZ
 CONFIG = SplicesConfig(splices=40, excerpts=300, clip_s=2.0)
 

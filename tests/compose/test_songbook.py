@@ -13,6 +13,8 @@ from bci_music.evaluation.music.genre import EmbeddingGenres
 from bci_music.messages import UserError
 from bci_music.models.music_features import window_features
 
+pytestmark = pytest.mark.learning
+
 
 def test_the_genres_are_those_of_the_composed_songs():
     assert set(GENRES) == {song.genre for song in SONGS}

@@ -9,6 +9,8 @@ from bci_music.data.nmed_raw import clean_as_published, quiet_before, quiet_eeg,
 from bci_music.data.open_study import open_study
 from bci_music.messages import UserError
 
+pytestmark = pytest.mark.learning
+
 EVENTS = [(5, 500), (11, 13_800), (21, 15_000), (128, 16_010), (1, 19_000), (11, 30_000), (22, 31_000)]
 
 

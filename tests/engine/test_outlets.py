@@ -5,9 +5,13 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from bci_music.eeg.montage import NMED_CHANNELS
 from bci_music.engine.config import LiveConfig
 from bci_music.outputs.lsl import stream_names
+
+pytestmark = pytest.mark.realtime
 
 LISTEN = """
 import json, sys, time

@@ -16,6 +16,8 @@ from bci_music.training.lab.config import LabConfig
 from bci_music.training.lab.prepare import prepare
 from bci_music.training.lab.run import experiment_data
 
+pytestmark = pytest.mark.learning
+
 START_S, SECONDS, SHORT_S = 0.45, 44.15, 0.2  # when the song begins in its recording, and how long it is heard
 SONGS = ("nmed-t/21", "nmed-t/22")
 

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from bci_music.cli.main import app
 
+pytestmark = pytest.mark.install
+
 BCI_MUSIC = Path(sys.executable).parent / "bci-music"
 VERBS = ["demo", "live", "replay", "monitor", "doctor", "data", "stream", "simulate", "pack", "bench",
          "generate", "models"]

@@ -1,5 +1,7 @@
 """A wrong configuration is refused in one sentence that names the nearest right key."""
 
+import importlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -121,3 +123,20 @@ def test_old_names_are_read_with_one_note(caplog):
 def test_an_old_and_a_new_name_together_are_refused():
     with pytest.raises(UserError, match="old_s"):
         Renamed.parse({"old_s": 2.0, "new_s": 3.0})
+
+
+@pytest.mark.parametrize(("pattern", "owner"), [
+    ("lab-[prs]*.yaml", "training.lab.config:LabConfig"), ("lab-[lt]*.yaml", "evaluation.table:TablePlan"),
+    ("live.yaml", "engine.config:LiveConfig"), ("signal.yaml", "eeg.chain:SignalConfig"),
+    ("demo-pack.yaml", "packing.demo:DemoBuildConfig"),
+    ("music-models-gpu.yaml", "training.audioldm.stages:MusicModelsConfig"),
+])  # fmt: skip
+def test_what_ships_has_the_names_of_today(pattern, owner, caplog, monkeypatch):
+    monkeypatch.setattr("bci_music.config._noted", set())
+    module, _, name = owner.partition(":")
+    config = getattr(importlib.import_module(f"bci_music.{module}"), name)
+    files = sorted(shipped("configs").glob(pattern))
+    assert files
+    for file in files:
+        config.load(file)
+    assert caplog.records == []

@@ -10,6 +10,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+pytestmark = pytest.mark.install
+
 REPO = Path(__file__).resolve().parents[2]
 OURS = {"bci_music", "gui", *(path.stem for path in (REPO / "tests" / "support").glob("*.py"))}
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]

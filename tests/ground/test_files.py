@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.install
+
 REPO = Path(__file__).resolve().parents[2]
 LONGEST, MOST, SHORT = 400, 20, 60
 # Files under 60 lines that one file of their own package imports, and what makes each an idea of its own.

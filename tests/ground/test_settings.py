@@ -7,10 +7,14 @@ import typing
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 import bci_music
 from bci_music.config import Config, shipped
 from bci_music.engine.config import LiveConfig
 from bci_music.generation.config import GeneratorConfig
+
+pytestmark = pytest.mark.install
 
 REPO = Path(__file__).resolve().parents[2]
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.install
+
 REPO = Path(__file__).resolve().parents[2]
 
 # Retired word: what is written instead.

@@ -25,6 +25,8 @@ from bci_music.training.audioldm.parts import (
     save_part,
 )
 
+pytestmark = pytest.mark.learning
+
 TRACK = {"title": "Rain on Tin", "artist": "A. Player", "licence": "CC-BY-4.0", "source": "example.org/rain"}
 
 

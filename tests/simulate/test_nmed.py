@@ -14,6 +14,8 @@ from bci_music.messages import UserError
 from bci_music.simulate.nmed import simulate_nmed
 from bci_music.simulate.study_plan import NmedSimConfig, files, preset
 
+pytestmark = pytest.mark.learning
+
 TINY = preset("tiny")
 
 

@@ -24,6 +24,8 @@ from bci_music.training.calibration.listener_data import ListenerData
 from bci_music.training.eeg import sessions
 from bci_music.training.lab.prepare import prepare
 
+pytestmark = pytest.mark.learning
+
 LABELS = tuple(f"E{i}" for i in range(1, 10))
 MONTAGE = Montage.nmed()
 SIGNAL = SignalConfig.model_validate({"quality": {"enabled": False}})

@@ -14,6 +14,8 @@ from bci_music.messages import UserError
 
 from .test_sound import Tones, decode, world  # noqa: F401
 
+pytestmark = pytest.mark.learning
+
 
 class Copyist:
     """A generator that plays the song whose embedding is nearest to the vector, with some noise of the seed's."""

@@ -21,6 +21,8 @@ from bci_music.evaluation.report.write import EvaluationReport, write_report
 from bci_music.messages import UserError
 from bci_music.metrics.metric import Control
 
+pytestmark = pytest.mark.learning
+
 
 @pytest.fixture(scope="module")
 def page(rows, tmp_path_factory):

@@ -20,6 +20,8 @@ from bci_music.generation.audioldm.fast_conv import (
     twice,
 )
 
+pytestmark = pytest.mark.learning
+
 TAPS = (1, 2, 3, 7, 11)
 WAYS = {k: [fourier(k + k % 2 + 2, k), fourier(24, k)] for k in TAPS}
 for k in TAPS[:3]:

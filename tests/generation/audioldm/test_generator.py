@@ -24,6 +24,8 @@ from bci_music.sound.stage import SoundStage, StageConfig
 from bci_music.sound.steering import Steering, angle
 from bci_music.workers import Latest
 
+pytestmark = pytest.mark.learning
+
 SHORT = AudioLdmConfig(sampler=SamplerSettings(steps=2), anytime=False, overlap_s=0.08, fade_s=0.04)
 SECONDS = 0.64
 OVERLAP = round(0.08 * AUDIO_RATE_HZ)

@@ -14,6 +14,8 @@ from bci_music.generation.audioldm.sampler import Budget, Continuation, Interrup
 from bci_music.generation.audioldm.solver import Solver
 from bci_music.messages import EMBEDDING_DIM, UserError
 
+pytestmark = pytest.mark.learning
+
 FRAMES = 32  # 0.32 s: latents (1, 8, 8, 16)
 PRECISE = Speed(dtype="float32")
 

@@ -14,6 +14,8 @@ from bci_music.models import embedder as embedder_module
 from bci_music.models.embedder import StatisticsEmbedder
 from bci_music.models.music_features import group_sizes
 
+pytestmark = pytest.mark.learning
+
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):

@@ -19,6 +19,8 @@ from bci_music.models.checkpoints.towers import PROMPTS, compare_towers, require
 from bci_music.models.clap import ClapEmbedder
 from bci_music.models.pack import Pack
 
+pytestmark = pytest.mark.learning
+
 
 def run(*words):
     return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "160"})

@@ -12,6 +12,8 @@ from bci_music.models.log_mel import RATE_HZ, log_mel
 from bci_music.training.audioldm.clips import ClipBank
 from bci_music.training.audioldm.sources import drawn_pieces, recorded_pieces
 
+pytestmark = pytest.mark.learning
+
 SECONDS = 2.0
 FEW = ("ambient", "rock")  # quick to render
 

@@ -23,6 +23,8 @@ from bci_music.training.lab import prepare as making
 from bci_music.training.lab.prepare import prepare
 from bci_music.training.lab.prepared import Place, Prepared, PreparedConfig, write_prepared
 
+pytestmark = pytest.mark.learning
+
 NO_QUALITY = SignalConfig.model_validate({"quality": {"enabled": False}})
 SONGS = ("nmed-t/21", "nmed-t/22")
 
