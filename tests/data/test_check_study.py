@@ -17,6 +17,8 @@ from bci_music.data.check_study import check_study
 from bci_music.messages import UserError
 from bci_music.training.lab.prepared import Prepared
 
+pytestmark = pytest.mark.learning
+
 
 def write_mat(folder, number=21, *, rows=125, fs=125.0, n_times=1500, bad=False, scale=10.0):
     data = scale * np.random.default_rng(number).standard_normal((rows, n_times, 2))

@@ -13,6 +13,8 @@ from bci_music.data.info import file_info
 from bci_music.messages import UserError
 from bci_music.timing.rows import stamp_report
 
+pytestmark = pytest.mark.learning
+
 
 @pytest.fixture
 def raw():

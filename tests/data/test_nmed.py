@@ -13,6 +13,8 @@ from bci_music.data.nmed_published import NMED_H, NMED_T
 from bci_music.data.open_study import join, only, open_study
 from bci_music.messages import UserError
 
+pytestmark = pytest.mark.learning
+
 
 def write_mat(path, variable, *, subs=("S02", "S07"), n_times=1500, rows=125, fs=125.0, seed=0, **more):
     """A clean file as published; returns its samples (rows, n_times, listeners)."""

@@ -10,6 +10,8 @@ from bci_music.metrics.metric import Metric
 from bci_music.metrics.split_choice import SplitConfig, make_split
 from bci_music.metrics.splits import WindowTable
 
+pytestmark = pytest.mark.learning
+
 
 def metrics(planted, **more):
     decoded, before, mean, split = planted

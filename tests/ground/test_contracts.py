@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.install
+
 REPO = Path(__file__).resolve().parents[2]
 TORCH_FREE = [
     "messages", "clock", "config", "status", "workers", "eeg", "timing", "metrics", "streaming", "sound",

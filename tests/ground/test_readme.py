@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from bci_music.cli.main import app
 
+pytestmark = pytest.mark.install
+
 REPO = Path(__file__).resolve().parents[2]
 README = (REPO / "README.md").read_text()
 

@@ -7,6 +7,8 @@ from bci_music.messages import UserError
 from bci_music.models.embedder import StatisticsEmbedder, to_mono_16k
 from bci_music.models.music_features import group_sizes, window_features
 
+pytestmark = pytest.mark.learning
+
 RATE = 16_000
 
 

@@ -7,6 +7,8 @@ from scipy.signal import lfilter
 from bci_music.simulate.background import Background, BackgroundConfig, shaped_noise
 from bci_music.simulate.listener import ListenerConfig, SimulatedListener, band_power, heard_features, measured_snr_db
 
+pytestmark = pytest.mark.learning
+
 RATE = 16_000
 
 

@@ -11,6 +11,8 @@ from bci_music.simulate.listener import band_power, measured_snr_db
 from bci_music.simulate.study_plan import files, preset
 from bci_music.simulate.trial import N_RHYTHMS, Fingerprint, simulate_trial
 
+pytestmark = pytest.mark.learning
+
 CONFIG = preset("tiny").model_copy(update={"before_s": 8.0})
 PLAN = files(CONFIG)
 N = 20 * 16_000

@@ -18,6 +18,8 @@ from bci_music.sound.stage import SoundStage, StageConfig
 from bci_music.sound.steering import Steering
 from bci_music.workers import Latest
 
+pytestmark = pytest.mark.learning
+
 
 class BrokenLibrary(Generator):
     name, trained, realtime = "no library", True, True

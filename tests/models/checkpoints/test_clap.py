@@ -14,6 +14,8 @@ from bci_music.models.embedder import StatisticsEmbedder, load_embedder
 from bci_music.models.windowed import cover
 from bci_music.training.eeg.targets import embed_song
 
+pytestmark = pytest.mark.learning
+
 RATE = 16_000
 
 

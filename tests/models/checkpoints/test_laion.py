@@ -14,6 +14,8 @@ from bci_music.models.clap import ClapEmbedder, convert_laion
 from bci_music.models.laion import read_laion
 from bci_music.models.laion_package import LaionPackageEmbedder
 
+pytestmark = pytest.mark.learning
+
 RATE = 48_000
 
 

@@ -15,6 +15,8 @@ from bci_music.models.checkpoints.store import find_checkpoint, user_lock
 from bci_music.models.clap import ClapEmbedder
 from bci_music.models.embedder import load_embedder
 
+pytestmark = pytest.mark.learning
+
 NAME = "somebody/small-clap"
 WEIGHTS = "model.safetensors"
 
