@@ -97,11 +97,11 @@ def note_renamed(owner: str, text: str) -> None:
 
 def _sentence(cls: type[BaseModel], error: ValidationError, where: str) -> str:
     first = error.errors()[0]
-    location = [str(part) for part in first["loc"]]
+    location = _without_tags(cls, [str(part) for part in first["loc"]])
     key = ".".join(location)
     more = f" ({error.error_count() - 1} more like this)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
-        names = _names_at(cls, location[:-1])
+        names = _names_at(cls, [str(part) for part in first["loc"]][:-1])
         near = difflib.get_close_matches(location[-1], names, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(sorted(names))}."
         return f"Unknown key {key!r} in {where}: {hint}{more}"
@@ -111,16 +111,38 @@ def _sentence(cls: type[BaseModel], error: ValidationError, where: str) -> str:
 
 
 def _names_at(cls: type[BaseModel], path: list[str]) -> list[str]:
-    """Field names of the (possibly nested) config that `path` leads to."""
+    """Field names of the (possibly nested) config that `path` leads to, tags of kinds included."""
+    classes = [cls]
     for part in path:
-        field = cls.model_fields.get(part)
-        types = _types(field.annotation) if field else []
-        inner = [t for t in types if isinstance(t, type) and issubclass(t, BaseModel)]
-        if not inner:
+        tagged = [c for c in classes if _tag(c) == part] if len(classes) > 1 else []
+        fields = [c.model_fields[part] for c in classes if part in c.model_fields]
+        classes = tagged or [inner for field in fields for inner in _configs(field.annotation)]
+        if not classes:
             return []
-        cls = inner[0]
-    return list(cls.model_fields)
+    return list(dict.fromkeys(name for c in classes for name in c.model_fields))
 
 
-def _types(annotation: Any) -> list[Any]:
-    return [annotation, *getattr(annotation, "__args__", ())]
+def _without_tags(cls: type[BaseModel], path: list[str]) -> list[str]:
+    """The keys of `path` as they are written: a config of several kinds puts the name of the kind after its key."""
+    kept, classes = [], [cls]
+    for part in path:
+        tagged = [c for c in classes if _tag(c) == part] if len(classes) > 1 else []
+        if not tagged:
+            kept.append(part)
+        classes = tagged or [
+            inner for c in classes if part in c.model_fields for inner in _configs(c.model_fields[part].annotation)
+        ]
+    return kept
+
+
+def _tag(cls: type[BaseModel]) -> str | None:
+    """What a kind of config is called: the only value its `kind` can have."""
+    field = cls.model_fields.get("kind")
+    return None if field is None else str(field.default)
+
+
+def _configs(annotation: Any) -> list[type[BaseModel]]:
+    """Config classes in an annotation, however deep in unions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for inner in getattr(annotation, "__args__", ()) for found in _configs(inner)]

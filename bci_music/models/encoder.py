@@ -124,6 +124,11 @@ class ChannelEncoder(nn.Module):
             return (self.basis @ self.position_map)[:, None] + self.slot
         return self.position
 
+    @property
+    def filters(self) -> nn.Linear:
+        """What all channels share: the patch embedding."""
+        return self.patch
+
     def set_gains(self, gains: Tensor) -> None:
         """Set the gains (n_channels, D); from coordinates as closely as they can be."""
         with torch.no_grad():

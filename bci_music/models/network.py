@@ -13,7 +13,18 @@ from torch import Tensor, nn
 from bci_music.messages import UserError
 from bci_music.models.encoder import ChannelEncoder, current_names
 from bci_music.models.heads import make_head, normalised
+from bci_music.models.latent_query import LatentQueryEncoder
 from bci_music.models.pack import DecoderConfig
+from bci_music.models.sizes import AnyEncoderConfig, LatentQueryConfig
+
+AnyEncoder = ChannelEncoder | LatentQueryEncoder
+
+
+def make_encoder(config: AnyEncoderConfig, positions_m: NDArray[np.float64] | None = None) -> AnyEncoder:
+    """Build the encoder that a configuration describes; the electrodes' positions are (n_channels, 3)."""
+    if isinstance(config, LatentQueryConfig):
+        return LatentQueryEncoder(config, positions_m)
+    return ChannelEncoder(config, positions_m)
 
 
 class EegModel(nn.Module):
@@ -42,7 +53,7 @@ class Network(EegModel):
 
     def __init__(self, config: DecoderConfig, positions_m: NDArray[np.float64] | None = None):
         super().__init__()
-        self.encoder = ChannelEncoder(config.encoder, positions_m)
+        self.encoder = make_encoder(config.encoder, positions_m)
         self.head = make_head(config.encoder.dim, config.head)
 
     def embed(self, x: Tensor, used: Tensor | None = None, keep: Tensor | None = None) -> Tensor:

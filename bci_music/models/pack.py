@@ -15,7 +15,7 @@ from bci_music.eeg.chain import SignalConfig
 from bci_music.messages import UserError
 from bci_music.metrics.metric import Metric
 from bci_music.models.library import INDEX, MusicLibrary
-from bci_music.models.sizes import EncoderConfig, HeadConfig
+from bci_music.models.sizes import AnyEncoderConfig, EncoderConfig, HeadConfig
 
 MANIFEST = "pack.yaml"
 ENCODER_FILE = "encoder.safetensors"
@@ -70,7 +70,7 @@ class DecoderConfig(Config):
             for name, part in parts.items() if isinstance(values.get(name), dict)
         }
 
-    encoder: EncoderConfig = EncoderConfig()
+    encoder: AnyEncoderConfig = EncoderConfig()
     head: HeadConfig = HeadConfig()
     bf16: bool = False
     min_channels: int = Field(8, ge=1)

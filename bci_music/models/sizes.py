@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from bci_music.config import Config
 
 
 class EncoderConfig(Config):
-    """Size and kind of the encoder. A window of `n_times` samples gives ``n_times // patch`` tokens per channel.
+    """The paper's kind of encoder, a transformer over the tokens of all channels, and its sizes.
+
+    A window of `n_times` samples gives ``n_times // patch`` tokens per channel.
 
     `tokens`: one per channel and time slot (ours and the paper's), or one block of all channels per slot (ablation).
     `positions`: where a token comes from is a learned table (paper), or follows from the electrode's position, so that
@@ -20,6 +22,7 @@ class EncoderConfig(Config):
 
     RENAMED: ClassVar = {"widen": "mlp_ratio", "places": "positions"}
 
+    kind: Literal["channel-tokens"] = "channel-tokens"
     n_channels: int = Field(125, ge=1)
     n_times: int = Field(500, ge=1)
     patch: int = Field(50, ge=1)
@@ -37,6 +40,55 @@ class EncoderConfig(Config):
     def n_slots(self) -> int:
         """Time patches per channel."""
         return self.n_times // self.patch
+
+
+class LatentQueryConfig(Config):
+    """Our encoder: electrodes are filtered, gathered by learned queries, and followed over time.
+
+    `patch` is the stride of the shared `filters` in samples and `kernel` their length; a window has
+    ``n_times // patch`` steps. Each of the `queries` weighs the electrodes anew in every step, apart for each of the
+    `heads`. `dim`, `depth` and `heads` are those of the transformer over time. `causal`: a step of the sequence knows
+    nothing later than itself.
+    """
+
+    kind: Literal["latent-queries"] = "latent-queries"
+    n_channels: int = Field(125, ge=1)
+    n_times: int = Field(500, ge=1)
+    patch: int = Field(20, ge=1)
+    kernel: int = Field(50, ge=1)
+    filters: int = Field(64, ge=2)
+    queries: int = Field(8, ge=1)
+    dim: int = Field(128, ge=2)
+    depth: int = Field(3, ge=1)
+    heads: int = Field(4, ge=1)
+    mlp_ratio: int = Field(4, ge=1)
+    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    causal: bool = False
+
+    @property
+    def n_slots(self) -> int:
+        """Steps of a window."""
+        return self.n_times // self.patch
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.kernel < self.patch:
+            raise ValueError(f"kernel {self.kernel} is shorter than patch {self.patch}: samples would be skipped")
+        if self.filters % self.heads or self.dim % (2 * self.heads):
+            raise ValueError(f"filters and half of dim have to be multiples of heads ({self.heads})")
+        return self
+
+
+def _kind_of(values: Any) -> str:
+    """Which encoder is described; configurations from before there were two name no kind."""
+    given = values.get("kind") if isinstance(values, dict) else getattr(values, "kind", None)
+    return str(given or "channel-tokens")
+
+
+AnyEncoderConfig = Annotated[
+    Annotated[EncoderConfig, Tag("channel-tokens")] | Annotated[LatentQueryConfig, Tag("latent-queries")],
+    Discriminator(_kind_of),
+]
 
 
 class HeadConfig(Config):

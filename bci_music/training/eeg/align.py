@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bci_music.config import Config
+from bci_music.messages import UserError
 from bci_music.models import parallel
 from bci_music.models.device import mixed
-from bci_music.models.encoder import Encoded
+from bci_music.models.encoder import ChannelEncoder, Encoded
 from bci_music.models.heads import normalised
 from bci_music.models.network import EegModel, Network
 from bci_music.training.eeg.adapt import encode_all
@@ -199,7 +200,13 @@ def align(
     if config.encoder == "fixed":
         module.ours.encoder.requires_grad_(False)
     special = config.views != "channels"
-    means = MeanTokens(module.ours.encoder, corpus, config.seed) if special else None
+    means = None
+    if special:
+        if not isinstance(module.ours.encoder, ChannelEncoder):
+            raise UserError(
+                f"Views of kind {config.views!r} are made of channel tokens: use encoder.kind channel-tokens."
+            )
+        means = MeanTokens(module.ours.encoder, corpus, config.seed)
 
     def make(at: int) -> tuple[Batch, NDArray[np.int64] | None]:
         return _channel_view(corpus, config, at)
@@ -266,6 +273,7 @@ def _token_view(
 ) -> tuple[Batch, tuple[Tensor, Tensor | None]]:
     """Views made of the channels' mean token: see `training.virtual`. One process only."""
     rng, encoder = np.random.default_rng((config.seed, at)), module.ours.encoder
+    assert isinstance(encoder, ChannelEncoder)
     if config.views == "anchored":
         batch, mean = means.draw_both(rng, config.batch, config.jitter_s)
         keep = config.keep or (batch.x.shape[1],) * 2

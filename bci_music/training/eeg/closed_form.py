@@ -16,7 +16,7 @@ from pydantic import Field
 
 from bci_music.config import Config
 from bci_music.models.adapter import Sums
-from bci_music.models.encoder import ChannelEncoder
+from bci_music.models.network import AnyEncoder
 from bci_music.training.eeg.corpus import Corpus
 
 Array = NDArray[np.float64]
@@ -34,19 +34,24 @@ class ClosedFormConfig(Config):
 
 
 def init_closed_form(
-    encoder: ChannelEncoder, corpus: Corpus, config: ClosedFormConfig, report: Callable[[int], None] | None = None
+    encoder: AnyEncoder, corpus: Corpus, config: ClosedFormConfig, report: Callable[[int], None] | None = None
 ) -> float:
-    """Set `encoder.patch` and the encoder's gains in place; returns the share of variance read (in sample)."""
+    """Set the encoder's shared filters and its gains in place; returns the share of variance read (in sample)."""
+    filters = encoder.filters
+    if filters.in_features != corpus.patch:  # a slot as long as the filters
+        corpus = Corpus(
+            corpus.segments, corpus.music, sfreq_hz=corpus.sfreq_hz, n_times=corpus.n_times, patch=filters.in_features
+        )
     sums = _normal_equations(corpus, config, report)
     patterns, read = _patterns(sums, encoder.config.n_channels, config)
     which, courses, strength = _courses(sums, patterns, config)
-    dim = min(encoder.config.dim, len(which))
+    dim = min(filters.out_features, len(which))
     which, courses, strength = which[:dim], courses[:dim], strength[:dim]
     with torch.no_grad():
         gains = encoder.gains().clone()
         gains[:, :dim] = torch.from_numpy(patterns[:, which]).float()
         encoder.set_gains(gains)
-        encoder.patch.weight[:dim] = torch.from_numpy(np.repeat(courses, config.lag_samples, axis=1)).float()
+        filters.weight[:dim] = torch.from_numpy(np.repeat(courses, config.lag_samples, axis=1)).float()
         size = MEAN_TOKEN * torch.from_numpy(np.sqrt(strength / strength[: dim // 4].mean())).float()
         gains[:, :dim] *= size / _spread_of_mean(encoder, corpus, config)[:dim]
         gains[:, dim:] *= 0.1 * MEAN_TOKEN
@@ -110,10 +115,12 @@ def _courses(
     return np.array(which)[order], np.array(courses)[order], np.array(strength)[order]
 
 
-def _spread_of_mean(encoder: ChannelEncoder, corpus: Corpus, config: ClosedFormConfig) -> torch.Tensor:
+def _spread_of_mean(encoder: AnyEncoder, corpus: Corpus, config: ClosedFormConfig) -> torch.Tensor:
     """Standard deviation of the mean token over the channels, per dimension."""
     batch = corpus.draw(np.random.default_rng((config.seed, 4)), 100)
     x, used = torch.from_numpy(batch.x), torch.from_numpy(batch.used).float()
+    size = encoder.filters.in_features
+    x = x[:, :, : x.shape[2] // size * size]
     weighted = (x * (used / used.sum(1, keepdim=True))[:, :, None]).transpose(1, 2) @ encoder.gains()
-    tokens = (weighted.unflatten(1, (-1, encoder.config.patch)) * encoder.patch.weight.T).sum(2)
+    tokens = (weighted.unflatten(1, (-1, size)) * encoder.filters.weight.T).sum(2)
     return tokens.flatten(0, 1).std(0).clamp_min(1e-9)

@@ -145,10 +145,11 @@ class Corpus:
 
     def _bands(self, music: Music, start: float) -> NDArray[np.float32]:
         """Band features of each time slot, (slots, steps per slot * features)."""
-        n_slots = self.n_times // self.patch
-        per_slot = round(self.patch / self.sfreq_hz / BAND_STEP_S)
-        first = round((start - BAND_LAG_S) / BAND_STEP_S)
-        rows = np.clip(first + np.arange(n_slots * per_slot), 0, len(music.bands) - 1)
+        n_slots, slot_s = self.n_times // self.patch, self.patch / self.sfreq_hz
+        per_slot = max(1, round(slot_s / BAND_STEP_S))
+        slots = np.rint(slot_s / BAND_STEP_S * np.arange(n_slots)).astype(int)
+        firsts = round((start - BAND_LAG_S) / BAND_STEP_S) + slots
+        rows = np.clip(firsts[:, None] + np.arange(per_slot), 0, len(music.bands) - 1)
         return music.bands[rows].reshape(n_slots, -1)
 
     def _starts(self, segment: Segment) -> NDArray[np.float64]:

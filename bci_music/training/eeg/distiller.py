@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from bci_music.models import parallel
-from bci_music.models.encoder import ChannelEncoder
+from bci_music.models.network import AnyEncoder
 
 
 class PrototypeHead(nn.Module):
@@ -40,15 +40,15 @@ class Distiller(nn.Module):
 
     Parameters
     ----------
-    encoder : ChannelEncoder
+    encoder : ChannelEncoder or LatentQueryEncoder
         The student, which learns in place.
-    teacher : ChannelEncoder, optional
+    teacher : ChannelEncoder or LatentQueryEncoder, optional
         Where the teacher starts; a copy of the student by default (the released code starts it at random).
     """
 
     def __init__(
-        self, encoder: ChannelEncoder, *, hidden: int, bottleneck: int, prototypes: int, centre_momentum: float,
-        teacher: ChannelEncoder | None = None,
+        self, encoder: AnyEncoder, *, hidden: int, bottleneck: int, prototypes: int, centre_momentum: float,
+        teacher: AnyEncoder | None = None,
     ):
         super().__init__()
         self.student = encoder

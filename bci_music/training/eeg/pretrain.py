@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bci_music.config import Config
 from bci_music.messages import UserError
-from bci_music.models.encoder import ChannelEncoder
+from bci_music.models.network import AnyEncoder, make_encoder
 from bci_music.training.eeg.corpus import Segment
 from bci_music.training.eeg.distiller import Distiller, collapse_metrics
 from bci_music.training.eeg.views import View, crop, kept_channels, to_tensor
@@ -132,7 +132,7 @@ def teacher_momentum(step: int, config: PretrainConfig, epoch_steps: int) -> flo
 
 
 def pretrain(
-    encoder: ChannelEncoder, segments: list[Segment], sfreq_hz: float, config: PretrainConfig, directory: Path, *,
+    encoder: AnyEncoder, segments: list[Segment], sfreq_hz: float, config: PretrainConfig, directory: Path, *,
     resume: bool = False, device: str = "cpu", report: Callable[[int, dict[str, float]], None] | None = None,
     until: Callable[[], bool] = lambda: False, tensorboard: bool = False,
 ) -> Distiller:
@@ -142,7 +142,7 @@ def pretrain(
     epoch_steps = max(1, windows.independent // config.batch)
     teacher = None
     if config.teacher_start == "random":
-        teacher = ChannelEncoder(encoder.config)
+        teacher = make_encoder(encoder.config)
         for own, known in zip(teacher.buffers(), encoder.buffers(), strict=True):  # where the electrodes are
             own.copy_(known)
     module = Distiller(

@@ -9,7 +9,7 @@ from pydantic import Field
 from bci_music.config import Config, read_yaml, shipped
 from bci_music.messages import UserError
 from bci_music.metrics.split_choice import SplitConfig, SplitKind
-from bci_music.models.sizes import EncoderConfig, HeadConfig
+from bci_music.models.sizes import AnyEncoderConfig, EncoderConfig, HeadConfig
 from bci_music.training.eeg.align import AlignConfig
 from bci_music.training.eeg.closed_form import ClosedFormConfig
 from bci_music.training.eeg.pretrain import PretrainConfig
@@ -45,7 +45,7 @@ class LabConfig(Config):
     normalise: Literal["causal", "whole-recording"] = "causal"
     window_s: float = Field(4.0, gt=0)
     embedder: str = Field("", description="directory or name of a CLAP; empty: statistics fitted on the training music")
-    encoder: EncoderConfig = EncoderConfig()
+    encoder: AnyEncoderConfig = EncoderConfig()
     head: HeadConfig = HeadConfig()
     closed_form: ClosedFormConfig | None = None
     pretrain: PretrainConfig | None = None
@@ -83,12 +83,18 @@ def reseeded(config: LabConfig, seed: int) -> LabConfig:
 
 
 def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Merge nested mappings; later values win."""
+    """Merge nested mappings; later values win. An encoder of another kind takes the place of the one before."""
     result = dict(values)
     for key, value in changes.items():
         inner = result.get(key)
-        result[key] = merged(inner, value) if isinstance(value, dict) and isinstance(inner, dict) else value
+        nested = isinstance(value, dict) and isinstance(inner, dict)
+        other = nested and key == "encoder" and value.get("kind", _kind(inner)) != _kind(inner)
+        result[key] = merged(inner, value) if nested and not other else value
     return result
+
+
+def _kind(encoder: dict[str, Any]) -> str:
+    return encoder.get("kind", EncoderConfig().kind)
 
 
 def _shipped_preset(name: str) -> dict[str, Any]:

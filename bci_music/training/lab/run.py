@@ -16,8 +16,8 @@ from bci_music.metrics.splits import Split
 from bci_music.models import parallel
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.embedder import FrameEmbedder, load_embedder
-from bci_music.models.encoder import ChannelEncoder, current_names
-from bci_music.models.network import EegModel, Network
+from bci_music.models.encoder import current_names
+from bci_music.models.network import AnyEncoder, EegModel, Network
 from bci_music.models.pack import DecoderConfig
 from bci_music.training.eeg.adapt import fit_adapter
 from bci_music.training.eeg.align import Aligner, align, recompute_batchnorm
@@ -83,10 +83,10 @@ def new_network(config: LabConfig, prepared: Prepared) -> Network:
 
 
 def run_pretrain(
-    encoder: ChannelEncoder, segments: list[Segment], config: LabConfig, prepared: Prepared, directory: Path, *,
+    encoder: AnyEncoder, segments: list[Segment], config: LabConfig, prepared: Prepared, directory: Path, *,
     resume: bool = True, device: str = "cpu", report: Report | None = None, tensorboard: bool = False,
     until: Callable[[], bool] = lambda: False,
-) -> ChannelEncoder:
+) -> AnyEncoder:
     """Pretrain by self-distillation, or load what a finished run left; returns the encoder (the teacher)."""
     done = directory / ENCODER
     if config.pretrain is None:
@@ -166,7 +166,7 @@ def run_adapt(aligner: Aligner, data: ExperimentData, config: LabConfig, directo
     return adapter
 
 
-def load_encoder(encoder: ChannelEncoder, path: Path) -> ChannelEncoder:
+def load_encoder(encoder: AnyEncoder, path: Path) -> AnyEncoder:
     """Fill an encoder with what a pretraining run left."""
     _filled(encoder, path)
     return encoder
