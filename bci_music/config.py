@@ -21,19 +21,25 @@ class Config(BaseModel):
     """Base of all configurations: frozen, and an unknown key is an error.
 
     A subclass whose keys or values changed their names lists the old ones in `RENAMED` (old key: new key) and
-    `RENAMED_VALUES` (key: {old value: new value}). They are read with a note for one version.
+    `RENAMED_VALUES` (key: {old value: new value}); one that lost keys lists them in `REMOVED` (key: the values that
+    changed nothing, or None for any). They are read with a note for one version.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
     RENAMED: ClassVar[Mapping[str, str]] = {}
     RENAMED_VALUES: ClassVar[Mapping[str, Mapping[Any, Any]]] = {}
+    REMOVED: ClassVar[Mapping[str, tuple[Any, ...] | None]] = {}
 
     @model_validator(mode="before")
     @classmethod
     def _read_old_names(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or not (cls.RENAMED or cls.RENAMED_VALUES):
+        if not isinstance(values, dict) or not (cls.RENAMED or cls.RENAMED_VALUES or cls.REMOVED):
             return values
         values = dict(values)
+        for key, harmless in cls.REMOVED.items():
+            if key in values and (harmless is None or values[key] in harmless):
+                del values[key]
+                note_renamed(cls.__name__, f"key {key!r} is gone and was passed over")
         for old, new in cls.RENAMED.items():
             if old in values and new not in values:
                 values[new] = values.pop(old)

@@ -32,6 +32,7 @@ from bci_music.models.pack import (
     Pack,
     Provenance,
 )
+from bci_music.models.sizes import LatentQueryConfig
 from bci_music.packing.demo_metrics import Decoded, confidence_of, decode_heard, identification, song_identification
 from bci_music.packing.excerpts import song_prototypes, write_library
 from bci_music.packing.music_models import MusicModels
@@ -51,25 +52,18 @@ from bci_music.training.eeg.simulated import (
 from bci_music.training.loop import LoopConfig
 from bci_music.training.provenance import git_sha
 
-_VIRTUAL_SHARE = 0.3  # of the training time at most
-
 
 class DemoBuildConfig(Config):
-    """All of a demo build: data, network, and the two stages of training."""
+    """All of a demo build: data, network, the start of its filters, and its training."""
 
     RENAMED: ClassVar = {"backward": "closed_form"}
 
-    data: SimulatedDataConfig = SimulatedDataConfig()
+    data: SimulatedDataConfig = SimulatedDataConfig(recordings=4, training_snr_db=(-4.0, -8.0, -12.0, -16.0))
     signal: SignalConfig = SignalConfig()
-    decoder: DecoderConfig = DecoderConfig()
-    closed_form: ClosedFormConfig = ClosedFormConfig()
-    virtual: AlignConfig = AlignConfig(
-        views="virtual", batch=128, virtual=(1, 1), noise=0.0,
-        loop=LoopConfig(steps=1000, lr=1e-3, final_share=0.1, watch_every=10_000),
-    )
-    anchored: AlignConfig = AlignConfig(
-        views="anchored", batch=64, keep=(8, 14), noise=0.0, seed=1,
-        loop=LoopConfig(steps=800, lr=6e-4, warmup=20, watch_every=10_000),
+    decoder: DecoderConfig = DecoderConfig(encoder=LatentQueryConfig())
+    closed_form: ClosedFormConfig = ClosedFormConfig(patterns=12)
+    align: AlignConfig = AlignConfig(
+        batch=96, keep=(32, 64), noise=0.0, loop=LoopConfig(steps=2500, lr=1e-3, warmup=50, watch_every=10_000)
     )
     seed: int = Field(0, ge=0)
 
@@ -141,31 +135,25 @@ def train_demo(
     corpus: Corpus, config: DemoBuildConfig, montage: Montage, work: Path, *, minutes: float, resume: bool, log: Log,
     start: Pack | None = None,
 ) -> Aligner:
-    """Warm start, then virtual electrodes, then channels with their true deviations, within the time.
-
-    From an earlier pack's encoder only the last of them.
-    """
+    """Filters in closed form, then alignment, within the time. From an earlier pack's encoder only the latter."""
     torch.manual_seed(config.seed)
-    stages = [("virtual", config.virtual, _VIRTUAL_SHARE), ("anchored", config.anchored, 1.0)]
     if start:
         log(f"reading with the encoder of {start.name}")
-        aligner, stages = continued(Network.load(start.file(ENCODER_FILE), config.decoder), corpus), stages[1:]
+        aligner = continued(Network.load(start.file(ENCODER_FILE), config.decoder), corpus)
     else:
         network = Network(config.decoder, montage.positions_m)
         read = init_closed_form(network.encoder, corpus, config.closed_form)
         log(f"the linear front end reads {read:.1%} of the bands' variance")
         aligner = Aligner(network, corpus)
-    began = time.monotonic()
-    for name, stage, share in stages:
+    began, steps = time.monotonic(), config.align.loop.steps
 
-        def late(share: float = share) -> bool:
-            return time.monotonic() - began > 60.0 * minutes * share
+    def report(step: int, metrics: dict[str, float]) -> None:
+        log(f"step {step} of {steps}: InfoNCE {metrics['nce']:.2f}, found {metrics['top1']:.0%}")
 
-        def report(step: int, metrics: dict[str, float], name: str = name, stage: AlignConfig = stage) -> None:
-            log(f"{name} {step}/{stage.loop.steps}: InfoNCE {metrics['nce']:.2f}, found {metrics['top1']:.0%}")
+    def late() -> bool:
+        return time.monotonic() - began > 60.0 * minutes
 
-        aligner = align(aligner, corpus, stage, work / name, resume=resume, report=report, until=late)
-        aligner.requires_grad_(True)
+    aligner = align(aligner, corpus, config.align, work / "align", resume=resume, report=report, until=late)
     log("measuring the batch norm on all channels")
     recompute_batchnorm(aligner.network, corpus)
     return aligner

@@ -79,18 +79,6 @@ def test_the_sample_was_never_in_training(pack, sample):
             assert start_s >= last or start_s + seconds <= first, song
 
 
-@pytest.mark.soak
-def test_listed_hashes_are_those_of_the_training_recordings(pack):
-    """The hash is of the samples themselves, so a listed recording can be made again and recognised."""
-    from bci_music.training.eeg.simulated import SimulatedDataConfig, training_session
-
-    data = SimulatedDataConfig.model_validate(pack.manifest.provenance.config["data"])
-    listener = data.listeners[0]
-    made = training_session(listener, 0, data)
-    names = [n for n, digest in pack.manifest.provenance.recordings.items() if digest == session_hash(made)]
-    assert names == [f"listener {listener} recording 1000"]
-
-
 @pytest.mark.learning
 def test_it_finds_the_songs_of_the_sample(pack, sample):
     """28 windows without overlap, chance 2: at 10 right, p is far below .001."""

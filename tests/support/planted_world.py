@@ -3,17 +3,30 @@
 import numpy as np
 import pytest
 
+from bci_music.models.network import Network
 from bci_music.models.pack import DecoderConfig
-from bci_music.models.sizes import EncoderConfig, HeadConfig
+from bci_music.models.sizes import EncoderConfig, HeadConfig, LatentQueryConfig
 from bci_music.training.eeg.corpus import Corpus, Music, Segment
 
 RATE, CHANNELS, SECONDS, N_SONGS, N_BANDS = 50.0, 16, 60, 6, 4
 
 
+HEAD = HeadConfig(hidden=32, embed_dim=16)
+TOKENS = EncoderConfig(n_channels=CHANNELS, n_times=100, patch=20, dim=32, depth=2, heads=2)
+QUERIES = LatentQueryConfig(
+    n_channels=CHANNELS, n_times=100, patch=10, kernel=20, filters=16, queries=4, dim=32, depth=2, heads=2
+)
+SMALL = {config.kind: DecoderConfig(encoder=config, head=HEAD) for config in (TOKENS, QUERIES)}
+
+
 @pytest.fixture(scope="session")
 def small():
-    encoder = EncoderConfig(n_channels=CHANNELS, n_times=100, patch=20, dim=32, depth=2, heads=2)
-    return DecoderConfig(encoder=encoder, head=HeadConfig(hidden=32, embed_dim=16))
+    return SMALL["channel-tokens"]
+
+
+def network_of(config):
+    """A network for the planted world's electrodes, which lie anywhere on the head."""
+    return Network(config, np.random.default_rng(7).standard_normal((CHANNELS, 3)))
 
 
 def plant(seed=0, noise=1.0):
@@ -45,8 +58,8 @@ def plant(seed=0, noise=1.0):
     return music, record
 
 
-def corpus_of(segments, music):
-    return Corpus(segments, music, sfreq_hz=RATE, n_times=100, patch=20)
+def corpus_of(segments, music, patch=20):
+    return Corpus(segments, music, sfreq_hz=RATE, n_times=100, patch=patch)
 
 
 def part(segment, start_s, stop_s):
@@ -65,10 +78,9 @@ def world():
 
 @pytest.fixture(scope="session")
 def shuffled_world():
-    """The same music, but what is said to have been heard is another song every time."""
+    """The same music, but what is said to have been heard is another song every time, without exception."""
     music, record = plant()
-    rng = np.random.default_rng(3)
     segments = []
     for listener in range(6):
-        segments += record(listener, dict(enumerate(rng.permutation(N_SONGS))).get)
+        segments += record(listener, lambda song, by=1 + listener % (N_SONGS - 1): (song + by) % N_SONGS)
     return corpus_of([part(t, 0, 44) for t in segments], music)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -14,16 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bci_music.config import Config
-from bci_music.messages import UserError
 from bci_music.models import parallel
 from bci_music.models.device import mixed
-from bci_music.models.encoder import ChannelEncoder, Encoded
 from bci_music.models.heads import normalised
 from bci_music.models.network import EegModel, Network
 from bci_music.training.eeg.adapt import encode_all
 from bci_music.training.eeg.corpus import Batch, Corpus
 from bci_music.training.eeg.views import crop, kept_channels, to_tensor
-from bci_music.training.eeg.virtual import MeanTokens, anchored_tokens, virtual_tokens
 from bci_music.training.loop import Loop, LoopConfig, compile_blocks
 from bci_music.training.sampling import Prefetcher, draw_batch, least_used, noise_like, own_samples, rng_of
 
@@ -103,14 +100,10 @@ class Aligner(nn.Module):
         x = to_tensor(batch.x, device)
         chosen = None if keep is None else to_tensor(keep, device)
         used = to_tensor(batch.used, device) if keep is None else None
-        if self.bands is not None:
-            return self.read_encoded(self.ours.encoder(x, used, chosen))
-        return normalised(self.network.embed(x, used, chosen)), None
-
-    def read_encoded(self, encoded: Encoded) -> tuple[Tensor, Tensor | None]:
-        """The same from what the encoder gave."""
-        bands = None if self.bands is None else self.bands(encoded.times).float()
-        return normalised(self.ours.head(encoded)), bands
+        if self.bands is None:
+            return normalised(self.network.embed(x, used, chosen)), None
+        encoded = self.ours.encoder(x, used, chosen)
+        return normalised(self.ours.head(encoded)), self.bands(encoded.times).float()
 
 
 def continued(network: Network, corpus: Corpus, hop_s: float = 8.0) -> Aligner:
@@ -163,11 +156,11 @@ class AlignConfig(Config):
     `crop`: share of the window that is cut and stretched back, (1, 1) for none; the paper's is (0.4, 1).
     """
 
+    REMOVED: ClassVar = {"views": ("channels",), "virtual": None}
+
     loop: LoopConfig = LoopConfig()
-    views: Literal["virtual", "anchored", "channels"] = "channels"
     batch: int = Field(64, ge=2)
     keep: tuple[int, int] | None = (16, 40)
-    virtual: tuple[int, int] = (2, 4)  # virtual electrodes in a view of that kind
     noise: float = Field(0.1, ge=0)
     jitter_s: float = Field(0.04, ge=0)
     crop: tuple[float, float] = (1.0, 1.0)
@@ -199,30 +192,17 @@ def align(
     torch.manual_seed(config.seed)
     if config.encoder == "fixed":
         module.ours.encoder.requires_grad_(False)
-    special = config.views != "channels"
-    means = None
-    if special:
-        if not isinstance(module.ours.encoder, ChannelEncoder):
-            raise UserError(
-                f"Views of kind {config.views!r} are made of channel tokens: use encoder.kind channel-tokens."
-            )
-        means = MeanTokens(module.ours.encoder, corpus, config.seed)
 
     def make(at: int) -> tuple[Batch, NDArray[np.int64] | None]:
         return _channel_view(corpus, config, at)
 
     def step(module: Aligner, at: int) -> tuple[Tensor, dict[str, float]]:
-        cost: dict[str, float] = {}
-        if means is not None:
-            batch, (eeg, bands) = _token_view(module, means, config, at, device)
-        else:
-            assert prefetcher is not None
-            batch, keep = prefetcher.get(at)
-            eeg, bands = module.read(batch, keep, device)
-            cost = {"waited": round(prefetcher.waited_s, 4)}
-            if isinstance(module.network, Network):  # others do not spare what a dropped channel costs
-                kept = batch.x.shape[1] if keep is None else keep.shape[1]
-                cost["tokens"] = module.network.encoder.tokens_of(kept, batch.x.shape[2]) * config.batch
+        batch, keep = prefetcher.get(at)
+        eeg, bands = module.read(batch, keep, device)
+        cost: dict[str, float] = {"waited": round(prefetcher.waited_s, 4)}
+        if isinstance(module.network, Network):  # others do not spare what a dropped channel costs
+            kept = batch.x.shape[1] if keep is None else keep.shape[1]
+            cost["tokens"] = module.network.encoder.tokens_of(kept, batch.x.shape[2]) * config.batch
         loss, metrics = alignment_loss(
             module, batch, eeg, bands, window_s=config.window_s, spare=config.spare_same_music,
             bands_weight=config.bands_weight, device=device,
@@ -242,12 +222,11 @@ def align(
         compile_blocks(module.network)
     if resume:
         loop.resume()
-    prefetcher = None if special else Prefetcher(make, loop.at, config.loop.steps)
+    prefetcher = Prefetcher(make, loop.at, config.loop.steps)
     try:
         loop.run(until)
     finally:
-        if prefetcher is not None:
-            prefetcher.close()
+        prefetcher.close()
     return loop.averaged
 
 
@@ -266,27 +245,6 @@ def _channel_view(corpus: Corpus, config: AlignConfig, at: int) -> tuple[Batch, 
         least = int(batch.used.sum(1).min()) if alone else least_used(corpus, config.seed, at, config.batch)
         keep = kept_channels(batch.used, n, least, config.seed + 3, at, samples)
     return Batch(x, batch.used, batch.target, batch.bands, batch.song, batch.second), keep
-
-
-def _token_view(
-    module: Aligner, means: MeanTokens, config: AlignConfig, at: int, device: str
-) -> tuple[Batch, tuple[Tensor, Tensor | None]]:
-    """Views made of the channels' mean token: see `training.virtual`. One process only."""
-    rng, encoder = np.random.default_rng((config.seed, at)), module.ours.encoder
-    assert isinstance(encoder, ChannelEncoder)
-    if config.views == "anchored":
-        batch, mean = means.draw_both(rng, config.batch, config.jitter_s)
-        keep = config.keep or (batch.x.shape[1],) * 2
-        n = int(rng.integers(keep[0], keep[1] + 1))
-        least = int(batch.used.sum(1).min())
-        chosen = to_tensor(kept_channels(batch.used, n, least, config.seed + 3, at, range(len(batch.x))), device)
-        tokens = anchored_tokens(encoder, to_tensor(batch.x, device), chosen, to_tensor(mean, device))
-    else:
-        batch = means.draw(rng, config.batch, config.jitter_s)
-        grown = min(1.0, 0.1 + 2.0 * at / config.loop.steps)  # deviations grow to their true size by half time
-        n = int(rng.integers(config.virtual[0], config.virtual[1] + 1))
-        tokens = virtual_tokens(encoder, to_tensor(batch.x, device), grown * means.spread, n, rng)
-    return batch, module.read_encoded(encoder.attend(tokens)[0])
 
 
 @torch.no_grad()

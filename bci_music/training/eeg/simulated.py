@@ -27,15 +27,25 @@ GRID_S = 0.25
 
 
 class SimulatedDataConfig(Config):
-    """Who listens how often. Recording seeds of training start at 1000, of evaluation at 500 000."""
+    """Who listens how often. Recording seeds of training start at 1000, of evaluation at 500 000.
+
+    `snr_db` is what is evaluated; the recordings of the training have the ratios of `training_snr_db` in turn, or the
+    same where it is empty.
+    """
 
     RENAMED: ClassVar = {"stretch_s": "excerpt_s"}
+
     listeners: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
     recordings: int = Field(3, ge=1)
     held_out_listeners: tuple[int, ...] = (101, 102)
     test_recordings: int = Field(2, ge=1)
     excerpt_s: float = Field(40.0, gt=4.0)
     snr_db: float = -10.0
+    training_snr_db: tuple[float, ...] = ()
+
+    def ratio_db(self, recording: int) -> float:
+        """Signal-to-noise ratio of a recording of the training."""
+        return self.training_snr_db[recording % len(self.training_snr_db)] if self.training_snr_db else self.snr_db
 
 
 def demo_music(embedder: FrameEmbedder) -> dict[str, Music]:
@@ -54,7 +64,7 @@ def training_session(listener: int, recording: int, config: SimulatedDataConfig)
     places = [(s.id, at) for s in SONGS for at in np.arange(start, stop - 1e-6, config.excerpt_s)]
     order = np.random.default_rng((listener, recording)).permutation(len(places))
     program = [(places[i][0], float(places[i][1]), min(config.excerpt_s, stop - float(places[i][1]))) for i in order]
-    return make_session(SimulatedListener(listener, config.snr_db), program, 1000 + recording)
+    return make_session(SimulatedListener(listener, config.ratio_db(recording)), program, 1000 + recording)
 
 
 def held_out_session(listener: int, recording: int, snr_db: float) -> Session:
@@ -77,9 +87,9 @@ def training_segments(
     segments: list[Segment] = []
     hashes: dict[str, str] = {}
     cache.mkdir(parents=True, exist_ok=True)
-    made = f"{config.excerpt_s} {config.snr_db} {signal.model_dump_json()}"
-    key = hashlib.sha256(made.encode()).hexdigest()[:12]
     for recording in range(config.recordings):
+        made = f"{config.excerpt_s} {config.ratio_db(recording)} {signal.model_dump_json()}"
+        key = hashlib.sha256(made.encode()).hexdigest()[:12]
         for listener in config.listeners:
             name = f"listener {listener} recording {1000 + recording}"
             path = cache / f"{key}-{listener}-{recording}.npz"

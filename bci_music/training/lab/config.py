@@ -33,11 +33,11 @@ class LabConfig(Config):
     """All of one experiment; `configs/lab-*.yaml` are the presets.
 
     `model` is ours (`channel`) or a baseline. `closed_form` is the closed-form init of the first filters (ours; None:
-    none). `pretrain` None: no self-distillation. `mean_tokens` is a cheap first stage of the alignment on the mean of
-    all channels (ours; None: none).
+    none). `pretrain` None: no self-distillation.
     """
 
     RENAMED: ClassVar = {"backward": "closed_form"}
+    REMOVED: ClassVar = {"mean_tokens": (None,)}
 
     title: str = "Channel-oriented (ours)"
     model: ModelName = "channel"
@@ -49,7 +49,6 @@ class LabConfig(Config):
     head: HeadConfig = HeadConfig()
     closed_form: ClosedFormConfig | None = None
     pretrain: PretrainConfig | None = None
-    mean_tokens: AlignConfig | None = None
     align: AlignConfig = AlignConfig()
     adapt: AdaptConfig = AdaptConfig()
     split: SplitKind = "time-block"
@@ -77,7 +76,7 @@ def override(config: LabConfig, changes: dict[str, Any], where: str) -> LabConfi
 
 def reseeded(config: LabConfig, seed: int) -> LabConfig:
     """Return the configuration with this seed for everything that is drawn; the split keeps its own."""
-    parts = {name: getattr(config, name) for name in ("closed_form", "pretrain", "mean_tokens", "align")}
+    parts = {name: getattr(config, name) for name in ("closed_form", "pretrain", "align")}
     drawn = {name: part.model_copy(update={"seed": seed}) for name, part in parts.items() if part is not None}
     return config.model_copy(update={"seed": seed, **drawn})
 

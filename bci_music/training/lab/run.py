@@ -125,12 +125,6 @@ def run_align(
             return _filled(module, done)
     save_run(directory, config, data.prepared, config.seed, **start)
     _keep_log(pretrained, directory)
-    if isinstance(network, Network) and config.mean_tokens is not None:
-        stage = config.mean_tokens
-        named = None if report is None else _named(report, "mean tokens", stage.loop.steps)
-        module = align(module, corpus, stage, directory / "mean-tokens", resume=resume, device=device, report=named,
-                       until=until)  # fmt: skip
-        module.requires_grad_(True)
     named = None if report is None else _named(report, "align", config.align.loop.steps)
     module = align(
         module, corpus, config.align, directory, resume=resume, device=device, report=named, until=until,
