@@ -23,8 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from bci_music.eeg.montage import Montage
 from bci_music.messages import Log, UserError
 from bci_music.models.device import choose_device, native_bf16
-from bci_music.models.encoder import ChannelEncoder
-from bci_music.models.sizes import EncoderConfig
+from bci_music.models.network import AnyEncoder, make_encoder
+from bci_music.models.sizes import AnyEncoderConfig, EncoderConfig, LatentQueryConfig
 
 Shape = tuple[int, int, int]  # (m, k, n) of a product (m, k) @ (k, n)
 SQUARE = {"cpu": (1024, 2048), "cuda": (4096, 8192)}
@@ -135,6 +135,7 @@ def _product(a: Tensor, b: Tensor, out: Tensor) -> Callable[[], object]:
 
 SFREQ_HZ, PEER_HZ = 125, 200
 RELEASED = "ours, released size"
+QUERIES = "ours, latent queries"
 SIZES = {"ours, small": EncoderConfig(), RELEASED: EncoderConfig(dim=512, depth=8, heads=16)}
 PEERS = {"braindecode CBraMod": "CBraMod", "braindecode LaBraM": "Labram"}
 MODES = ("forward float32", "training float32", "forward bfloat16", "training bfloat16")
@@ -194,6 +195,8 @@ def bench_lab(
     batch = batch or (64 if chosen.torch.type == "cuda" else 8)
     ours = {title: c.model_copy(update={"n_times": int(SFREQ_HZ * seconds)}) for title, c in (sizes or SIZES).items()}
     entrants = {title: _ours(config, batch, chosen.torch) for title, config in ours.items()}
+    if sizes is None:
+        entrants[QUERIES] = _ours(LatentQueryConfig(n_times=int(SFREQ_HZ * seconds)), batch, chosen.torch)
     for title, config in ours.items():
         entrants[plain_title(title)] = _plain(config, entrants[title])
     missing: dict[str, str] = {}
@@ -248,12 +251,11 @@ def plain_title(title: str) -> str:
     return f"plain torch ({title.removeprefix('ours, ')})"
 
 
-def _ours(config: EncoderConfig, batch: int, device: torch.device) -> Entrant:
-    model = ChannelEncoder(config, Montage.nmed().positions_m)
+def _ours(config: AnyEncoderConfig, batch: int, device: torch.device) -> Entrant:
+    model = make_encoder(config, Montage.nmed().positions_m)
     flop = {"forward": _count(model, training=False), "training": _count(model, training=True)}
     x = torch.randn(batch, config.n_channels, config.n_times, device=device)
-    n_tokens = 1 + config.n_slots * (config.n_channels if config.tokens == "channel" else 1)
-    return Entrant(model.to(device), x, _our_features, n_tokens, flop)
+    return Entrant(model.to(device), x, _our_features, 1 + model.tokens_of(config.n_channels, config.n_times), flop)
 
 
 def _our_features(model: nn.Module, x: Tensor) -> Tensor:
@@ -306,7 +308,7 @@ def _peer(name: str, seconds: int, batch: int, device: torch.device) -> Entrant:
     return Entrant(model.to(device), x, features, 125 * seconds)
 
 
-def _count(model: ChannelEncoder, *, training: bool) -> float:
+def _count(model: AnyEncoder, *, training: bool) -> float:
     """FLOP of one window, counted without computing; attention counts as the two products it is."""
     empty = copy.deepcopy(model).to("meta")
     x = torch.empty(1, model.config.n_channels, model.config.n_times, device="meta")

@@ -268,6 +268,7 @@ def build(
     embedder: Annotated[
         Path | None, typer.Option("--clap", help="With --generator: the CLAP.  \\[default: MODELS/clap]")
     ] = None,
+    music_of: Annotated[str | None, typer.Option(help="With --demo: ship the music models of this pack.")] = None,
     start: Annotated[str | None, typer.Option(help="With --demo: a demo pack whose encoder goes on learning.")] = None,
     minutes: Annotated[float, typer.Option(min=0.05, help="Time for training; the rest takes longer.")] = 30.0,
     out: Annotated[Path | None, typer.Option(help="Directory of the pack.  \\[default: out/packs/NAME]")] = None,
@@ -288,11 +289,15 @@ def build(
     from bci_music.models.pack import Pack
     from bci_music.packing.demo import DemoBuildConfig, build_demo_pack
 
-    shipped = None
-    if generator:
-        from bci_music.packing.music_models import MusicModels
+    from bci_music.packing.music_models import MusicModels, PackMusic
 
+    if generator and music_of:
+        raise UserError("--generator ships the models in --models, --music-of those of a pack: give one of them.")
+    shipped: MusicModels | PackMusic | None = None
+    if generator:
         shipped = MusicModels.open(models / "parts", embedder or models / "clap")
+    elif music_of:
+        shipped = PackMusic.of(Pack.open(music_of))
     settings = DemoBuildConfig.load(config) if config else DemoBuildConfig()
     pack = build_demo_pack(
         out or Path("out/packs/demo"), work, settings, minutes=minutes, resume=resume, models=shipped,

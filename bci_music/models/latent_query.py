@@ -56,7 +56,7 @@ class LatentQueryEncoder(nn.Module):
         self.widen = nn.Linear(c.queries * c.filters, c.dim)
         self.blocks = nn.ModuleList(TimeBlock(c) for _ in range(c.depth))
         self.norm = nn.LayerNorm(c.dim)
-        self.pool = nn.Linear(c.dim, c.heads)
+        self.pool = nn.Linear(c.dim, c.heads, bias=False)
         self._start(positions_m)
 
     def _start(self, positions_m: NDArray[np.float64] | None) -> None:

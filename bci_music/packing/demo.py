@@ -35,7 +35,7 @@ from bci_music.models.pack import (
 from bci_music.models.sizes import LatentQueryConfig
 from bci_music.packing.demo_metrics import Decoded, confidence_of, decode_heard, identification, song_identification
 from bci_music.packing.excerpts import song_prototypes, write_library
-from bci_music.packing.music_models import MusicModels
+from bci_music.packing.music_models import MusicModels, PackMusic
 from bci_music.packing.write import MONTAGE, write_demo_pack
 from bci_music.training.eeg.adapt import fit_adapter
 from bci_music.training.eeg.align import AlignConfig, Aligner, align, continued, recompute_batchnorm
@@ -63,14 +63,14 @@ class DemoBuildConfig(Config):
     decoder: DecoderConfig = DecoderConfig(encoder=LatentQueryConfig())
     closed_form: ClosedFormConfig = ClosedFormConfig(patterns=12)
     align: AlignConfig = AlignConfig(
-        batch=96, keep=(32, 64), noise=0.0, loop=LoopConfig(steps=2500, lr=1e-3, warmup=50, watch_every=10_000)
+        batch=96, keep=(32, 64), noise=0.0, loop=LoopConfig(steps=2400, lr=1e-3, watch_every=10_000)
     )
     seed: int = Field(0, ge=0)
 
 
 def build_demo_pack(
     out: Path, work: Path, config: DemoBuildConfig, *, minutes: float, resume: bool = False,
-    models: MusicModels | None = None, start: Pack | None = None,
+    models: MusicModels | PackMusic | None = None, start: Pack | None = None,
 ) -> Pack:
     """Compose, listen, train, evaluate and write.
 
@@ -161,7 +161,7 @@ def train_demo(
 
 def evaluate_and_write(
     out: Path, network: Network, adapter: RidgeAdapter, config: DemoBuildConfig, embedder: FrameEmbedder,
-    music: dict[str, Music], hashes: dict[str, str], models: MusicModels | None = None, start: Pack | None = None,
+    music: dict[str, Music], hashes: dict[str, str], models: MusicModels | PackMusic | None = None, start: Pack | None = None,
 ) -> Pack:
     """Metrics on held-out recordings, then the pack with library and embedder."""
     write_library(out / "library", embedder)

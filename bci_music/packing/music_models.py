@@ -11,7 +11,7 @@ from typing import Any
 
 from bci_music.messages import UserError
 from bci_music.models.embedder import FrameEmbedder, load_embedder
-from bci_music.models.pack import GeneratorPart
+from bci_music.models.pack import GeneratorPart, Pack
 from bci_music.training.audioldm.parts import CREDITS, EMBEDDER, FEW, FEW_NOTE, assemble, check_budget
 
 CARD = "CARD.md"
@@ -68,6 +68,34 @@ class MusicModels:
         )
         (pack / CARD).write_text(card(part, self.settings), encoding="utf-8")
         return part
+
+
+@dataclass(frozen=True)
+class PackMusic:
+    """The music models that another pack ships, file by file."""
+
+    pack: Pack
+    embedder: FrameEmbedder
+
+    @classmethod
+    def of(cls, pack: Pack) -> PackMusic:
+        """Open them; raises `UserError` where the pack has none."""
+        if pack.generator is None or pack.embedder is None or pack.manifest.generator is None:
+            raise UserError(f"Pack {pack.name} ships no music models: choose another --music-of, or none.")
+        return cls(pack, load_embedder(pack.embedder))
+
+    def write_embedder(self, out: Path) -> None:
+        """Copy ``embedder/`` into a pack's folder."""
+        assert self.pack.embedder is not None
+        shutil.copytree(self.pack.embedder, out / "embedder", dirs_exist_ok=True)
+
+    def write(self, out: Path) -> GeneratorPart:
+        """Copy ``generator/`` and the card into a pack's folder."""
+        assert self.pack.generator is not None
+        assert self.pack.manifest.generator is not None
+        shutil.copytree(self.pack.generator, out / "generator", dirs_exist_ok=True)
+        shutil.copyfile(self.pack.file(CARD), out / CARD)
+        return self.pack.manifest.generator
 
 
 def _few_settings(parts: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A short alignment and pretraining on a planted world, by this process or with the others `accelerate` started.
 
-``python one_of_several.py FOLDER pretrain temporal pooled``; each part goes on where an earlier run of it stopped.
+``python one_of_several.py FOLDER pretrain temporal pooled queries``; a part goes on where an earlier run of it stopped.
 """
 
 import sys
@@ -14,7 +14,7 @@ from bci_music.models import parallel
 from bci_music.models.encoder import ChannelEncoder
 from bci_music.models.network import Network
 from bci_music.models.pack import DecoderConfig
-from bci_music.models.sizes import EncoderConfig, HeadConfig
+from bci_music.models.sizes import EncoderConfig, HeadConfig, LatentQueryConfig
 from bci_music.training.eeg.align import AlignConfig, Aligner, align, recompute_batchnorm
 from bci_music.training.eeg.corpus import Corpus, Music, Segment
 from bci_music.training.eeg.pretrain import PretrainConfig, ViewConfig, pretrain
@@ -23,6 +23,9 @@ from bci_music.training.loop import LoopConfig
 
 RATE, CHANNELS, STEPS, BATCH = 50.0, 8, 12, 8
 ENCODER = EncoderConfig(n_channels=CHANNELS, n_times=100, patch=20, dim=16, depth=1, heads=2)
+QUERIES = LatentQueryConfig(
+    n_channels=CHANNELS, n_times=100, patch=20, kernel=30, filters=8, queries=2, dim=16, depth=1, heads=2
+)
 LOOP = LoopConfig(steps=STEPS, lr=3e-3, warmup=2, ema=0.8, bf16=False, checkpoint_every=4, watch_every=5)
 
 
@@ -60,9 +63,12 @@ def run_align(directory, kind):
     segments, music = world()
     corpus = Corpus(segments, music, sfreq_hz=RATE, n_times=100, patch=20)
     torch.manual_seed(0)
-    network = Network(DecoderConfig(encoder=ENCODER, head=HeadConfig(kind=kind, hidden=16, embed_dim=8)))
+    head = HeadConfig(kind="pooled" if kind == "queries" else kind, hidden=16, embed_dim=8)
+    encoder = QUERIES if kind == "queries" else ENCODER
+    places = np.random.default_rng(1).standard_normal((CHANNELS, 3)) if kind == "queries" else None
+    network = Network(DecoderConfig(encoder=encoder, head=head), places)
     config = AlignConfig(
-        loop=LOOP, batch=BATCH, keep=(6, 8) if kind == "temporal" else None, noise=0.1, crop=(0.7, 1.0), window_s=2.0
+        loop=LOOP, batch=BATCH, keep=None if kind == "pooled" else (6, 8), noise=0.1, crop=(0.7, 1.0), window_s=2.0
     )
     aligner = align(Aligner(network, corpus), corpus, config, directory, watch=corpus, resume=True)
     recompute_batchnorm(aligner.network, corpus, bf16=False)

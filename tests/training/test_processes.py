@@ -21,7 +21,7 @@ from bci_music.training.launch import join_processes, leave_processes
 pytestmark = pytest.mark.learning
 
 SCRIPT = Path(__file__).with_name("one_of_several.py")
-PARTS = ("pretrain", "temporal", "pooled")
+PARTS = ("pretrain", "temporal", "pooled", "queries")
 ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
