@@ -288,7 +288,6 @@ def build(
         return
     from bci_music.models.pack import Pack
     from bci_music.packing.demo import DemoBuildConfig, build_demo_pack
-
     from bci_music.packing.music_models import MusicModels, PackMusic
 
     if generator and music_of:

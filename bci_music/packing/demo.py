@@ -161,7 +161,8 @@ def train_demo(
 
 def evaluate_and_write(
     out: Path, network: Network, adapter: RidgeAdapter, config: DemoBuildConfig, embedder: FrameEmbedder,
-    music: dict[str, Music], hashes: dict[str, str], models: MusicModels | PackMusic | None = None, start: Pack | None = None,
+    music: dict[str, Music], hashes: dict[str, str], models: MusicModels | PackMusic | None = None,
+    start: Pack | None = None,
 ) -> Pack:
     """Metrics on held-out recordings, then the pack with library and embedder."""
     write_library(out / "library", embedder)
