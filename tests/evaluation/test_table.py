@@ -9,10 +9,12 @@ from bci_music.training.lab.config import lab_preset
 
 pytestmark = pytest.mark.learning
 
+QUERIES = {"kind": "latent-queries", "n_times": 250, "filters": 8, "queries": 2, "dim": 16, "depth": 1, "heads": 2}
 PLAN = {
     "systems": {
         "endless": {"title": "Killed", "set": {"pretrain": None, "align": {"loop": {"steps": 1_000_000}}}},
         "ours": {"title": "Ours", "robustness": True},
+        "queries": {"title": "Queries", "set": {"encoder": QUERIES, "head": {"kind": "pooled"}, "pretrain": None}},
         "linear": {"title": "Linear EEG", "set": {"model": "linear", "pretrain": None}},
         "oracle": {"title": "Audio oracle", "set": {"model": "oracle", "pretrain": None}},
         "other-headset": {"title": "64 channels", "set": {"encoder": {"n_channels": 64}, "pretrain": None}},

@@ -10,7 +10,8 @@ import torch
 from bci_music.messages import UserError
 from bci_music.models import parallel
 from bci_music.models.encoder import ChannelEncoder
-from bci_music.models.sizes import EncoderConfig
+from bci_music.models.network import make_encoder
+from bci_music.models.sizes import EncoderConfig, LatentQueryConfig
 from bci_music.training.eeg import pretrain as pretraining
 from bci_music.training.eeg.corpus import Segment
 from bci_music.training.eeg.distiller import Distiller, collapse_metrics
@@ -29,6 +30,9 @@ pytestmark = pytest.mark.learning
 
 RATE, CHANNELS, SEGMENTS = 50.0, 12, 8
 SMALL = EncoderConfig(n_channels=CHANNELS, n_times=100, patch=20, dim=32, depth=2, heads=2, gains=False, start="paper")
+QUERIES = LatentQueryConfig(
+    n_channels=CHANNELS, n_times=100, patch=10, kernel=20, filters=16, queries=4, dim=32, depth=2, heads=2
+)
 
 
 def own_rhythms(seed=0, seconds=20):
@@ -57,11 +61,12 @@ def settings(steps=80, **more):
     return PretrainConfig(loop=loop, **values)
 
 
-def learn(directory, config=None, **more):
+def learn(directory, config=None, encoder=SMALL, **more):
     torch.manual_seed(0)
     seen = []
+    positions = np.random.default_rng(0).standard_normal((CHANNELS, 3)) if encoder is QUERIES else None
     module = pretrain(
-        ChannelEncoder(SMALL), own_rhythms(), RATE, config or settings(), directory,
+        make_encoder(encoder, positions), own_rhythms(), RATE, config or settings(), directory,
         report=lambda at, metrics: seen.append(metrics), **more,
     )  # fmt: skip
     return module, seen
@@ -97,6 +102,21 @@ def test_it_tells_segments_apart_that_differ(learned):
     assert mean_of(seen, "std") > 0.3
     within, between = similarity(module.teacher)
     assert 1 - within < 0.3 * (1 - between)
+
+
+def test_the_latent_query_encoder_is_pretrained_and_resumed_alike(tmp_path):
+    whole, seen = learn(tmp_path / "whole", settings(steps=12), QUERIES)
+    steps = []
+    more = {"until": lambda: len(steps) >= 11}
+    torch.manual_seed(0)
+    encoder = make_encoder(QUERIES, np.random.default_rng(0).standard_normal((CHANNELS, 3)))
+    arguments = encoder, own_rhythms(), RATE, settings(steps=12), tmp_path / "parts"
+    pretrain(*arguments, report=lambda at, metrics: steps.append(at), **more)
+    again = pretrain(*arguments, resume=True)
+    assert len(seen) == 12
+    for name, weight in whole.teacher.state_dict().items():
+        assert torch.equal(weight, again.teacher.state_dict()[name]), name
+    assert not torch.equal(whole.teacher.gain_map, make_encoder(QUERIES).gain_map)
 
 
 def test_it_learns_nothing_from_views_that_belong_to_others(tmp_path, monkeypatch):
