@@ -65,6 +65,9 @@ def prepare(
     signal: Annotated[Path | None, typer.Option(help="Signal path (default: as in configs/signal.yaml).")] = None,
     montage: Annotated[str, typer.Option(help="Order of the channels: nmed, or another montage.")] = "nmed",
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one per core, at most 4.")] = 0,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a dask scheduler: its workers prepare the files, not this machine.")
+    ] = None,
 ) -> None:
     """Run every recording through the live signal chain once, so that training reads windows from disk."""
     import os
@@ -73,13 +76,16 @@ def prepare(
     from bci_music.eeg.chain import SignalConfig
     from bci_music.training.lab.prepare import prepare as run
 
+    if scheduler is not None:  # whose workers stand in other folders
+        studies = [str(Path(word).resolve()) if k % 2 else word for k, word in enumerate(studies)]
     study = _open(studies, audio)
     if song:
         study = only(study, song)
     with _bar("preparing", "files") as report:
         made = run(
             study, out, signal=SignalConfig.load(signal) if signal else None, normalise=normalise.value,
-            quality=quality, montage=montage, workers=workers or min(4, os.cpu_count() or 1), report=report,
+            quality=quality, montage=montage, workers=workers or min(4, os.cpu_count() or 1), scheduler=scheduler,
+            report=report,
         )  # fmt: skip
     simulated = "simulated EEG, " if made.simulated else ""
     typer.echo(

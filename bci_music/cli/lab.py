@@ -18,7 +18,9 @@ Preset = Annotated[
     str, typer.Option(help="small (minutes on 2 cores), paper, released, or a YAML file like configs/lab-small.yaml.")
 ]
 Steps = Annotated[int | None, typer.Option(min=1, help="Steps, instead of the preset's.")]
-Minutes = Annotated[float | None, typer.Option(min=0.01, help="Stop learning after so long, whatever the steps.")]
+Minutes = Annotated[
+    float | None, typer.Option(min=0.01, help="Learn so long at most, earlier calls included; the rate falls with it.")
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed, instead of the preset's.")]
 Split = Annotated[
     str | None, typer.Option(help="random, time-block, song, listener, repeat, recording; default: the preset's.")
@@ -74,7 +76,7 @@ def pretrain(
         with _progress(out) as report:
             run_pretrain(
                 network.encoder, experiment.segments, config, prepared, out, resume=resume, device=where, report=report,
-                tensorboard=tensorboard, until=time_limit(minutes),
+                tensorboard=tensorboard, until=time_limit(minutes, out),
             )
     finally:
         leave_processes()
@@ -119,7 +121,7 @@ def align(
         with _progress(out) as report:
             run_align(
                 network, experiment, config, out, pretrained=pretrained, resume=resume, device=where, report=report,
-                tensorboard=tensorboard, until=time_limit(minutes),
+                tensorboard=tensorboard, until=time_limit(minutes, out),
             )
     finally:
         leave_processes()
@@ -174,24 +176,37 @@ def evaluate(
 
 def ablate(
     data: Data,
+    also: Annotated[
+        list[str] | None, typer.Option(help="NAME=FOLDER: another prepared study that rows ask for; repeatable.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of all runs, rows and the report.")] = Path("runs/table"),
     preset: Preset = "small",
     table: Annotated[Path | None, typer.Option(help="YAML of the rows; default: configs/lab-table.yaml.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Only this row; repeatable.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only this row, or all rows of this system; repeatable.")
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option(min=0.01, help="The most each stage of a row (pretraining, alignment) may take.")
     ] = None,
     seed: Seed = None,
     workers: Annotated[int, typer.Option(min=1, help="Rows trained at once.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 2,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a dask scheduler: its workers run the rows, not this machine.")
+    ] = None,
     genres: Genres = None,
 ) -> None:
-    """Train and evaluate all rows of the table: ours, baselines, ablations, splits. What is done is not done again."""
+    """Train and evaluate all rows of the table: ours, baselines, ablations, splits. What is done is not done again.
+
+    Writes report.html and report.json, table.md, and lab.json with one record for every figure.
+    """
     from bci_music.config import shipped
     from bci_music.evaluation.music.genre import HubGenres
+    from bci_music.evaluation.plan import TablePlan, jobs
     from bci_music.evaluation.report.markdown import markdown_table
+    from bci_music.evaluation.report.records import seeds_table, write_records
     from bci_music.evaluation.report.write import write_report
-    from bci_music.evaluation.table import TablePlan, jobs, run_table
+    from bci_music.evaluation.table import run_table
     from bci_music.training.lab.prepared import Prepared
 
     plan = TablePlan.load(table or shipped("configs/lab-table.yaml"))
@@ -201,15 +216,32 @@ def ablate(
     if genres is not None:
         HubGenres.load(genres)  # and a classifier that is no good, not after the first row's training
     with _table_progress(len(wanted)) as (show, done):
-        rows, failed = run_table(wanted, data, out, workers=workers, threads=threads, show=show, done=done)
+        rows, failed = run_table(
+            wanted, data, out, also=_named_folders(also or []), workers=workers, threads=threads, scheduler=scheduler,
+            show=show, done=done,
+        )
     if rows:
-        write_report(rows, out, montage)
-        (out / "table.md").write_text(markdown_table(rows), encoding="utf-8")
-        _log(f"{len(rows)} rows: {out / 'report.html'}, {out / 'table.md'}")
+        write_report([row for row in rows if row.kind != "seed"] or rows, out, montage)
+        write_records(rows, out / "lab.json")
+        text = "\n".join(part for part in (markdown_table(rows), seeds_table(rows)) if part)
+        (out / "table.md").write_text(text, encoding="utf-8")
+        _log(f"{len(rows)} rows: {out / 'report.html'}, {out / 'table.md'}, {out / 'lab.json'}")
     for name, why in failed.items():
         _log(f"{name} has no row: {why}")
     if failed:
         raise typer.Exit(1)
+
+
+def _named_folders(given: list[str]) -> dict[str, Path]:
+    from bci_music.messages import UserError
+
+    pairs = [text.partition("=") for text in given]
+    for text, (name, equals, folder) in zip(given, pairs, strict=True):
+        if not (name and equals and folder):
+            raise UserError(
+                f"--also {text!r} is no NAME=FOLDER: name a study as the table does, e.g. minus-6=prepared-6."
+            )
+    return {name: Path(folder) for name, _, folder in pairs}
 
 
 def _config(preset: str, changes: dict[str, Any]) -> LabConfig:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,13 +72,24 @@ def open_nmed(kind: str, directory: Path, audio: Path | None = None) -> Study:
     for clean in cleans:
         check_length(stimuli[f"{kind}/{clean.number}"], clean.file.seconds, clean.file.path.name)
     recordings = [r for clean in cleans for r in _recordings(kind, clean, stimuli, simulated)]
-    return Study(kind, directory, tuple(recordings), stimuli, simulated, _notes(data_set, cleans, simulated))
+    notes = _notes(data_set, cleans, simulated)
+    return Study(kind, directory, tuple(recordings), stimuli, simulated, notes, _simulated_snr_db(directory))
 
 
 def is_simulated(directory: Path) -> bool:
     """Whether a file in the folder, or the one above, declares its EEG simulated."""
+    return any(bool(made.get("simulated", True)) for made in _marks(directory))
+
+
+def _marks(directory: Path) -> list[dict[str, Any]]:
+    """What the files say that declare EEG simulated."""
     files = [d / SIMULATED_MARK for d in (directory, directory.resolve().parent)]
-    return any(bool(read_yaml(file).get("simulated", True)) for file in files if file.is_file())
+    return [read_yaml(file) for file in files if file.is_file()]
+
+
+def _simulated_snr_db(directory: Path) -> float | None:
+    known = [made["config"].get("snr_db") for made in _marks(directory) if isinstance(made.get("config"), dict)]
+    return None if not known or known[0] is None else float(known[0])
 
 
 def clean_files(data_set: DataSet, directory: Path) -> list[Clean]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bci_music.data.study import KINDS, Study
@@ -61,7 +62,9 @@ def join(studies: Sequence[Study]) -> Study:
     if len(mixed) == 2:
         notes = ("some of the EEG is simulated", *notes)
     recordings = tuple(r for s in studies for r in s.recordings)
-    return Study("+".join(kinds), studies[0].path, recordings, stimuli, any(mixed), notes)
+    levels = {s.snr_db for s in studies}
+    snr_db = levels.pop() if len(levels) == 1 else None
+    return Study("+".join(kinds), studies[0].path, recordings, stimuli, any(mixed), notes, snr_db)
 
 
 def only(study: Study, songs: Sequence[str]) -> Study:
@@ -75,4 +78,4 @@ def only(study: Study, songs: Sequence[str]) -> Study:
         )
     kept = tuple(r for r in study.recordings if set(r.songs) & set(songs))
     stimuli = {key: study.stimuli[key] for key in study.stimuli if key in songs}
-    return Study(study.kind, study.path, kept, stimuli, study.simulated, study.notes)
+    return replace(study, recordings=kept, stimuli=stimuli)

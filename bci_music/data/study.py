@@ -80,6 +80,8 @@ class Study:
         ``nmed-t``, ``nmed-h``, ``musin-g`` or ``sessions``; a study made of several joins them by ``+``.
     notes : tuple of str
         What a reader should know, in sentences.
+    snr_db : float or None
+        Of a simulated study: the music's response over everything else in a channel.
     """
 
     kind: str
@@ -88,3 +90,4 @@ class Study:
     stimuli: dict[str, Stimulus]
     simulated: bool
     notes: tuple[str, ...] = field(default=())
+    snr_db: float | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -109,14 +109,30 @@ BATCH = 32
 Decode = Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.float32]]
 
 
+class Tracker(Protocol):
+    """What follows the music in time: unit vectors of EEG and of music, with no embedding between them."""
+
+    def read(self, x: NDArray[np.float32], used: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Unit vectors of windows (B, C, T) with masks (B, C)."""
+        ...
+
+    def heard(self, song: NDArray[np.str_], second: NDArray) -> NDArray[np.float32]:
+        """Unit vectors of the music at these places."""
+        ...
+
+
 @dataclass(frozen=True)
 class Trained:
-    """Something that decodes: an aligned network with its ridge, or a map straight into the embedder's space."""
+    """Something that decodes.
+
+    An aligned network or a tracker, either with its ridge, or a map straight into the embedder's space.
+    """
 
     aligner: Aligner | None
     adapter: RidgeAdapter | None
     direct: Decode | None = None
     bf16: bool = True
+    tracker: Tracker | None = None
 
     def decode(
         self, x: NDArray[np.float32], used: NDArray[np.bool_]
@@ -124,8 +140,11 @@ class Trained:
         """Unit shared vectors, vectors in the embedder's space, attention; of windows (B, C, T), masks (B, C)."""
         if self.direct is not None:
             return None, self.direct(x, used), None
-        assert self.aligner is not None
         assert self.adapter is not None
+        if self.tracker is not None:
+            read = self.tracker.read(x, used)
+            return read, self.adapter(read), None
+        assert self.aligner is not None
         network = self.aligner.network
         with torch.inference_mode(), mixed("cpu", self.bf16):
             shared, attention = network.infer(torch.from_numpy(x), torch.from_numpy(used))
@@ -138,8 +157,12 @@ class Trained:
         return np.concatenate(parts)
 
     @torch.inference_mode()
-    def place_music(self, targets: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    def place_music(
+        self, targets: NDArray[np.float32], song: NDArray[np.str_], second: NDArray
+    ) -> NDArray[np.float32] | None:
         """Unit vectors of music in the shared space, or None where there is no such space."""
+        if self.tracker is not None:
+            return self.tracker.heard(song, second)
         return None if self.aligner is None else self.aligner.place_music(torch.from_numpy(targets)).numpy()
 
 
@@ -191,11 +214,11 @@ def _outputs(
     for some in _batches(rows):
         x, used = windows.gather(some)
         parts.append(trained.decode(x, used if there is None else used & there))
-    shared = None if trained.aligner is None else np.concatenate([p[0] for p in parts if p[0] is not None])
+    shared = None if any(p[0] is None for p in parts) else np.concatenate([p[0] for p in parts if p[0] is not None])
     attention = None if any(p[2] is None for p in parts) else np.concatenate([p[2] for p in parts if p[2] is not None])
     music = None
     if shared is not None:
-        placed = trained.place_music(np.nan_to_num(target))
+        placed = None if np.isnan(target).all() else trained.place_music(target, song, second)
         music = np.zeros_like(shared) if placed is None else placed
     table = windows.table
     return DecodedWindows(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from bci_music.evaluation.music.audio import LibrarySound, training_music
 from bci_music.evaluation.music.generated import GeneratedSound
 from bci_music.evaluation.music.genre import EmbeddingGenres, GenreClassifier, HubGenres
 from bci_music.evaluation.protocol import evaluate_decoded, split_summary
-from bci_music.evaluation.results import ModelSummary, Result, TrainingSummary
+from bci_music.evaluation.results import Kind, ModelSummary, Result, TrainingSummary
 from bci_music.evaluation.robustness import TestWindows, robustness, subset_metrics
 from bci_music.messages import Log
 from bci_music.metrics.scoring import NO_BEFORE
@@ -41,7 +40,7 @@ class EvaluateConfig(Config):
 
 
 def evaluate_model(
-    name: str, kind: Literal["system", "ablation", "split"], config: LabConfig, trained: Trained, model: ModelSummary,
+    name: str, kind: Kind, config: LabConfig, trained: Trained, model: ModelSummary,
     training: TrainingSummary, data: ExperimentData, settings: EvaluateConfig,
     log: Log = lambda text: None,
 ) -> Result:

@@ -7,16 +7,20 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+import torch
 
 from bci_music.evaluation.baselines.build import build_baseline
+from bci_music.evaluation.baselines.cca import Cca
+from bci_music.evaluation.baselines.courses import LaggedEeg, MusicCourses, fit_style
 from bci_music.evaluation.baselines.linear import LinearEeg, fit_linear
 from bci_music.evaluation.baselines.spectrum import SpectrumEeg, fit_spectrum
+from bci_music.evaluation.baselines.trf import Trf
 from bci_music.evaluation.decoded import Trained
 from bci_music.evaluation.evaluate import EvaluateConfig, evaluate_model
-from bci_music.evaluation.results import ModelSummary, Result, TrainingSummary
+from bci_music.evaluation.results import Kind, ModelSummary, Result, TrainingSummary
 from bci_music.messages import Log, UserError
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.network import Network
@@ -36,9 +40,9 @@ from bci_music.training.lab.run import (
     run_pretrain,
     time_limit,
 )
+from bci_music.training.loop import log_lines, logs_of, spent_s
 from bci_music.training.provenance import ENCODER, began_with
 
-Kind = Literal["system", "ablation", "split"]
 Curves = dict[str, list[tuple[int, float]]]
 RESULTS = "results"
 _CURVE_POINTS = 120
@@ -132,6 +136,8 @@ def fit(config: LabConfig, data: ExperimentData, work: Path, directory: Path, re
         return Fitted(Trained(None, None), summary, TrainingSummary())
     if config.model in ("linear", "spectrum"):
         return _fit_linear(config, data, directory)
+    if config.model in ("trf", "cca"):
+        return _fit_tracker(config, data, directory)
     return _fit_network(config, data, work, directory, report)
 
 
@@ -155,27 +161,48 @@ def _fit_linear(config: LabConfig, data: ExperimentData, directory: Path) -> Fit
     return Fitted(trained, summary, TrainingSummary())
 
 
+def _fit_tracker(config: LabConfig, data: ExperimentData, directory: Path) -> Fitted:
+    path, corpus = directory / f"{config.model}.safetensors", data.corpus(config.encoder.patch)
+    music = MusicCourses.of(data.prepared, LaggedEeg(data.windows.sfreq_hz, data.windows.n_times))
+    kind: type[Trf | Cca] = Trf if config.model == "trf" else Cca
+    if path.is_file():
+        tracker = kind.load(path, music, len(data.prepared.montage.names))
+    else:
+        tracker = kind.fit(corpus, music)
+        directory.mkdir(parents=True, exist_ok=True)
+        tracker.save(path)
+    adapter = fit_style(corpus, tracker.read, hop_s=config.adapt.hop_s, alpha=config.adapt.alpha)
+    trained = Trained(None, adapter, tracker=tracker)
+    summary = ModelSummary(
+        title=config.title, parameters=tracker.parameters, initialised="closed form",
+        windows_per_s=_windows_per_s(trained, data),
+    )  # fmt: skip
+    return Fitted(trained, summary, TrainingSummary())
+
+
 def _fit_network(config: LabConfig, data: ExperimentData, work: Path, directory: Path, report: Report | None) -> Fitted:
     curves: Curves = {}
     network: Any
     pretrained, home = TrainingSummary(), None
+    until = time_limit(config.minutes, directory)  # what a closed form takes counts, too
     if config.model == "channel":
         network = new_network(config, data.prepared)
         init_encoder(network, data, config)
         if config.pretrain is not None:
             home = pretraining_home(config, data.prepared, work)
-            until = time_limit(config.minutes, spent_s(home))
+            until = time_limit(config.minutes, home)
             run_pretrain(network.encoder, data.segments, config, data.prepared, home, report=report, until=until)
             load_encoder(network.encoder, home / ENCODER)
             pretrained, curves = _read_log(home, "pretrain", "distil")
+            until = time_limit(config.minutes, directory)
         started = _started(config, pretrained)
     else:
+        torch.manual_seed(config.seed)
         network = build_baseline(
             config.model, data.prepared.montage, sfreq_hz=data.windows.sfreq_hz, n_times=data.windows.n_times,
             embed_dim=config.head.embed_dim, pretrained=config.pretrained,
         )  # fmt: skip
         started = network.initialised
-    until = time_limit(config.minutes, spent_s(directory))
     aligner = run_align(network, data, config, directory, pretrained=home, report=report, until=until)
     trained = Trained(aligner, run_adapt(aligner, data, config, directory))
     aligned, more = _read_log(directory, "align", "nce")
@@ -222,30 +249,16 @@ def pretraining_is_done(config: LabConfig, home: Path) -> bool:
     return over or steps >= config.pretrain.loop.steps
 
 
-def spent_s(directory: Path) -> float:
-    """Seconds that a run has learned for so far."""
-    return sum(line["seconds"] for log in _logs(directory) for line in _lines(log))
-
-
 def _read_log(directory: Path, stage: str, curve: str) -> tuple[TrainingSummary, Curves]:
     """Steps, minutes and the thinned, smoothed curve of a run; a first stage in a folder inside it counts too."""
-    return _read_logs(_logs(directory), stage, curve)
-
-
-def _logs(directory: Path) -> list[Path]:
-    """The log of a first stage, then its own."""
-    return sorted(directory.glob("**/log.jsonl"), key=lambda p: -len(p.parts))
-
-
-def _lines(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").split("\n")[:-1]]  # the last may be torn
+    return _read_logs(logs_of(directory), stage, curve)
 
 
 def _read_logs(logs: list[Path], stage: str, curve: str) -> tuple[TrainingSummary, Curves]:
     curves: Curves = {}
     steps, seconds = 0, 0.0
     for log in logs:
-        lines = _lines(log)
+        lines = log_lines(log)
         name = stage if log.parent == logs[-1].parent else log.parent.name
         steps += len(lines)
         seconds += sum(line["seconds"] for line in lines)

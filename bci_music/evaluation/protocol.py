@@ -18,6 +18,7 @@ from bci_music.metrics.identification import (
     cosine,
     distinct_music,
     identification_scores,
+    match_mismatch,
 )
 from bci_music.metrics.metric import Metric
 from bci_music.metrics.scoring import NO_BEFORE, DecodedSet, compute_metric
@@ -58,10 +59,10 @@ def evaluate_decoded(
     Returns
     -------
     tuple of Metric
-        ``"50-way"``, ``"50-way-within-song"`` (with the k that is possible) and ``"14-way-song-name"`` in the shared
-        space, the same with ``-clap`` in the embedder's space, and ``"cosine"`` in the embedder's space; with `audio`
-        ``"clap-score"``, ``"genre"`` (with a classifier), ``"ssim"``, ``"psnr"`` and, of 1,024 windows or more,
-        ``"fad"``.
+        ``"50-way"``, ``"50-way-within-song"`` (with the k that is possible), ``"14-way-song-name"`` and
+        ``"match-mismatch"`` (1 of 2) in the shared space, the same with ``-clap`` in the embedder's space, and
+        ``"cosine"`` in the embedder's space; with `audio` ``"clap-score"``, ``"genre"`` (with a classifier),
+        ``"ssim"``, ``"psnr"`` and, of 1,024 windows or more, ``"fad"``.
 
     Raises
     ------
@@ -72,7 +73,9 @@ def evaluate_decoded(
     where = f"{split.describe()}; interval by recording"
     metrics = []
     for tested, space, suffix in _spaces(decoded, before, mean_embedding, window_s, no_before):
-        scores = identification_scores(tested.candidates, k, where, space=space, suffix=suffix)
+        scores = list(identification_scores(tested.candidates, k, where, space=space, suffix=suffix))
+        if pairs := match_mismatch(tested.candidates, where, space=space, suffix=suffix):
+            scores.append(pairs)
         metrics += [compute_metric(score, tested, seed=seed) for score in scores]
     cosine_of = _cosine_score(tested.candidates, where)  # the last space is the embedder's
     metrics.append(compute_metric(cosine_of, tested, seed=seed))

@@ -10,6 +10,8 @@ from pydantic import Field
 from bci_music.config import Config
 from bci_music.metrics.metric import Metric
 
+Kind = Literal["system", "ablation", "split", "seed"]  # "seed": a row once more, with another training seed
+
 
 class SplitSummary(Config):
     """How training and test were kept apart."""
@@ -53,7 +55,8 @@ class Result(Config):
 
     format: Literal[1] = 1
     name: str
-    kind: Literal["system", "ablation", "split"] = "system"
+    kind: Kind = "system"
+    row: str = ""  # the system of a table that it belongs to, under whatever condition and seed
     model: ModelSummary
     training: TrainingSummary = TrainingSummary()
     split: SplitSummary

@@ -293,3 +293,19 @@ def identification_scores(
             f"which of {names} excerpts of {length}, one of each song name, was heard; exact expectation over which "
             f"excerpt stands for a name; {where}", 1.0 / names,
         )  # fmt: skip
+
+
+def match_mismatch(candidates: Candidates, where: str, *, space: str = "", suffix: str = "") -> Score | None:
+    """Which of two excerpts was heard, the other drawn from all music tested; None with less than two.
+
+    The measure of the tracking literature; the exact expectation over the draw leaves no order, and so no side, to
+    learn. Arguments are those of `identification_scores`.
+    """
+    if not largest_k(candidates, 2):
+        return None
+    length, space = f"{candidates.window_s:g} s", f", {space}" if space else ""
+    return Score(
+        f"match-mismatch{suffix}", f"match-mismatch{space}", lambda q: pick_rates(q, candidates, 2),
+        f"which of 2 excerpts of {length} was heard; the other one is any music tested that does not overlap it, exact "
+        f"expectation over its draw; {where}", 0.5,
+    )  # fmt: skip

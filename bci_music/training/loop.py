@@ -42,6 +42,34 @@ class LoopConfig(Config):
     watch_every: int = Field(200, ge=1)
 
 
+class TimeLimit:
+    """Becomes true when the time is over, and says how much of it is gone, for a learning rate that falls with it.
+
+    Parameters
+    ----------
+    seconds : float
+        May be infinite.
+    spent : callable
+        Seconds that earlier calls learned for; asked once, when the first step is due, so that steps lost with a
+        killed run do not count.
+    """
+
+    def __init__(self, seconds: float, spent: Callable[[], float] = lambda: 0.0):
+        self._seconds, self._spent = seconds, spent
+        self._began = time.monotonic()
+        self._before: float | None = None
+
+    def share(self) -> float:
+        """How much of the time is gone, 0 to 1."""
+        if self._before is None:
+            self._before = self._spent() if math.isfinite(self._seconds) else 0.0
+        return min(1.0, (self._before + time.monotonic() - self._began) / self._seconds)
+
+    def __call__(self) -> bool:
+        """Whether the time is over."""
+        return self.share() >= 1.0
+
+
 class Loop(Generic[M]):
     """Run steps that can be stopped and resumed, in one process or in several that share each batch.
 
@@ -113,14 +141,20 @@ class Loop(Generic[M]):
         return self.directory / "log.jsonl"
 
     def run(self, until: Callable[[], bool] = lambda: False) -> M:
-        """Step until the end, or until `until()`; returns the averaged module."""
+        """Step until the end, or until `until()`; returns the averaged module.
+
+        With a `TimeLimit` the learning rate has fallen to its end when either the steps or the time are over.
+        """
         c = self.config
         if self._writes:
             _forget_after(self._log_file, self.at)
         saved = time.monotonic()
-        while self.at < c.steps and not self._agreed(until()):
+        while self.at < c.steps:
+            over, gone = self._agreed(until)
+            if over:
+                break
             began = time.perf_counter()
-            metrics = self._one()
+            metrics = self._one(gone)
             self.at += 1
             seconds = time.perf_counter() - began
             metrics |= {"seconds": round(seconds, 3)}
@@ -149,9 +183,9 @@ class Loop(Generic[M]):
         torch.save(state, part)
         part.replace(self._checkpoint)
 
-    def _one(self) -> dict[str, float]:
+    def _one(self, gone: float = 0.0) -> dict[str, float]:
         c = self.config
-        rate = c.lr * learning_share(self.at, c)
+        rate = c.lr * learning_share(self.at, c, gone)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self.module.train()
@@ -167,11 +201,17 @@ class Loop(Generic[M]):
         self._average()
         return {"loss": float(parallel.mean(loss)), "lr": rate} | metrics
 
-    def _agreed(self, over: bool) -> bool:
-        """Whether any process says that it is over: all end with the same step, or they would wait for each other."""
+    def _agreed(self, until: Callable[[], bool]) -> tuple[bool, float]:
+        """Whether it is over, and which share of the time is gone.
+
+        All processes end with the same step, when any of them says so, or they would wait for each other; and all
+        learn at the same rate.
+        """
+        over, gone = until(), until.share() if isinstance(until, TimeLimit) else 0.0
         if parallel.world() == 1:
-            return over
-        return bool(parallel.mean(torch.tensor(float(over), device=self._device)) > 0)
+            return over, gone
+        shared = parallel.mean(torch.tensor([float(over), gone], device=self._device))
+        return bool(shared[0] > 0), float(shared[1])
 
     def _share_gradients(self) -> None:
         """Average the gradients over the processes, all in one message."""
@@ -210,11 +250,11 @@ def compile_blocks(module: nn.Module) -> None:
             part.compile(dynamic=True)
 
 
-def learning_share(step: int, config: LoopConfig) -> float:
-    """Warm up linearly, then a cosine down to `final_share`."""
+def learning_share(step: int, config: LoopConfig, gone: float = 0.0) -> float:
+    """Warm up linearly, then a cosine down to `final_share`; `gone`: share of the time, where that is the limit."""
     if step < config.warmup:
         return (step + 1) / config.warmup
-    done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    done = max(gone, (step - config.warmup) / max(1, config.steps - config.warmup))
     return config.final_share + (1 - config.final_share) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
@@ -227,6 +267,21 @@ def _board(directory: Path) -> Any:
             "in any case)."
         ) from None
     return SummaryWriter(str(directory / "tensorboard"))
+
+
+def spent_s(directory: Path) -> float:
+    """Seconds that a run has learned for so far, by its logs."""
+    return sum(line["seconds"] for log in logs_of(directory) for line in log_lines(log))
+
+
+def logs_of(directory: Path) -> list[Path]:
+    """The logs of a run: that of a first stage in a folder inside it, then its own."""
+    return sorted(directory.glob("**/log.jsonl"), key=lambda p: -len(p.parts))
+
+
+def log_lines(log: Path) -> list[dict[str, Any]]:
+    """Figures of every step."""
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").split("\n")[:-1]]  # the last may be torn
 
 
 def _forget_after(log: Path, step: int) -> None:

@@ -31,7 +31,8 @@ def provenance(prepared: Prepared, seed: int) -> dict[str, Any]:
 
     return {
         "data": describe_data(prepared), "simulated": prepared.simulated, "data_hash": prepared.data_hash,
-        "normalise": prepared.normalise, "git_sha": git_sha(), "seed": seed, "python": sys.version.split()[0],
+        "snr_db": prepared.config.snr_db, "normalise": prepared.normalise, "git_sha": git_sha(), "seed": seed,
+        "python": sys.version.split()[0],
         "packages": {name: version(name) for name in ("torch", "numpy", "scipy", "accelerate")},
         "machine": platform.machine(), "threads": torch.get_num_threads(), "processes": parallel.world(),
     }  # fmt: skip

@@ -71,7 +71,7 @@ def test_what_cannot_be_had_is_named_missing(plant):
     decoded, _, _, split = plant("time-block", signal=0.4)
     alone = dataclasses.replace(decoded, eeg=None, music=None)
     found = evaluate_decoded(alone.of(alone.recording == "L0 s00"), before=None, mean_embedding=None, split=split)
-    assert {f.name for f in found} == {"5-way-clap", "5-way-within-song-clap", "cosine"}
+    assert {f.name for f in found} == {"5-way-clap", "5-way-within-song-clap", "match-mismatch-clap", "cosine"}
     for metric in found:
         assert not metric.controls
         assert metric.ci95 is None

@@ -3,9 +3,13 @@
 import psutil
 import pytest
 
-from bci_music.evaluation.table import TablePlan, jobs, run_table
+from bci_music.evaluation.evaluate import EvaluateConfig
+from bci_music.evaluation.experiment import run_experiment
+from bci_music.evaluation.plan import TablePlan, jobs
+from bci_music.evaluation.table import run_table
 from bci_music.messages import UserError
-from bci_music.training.lab.config import lab_preset
+from bci_music.training.lab.config import lab_preset, override
+from bci_music.training.lab.prepared import Prepared
 
 pytestmark = pytest.mark.learning
 
@@ -64,8 +68,8 @@ def test_every_row_but_the_bad_ones_is_there_in_order(table):
 def test_rows_say_what_they_are(table):
     rows = table[2]
     assert {name: row.kind for name, row in rows.items()} == {
-        "ours": "system", "linear": "system", "oracle": "system", "no-pretraining": "ablation",
-        "block-tokens": "ablation", "split-random": "split", "split-time-block": "split",
+        "ours": "system", "linear": "system", "oracle": "system",
+        "no-pretraining": "ablation", "block-tokens": "ablation", "split-random": "split", "split-time-block": "split",
     }  # fmt: skip
     for row in rows.values():
         assert row.simulated
@@ -94,6 +98,27 @@ def test_every_evaluated_window_has_the_length_of_the_preset(table):
         assert [f.name for f in ways if "excerpts of 2 s" not in f.protocol] == []
 
 
+def test_every_row_has_a_choice_of_two(table):
+    for name, row in table[2].items():
+        found = {f.name: f for f in row.metrics}
+        assert found["match-mismatch-clap"].chance == 0.5
+        assert ("match-mismatch" in found) == (name not in ("linear", "oracle"))
+
+
+@pytest.mark.parametrize("model", ["trf", "cca"])
+def test_a_tracker_takes_part_with_the_same_controls(model, data, preset, tmp_path):
+    config = override(lab_preset(str(preset)), {"model": model, "pretrain": None}, "the test")
+    prepared, settings = Prepared.open(data), EvaluateConfig(audio=False)
+    row = run_experiment(model, "system", config, prepared, tmp_path, settings=settings)
+    found = {f.name: f for f in row.metrics}
+    assert found["match-mismatch"].controls.keys() == {"mismatched", "before_song", "mean_embedding"}
+    assert {name for name in found if name.endswith("-way")} != set()
+    assert row.training.align_steps == 0
+    (tmp_path / "results").rename(tmp_path / "other")  # fitted it is, so only evaluated again
+    again = run_experiment(model, "system", config, prepared, tmp_path, settings=settings)
+    assert again.metrics == row.metrics
+
+
 def test_the_oracle_finds_everything_and_an_untrained_decoder_does_not(table):
     rows = table[2]
     oracle = {f.name: f for f in rows["oracle"].metrics}
@@ -109,7 +134,7 @@ def test_what_is_done_is_not_done_again(table, data, monkeypatch):
     assert {event[0] for event in shown} >= {"ours, pretraining", "ours", "oracle"}
     files = {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file()}
     good = [job for job in wanted if job.name not in BAD]
-    monkeypatch.setattr("bci_music.evaluation.table._Workers", None)  # nobody is needed
+    monkeypatch.setattr("bci_music.evaluation.table.open_pool", None)  # nobody is needed
     again, failed = run_table(good, data, work)
     assert failed == {}
     assert {row.name: row for row in again} == rows

@@ -126,7 +126,7 @@ def test_an_old_and_a_new_name_together_are_refused():
 
 
 @pytest.mark.parametrize(("pattern", "owner"), [
-    ("lab-[prs]*.yaml", "training.lab.config:LabConfig"), ("lab-[lt]*.yaml", "evaluation.table:TablePlan"),
+    ("lab-[prs]*.yaml", "training.lab.config:LabConfig"), ("lab-[lt]*.yaml", "evaluation.plan:TablePlan"),
     ("live.yaml", "engine.config:LiveConfig"), ("signal.yaml", "eeg.chain:SignalConfig"),
     ("demo-pack.yaml", "packing.demo:DemoBuildConfig"),
     ("music-models-gpu.yaml", "training.audioldm.stages:MusicModelsConfig"),

@@ -9,7 +9,7 @@ from torch import nn
 
 from bci_music.messages import UserError
 from bci_music.models import parallel
-from bci_music.training.loop import Loop, LoopConfig, learning_share
+from bci_music.training.loop import Loop, LoopConfig, TimeLimit, learning_share, spent_s
 from bci_music.training.sampling import rng_of
 
 
@@ -111,3 +111,69 @@ def test_figures_go_to_tensorboard_and_are_there_at_the_end(tmp_path):
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert [event.step for event in events.Scalars("loss")] == list(range(1, 7))
+
+
+class Scripted(TimeLimit):
+    """A limit of so many seconds by a clock that every step moves on by one."""
+
+    def __init__(self, seconds, spent=lambda: 0.0):
+        super().__init__(seconds, spent)
+        self.now, self.limit, self.asked = 0.0, seconds, None
+
+    def share(self):
+        self.asked = self._spent() if self.asked is None else self.asked
+        return min(1.0, (self.asked + self.now) / self.limit)
+
+
+def rates_of(directory):
+    return [json.loads(line)["lr"] for line in (directory / "log.jsonl").read_text().splitlines()]
+
+
+def timed(directory, limit, steps=1000, killed=None):
+    """Run a loop whose steps take one second each; `killed` at a step, it is not saved."""
+
+    def report(at, metrics):
+        limit.now += 1.0
+        if at == killed:
+            raise KeyboardInterrupt
+
+    made = loop(directory, steps=steps, report=report)
+    made.resume()
+    made.run(limit)
+    return made
+
+
+def test_without_a_limit_of_time_nothing_changes(tmp_path):
+    plain, endless = loop(tmp_path / "a"), loop(tmp_path / "b")
+    plain.run()
+    endless.run(TimeLimit(float("inf")))
+    assert all(torch.equal(a, b) for a, b in zip(weights(plain), weights(endless), strict=True))
+
+
+def test_the_rate_falls_to_its_end_with_the_time_when_that_is_over_first(tmp_path):
+    made = timed(tmp_path, Scripted(50.0))
+    rates = [rate / made.config.lr for rate in rates_of(tmp_path)]
+    assert made.at == 50
+    assert rates[25] == pytest.approx(0.51, abs=0.01)  # half way down from 1 to 0.02
+    assert rates[49] < 0.03
+    many = timed(tmp_path / "steps", Scripted(5000.0), steps=50)
+    assert rates_of(tmp_path / "steps")[-1] / many.config.lr < 0.03  # and with the steps, when those are
+
+
+def test_a_run_goes_on_in_time_where_it_was_killed_without_what_was_lost(tmp_path):
+    whole = timed(tmp_path / "whole", Scripted(50.0))
+    with pytest.raises(KeyboardInterrupt):
+        timed(tmp_path / "parts", Scripted(50.0), killed=21)  # its last checkpoint is of step 18
+    again = timed(tmp_path / "parts", Scripted(50.0, lambda: float(len(steps_of(tmp_path / "parts")))))
+    assert rates_of(tmp_path / "parts") == rates_of(tmp_path / "whole")
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(again), strict=True))
+
+
+def test_what_was_learned_for_is_read_from_the_logs(tmp_path):
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "log.jsonl").write_text('{"step": 1, "seconds": 2.5}\n')
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "seconds": 1.5}\n{"step": 2, "sec')
+    assert spent_s(tmp_path) == 4.0
+    limit = TimeLimit(4.0, lambda: spent_s(tmp_path))
+    assert limit()
+    assert not TimeLimit(4000.0)()

@@ -15,7 +15,7 @@ from bci_music.training.eeg.closed_form import ClosedFormConfig
 from bci_music.training.eeg.pretrain import PretrainConfig
 
 PRESETS = ("small", "paper", "released")
-ModelName = Literal["channel", "eeg2mel", "labram", "eegpt", "cbramod", "linear", "spectrum", "oracle"]
+ModelName = Literal["channel", "eeg2mel", "labram", "eegpt", "cbramod", "linear", "trf", "cca", "spectrum", "oracle"]
 
 
 class AdaptConfig(Config):
@@ -86,9 +86,10 @@ def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     result = dict(values)
     for key, value in changes.items():
         inner = result.get(key)
-        nested = isinstance(value, dict) and isinstance(inner, dict)
-        other = nested and key == "encoder" and value.get("kind", _kind(inner)) != _kind(inner)
-        result[key] = merged(inner, value) if nested and not other else value
+        if isinstance(value, dict) and isinstance(inner, dict):
+            other = key == "encoder" and value.get("kind", _kind(inner)) != _kind(inner)
+            value = value if other else merged(inner, value)
+        result[key] = value
     return result
 
 

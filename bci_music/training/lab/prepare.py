@@ -34,6 +34,7 @@ from bci_music.training.lab.prepared import (
     write_prepared,
     write_text,
 )
+from bci_music.training.pool import open_pool
 
 Report = Callable[[int, int, str], None]  # files done, of how many, what was done last
 
@@ -49,7 +50,8 @@ class _Way:
 
 def prepare(
     study: Study, out: Path, *, signal: SignalConfig | None = None, normalise: Normalise = "causal",
-    quality: bool = True, montage: str = "nmed", workers: int = 1, report: Report = lambda done, of, what: None,
+    quality: bool = True, montage: str = "nmed", workers: int = 1, scheduler: str | None = None,
+    report: Report = lambda done, of, what: None,
 ) -> Prepared:
     """Write a study's segments into a folder and open them; a file of the study that is done is not done again.
 
@@ -64,11 +66,13 @@ def prepare(
         Whether bad electrodes are found (and then absent in segments).
     workers : int
         Processes that work on different files of the study.
+    scheduler : str, optional
+        Address of a dask scheduler, whose workers are used instead; they see study and `out` under the same paths.
     """
     signal = signal or SignalConfig()
     if not quality:
         signal = signal.model_copy(update={"quality": signal.quality.model_copy(update={"enabled": False})})
-    way = _Way(signal, montage, normalise)
+    way, out = _Way(signal, montage, normalise), out if scheduler is None else out.resolve()
     _begin(out, way)
     groups: dict[Path, list[Recording]] = {}
     for recording in study.recordings:
@@ -77,7 +81,7 @@ def prepare(
     jobs = [(out, stems[path], recordings, way, songs) for path, recordings in groups.items()]
     places: list[Place] = []
     hashes: dict[str, str] = {}
-    for done, (name, digest, own) in enumerate(_each(jobs, workers), 1):
+    for done, (name, digest, own) in enumerate(_each(jobs, workers, scheduler), 1):
         places += own
         hashes[name] = digest
         report(done, len(jobs), name)
@@ -89,7 +93,7 @@ def prepare(
     heard = {p.song for p in places}
     config = PreparedConfig(
         kind=study.kind, normalise=normalise, signal=signal, montage=montage, simulated=study.simulated,
-        data_hash="", stimuli={}, notes=study.notes,
+        data_hash="", stimuli={}, notes=study.notes, snr_db=study.snr_db,
     )  # fmt: skip
     write_prepared(out, places, hashes, config, {k: s for k, s in study.stimuli.items() if k in heard})
     forget()
@@ -110,7 +114,11 @@ def _begin(out: Path, way: _Way) -> None:
         raise UserError(f"{out} cannot be written ({error.strerror}): give --out a folder you may write to.") from error
 
 
-def _each(jobs: list[Any], workers: int) -> Iterator[tuple[str, str, list[Place]]]:
+def _each(jobs: list[Any], workers: int, scheduler: str | None) -> Iterator[tuple[str, str, list[Place]]]:
+    if scheduler is not None:
+        with open_pool(scheduler=scheduler) as pool:
+            yield from (future.result() for future in [pool.submit(_one_file, *job) for job in jobs])
+        return
     if workers <= 1:
         yield from (_one_file(*job) for job in jobs)
         return

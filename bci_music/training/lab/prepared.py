@@ -48,6 +48,7 @@ class PreparedConfig(Config):
     data_hash: str
     stimuli: dict[str, AudioEntry]
     notes: tuple[str, ...] = ()
+    snr_db: float | None = None  # of a simulated study
 
 
 @dataclass(frozen=True)

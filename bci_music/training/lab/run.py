@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from bci_music.training.eeg.targets import fit_embedder, music_of
 from bci_music.training.lab.config import LabConfig
 from bci_music.training.lab.prepared import Prepared
 from bci_music.training.lab.windows import LabWindows, split_windows, study_windows, training_seconds
+from bci_music.training.loop import TimeLimit, spent_s
 from bci_music.training.provenance import ALIGNER, ENCODER, pretrained_by, same_run, save_run
 
 Report = Callable[[str, int, int, dict[str, float]], None]  # stage, step, of how many, figures
@@ -166,10 +167,9 @@ def load_encoder(encoder: AnyEncoder, path: Path) -> AnyEncoder:
     return encoder
 
 
-def time_limit(minutes: float | None, spent_s: float = 0.0) -> Callable[[], bool]:
-    """Return a function that becomes true when the minutes are over, some seconds of which were spent before."""
-    end = None if minutes is None else time.monotonic() + 60.0 * minutes - spent_s
-    return lambda: end is not None and time.monotonic() >= end
+def time_limit(minutes: float | None, *before: Path) -> TimeLimit:
+    """Limit the learning to so many minutes; what the folders' logs tell of earlier calls counts, None is no limit."""
+    return TimeLimit(math.inf if minutes is None else 60.0 * minutes, lambda: sum(spent_s(run) for run in before))
 
 
 def _new_aligner(network: EegModel, corpus: Corpus, config: LabConfig) -> Aligner:
