@@ -16,6 +16,7 @@ from bci_music.compose.composer import HELD_OUT_SECONDS, SONGS, TRAIN_SECONDS, m
 from bci_music.config import Config
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
+from bci_music.evaluation.robustness import even_subset
 from bci_music.messages import Log, UserError
 from bci_music.metrics.metric import Metric
 from bci_music.models.adapter import RidgeAdapter
@@ -51,6 +52,8 @@ from bci_music.training.eeg.simulated import (
 )
 from bci_music.training.loop import LoopConfig
 from bci_music.training.provenance import git_sha
+
+ELECTRODES = (64, 32, 16)  # what is left of 125 in rows of the metrics
 
 
 class DemoBuildConfig(Config):
@@ -206,11 +209,12 @@ def evaluate(
     data, montage = config.data, Montage.load(MONTAGE)
     songs = [spec.id for spec in SONGS]
 
-    def decoded(heard: list[HeardWindows], bf16: bool = False) -> Decoded:
+    def decoded(heard: list[HeardWindows], bf16: bool = False, electrodes: int | None = None) -> Decoded:
         device = choose_device("cpu", bf16=bf16)
         decoder = Decoder(network, adapter, Confidence(ConfidenceFit(), None), config.decoder, device)
         log("decoding")
-        return decode_heard(decoder, heard, music, songs)
+        there = None if electrodes is None else even_subset(montage.positions_m, electrodes)
+        return decode_heard(decoder, heard, music, songs, there)
 
     def listen(listeners: tuple[int, ...], recordings: int, snr_db: float) -> list[HeardWindows]:
         return held_out_windows(listeners, recordings, snr_db, config.signal, montage, log)
@@ -235,6 +239,13 @@ def evaluate(
         song_identification(weak, prototypes, f"14-way song identification {weaker}", harder),
         identification(new, "50-way identification, held-out listeners", strangers),
         song_identification(new, prototypes, "14-way song identification, held-out listeners", strangers),
+        *(
+            identification(
+                decoded(recordings, electrodes=size), f"50-way identification, {size} electrodes",
+                f"{known}; only {size} electrodes, evenly spread",
+            )
+            for size in ELECTRODES
+        ),
     )
     same = full.of(full.recording < 3)
     keeps = abs(identification(few, "", "").value - identification(same, "", "").value) < 0.01

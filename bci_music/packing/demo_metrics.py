@@ -34,14 +34,20 @@ class Decoded:
 
 
 def decode_heard(
-    decoder: Decoder, recordings: list[HeardWindows], music: dict[str, Music], songs: list[str]
+    decoder: Decoder, recordings: list[HeardWindows], music: dict[str, Music], songs: list[str],
+    there: NDArray[np.bool_] | None = None,
 ) -> Decoded:
-    """Decode the windows of all recordings; `songs` gives the order in which songs are numbered."""
+    """Decode the windows of all recordings.
+
+    `songs` gives the order in which songs are numbered; `there` (n_channels,): electrodes that are there, of those in
+    use.
+    """
     parts: dict[str, list[NDArray]] = {name: [] for name in Decoded.__dataclass_fields__}
     for number, heard in enumerate(recordings):
         for first in range(0, len(heard.windows), 16):
             some = heard.windows[first : first + 16]
-            made = decoder.decode_many(np.stack([w.samples for w in some]), np.stack([w.used for w in some]))
+            used = np.stack([w.used for w in some])
+            made = decoder.decode_many(np.stack([w.samples for w in some]), used if there is None else used & there)
             for name in ("raw", "vector", "attention"):
                 parts[name].append(made[name])
         rows = zip(heard.songs, heard.second, strict=True)
