@@ -28,7 +28,7 @@ def test_every_figure_is_a_record(seeded, tmp_path):
     write_records(seeded, tmp_path / "lab.json")
     found = json.loads((tmp_path / "lab.json").read_text())
     assert len(found) == sum(len(result.metrics) for result in seeded)
-    assert all(WANTED <= record.keys() for record in found)
+    assert all(record.keys() >= WANTED for record in found)
     assert {record["row"] for record in found} == {"ours"}
     first = next(r for r in found if r["name"] == "ours-seed623" and r["metric"] == "50-way")
     assert (first["value"], first["seed"], first["snr_db"], first["split"]) == (0.5, 623, 3.0, "time-block")
