@@ -134,6 +134,10 @@ MISTAKES = {
         "pretrain.student_views.n_times makes windows of 300 samples, the encoder takes 50 to 250",
     ),
     "no device": (("align", "--data", "DATA", "--out", "out", "--preset", "PRESET", "--device", "tpu"), "'tpu'"),
+    "no name of a study": (
+        ("ablate", "--data", "DATA", "--out", "out", "--preset", "PRESET", "--also", "prepared-6"),
+        "--also 'prepared-6' is no NAME=FOLDER: name a study as the table does, e.g. minus-6=prepared-6.",
+    ),
     "no row": (("ablate", "--data", "DATA", "--out", "out", "--preset", "PRESET", "--only", "best"), "no row 'best'"),
 }  # fmt: skip
 

@@ -25,7 +25,8 @@ class Expected:
 
 # Metrics: 50-way, 14-way, CLAP score and genre agreement.
 SYSTEMS = (
-    Expected("Channel-oriented (ours)", ("ours", "channel", "channel-oriented", "proposed"),
+    Expected("Latent queries (ours)", ("ours",), {}),
+    Expected("The paper's encoder", ("paper", "channel", "channel-oriented", "proposed"),
              {"50-way": 0.487, "14-way": 0.692, "clap": 0.683, "genre": 0.203}),
     Expected("CBraMod", ("cbramod",), {"50-way": 0.402, "14-way": 0.690, "clap": 0.641, "genre": 0.169}),
     Expected("LaBraM", ("labram",), {"50-way": 0.380, "14-way": 0.681, "clap": 0.657, "genre": 0.162}),
@@ -33,6 +34,9 @@ SYSTEMS = (
     Expected("EEG2Mel", ("eeg2mel",),
              {"50-way": 0.259, "14-way": 0.478, "clap": 0.588, "genre": 0.132, "ssim": 0.762, "psnr": 24.37}),
     Expected("Linear EEG", ("linear", "linear-eeg"), {"50-way": 0.018, "14-way": 0.067, "clap": 0.576, "genre": 0.126}),
+    Expected("Ridge TRF (spectral flux)", ("trf",), {}),
+    Expected("CCA (spectral flux)", ("cca",), {}),
+    Expected("Power spectra only", ("spectrum",), {}),
     Expected("Audio oracle", ("oracle", "audio-oracle"),
              {"50-way": 0.598, "14-way": 0.775, "clap": 0.752, "genre": 0.276}),
 )  # fmt: skip
