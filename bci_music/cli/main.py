@@ -16,6 +16,7 @@ from bci_music.cli import (
     lab,
     live,
     simulate,
+    tracking,
 )
 from bci_music.cli import (
     models as checkpoints,
@@ -70,6 +71,7 @@ app.add_typer(checkpoints.app, name="models", rich_help_panel=MAKE)
 for verb in (lab.pretrain, lab.align, lab.adapt, lab.evaluate, lab.ablate):
     app.command(verb.__name__, rich_help_panel=LAB)(verb)
 app.command("calibrate", rich_help_panel=LAB)(calibrate.calibrate)
+app.add_typer(tracking.app, name="lab", rich_help_panel=LAB)
 
 
 def main() -> None:

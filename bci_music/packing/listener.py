@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from bci_music.evaluation.tracking.features import sound_rows
+from bci_music.evaluation.tracking.study import from_segments
+from bci_music.evaluation.tracking.track import track
 from bci_music.messages import Log, UserError
 from bci_music.metrics.identification import auroc, top1_hits
 from bci_music.models.confidence import Confidence
@@ -29,6 +32,7 @@ from bci_music.training.calibration.listener_data import (
     audio_hashes,
     composed,
     embedded_music,
+    heard_audio,
     open_listener_data,
 )
 from bci_music.training.lab.windows import training_seconds
@@ -37,16 +41,17 @@ from bci_music.training.provenance import git_sha
 
 @dataclass(frozen=True)
 class ListenerPack:
-    """The pack written, and what to say about it."""
+    """The pack written, and what to say about it; `tracking` is whether the EEG carries the heard sound at all."""
 
     pack: Pack
     calibrated: Calibrated
     data: ListenerData
+    tracking: tuple[str, ...]
 
     def words(self) -> list[str]:
-        """What was fitted on what, and whether it helps."""
+        """Whether the EEG carries the sound, what was fitted on what, and whether it helps."""
         done, who = self.calibrated, self.data.listener
-        lines = []
+        lines = list(self.tracking)
         if made_up := composed(self.data):
             lines.append(f"No audio was given for {', '.join(made_up)}: their sound is that of the composed songs.")
         kind = "simulated EEG" if self.data.simulated else "EEG"
@@ -91,14 +96,32 @@ def make_listener_pack(
         paths, audio=audio, listener=listener, signal=pack.manifest.signal, montage=decoder.montage, log=log
     )
     _unknown_to(pack, data)
+    log("looking for the heard sound in the EEG")
+    tracking = tracking_of(data, pack.manifest.signal.preprocess.sfreq_hz)
     log("embedding the music")
     music = embedded_music(data, embedder, pack.manifest.signal.window.seconds)
     done = calibrate(decoder, data, music, config, report=lambda n, of: log(f"window {n} of {of}"))
-    return ListenerPack(write_listener_pack(out, pack, done, data, config), done, data)
+    return ListenerPack(write_listener_pack(out, pack, done, data, config, tracking), done, data, tracking)
+
+
+def tracking_of(data: ListenerData, sfreq_hz: float) -> tuple[str, ...]:
+    """Whether the recordings carry the heard sound at all, in sentences: a reconstruction that knows no pack."""
+    sounds = {song: sound_rows(*audio) for song, audio in heard_audio(data).items()}
+    pieces = {key: stimulus.name for key, stimulus in data.stimuli.items()}
+    try:
+        found = track(from_segments(
+            f"the recordings of {data.listener}", data.segments, sfreq_hz, sounds, pieces, simulated=data.simulated
+        ))  # fmt: skip
+    except UserError as error:
+        return (f"Whether the EEG carries the heard sound was not assessed: {error}",)
+    if found.reads:
+        return (found.sentence(),)
+    return (found.sentence(), "So nothing that follows is evidence of hearing: noise and the recording do as well.")
 
 
 def write_listener_pack(
-    out: Path, base: Pack, done: Calibrated, data: ListenerData, config: CalibrateConfig
+    out: Path, base: Pack, done: Calibrated, data: ListenerData, config: CalibrateConfig,
+    tracking: tuple[str, ...] = (),
 ) -> Pack:
     """Write a whole pack: all files of the base but the adapter."""
     part = out.with_name(out.name + ".part")
@@ -111,7 +134,7 @@ def write_listener_pack(
     manifest = m.model_copy(update={
         "name": f"{m.name}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', data.listener).strip('-.') or 'listener'}",
         "base": f"{m.name}@{file_sha256(base.directory / MANIFEST)[:12]}",
-        "provenance": _provenance(base, done, data, config),
+        "provenance": _provenance(base, done, data, config, tracking),
         "metrics": tuple(metric for c in done.comparisons for metric in (c.before, c.after)),
         "confidence": _confidence(base, done),
     })  # fmt: skip
@@ -153,7 +176,9 @@ def _all_files(pack: Pack) -> set[str]:
     return set(pack.manifest.files) | (_all_files(pack.base) if pack.base is not None else set())
 
 
-def _provenance(base: Pack, done: Calibrated, data: ListenerData, config: CalibrateConfig) -> Provenance:
+def _provenance(
+    base: Pack, done: Calibrated, data: ListenerData, config: CalibrateConfig, tracking: tuple[str, ...]
+) -> Provenance:
     old = base.manifest.provenance
     made_up = data.simulated or base.manifest.simulated
     eeg = "simulated EEG" if data.simulated else "EEG"
@@ -164,6 +189,7 @@ def _provenance(base: Pack, done: Calibrated, data: ListenerData, config: Calibr
     added: dict[str, Any] = {
         **config.model_dump(mode="json"), "listener": data.listener, "minutes": round(done.minutes, 2),
         "alpha_chosen": str(done.alpha), "audio": dict(audio_hashes(data)), "composed_audio": composed(data),
+        "tracking": list(tracking),
     }  # fmt: skip
     return Provenance(
         kind="simulated" if made_up else "real",

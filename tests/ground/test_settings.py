@@ -39,6 +39,7 @@ ENTRY_POINTS = {
     "EvaluationReport": "report.json of the lab",
     "SplicesConfig": "options of bench splices",
     "EvaluateConfig": "options of evaluate",
+    "TrackingFile": "tracking.yaml of a plain folder",
 }
 EXCEPTIONS = {
     "GeneratorConfig": "abstract: the base of the sections of `sound`",

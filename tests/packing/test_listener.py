@@ -130,6 +130,14 @@ def test_words_tell_before_and_after_and_that_it_is_simulated(made):
     assert "that a real brain steers the music is not shown" in text
 
 
+def test_tracking_is_said_first_and_kept(made):
+    words = made.words()
+    assert words[0].startswith("Tracking ")
+    assert "3 recordings" in words[0] or "1 recording of 1 listener with 3 pieces" in words[0]
+    assert ("nothing that follows is evidence" in words[1]) is words[0].startswith("Tracking does not")
+    assert made.pack.manifest.provenance.config["calibrate"]["tracking"] == list(made.tracking)
+
+
 def test_own_audio_is_used_and_named_by_its_hash(base, heard, recorded, tunes, tmp_path):
     for song in SONGS:
         soundfile.write(tmp_path / f"{song}.wav", tunes[song], 16_000)

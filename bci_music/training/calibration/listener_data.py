@@ -100,8 +100,8 @@ def open_listener_data(
     return found
 
 
-def embedded_music(data: ListenerData, embedder: Embedder, window_s: float) -> dict[str, NDArray[np.float32]]:
-    """Embeddings (m, 512) of every song heard, one per `GRID_S` of window start.
+def heard_audio(data: ListenerData) -> dict[str, tuple[NDArray[np.float32], float]]:
+    """Sound (n,) of every song heard and its rate, from the EEG's first sample on.
 
     The composer's songs need no file; any other song without audio is an error.
     """
@@ -112,12 +112,17 @@ def embedded_music(data: ListenerData, embedder: Embedder, window_s: float) -> d
             f"There is no audio for {', '.join(lost[:3])}{' and others' if len(lost) > 3 else ''}, heard by "
             f"{data.listener}: name the file of each song under `songs:` of a YAML file and give it with --audio."
         )
-    music = {}
-    for song in songs:
-        stimulus = data.stimuli[song]
-        audio, rate = read_song(stimulus) if stimulus.audio is not None else (mono_16k(song), float(AUDIO_HZ))
-        music[song] = embed_song(embedder, audio, rate, window_s, GRID_S)
-    return music
+    known = {song: data.stimuli[song] for song in songs}
+    return {
+        song: read_song(stimulus) if stimulus.audio is not None else (mono_16k(song), float(AUDIO_HZ))
+        for song, stimulus in known.items()
+    }
+
+
+def embedded_music(data: ListenerData, embedder: Embedder, window_s: float) -> dict[str, NDArray[np.float32]]:
+    """Embeddings (m, 512) of every song heard, one per `GRID_S` of window start."""
+    heard = heard_audio(data)
+    return {song: embed_song(embedder, audio, rate, window_s, GRID_S) for song, (audio, rate) in heard.items()}
 
 
 def composed(data: ListenerData) -> list[str]:

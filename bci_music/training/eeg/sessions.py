@@ -149,7 +149,7 @@ def whole_segments(
             f"normalising over the whole recording takes clean EEG at {rate:g} Hz as it is; prepare it causally."
         )
     channels = map_channels(session.labels, montage, session.positions_m)
-    samples, times, flags = _whole(session)
+    samples, times, flags = whole_rows(session)
     true = samples if not (flags & NOT_DATA).any() else samples[(flags & NOT_DATA) == 0]
     spread = true.std(axis=0)
     scaled = ((samples - true.mean(axis=0)) / (spread + _EPS)).T
@@ -159,7 +159,7 @@ def whole_segments(
     used = present.copy()
     used[present] = spread[channels.source_index[present]] > _EPS
     segments = []
-    for a, b in _real_runs(flags):
+    for a, b in real_runs(flags):
         part_s = float(times[a])
         whole = Segment(eeg[:, a:b], used, "", 0.0, listener, recording, part_s - float(times[0]), repeat)
         if not heard:
@@ -175,7 +175,7 @@ def whole_segments(
     return segments
 
 
-def _whole(session: Session) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.uint8]]:
+def whole_rows(session: Session) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.uint8]]:
     """Samples, times and flags of all rows on the time grid; the session's own memory where nothing is missing."""
     rows = list(grid_rows(session.samples_uv, session.times_s, session.sfreq_hz, block_s=session.duration_s + 1.0))
     if len(rows) == 1:
@@ -186,7 +186,7 @@ def _whole(session: Session) -> tuple[NDArray[np.float32], NDArray[np.float64], 
     )  # fmt: skip
 
 
-def _real_runs(flags: NDArray[np.uint8]) -> list[tuple[int, int]]:
+def real_runs(flags: NDArray[np.uint8]) -> list[tuple[int, int]]:
     """Row ranges without a hole, a burst or a break in them."""
     real = (flags & NOT_DATA) == 0
     cuts = {0, len(flags), *np.flatnonzero(flags & BREAK).tolist(), *(np.flatnonzero(np.diff(real)) + 1).tolist()}
