@@ -332,22 +332,28 @@ def _table_progress(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        whole = progress.add_task("rows", total=n_rows)
-        tasks: dict[str, Any] = {}
+    progress = Progress(*columns, console=Console(stderr=True))
+    whole = progress.add_task("rows", total=n_rows)
+    tasks: dict[str, Any] = {}
 
-        def show(progress_of: tuple[str, str, int, int]) -> None:
-            name, stage, step, of = progress_of
-            if name not in tasks:
-                tasks[name] = progress.add_task(name, total=None)
-            if of:
-                progress.update(tasks[name], completed=step, total=of, description=f"{name}: {stage}")
+    def show(progress_of: tuple[str, str, int, int]) -> None:
+        progress.start()  # not before there is something to show: an error comes without an empty bar
+        name, stage, step, of = progress_of
+        if name not in tasks:
+            tasks[name] = progress.add_task(name, total=None)
+        if of:
+            progress.update(tasks[name], completed=step, total=of, description=f"{name}: {stage}")
 
-        def done(row: Result) -> None:
-            if row.name in tasks:
-                progress.update(tasks.pop(row.name), visible=False)
-            metric = row.metrics[0]
-            progress.console.print(f"{row.name}: {metric.label} {metric.value:.3f}, {row.minutes:.1f} min")
-            progress.advance(whole)
+    def done(row: Result) -> None:
+        progress.start()
+        if row.name in tasks:
+            progress.update(tasks.pop(row.name), visible=False)
+        metric = row.metrics[0]
+        progress.console.print(f"{row.name}: {metric.label} {metric.value:.3f}, {row.minutes:.1f} min")
+        progress.advance(whole)
 
+    try:
         yield show, done
+    finally:
+        if progress.live.is_started:
+            progress.stop()

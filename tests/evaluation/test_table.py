@@ -171,3 +171,20 @@ def test_pretraining_that_was_cut_short_goes_on_when_there_is_time(data, preset,
         assert not failed
         assert rows[0].training.pretrain_steps == steps
         assert rows[0].minutes >= rows[0].training.pretrain_minutes + rows[0].training.align_minutes
+
+
+def test_a_row_on_another_study_needs_it_and_the_others_do_not(data, preset, tmp_path):
+    plan = TablePlan.parse({
+        "conditions": {"here": {}, "quiet": {"label": "-6 dB", "study": "quiet"}},
+        "systems": {"oracle": {"title": "Oracle", "under": ["here", "quiet"], "set": {"model": "oracle"}}},
+    })  # fmt: skip
+    wanted = jobs(plan, lab_preset(str(preset)), (), {"pretrain": None})
+    rows, failed = run_table(wanted, data, tmp_path)
+    assert [row.name for row in rows] == ["oracle"]
+    assert failed == {"oracle-quiet": "it needs the study 'quiet', which was not given: --also quiet=FOLDER."}
+    rows, failed = run_table(wanted, data, tmp_path, also={"quiet": data})
+    assert [(row.name, row.row, row.model.title) for row in rows] == [
+        ("oracle", "oracle", "Oracle"), ("oracle-quiet", "oracle", "Oracle, -6 dB")
+    ]
+    assert not failed
+    assert rows[0].provenance["snr_db"] == -6.0  # of the tiny study
