@@ -167,7 +167,8 @@ class Embedding:
     vector : (512,) float32
         Unit vector in the generator's space.
     attention : (n_channels,) float32
-        Share of CLS attention per channel in the last layer; NaN where the channel was no token. Sums to 1.
+        What each channel weighs, as the encoder gives it: its share of what is gathered (latent queries) or of the CLS
+        token's attention in the last layer (channel tokens). NaN where the channel was no token; sums to 1.
     confidence : float
         Calibrated probability that this window is identified rightly; 0 when held or stale.
     """

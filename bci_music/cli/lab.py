@@ -152,6 +152,12 @@ def evaluate(
         str | None, typer.Option(help="Pack whose generator makes the sound.  \\[default: the library]")
     ] = None,
     genres: Genres = None,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Test all maps of the electrodes, not only the one the decoder gives.")
+    ] = False,
+    planted: Annotated[
+        str | None, typer.Option(help="Simulated: region whose electrodes alone carry the response, e.g. right.")
+    ] = None,
 ) -> None:
     """Evaluate a decoder: every metric with its interval by recording and its controls; writes one HTML page."""
     from rich.console import Console
@@ -166,7 +172,10 @@ def evaluate(
 
     config, experiment, aligner = _finished(data, run)
     with Console(stderr=True).status("evaluating") as status:
-        settings = EvaluateConfig(robustness=robustness, generator=generator, genres=genres)
+        values = {
+            "robustness": robustness, "generator": generator, "genres": genres, "maps": maps, "planted": planted,
+        }  # fmt: skip
+        settings = EvaluateConfig.parse(values, "the options")
         result = evaluate_run(config, experiment, aligner, run, settings, status.update)
     write_report([result], out, experiment.prepared.montage)
     for line in metric_lines(result):

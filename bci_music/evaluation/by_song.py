@@ -14,7 +14,8 @@ from bci_music.metrics.identification import cosine
 def song_attention(decoded: DecodedWindows) -> dict[str, list[float]]:
     """Each channel's share of the attention by song name, recordings counting alike; empty where there is none.
 
-    An electrode that is absent in a window (NaN) counts in the others. It is what the model weighs, not brain activity.
+    An electrode that is absent in a window (NaN) counts in the others. It is what the model weighs (with latent queries
+    each electrode's share of what is gathered), not brain activity.
     """
     if decoded.attention is None or np.isnan(decoded.attention).all():
         return {}

@@ -47,6 +47,22 @@ class TrainingSummary(Config):
     curves: dict[str, list[tuple[int, float]]] = {}  # name -> (step, value), thinned
 
 
+class Removal(Config):
+    """What it costs to remove the electrodes that a map weighs most, beside as many drawn at random.
+
+    `cost` is `random` less `most`, window by window: what the map knows. `least`: those weighed least removed.
+    """
+
+    map: str
+    removed: int
+    draws: int  # of the random electrodes, over which rates are averaged
+    whole: Metric
+    most: Metric
+    random: Metric
+    least: Metric
+    cost: Metric
+
+
 class Result(Config):
     """One experiment: a trained system under one split, and its metrics."""
 
@@ -62,6 +78,8 @@ class Result(Config):
     split: SplitSummary
     metrics: tuple[Metric, ...]
     robustness: dict[str, list[dict[str, float]]] = {}  # "removed" | "noise": share, value, low, high, control
+    electrode_maps: dict[str, list[float]] = {}  # how it is weighed -> mean weight of each channel; 0 where never used
+    removal: tuple[Removal, ...] = ()  # a test of each of these maps; the one that the decoder gives first
     song_attention: dict[str, list[float]] = {}  # song -> share of each channel
     song_distances: dict[str, Any] = {}  # songs: [...], eeg: [[...]], music: [[...]]
     data: str  # e.g. "simulated NMED-T + NMED-H (composed music, simulated listeners)"

@@ -81,7 +81,8 @@ class LatentQueryEncoder(nn.Module):
     def set_gains(self, gains: Tensor) -> None:
         """Set the gains (n_channels, filters) as closely as the electrodes' positions allow."""
         with torch.no_grad():
-            self.gain_map.copy_(torch.linalg.lstsq(self.basis, gains).solution)
+            # not lstsq: its pivots are at times wrong where there are fewer electrodes than basis functions
+            self.gain_map.copy_(torch.linalg.pinv(self.basis) @ gains)
 
     def on(self, positions_m: NDArray[np.float64]) -> LatentQueryEncoder:
         """Return the same encoder for electrodes at other positions (n, 3); shares its weights."""
@@ -109,7 +110,7 @@ class LatentQueryEncoder(nn.Module):
         keep : (B, K) int64 tensor, optional
             Indices of the channels that are gathered, instead of `used` (channel dropout in training).
         return_attention : bool
-            Also give each channel's share of the attention, over steps, queries and heads; NaN where absent.
+            Also give what each channel weighs: its share of what is gathered (`contributions`); NaN where absent.
 
         Returns
         -------
@@ -117,17 +118,28 @@ class LatentQueryEncoder(nn.Module):
             `times` (B, S, D) is the sequence at its own rate, `cls` (B, D) the pooled vector, `tokens` (B, 1, S, D)
             the sequence once more, for heads that read tokens.
         """
-        gathered, weights = self.gather(x, used, keep)
+        gathered, weights, values = self.gather(x, used, keep)
         steps = self.follow(gathered)
         share = self.pool(steps).softmax(1)  # (B, S, heads): which steps each part of the vector is read from
         pooled = torch.einsum("bsh,bshd->bhd", share, steps.unflatten(2, (self.config.heads, -1))).flatten(1)
         attention = None
         if return_attention:
-            attention = self._per_channel(weights.float().mean((1, 2, 3)), used, keep)
+            attention = self._per_channel(self.contributions(weights, values), used, keep)
         return Encoded(pooled, steps, attention, steps[:, None])
 
-    def gather(self, x: Tensor, used: Tensor | None = None, keep: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Gathered values (B, S, Q * filters), and the attention over electrodes (B, S, Q, heads, K)."""
+    def gather(
+        self, x: Tensor, used: Tensor | None = None, keep: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Gather electrodes in every step.
+
+        Returns
+        -------
+        gathered : (B, S, Q * filters) tensor
+        weights : (B, S, Q, heads, K) tensor
+            The attention over electrodes; sums to 1 over the K of them.
+        values : (B, K, S, heads, filters // heads) tensor
+            What each electrode has to give: its filtered signal, with the gains of its position.
+        """
         c = self.config
         basis = self.basis
         if keep is None:
@@ -147,7 +159,24 @@ class LatentQueryEncoder(nn.Module):
         weights = weights.permute(0, 2, 4, 3, 1)  # (B, S, heads, Q, K)
         values = (tokens * gains[:, :, None]).unflatten(3, (c.heads, -1))
         gathered = (weights @ values.permute(0, 2, 3, 1, 4)).transpose(2, 3).flatten(2)
-        return gathered, weights.transpose(2, 3)
+        return gathered, weights.transpose(2, 3), values
+
+    def contributions(self, weights: Tensor, values: Tensor) -> Tensor:
+        """Each electrode's share (B, K) of what comes out of the gathering; arguments as `gather` gives them.
+
+        The attention that an electrode gets in a window, times the size of what its values become behind the next
+        linear map (the norm of the transformed vectors, Kobayashi et al. 2020, arXiv 2004.10102, here the root of its
+        mean square over steps), over all queries and heads. Attention alone misses how large a value is, and whether
+        anything reads the query.
+        """
+        c = self.config
+        onward = (self.widen.weight * self.gathered_norm.weight).unflatten(1, (c.queries, c.heads, -1)).float()
+        products = torch.einsum("dqhf,dqhg->hfgq", onward, onward).flatten(1, 2)  # (heads, F * F, Q)
+        values = values.float().transpose(2, 3)  # (B, K, heads, S, F)
+        squares = (values.mT @ values / values.shape[3]).flatten(3).transpose(1, 2)  # (B, heads, K, F * F)
+        sizes = (squares @ products).float().clamp_min(0.0).sqrt()  # (B, heads, K, Q)
+        share = torch.einsum("bqhk,bhkq->bk", weights.float().mean(1), sizes)
+        return share / share.sum(1, keepdim=True).clamp_min(1e-12)
 
     def filtered(self, x: Tensor) -> Tensor:
         """Outputs of the shared filters (B, K, S, filters); each step knows the samples up to its own end only."""

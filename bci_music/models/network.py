@@ -45,7 +45,7 @@ class EegModel(nn.Module):
 
     @abstractmethod
     def infer(self, x: Tensor, used: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Unit vectors (B, embed_dim), and each channel's share of attention (B, n_channels) or None."""
+        """Unit vectors (B, embed_dim), and what each channel weighs (shares, (B, n_channels)) or None."""
 
 
 class Network(EegModel):
@@ -61,7 +61,7 @@ class Network(EegModel):
         return self.head(self.encoder(x, used, keep))
 
     def infer(self, x: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit shared vectors (B, embed_dim) and channel attention (B, C) of windows (B, C, T) with masks (B, C)."""
+        """Unit shared vectors (B, embed_dim) and channels' shares (B, C) of windows (B, C, T) with masks (B, C)."""
         encoded = self.encoder(x, used, return_attention=True)
         assert encoded.attention is not None
         return normalised(self.head(encoded)), encoded.attention

@@ -99,7 +99,7 @@ def test_attention_is_a_share_and_follows_the_signal(encoder):
     torch.testing.assert_close(one.sum(1), torch.ones(1))
     assert (one > 0).all()
     assert not torch.allclose(one, two, atol=1e-3)
-    _, maps = encoder.gather(windows(1))
+    _, maps, _ = encoder.gather(windows(1))
     assert maps.shape == (1, 5, 3, 4, 12)  # steps, queries, heads, electrodes
     torch.testing.assert_close(maps.sum(4), torch.ones(1, 5, 3, 4))
 

@@ -29,10 +29,16 @@ def network_of(config):
     return Network(config, np.random.default_rng(7).standard_normal((CHANNELS, 3)))
 
 
-def plant(seed=0, noise=1.0):
-    """Music by song and a function that records one listener's segments of all songs."""
+def plant(seed=0, noise=1.0, given_patterns=None, rest=0.0):
+    """Music by song and a function that records one listener's segments of all songs.
+
+    `given_patterns` (bands, electrodes) say where the response reaches the head, `rest` (sources, electrodes) where
+    activity that has nothing to do with music does.
+    """
     rng = np.random.default_rng(seed)
     patterns = rng.standard_normal((N_BANDS, CHANNELS))
+    patterns = patterns if given_patterns is None else given_patterns
+    rest = np.atleast_2d(rest)
     mixing = rng.standard_normal((2 * N_BANDS, 24))
     music, courses = {}, {}
     for song in range(N_SONGS):
@@ -50,9 +56,12 @@ def plant(seed=0, noise=1.0):
         segments = []
         for song in range(N_SONGS):
             source = np.roll(courses[heard(song)], round(0.15 * RATE), axis=0)
-            eeg = source @ patterns + noise * drawn.standard_normal((len(source), CHANNELS)) * 2.0
+            eeg = source @ patterns + noise * drawn.standard_normal((len(source), patterns.shape[1])) * 2.0
+            if rest.any():
+                courses_of_rest = drawn.standard_normal((len(source) // 5, len(rest)))
+                eeg += np.repeat(courses_of_rest, 5, axis=0) @ rest
             eeg = (eeg / eeg.std(0)).T.astype(np.float16)
-            segments.append(Segment(eeg, np.ones(CHANNELS, bool), f"s{song}", 0.0, str(listener), f"r{listener}"))
+            segments.append(Segment(eeg, np.ones(len(eeg), bool), f"s{song}", 0.0, str(listener), f"r{listener}"))
         return segments
 
     return music, record

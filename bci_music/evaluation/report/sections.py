@@ -178,6 +178,15 @@ def _robustness(results: Sequence[Result], ours: Result) -> Section | None:
     return Section("When electrodes fail", (), [Drawing(drawing, caption)], "robustness")
 
 
+WEIGHED = {
+    "attention": "share of the model's attention on each electrode",
+    "contribution": "each electrode's share of what the model gathers (attention times the size of what it lets "
+                    "through)",
+    "gradient": "gradient times input of the similarity to the music heard",
+    "deletion": "similarity to the music heard that is lost without the electrode",
+}
+
+
 def _attention(results: Sequence[Result], ours: Result, montage: Montage) -> Section | None:
     chosen = _first(ours, [result for result in results if result.song_attention])
     if not chosen:
@@ -185,14 +194,34 @@ def _attention(results: Sequence[Result], ours: Result, montage: Montage) -> Sec
     result = chosen[0]
     values = [v for shares in result.song_attention.values() for v in shares]
     drawing = maps.scalp_maps(result.song_attention, montage, "attention", "Attention per song, not brain activity")
+    what = WEIGHED[next(iter(result.electrode_maps), "attention")]
     caption = (
-        f"{result.model.title}: attention, not brain activity. Share of the model's attention on each electrode, mean "
+        f"{result.model.title}: attention, not brain activity. {_capital(what)}, mean "
         f"over the test windows of a song; one scale for all, from {min(values):.4f} (clear) to "
         f"{max(values):.4f} (solid); evenly spread it would be {1 / len(montage.names):.4f}. "
         f"{_origin(result)}. Nose up."
     )
     title = "What the model weighs (attention, not brain activity)"
-    return Section(title, (), [Drawing(drawing, caption)], "attention")
+    return Section(title, (), [Drawing(drawing, caption), *_removals(result)], "attention")
+
+
+def _removals(result: Result) -> list[Drawing]:
+    """Draw for each map what it costs to remove the electrodes that it weighs most."""
+    drawn = []
+    for test in result.removal:
+        n, cost = test.removed, test.cost
+        lines = [
+            Line("all electrodes", test.whole), Line(f"{n} least weighed removed", test.least),
+            Line(f"{n} at random removed", test.random), Line(f"{n} most weighed removed", test.most, True),
+        ]  # fmt: skip
+        caption = (
+            f"{result.model.title}: removing the {n} electrodes of most weight ({WEIGHED[test.map]}; chosen on the "
+            f"other half of the recordings) costs {wording.number(cost.value)} {wording.interval(cost.ci95)} more than "
+            f"removing {n} at random (mean over {test.draws} draws). Intervals by bootstrap over recordings. "
+            f"{_origin(result)}, {cost.n} windows of {cost.n_recordings} recordings."
+        )
+        drawn.append(Drawing(bars.bars(lines, f"removal-{test.map}", f"Electrodes removed by {test.map}"), caption))
+    return drawn
 
 
 def _distances(results: Sequence[Result], ours: Result) -> Section | None:
