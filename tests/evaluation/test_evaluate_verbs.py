@@ -72,3 +72,25 @@ def test_a_table_of_another_headset_is_reported(headset, write_classifier, tmp_p
         assert "the classifier (two-genres) names" in genre["protocol"]
     assert oracle["metrics"][0]["missing"]["before_song"] == "the oracle reads no EEG"
     assert "before_song" in ours["metrics"][0]["controls"]
+
+
+def test_maps_of_the_electrodes_are_tested_and_reported(data, minimal, tmp_path, run):
+    encoder = {"kind": "latent-queries", "n_channels": 125, "n_times": 250, "patch": 25, "filters": 8, "dim": 16}
+    small = {"encoder": encoder | {"depth": 1, "heads": 2, "queries": 2}, "head": {"hidden": 8, "embed_dim": 8}}
+    preset, out = tmp_path / "preset.yaml", tmp_path / "run"
+    preset.write_text(yaml.safe_dump(minimal | small | {"pretrain": None, "adapt": {"hop_s": 4.0, "alpha": 0.5}}))
+    run_of = ("--data", data, "--run", out)
+    assert run("align", "--data", data, "--preset", preset, "--out", out, "--device", "cpu", "--no-tensorboard")[0] == 0
+    assert run("adapt", *run_of)[0] == 0
+    verb = ("evaluate", *run_of, "--out", tmp_path / "report", "--no-robustness")
+    code, text, _ = run(*verb, "--maps", "--planted", "right")
+    assert (code, text.count("10 removed: most weighed")) == (0, 4)
+    row = Result.read(out / "result.json")
+    assert [test.map for test in row.removal] == list(row.electrode_maps)
+    assert list(row.electrode_maps) == ["contribution", "attention", "gradient", "deletion"]
+    assert {f"auroc-{kind}" for kind in row.electrode_maps} <= {metric.name for metric in row.metrics}
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.count("electrodes of most weight") == 4
+    assert "attention times the size of what it lets through" in page
+    code, _, error = run(*verb, "--planted", "ear")
+    assert (code, error.count("\n"), "'planted'" in error) == (2, 1, True)
