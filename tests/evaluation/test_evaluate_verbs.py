@@ -93,4 +93,4 @@ def test_maps_of_the_electrodes_are_tested_and_reported(data, minimal, tmp_path,
     assert page.count("electrodes of most weight") == 4
     assert "attention times the size of what it lets through" in page
     code, _, error = run(*verb, "--planted", "ear")
-    assert (code, error.count("\n"), "'planted'" in error) == (2, 1, True)
+    assert (code, error.count("\n"), "planted" in error) == (2, 1, True), error
