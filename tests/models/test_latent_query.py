@@ -104,6 +104,18 @@ def test_attention_is_a_share_and_follows_the_signal(encoder):
     torch.testing.assert_close(maps.sum(4), torch.ones(1, 5, 3, 4))
 
 
+def test_a_share_is_attention_times_the_size_of_what_it_lets_through(encoder):
+    _, weights, values = encoder.gather(windows(1))
+    c, sizes = encoder.config, torch.zeros(12)
+    onward = encoder.widen.weight * encoder.gathered_norm.weight
+    for query in range(c.queries):
+        for head in range(c.heads):
+            first = query * c.filters + head * c.filters // c.heads
+            passed = values[0, :, :, head] @ onward[:, first : first + c.filters // c.heads].T  # (electrodes, steps, D)
+            sizes += weights[0, :, query, head].mean(0) * passed.square().sum(2).mean(1).sqrt()
+    torch.testing.assert_close(encoder.contributions(weights, values)[0], sizes / sizes.sum())
+
+
 def test_a_causal_sequence_knows_nothing_later_than_its_step():
     causal = build(SMALL.model_copy(update={"causal": True}))
     x = windows(1)

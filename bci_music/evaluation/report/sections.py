@@ -180,8 +180,8 @@ def _robustness(results: Sequence[Result], ours: Result) -> Section | None:
 
 WEIGHED = {
     "attention": "share of the model's attention on each electrode",
-    "contribution": "each electrode's share of what the model gathers (attention times the size of what it lets "
-                    "through)",
+    "contribution": "each electrode's share of what the model gathers, attention times the size of what it lets "
+                    "through",
     "gradient": "gradient times input of the similarity to the music heard",
     "deletion": "similarity to the music heard that is lost without the electrode",
 }
@@ -216,7 +216,7 @@ def _removals(result: Result) -> list[Drawing]:
         ]  # fmt: skip
         caption = (
             f"{result.model.title}: removing the {n} electrodes of most weight ({WEIGHED[test.map]}; chosen on the "
-            f"other half of the recordings) costs {wording.number(cost.value)} {wording.interval(cost.ci95)} more than "
+            f"other half of the recordings) costs {wording.number(cost.value)} ({wording.interval(cost.ci95)}) more than "
             f"removing {n} at random (mean over {test.draws} draws). Intervals by bootstrap over recordings. "
             f"{_origin(result)}, {cost.n} windows of {cost.n_recordings} recordings."
         )
