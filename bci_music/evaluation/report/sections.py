@@ -216,8 +216,8 @@ def _removals(result: Result) -> list[Drawing]:
         ]  # fmt: skip
         caption = (
             f"{result.model.title}: removing the {n} electrodes of most weight ({WEIGHED[test.map]}; chosen on the "
-            f"other half of the recordings) costs {wording.number(cost.value)} ({wording.interval(cost.ci95)}) more than "
-            f"removing {n} at random (mean over {test.draws} draws). Intervals by bootstrap over recordings. "
+            f"other half of the recordings) costs {wording.number(cost.value)} ({wording.interval(cost.ci95)}) more "
+            f"than removing {n} at random (mean over {test.draws} draws). Intervals by bootstrap over recordings. "
             f"{_origin(result)}, {cost.n} windows of {cost.n_recordings} recordings."
         )
         drawn.append(Drawing(bars.bars(lines, f"removal-{test.map}", f"Electrodes removed by {test.map}"), caption))
