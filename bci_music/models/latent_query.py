@@ -53,7 +53,7 @@ class LatentQueryEncoder(nn.Module):
         self.where = nn.Parameter(torch.empty(N_BASIS, scores))  # what each query looks for: a place ...
         self.what = nn.Parameter(torch.empty(c.filters, scores))  # ... and a course of the signal
         self.gathered_norm = nn.LayerNorm(c.queries * c.filters)
-        self.widen = nn.Linear(c.queries * c.filters, c.dim)
+        self.mix = nn.Linear(c.queries * c.filters, c.dim)
         self.blocks = nn.ModuleList(TimeBlock(c) for _ in range(c.depth))
         self.norm = nn.LayerNorm(c.dim)
         self.pool = nn.Linear(c.dim, c.heads, bias=False)
@@ -170,7 +170,7 @@ class LatentQueryEncoder(nn.Module):
         anything reads the query.
         """
         c = self.config
-        onward = (self.widen.weight * self.gathered_norm.weight).unflatten(1, (c.queries, c.heads, -1)).float()
+        onward = (self.mix.weight * self.gathered_norm.weight).unflatten(1, (c.queries, c.heads, -1)).float()
         products = torch.einsum("dqhf,dqhg->hfgq", onward, onward).flatten(1, 2)  # (heads, F * F, Q)
         values = values.float().transpose(2, 3)  # (B, K, heads, S, F)
         squares = (values.mT @ values / values.shape[3]).flatten(3).transpose(1, 2)  # (B, heads, K, F * F)
@@ -187,7 +187,7 @@ class LatentQueryEncoder(nn.Module):
 
     def follow(self, gathered: Tensor) -> Tensor:
         """The transformer over time: (B, S, Q * filters) to (B, S, D)."""
-        steps = self.widen(self.gathered_norm(gathered))
+        steps = self.mix(self.gathered_norm(gathered))
         angles = rotation(steps.shape[1], self.config.dim // self.config.heads, steps.device)
         for block in self.blocks:
             steps = block(steps, angles)

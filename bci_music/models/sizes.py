@@ -46,7 +46,7 @@ class LatentQueryConfig(Config):
     """Our encoder: electrodes are filtered, gathered by learned queries, and followed over time.
 
     `patch` is the stride of the shared `filters` in samples and `kernel` their length; a window has
-    ``n_times // patch`` steps. Each of the `queries` weighs the electrodes anew in every step, apart for each of the
+    ``n_times // patch`` steps. Each of the `queries` weighs the electrodes in every step, separately for each of the
     `heads`. `dim`, `depth` and `heads` are those of the transformer over time. `causal`: a step of the sequence knows
     nothing later than itself.
     """

@@ -66,7 +66,7 @@ class DemoBuildConfig(Config):
     decoder: DecoderConfig = DecoderConfig(encoder=LatentQueryConfig())
     closed_form: ClosedFormConfig = ClosedFormConfig(patterns=12)
     align: AlignConfig = AlignConfig(
-        batch=96, keep=(32, 64), noise=0.0, loop=LoopConfig(steps=2400, lr=1e-3, watch_every=10_000)
+        batch=96, keep=(32, 64), noise=0.0, loop=LoopConfig(steps=3200, lr=1e-3, watch_every=10_000)
     )
     seed: int = Field(0, ge=0)
 

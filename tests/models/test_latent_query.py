@@ -107,7 +107,7 @@ def test_attention_is_a_share_and_follows_the_signal(encoder):
 def test_a_share_is_attention_times_the_size_of_what_it_lets_through(encoder):
     _, weights, values = encoder.gather(windows(1))
     c, sizes = encoder.config, torch.zeros(12)
-    onward = encoder.widen.weight * encoder.gathered_norm.weight
+    onward = encoder.mix.weight * encoder.gathered_norm.weight
     for query in range(c.queries):
         for head in range(c.heads):
             first = query * c.filters + head * c.filters // c.heads
