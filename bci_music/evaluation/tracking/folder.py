@@ -79,7 +79,7 @@ def open_tracking_study(directory: Path, report: Report = lambda done, of, what:
     """
     if (directory / FILE_NAME).is_file():
         return _open_folder(directory / FILE_NAME, report)
-    if (directory / SETTINGS).is_file():
+    if (directory / SETTINGS).is_file() or (directory / "eeg" / "way.json").is_file():  # one that is not finished too
         return from_prepared(Prepared.open(directory), report)
     raise UserError(
         f"{directory} holds neither a prepared study ({SETTINGS}) nor a {FILE_NAME}: make the one with `bci-music data "

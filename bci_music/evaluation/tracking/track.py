@@ -21,6 +21,7 @@ from bci_music.evaluation.tracking.ridge import (
     shifted_cross,
 )
 from bci_music.evaluation.tracking.study import MIN_SHIFT_S, Report, TrackingStudy, Trial
+from bci_music.messages import UserError
 
 AFTER = range(0, 27, 2)  # rows at 64 Hz: 0 to 406 ms after the sound; every second one, for EEG ends at 8 Hz
 BEFORE = range(-32, -5, 2)  # as many: 500 to 94 ms before it
@@ -61,10 +62,17 @@ def track(
     ----------
     report : callable
         Is given the folds done, of how many, and what is held out.
+
+    Raises
+    ------
+    UserError
+        Where no electrode moves.
     """
     settings = settings or TrackingSettings()
     ways, notes = _ways(study)
     axes = _components(study.trials, settings.components)
+    if not axes.size:
+        raise UserError(f"The EEG of {study.name} is flat between 1 and 8 Hz: look at it with `bci-music data info`.")
     rng = np.random.default_rng([settings.seed, 41])
     whole = [unit for i in range(len(study.trials)) for unit in _units(study, i, ways[0], axes, settings, rng)]
     units = {ways[0]: whole} | {

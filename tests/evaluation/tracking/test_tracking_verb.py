@@ -130,6 +130,14 @@ def test_a_folder_of_neither_kind(run, tmp_path):
     assert "has no list `recordings:`" in error
 
 
+def test_flat_eeg_is_a_sentence(run, plain):
+    for number in range(4):
+        np.save(plain / f"{number}.npy", np.full_like(np.load(plain / f"{number}.npy"), 3.0))
+    code, _, error = run("lab", "tracking", "--data", plain)
+    assert code == 2
+    assert "is flat between 1 and 8 Hz" in error
+
+
 def test_real_eeg_with_a_made_up_envelope_does_not_read(run, shared_data, tmp_path):
     folder = tmp_path / "real"
     folder.mkdir()
