@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
+import yaml
 from untrained_pack import write_untrained
 
 from bci_music.eeg.chain import SignalConfig
@@ -16,6 +18,8 @@ from bci_music.models.embedder import StatisticsEmbedder
 from bci_music.models.pack import DecoderConfig
 from bci_music.models.sizes import EncoderConfig, HeadConfig
 from bci_music.training.eeg.corpus import Segment
+
+pytestmark = pytest.mark.learning
 
 SECONDS, RATE = 80, 125
 
@@ -109,3 +113,31 @@ def test_a_song_too_short_to_shift_is_a_sentence(small, heard):
     ]
     with pytest.raises(UserError, match="No recording holds 24 s of EEG that pack untrained can decode"):
         decoder_evidence(decoder, HeardEeg(short, heard.sounds, heard.pieces))
+
+
+def test_a_plain_folder_goes_the_packs_own_way(small, tmp_path):
+    rng, names = np.random.default_rng(0), [f"E{i}" for i in range(1, 61)]
+    entries = []
+    for number in range(2):
+        np.save(tmp_path / f"{number}.npy", (20 * rng.standard_normal((46 * RATE, 60))).astype(np.float32))
+        soundfile.write(tmp_path / f"{number}.wav", tune(number)[: 44 * 16_000], 16_000)
+        entries.append({
+            "eeg": f"{number}.npy", "rate_hz": RATE, "electrodes": names, "listener": "L0", "piece": f"s{number}",
+            "audio": f"{number}.wav", "onset_s": 1.5,
+        })  # fmt: skip
+    (tmp_path / "tracking.yaml").write_text(yaml.safe_dump({"recordings": entries}))
+    decoder = Decoder.from_pack(small, device="cpu")
+    heard = heard_eeg(tmp_path, decoder)
+    assert {segment.song for segment in heard.segments} == {"s0", "s1"}
+    assert all(0 <= segment.song_start_s < 5 for segment in heard.segments)
+    found = decoder_evidence(decoder, heard, TrackingSettings(draws=299))
+    assert len(found.rows) == 2
+    assert not found.reads  # its weights are random
+
+
+def test_envelopes_are_no_sound_to_embed(small, tmp_path):
+    entry = {"eeg": "a.npy", "rate_hz": 125, "electrodes": ["Cz"], "listener": "L", "piece": "s",
+             "envelope": "a.csv", "envelope_hz": 64}  # fmt: skip
+    (tmp_path / "tracking.yaml").write_text(yaml.safe_dump({"recordings": [entry]}))
+    with pytest.raises(UserError, match="gives envelopes only"):
+        heard_eeg(tmp_path, Decoder.from_pack(small, device="cpu"))

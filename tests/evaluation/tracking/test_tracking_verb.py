@@ -10,6 +10,8 @@ from planted_tracking import RATE_HZ, RESPONSE, noise, sound
 
 from bci_music.evaluation.tracking.folder import open_tracking_study
 
+pytestmark = pytest.mark.learning
+
 NAMES = [f"E{i}" for i in range(1, 9)]
 
 
