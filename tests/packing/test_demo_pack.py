@@ -35,7 +35,7 @@ def test_it_is_called_simulated_and_says_how_it_was_made(pack):
     assert "simulated" in provenance.data
     assert provenance.seeds["listeners"]
     assert provenance.git_sha
-    assert provenance.config["anchored"]["loop"]["steps"] > 0
+    assert provenance.config["align"]["loop"]["steps"] > 0
     assert pack.manifest.spaces.generator == pack.manifest.spaces.targets != ""
     assert all("simulated" in m.protocol for m in pack.manifest.metrics)
 
