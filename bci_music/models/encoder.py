@@ -133,7 +133,7 @@ class ChannelEncoder(nn.Module):
         """Set the gains (n_channels, D); from coordinates as closely as they can be."""
         with torch.no_grad():
             if self.by_position:
-                self.gain_map.copy_(torch.linalg.lstsq(self.basis, gains).solution)
+                self.gain_map.copy_(torch.linalg.pinv(self.basis) @ gains)
             else:
                 self.gain.copy_(gains)
 
