@@ -58,7 +58,7 @@ def test_every_simulated_study_at_0_db_reads():
 @pytest.mark.timeout(7200)
 def test_unheard_music_is_rarely_read():
     settings = TrackingSettings(draws=199, components=8)
-    studies = (simulated_study(seed, snr_db=0.0, heard=False, listeners=2, seconds=20.0) for seed in range(200))
+    studies = (simulated_study(seed, snr_db=0.0, heard=False, listeners=2, seconds=20.0) for seed in range(400))
     found = [track(study, settings) for study in studies]
-    print(sum(one.evidence[0].p < 0.05 for one in found), "of 200 with p < .05")
-    assert sum(one.reads for one in found) <= 14
+    print(sum(one.evidence[0].p < 0.05 for one in found), "of 400 with p < .05")
+    assert sum(one.reads for one in found) <= 28  # 7 % at a stated 5 %
