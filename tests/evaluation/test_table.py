@@ -68,7 +68,7 @@ def test_every_row_but_the_bad_ones_is_there_in_order(table):
 def test_rows_say_what_they_are(table):
     rows = table[2]
     assert {name: row.kind for name, row in rows.items()} == {
-        "ours": "system", "linear": "system", "oracle": "system",
+        "ours": "system", "queries": "system", "linear": "system", "oracle": "system",
         "no-pretraining": "ablation", "block-tokens": "ablation", "split-random": "split", "split-time-block": "split",
     }  # fmt: skip
     for row in rows.values():
@@ -144,7 +144,7 @@ def test_what_is_done_is_not_done_again(table, data, monkeypatch):
 def test_unknown_rows_and_keys_are_one_sentence(preset):
     base = lab_preset(str(preset))
     plan = TablePlan.parse(PLAN)
-    with pytest.raises(UserError, match=r"no row 'our': choose from .*ours, linear, .*split-random"):
+    with pytest.raises(UserError, match=r"no row 'our': choose from .*ours, queries, .*split-random"):
         jobs(plan, base, ("our",))
     assert [job.name for job in jobs(plan, base, ("split-random", "ours"))] == ["ours", "split-random"]
     for wrong, text in (
