@@ -108,7 +108,7 @@ def _signals(axes: Any, engine: Engine, seconds: float = 10.0) -> None:
 
 def _attention(axes: Any, engine: Engine) -> None:
     """Mean attention over the run on the scalp."""
-    _panel(axes, "What the model weighs (attention, not brain activity)")
+    _panel(axes, "What the model weighs (not brain activity)")
     axes.set_axis_off()
     chain = engine.decode.chain
     embeddings = engine.history.embeddings() if engine.history else []

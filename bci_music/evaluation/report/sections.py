@@ -193,15 +193,15 @@ def _attention(results: Sequence[Result], ours: Result, montage: Montage) -> Sec
         return None
     result = chosen[0]
     values = [v for shares in result.song_attention.values() for v in shares]
-    drawing = maps.scalp_maps(result.song_attention, montage, "attention", "Attention per song, not brain activity")
+    drawing = maps.scalp_maps(result.song_attention, montage, "attention", "Weight by song, not brain activity")
     what = WEIGHED[next(iter(result.electrode_maps), "attention")]
     caption = (
-        f"{result.model.title}: attention, not brain activity. {_capital(what)}, mean "
+        f"{result.model.title}: what it weighs, not brain activity. {_capital(what)}, mean "
         f"over the test windows of a song; one scale for all, from {min(values):.4f} (clear) to "
         f"{max(values):.4f} (solid); evenly spread it would be {1 / len(montage.names):.4f}. "
         f"{_origin(result)}. Nose up."
     )
-    title = "What the model weighs (attention, not brain activity)"
+    title = "What the model weighs (not brain activity)"
     return Section(title, (), [Drawing(drawing, caption), *_removals(result)], "attention")
 
 

@@ -102,7 +102,8 @@ def test_every_drawing_and_table_says_its_protocol(page):
     assert len(captions) == text.count("<svg")
     assert all("imulated EEG" in caption and "split" in caption for caption in captions)
     assert text.count('<p class="caption">') == text.count("<table>")
-    assert "attention, not brain activity" in text
+    assert "What the model weighs (not brain activity)" in text
+    assert "what it weighs, not brain activity" in text
 
 
 def test_simulated_is_stated_first_and_again(read):
