@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -158,12 +158,21 @@ class Trained:
 
     @torch.inference_mode()
     def place_music(
-        self, targets: NDArray[np.float32], song: NDArray[np.str_], second: NDArray
+        self, data: ExperimentData, song: NDArray[np.str_], second: NDArray
     ) -> NDArray[np.float32] | None:
-        """Unit vectors of music in the shared space, or None where there is no such space."""
+        """Unit vectors of the music at these places in the shared space, or None where there is no such space."""
         if self.tracker is not None:
             return self.tracker.heard(song, second)
-        return None if self.aligner is None else self.aligner.place_music(torch.from_numpy(targets)).numpy()
+        if self.aligner is None:
+            return None
+        places = [(data.music[s], at) for s, at in zip(song.tolist(), second.tolist(), strict=True)]
+        bands = None
+        if self.aligner.course is not None:
+            c = self.aligner.ours.encoder.config
+            slots = [music.slot_bands(at, c.patch / data.windows.sfreq_hz, c.n_slots) for music, at in places]
+            bands = torch.from_numpy(np.stack(slots))
+        target = np.stack([music.target_at(at) for music, at in places])
+        return self.aligner.place_music(torch.from_numpy(target), bands).numpy()
 
 
 def predict(
@@ -171,10 +180,13 @@ def predict(
 ) -> DecodedWindows:
     """Decode windows of the study, with what was heard in them; `there` (n_channels,): electrodes that are there."""
     table = data.windows.table
-    target = true_targets(data, rows)
-    return _outputs(
-        trained, data.windows, rows, target, table.song[rows], table.name[rows], table.song_start_s[rows], there
-    )
+    song, second = table.song[rows], table.song_start_s[rows]
+    shared, clap, attention = _decoded(trained, data.windows, rows, there)
+    music = None if shared is None else trained.place_music(data, song, second)
+    return DecodedWindows(
+        shared, music, clap, true_targets(data, rows), song, table.name[rows], second, table.start_s[rows],
+        table.recording[rows], table.listener[rows], attention,
+    )  # fmt: skip
 
 
 def predict_before(
@@ -186,42 +198,36 @@ def predict_before(
         return None
     w = data.windows
     before = lab_windows(segments, {}, window_s=w.n_times / w.sfreq_hz, sfreq_hz=w.sfreq_hz)
-    rows = np.arange(len(before.table))
-    nothing = np.full((len(rows), 512), np.nan, np.float32)
-    empty = np.full(len(rows), "")
-    return _outputs(trained, before, rows, nothing, empty, empty, np.zeros(len(rows)), there)
+    rows, table = np.arange(len(before.table)), before.table
+    shared, clap, attention = _decoded(trained, before, rows, there)
+    music = None if shared is None else np.zeros_like(shared)
+    nothing, empty = np.full((len(rows), 512), np.nan, np.float32), np.full(len(rows), "")
+    return DecodedWindows(
+        shared, music, clap, nothing, empty, empty, np.zeros(len(rows)), table.start_s[rows], table.recording[rows],
+        table.listener[rows], attention,
+    )  # fmt: skip
 
 
 def true_targets(data: ExperimentData, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Unit embeddings (n, 512) of the music heard in windows."""
     table = data.windows.table
-    music = [data.music[song] for song in table.song[rows]]
-    return np.stack([
-        m.targets[round(at / m.grid_s)] for m, at in zip(music, table.song_start_s[rows], strict=True)
-    ])
+    places = zip(table.song[rows].tolist(), table.song_start_s[rows].tolist(), strict=True)
+    return np.stack([data.music[song].target_at(at) for song, at in places])
 
 
-def _batches(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    for first in range(0, len(rows), BATCH):
-        yield rows[first : first + BATCH]
-
-
-def _outputs(
-    trained: Trained, windows: LabWindows, rows: NDArray[np.int64], target: NDArray, song: NDArray, name: NDArray,
-    second: NDArray, there: NDArray[np.bool_] | None,
-) -> DecodedWindows:
+def _decoded(
+    trained: Trained, windows: LabWindows, rows: NDArray[np.int64], there: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32], NDArray[np.float32] | None]:
+    """Decode windows in batches; see `Trained.decode`."""
     parts = []
-    for some in _batches(rows):
-        x, used = windows.gather(some)
+    for first in range(0, len(rows), BATCH):
+        x, used = windows.gather(rows[first : first + BATCH])
         parts.append(trained.decode(x, used if there is None else used & there))
-    shared = None if any(p[0] is None for p in parts) else np.concatenate([p[0] for p in parts if p[0] is not None])
-    attention = None if any(p[2] is None for p in parts) else np.concatenate([p[2] for p in parts if p[2] is not None])
-    music = None
-    if shared is not None:
-        placed = None if np.isnan(target).all() else trained.place_music(target, song, second)
-        music = np.zeros_like(shared) if placed is None else placed
-    table = windows.table
-    return DecodedWindows(
-        shared, music, np.concatenate([p[1] for p in parts]), target, song, name, second, table.start_s[rows],
-        table.recording[rows], table.listener[rows], attention,
-    )  # fmt: skip
+    shared = [p[0] for p in parts if p[0] is not None]
+    attention = [p[2] for p in parts if p[2] is not None]
+    whole = len(parts)
+    return (
+        np.concatenate(shared) if len(shared) == whole else None,
+        np.concatenate([p[1] for p in parts]),
+        np.concatenate(attention) if len(attention) == whole else None,
+    )

@@ -38,9 +38,9 @@ from bci_music.training.lab.run import (
     run_adapt,
     run_align,
     run_pretrain,
-    time_limit,
+    thread_limit,
 )
-from bci_music.training.loop import log_lines, logs_of, spent_s
+from bci_music.training.loop import Clock, log_lines, logs_of, spent_s
 from bci_music.training.provenance import ENCODER, began_with
 
 Curves = dict[str, list[tuple[int, float]]]
@@ -107,7 +107,7 @@ def evaluate_run(
     if start is not None:
         started = "pretrained, its steps were not kept" if start else "not noted by the run"
         if (directory / PRETRAINED_LOG).is_file():
-            pretrained, first = _read_logs([directory / PRETRAINED_LOG], "pretrain", "distil")
+            pretrained, first = _read_logs([directory / PRETRAINED_LOG], "pretrain", _objective(config))
             started = _started(config, pretrained)
     training, curves = _read_log(directory, "align", "nce")
     model = ModelSummary(
@@ -184,17 +184,18 @@ def _fit_network(config: LabConfig, data: ExperimentData, work: Path, directory:
     curves: Curves = {}
     network: Any
     pretrained, home = TrainingSummary(), None
-    until = time_limit(config.minutes, directory)  # what a closed form takes counts, too
+    until = thread_limit(config.minutes, directory)  # what a closed form takes counts, too
+    clock: Clock = "seconds" if config.minutes is None else "thread_s"
     if config.model == "channel":
         network = new_network(config, data.prepared)
         init_encoder(network, data, config)
         if config.pretrain is not None:
             home = pretraining_home(config, data.prepared, work)
-            until = time_limit(config.minutes, home)
+            until = thread_limit(config.minutes, home)
             run_pretrain(network.encoder, data.segments, config, data.prepared, home, report=report, until=until)
             load_encoder(network.encoder, home / ENCODER)
-            pretrained, curves = _read_log(home, "pretrain", "distil")
-            until = time_limit(config.minutes, directory)
+            pretrained, curves = _read_log(home, "pretrain", _objective(config), clock)
+            until = thread_limit(config.minutes, directory)
         started = _started(config, pretrained)
     else:
         torch.manual_seed(config.seed)
@@ -205,7 +206,7 @@ def _fit_network(config: LabConfig, data: ExperimentData, work: Path, directory:
         started = network.initialised
     aligner = run_align(network, data, config, directory, pretrained=home, report=report, until=until)
     trained = Trained(aligner, run_adapt(aligner, data, config, directory))
-    aligned, more = _read_log(directory, "align", "nce")
+    aligned, more = _read_log(directory, "align", "nce", clock)
     training = _joined(aligned, pretrained, config, curves | more)
     ours = isinstance(network, Network)
     tokens = network.encoder.tokens_of(config.encoder.n_channels, data.windows.n_times) if ours else None
@@ -220,8 +221,14 @@ def _fit_network(config: LabConfig, data: ExperimentData, work: Path, directory:
 def _started(config: LabConfig, pretrained: TrainingSummary) -> str:
     """What ours began with."""
     if pretrained.pretrain_steps:
-        return f"pretrained here for {pretrained.pretrain_steps} steps of self-distillation"
+        how = {"distil": "self-distillation", "masked": "masked prediction"}[_objective(config)]
+        return f"pretrained here for {pretrained.pretrain_steps} steps of {how}"
     return "random" if config.closed_form is None else "first filters in closed form"
+
+
+def _objective(config: LabConfig) -> str:
+    """Name of the curve of the pretraining."""
+    return "distil" if config.pretrain is None else config.pretrain.objective
 
 
 def _joined(
@@ -244,24 +251,26 @@ def pretraining_is_done(config: LabConfig, home: Path) -> bool:
     """Whether pretraining ran to its end, or as long as this experiment allows."""
     if config.pretrain is None or not (home / ENCODER).is_file():
         return config.pretrain is None
-    steps = _read_log(home, "pretrain", "distil")[0].pretrain_steps
-    over = config.minutes is not None and spent_s(home) >= 60.0 * config.minutes
+    steps = _read_log(home, "pretrain", _objective(config))[0].pretrain_steps
+    over = config.minutes is not None and spent_s(home, "thread_s") >= 60.0 * config.minutes
     return over or steps >= config.pretrain.loop.steps
 
 
-def _read_log(directory: Path, stage: str, curve: str) -> tuple[TrainingSummary, Curves]:
+def _read_log(directory: Path, stage: str, curve: str, clock: Clock = "seconds") -> tuple[TrainingSummary, Curves]:
     """Steps, minutes and the thinned, smoothed curve of a run; a first stage in a folder inside it counts too."""
-    return _read_logs(logs_of(directory), stage, curve)
+    return _read_logs(logs_of(directory), stage, curve, clock)
 
 
-def _read_logs(logs: list[Path], stage: str, curve: str) -> tuple[TrainingSummary, Curves]:
+def _read_logs(
+    logs: list[Path], stage: str, curve: str, clock: Clock = "seconds"
+) -> tuple[TrainingSummary, Curves]:
     curves: Curves = {}
     steps, seconds = 0, 0.0
     for log in logs:
         lines = log_lines(log)
         name = stage if log.parent == logs[-1].parent else log.parent.name
         steps += len(lines)
-        seconds += sum(line["seconds"] for line in lines)
+        seconds += spent_s(log, clock)
         every = max(1, len(lines) // _CURVE_POINTS)
         values = np.array([line[curve] for line in lines])
         curves[f"{name}: {curve}"] = [

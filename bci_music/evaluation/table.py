@@ -17,7 +17,7 @@ from bci_music.evaluation.plan import Job
 from bci_music.evaluation.results import Result
 from bci_music.messages import UserError
 from bci_music.training.lab.prepared import Prepared
-from bci_music.training.lab.run import experiment_data, init_encoder, new_network, run_pretrain, time_limit
+from bci_music.training.lab.run import experiment_data, init_encoder, new_network, run_pretrain, thread_limit
 from bci_music.training.pool import Pool, Send, open_pool
 from bci_music.training.provenance import ENCODER
 
@@ -152,7 +152,7 @@ def _pretrain(job: Job, data: Path, home: Path, threads: int, send: Send) -> Non
     init_encoder(network, experiment, config)
     name = f"{job.name}, pretraining"
     run_pretrain(
-        network.encoder, experiment.segments, config, prepared, home, until=time_limit(config.minutes, home),
+        network.encoder, experiment.segments, config, prepared, home, until=thread_limit(config.minutes, home),
         report=lambda stage, step, of, metrics: send((name, stage, step, of)),
     )  # fmt: skip
 

@@ -60,10 +60,10 @@ class Decoder:
 
         network = Network.load(pack.file(ENCODER_FILE), config)
         adapter = RidgeAdapter.load(pack.file(ADAPTER_FILE))
-        if adapter.weights.shape != (config.head.embed_dim, EMBEDDING_DIM):
+        if adapter.weights.shape != (config.head.size(config.encoder), EMBEDDING_DIM):
             raise UserError(
                 f"The adapter of pack {pack.name} maps {adapter.weights.shape}, expected "
-                f"({config.head.embed_dim}, {EMBEDDING_DIM}): rebuild the pack."
+                f"({config.head.size(config.encoder)}, {EMBEDDING_DIM}): rebuild the pack."
             )
         anchors = np.load(pack.file(ANCHORS_FILE), allow_pickle=False) if pack.has(ANCHORS_FILE) else None
         return cls(network, adapter, Confidence(pack.manifest.confidence, anchors), config, chosen, pack)

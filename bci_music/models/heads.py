@@ -11,11 +11,37 @@ from bci_music.models.encoder import Encoded
 from bci_music.models.sizes import HeadConfig
 
 
-def make_head(dim: int, config: HeadConfig) -> PooledHead | TemporalHead | LinearHead:
+def make_head(dim: int, config: HeadConfig) -> PooledHead | TemporalHead | LinearHead | SteppedHead:
     """Build the head of this kind."""
+    if config.step_dim:
+        return SteppedHead(dim, config)
     if config.kind == "temporal":
         return TemporalHead(dim, config)
     return PooledHead(dim, config) if config.kind == "pooled" else LinearHead(dim, config)
+
+
+class SteppedHead(nn.Module):
+    """A window as a whole and step by step: one head's vector beside the sequence, each of a learned weight.
+
+    What follows the music in time is lost in any single vector for a window; here every step keeps `step_dim` numbers,
+    and the cosine of two windows is a weighted mean of that of the whole and of the correlation in time.
+    """
+
+    def __init__(self, dim: int, config: HeadConfig):
+        super().__init__()
+        self.config = config
+        self.whole = make_head(dim, config.model_copy(update={"step_dim": 0}))
+        self.steps = nn.Linear(dim, config.step_dim, bias=False)
+        self.balance = nn.Parameter(torch.zeros(()))
+
+    def forward(self, encoded: Encoded) -> Tensor:
+        """Unit vectors (B, embed_dim + S * step_dim)."""
+        return self.joined(self.whole(encoded), self.steps(encoded.times))
+
+    def joined(self, whole: Tensor, steps: Tensor) -> Tensor:
+        """Unit vectors of a vector (B, embed_dim) and a sequence (B, S, step_dim) of EEG, or of music."""
+        share = self.balance.sigmoid()
+        return torch.cat([(1.0 - share).sqrt() * normalised(whole), share.sqrt() * unit_course(steps)], dim=1)
 
 
 class PooledHead(nn.Module):
@@ -110,3 +136,9 @@ class GatheredNorm(nn.BatchNorm1d):
 def normalised(x: Tensor) -> Tensor:
     """Unit rows in float32."""
     return functional.normalize(x.float(), dim=1)
+
+
+def unit_course(steps: Tensor) -> Tensor:
+    """Unit rows (B, S * d) of sequences (B, S, d), each dimension of mean 0: their cosine is a correlation in time."""
+    steps = steps.float()
+    return normalised((steps - steps.mean(1, keepdim=True)).flatten(1))

@@ -92,10 +92,19 @@ AnyEncoderConfig = Annotated[
 
 
 class HeadConfig(Config):
-    """Kind and size of the head: `pooled` (ours), `temporal` or `linear` (the paper's and its ablation)."""
+    """Kind and size of the head: `pooled` (ours), `temporal` or `linear` (the paper's and its ablation).
+
+    `step_dim` numbers of every step of the sequence follow the music in time, beside one vector of `embed_dim` for the
+    whole window; 0: that vector alone.
+    """
 
     RENAMED: ClassVar = {"shared": "embed_dim"}
 
     kind: Literal["pooled", "temporal", "linear"] = "pooled"
     hidden: int = Field(256, ge=1)
     embed_dim: int = Field(256, ge=1)
+    step_dim: int = Field(0, ge=0)
+
+    def size(self, encoder: AnyEncoderConfig) -> int:
+        """Numbers that a window becomes in the space EEG and music share."""
+        return self.embed_dim + self.step_dim * encoder.n_slots

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from pydantic import Field
@@ -22,6 +22,7 @@ from bci_music.models.device import keep_memory, mixed
 from bci_music.training.sampling import rng_of
 
 M = TypeVar("M", bound=nn.Module)
+Clock = Literal["seconds", "thread_s"]
 SAVE_S = 120.0  # steps may take half a minute: no more than this is lost with a killed run
 
 
@@ -42,6 +43,15 @@ class LoopConfig(Config):
     watch_every: int = Field(200, ge=1)
 
 
+def thread_s() -> float:
+    """Processor time of this process in seconds, per thread that torch computes with.
+
+    Unlike the time of day it gives models equal shares of a machine that does other work, too. All other threads of
+    the process count.
+    """
+    return time.process_time() / torch.get_num_threads()
+
+
 class TimeLimit:
     """Becomes true when the time is over, and says how much of it is gone, for a learning rate that falls with it.
 
@@ -52,18 +62,22 @@ class TimeLimit:
     spent : callable
         Seconds that earlier calls learned for; asked once, when the first step is due, so that steps lost with a
         killed run do not count.
+    clock : callable
+        What tells the time: `time.monotonic`, or `thread_s`.
     """
 
-    def __init__(self, seconds: float, spent: Callable[[], float] = lambda: 0.0):
-        self._seconds, self._spent = seconds, spent
-        self._began = time.monotonic()
+    def __init__(
+        self, seconds: float, spent: Callable[[], float] = lambda: 0.0, clock: Callable[[], float] = time.monotonic
+    ):
+        self._seconds, self._spent, self._clock = seconds, spent, clock
+        self._began = clock()
         self._before: float | None = None
 
     def share(self) -> float:
         """How much of the time is gone, 0 to 1."""
         if self._before is None:
             self._before = self._spent() if math.isfinite(self._seconds) else 0.0
-        return min(1.0, (self._before + time.monotonic() - self._began) / self._seconds)
+        return min(1.0, (self._before + self._clock() - self._began) / self._seconds)
 
     def __call__(self) -> bool:
         """Whether the time is over."""
@@ -153,11 +167,11 @@ class Loop(Generic[M]):
             over, gone = self._agreed(until)
             if over:
                 break
-            began = time.perf_counter()
+            began, worked = time.perf_counter(), thread_s()
             metrics = self._one(gone)
             self.at += 1
             seconds = time.perf_counter() - began
-            metrics |= {"seconds": round(seconds, 3)}
+            metrics |= {"seconds": round(seconds, 3), "thread_s": round(thread_s() - worked, 3)}
             if "tokens" in metrics:
                 metrics["tokens_per_s"] = round(metrics["tokens"] / seconds)
             if self._watch and (self.at % c.watch_every == 0 or self.at == c.steps):
@@ -269,9 +283,10 @@ def _board(directory: Path) -> Any:
     return SummaryWriter(str(directory / "tensorboard"))
 
 
-def spent_s(directory: Path) -> float:
-    """Seconds that a run has learned for so far, by its logs."""
-    return sum(line["seconds"] for log in logs_of(directory) for line in log_lines(log))
+def spent_s(run: Path, clock: Clock = "seconds") -> float:
+    """Seconds that a run (its folder, or one log) has learned for so far: passed, or worked (see `thread_s`)."""
+    logs = [run] if run.is_file() else logs_of(run)
+    return sum(line.get(clock, line["seconds"]) for log in logs for line in log_lines(log))
 
 
 def logs_of(directory: Path) -> list[Path]:

@@ -65,3 +65,26 @@ def test_the_shipped_table_resolves():
     assert {"ours", "trf", "cca", "spectrum", "linear", "oracle", "eeg2mel-listener-seed623"} <= made.keys()
     trained = {name: j.config.minutes for name, j in made.items() if j.config.model in ("channel", "eeg2mel")}
     assert len({m for name, m in trained.items() if made[name].kind != "ablation"}) == 1  # equal minutes
+
+
+def test_the_search_offers_every_trained_row_of_the_table_the_same_rates():
+    tune = {job.name: job for job in jobs(TablePlan.load(shipped("configs/lab-tune.yaml")), lab_preset("small"))}
+    table = {job.name: job for job in jobs(TablePlan.load(shipped("configs/lab-table.yaml")), lab_preset("small"))}
+    rates = {}
+    for job in tune.values():
+        rates.setdefault(job.row, set()).add(job.config.align.loop.lr)
+    assert len({frozenset(tried) for tried in rates.values()}) == 1
+    for row, tried in rates.items():
+        ours, best = tune[row].config, table[row].config
+        assert best.align.loop.lr in tried
+        assert (ours.encoder, ours.head, ours.align.batch, ours.align.keep) == (
+            best.encoder, best.head, best.align.batch, best.align.keep
+        )
+
+
+def test_rows_of_the_pretraining_table_learn_for_equal_minutes():
+    plan = TablePlan.load(shipped("configs/lab-pretraining.yaml"))
+    made = jobs(plan, lab_preset("small"))
+    stages = [2 if job.config.pretrain is not None else 1 for job in made]
+    assert {n * (job.config.minutes or 0.0) for n, job in zip(stages, made, strict=True)} == {4.0}
+    assert {job.config.labelled for job in made} == {1.0, 0.1}

@@ -1,6 +1,7 @@
 """The loop by itself: it resumes exactly, whatever is random in a step, and says what it cannot resume."""
 
 import json
+import time
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,7 @@ from torch import nn
 
 from bci_music.messages import UserError
 from bci_music.models import parallel
-from bci_music.training.loop import Loop, LoopConfig, TimeLimit, learning_share, spent_s
+from bci_music.training.loop import Loop, LoopConfig, TimeLimit, learning_share, spent_s, thread_s
 from bci_music.training.sampling import rng_of
 
 
@@ -177,3 +178,20 @@ def test_what_was_learned_for_is_read_from_the_logs(tmp_path):
     limit = TimeLimit(4.0, lambda: spent_s(tmp_path))
     assert limit()
     assert not TimeLimit(4000.0)()
+
+
+def test_a_limit_of_thread_time_counts_work_and_not_waiting(tmp_path):
+    limit, passed = TimeLimit(1.0, clock=thread_s), TimeLimit(1.0)
+    time.sleep(0.3)
+    assert limit.share() < 0.1 < 0.3 <= passed.share()
+    while time.process_time() / torch.get_num_threads() < limit._began + 0.2:
+        torch.randn(100, 100) @ torch.randn(100, 100)
+    assert limit.share() >= 0.2
+
+
+def test_both_clocks_are_in_the_log_and_an_old_log_has_one(tmp_path):
+    loop(tmp_path, steps=3).run()
+    assert 0.0 <= spent_s(tmp_path, "thread_s") < 10.0
+    assert all("thread_s" in json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines())
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "seconds": 2.0}\n{"step": 2, "seconds": 3.0, "thread_s": 1.0}\n')
+    assert (spent_s(tmp_path), spent_s(tmp_path, "thread_s")) == (5.0, 3.0)

@@ -151,7 +151,7 @@ def cost_table(results: Sequence[Result], ours: Result) -> Table:
     """Size, speed and length of training of every result, beside the recipe."""
     columns = ("parameters", "tokens a window", "windows/s", "pretrain steps", "min", "align steps", "min", "batch",
                "training and evaluation, min")  # fmt: skip
-    groups = (("model", 3), ("self-distillation", 2), ("alignment", 3), ("", 1))
+    groups = (("model", 3), ("pretraining", 2), ("alignment", 3), ("", 1))
     lines = [Line(result.model.title, _start(result), _cost(result), result is ours) for result in results]
     return Table(groups, columns, tuple(lines), (
         "Steps and minutes beside the recipe's (small print: share of the recipe's steps), so that nobody mistakes a "

@@ -16,7 +16,7 @@ from torch.nn import functional
 from bci_music.config import Config
 from bci_music.models import parallel
 from bci_music.models.device import mixed
-from bci_music.models.heads import normalised
+from bci_music.models.heads import SteppedHead, normalised
 from bci_music.models.network import EegModel, Network
 from bci_music.training.eeg.adapt import encode_all
 from bci_music.training.eeg.corpus import Batch, Corpus
@@ -75,9 +75,12 @@ class Aligner(nn.Module):
         self.network = network
         embed_dim = embed_dim or self.ours.head.config.embed_dim
         self.music = nn.Linear(targets.shape[1], embed_dim, bias=False)
+        self.course: nn.Linear | None = None  # of the music's bands, what the steps of the EEG are to follow
         self.bands: nn.Linear | None = None
+        n_bands = corpus.draw(np.random.default_rng(0), 1).bands.shape[2]
+        if isinstance(network, Network) and network.head.config.step_dim:
+            self.course = nn.Linear(n_bands, network.head.config.step_dim, bias=False)
         if bands:
-            n_bands = corpus.draw(np.random.default_rng(0), 1).bands.shape[2]
             self.bands = nn.Linear(self.ours.encoder.config.dim, n_bands)
         self.scale = nn.Parameter(torch.tensor(float(np.log(1.0 / temperature))))
         self.mean: Tensor
@@ -91,9 +94,17 @@ class Aligner(nn.Module):
         assert isinstance(self.network, Network)
         return self.network
 
-    def place_music(self, target: Tensor) -> Tensor:
-        """Unit vectors (B, embed_dim) of music targets (B, d)."""
-        return normalised(self.music(target - self.mean))
+    def place_music(self, target: Tensor, bands: Tensor | None = None) -> Tensor:
+        """Unit vectors of music as the network gives them of EEG: of targets (B, d) and, for a head that goes step by
+        step, bands (B, slots, n_bands).
+        """
+        whole = self.music(target - self.mean)
+        if self.course is None:
+            return normalised(whole)
+        head = self.ours.head
+        assert isinstance(head, SteppedHead)
+        assert bands is not None
+        return head.joined(whole, self.course(bands))
 
     def read(self, batch: Batch, keep: NDArray[np.int64] | None, device: str) -> tuple[Tensor, Tensor | None]:
         """Unit EEG vectors (B, embed_dim) and, where they are learned, the bands read (B, slots, n_bands)."""
@@ -109,14 +120,27 @@ class Aligner(nn.Module):
 def continued(network: Network, corpus: Corpus, hop_s: float = 8.0) -> Aligner:
     """An aligner of a network that reads already: the music begins where the network says that it lies (ridge)."""
     aligner = Aligner(network, corpus)
-    pairs = encode_all(network, corpus, hop_s=hop_s)
-    rows = [(batch.target - aligner.mean.numpy(), vectors) for batch, vectors in pairs]
-    music, read = (np.concatenate(side).astype(np.float64) for side in zip(*rows, strict=True))
-    spread = music.T @ music
-    ridge = spread + 0.01 * np.trace(spread) / len(spread) * np.eye(len(spread))
+    rows, courses = [], []
+    whole = network.head.config.embed_dim
+    for batch, vectors in encode_all(network, corpus, hop_s=hop_s):
+        rows.append((batch.target - aligner.mean.numpy(), vectors[:, :whole]))
+        if aligner.course is not None:
+            bands = batch.bands - batch.bands.mean(1, keepdims=True)
+            steps = vectors[:, whole:].reshape(-1, network.head.config.step_dim)
+            courses.append((bands.reshape(len(steps), -1), steps))
     with torch.no_grad():
-        aligner.music.weight.copy_(torch.from_numpy(np.linalg.solve(ridge, music.T @ read).T))
+        aligner.music.weight.copy_(_ridge(rows))
+        if aligner.course is not None:
+            aligner.course.weight.copy_(_ridge(courses))
     return aligner
+
+
+def _ridge(pairs: list[tuple[NDArray, NDArray]]) -> Tensor:
+    """Weights (outputs, inputs) of a ridge regression of rows of outputs on rows of inputs."""
+    given, wanted = (np.concatenate(side).astype(np.float64) for side in zip(*pairs, strict=True))
+    spread = given.T @ given
+    penalty = 0.01 * np.trace(spread) / len(spread) * np.eye(len(spread))
+    return torch.from_numpy(np.linalg.solve(spread + penalty, given.T @ wanted).T)
 
 
 def alignment_loss(
@@ -127,7 +151,7 @@ def alignment_loss(
 
     `spare`: overlapping music heard by somebody else is no negative.
     """
-    music = parallel.gather(module.place_music(to_tensor(batch.target, device)))
+    music = parallel.gather(module.place_music(to_tensor(batch.target, device), to_tensor(batch.bands, device)))
     eeg = parallel.gather(eeg)
     song, second = (parallel.gather(to_tensor(rows, device)) for rows in (batch.song, batch.second))
     same = same_music(song, second, window_s)
@@ -279,7 +303,7 @@ def found_share(module: Aligner, corpus: Corpus, config: AlignConfig, device: st
         batch = corpus.draw(np.random.default_rng((7, at)), 50)
         with mixed(device, config.loop.bf16):
             eeg, _ = module.read(batch, None, device)
-            music = module.place_music(to_tensor(batch.target, device))
+            music = module.place_music(to_tensor(batch.target, device), to_tensor(batch.bands, device))
         same = same_music(to_tensor(batch.song, device), to_tensor(batch.second, device), config.window_s)
         shares.append(top1(eeg, music, same))
     return float(np.mean(shares))

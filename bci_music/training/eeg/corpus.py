@@ -47,6 +47,18 @@ class Music:
     bands: NDArray[np.float32]
     grid_s: float
 
+    def target_at(self, start: float) -> NDArray[np.float32]:
+        """Target (d,) of the window that starts at this second of the song."""
+        return self.targets[round(start / self.grid_s)]
+
+    def slot_bands(self, start: float, slot_s: float, n_slots: int) -> NDArray[np.float32]:
+        """Band features (n_slots, steps per slot * f) of each slot of a window, a little earlier than its EEG."""
+        per_slot = max(1, round(slot_s / BAND_STEP_S))
+        slots = np.rint(slot_s / BAND_STEP_S * np.arange(n_slots)).astype(int)
+        firsts = round((start - BAND_LAG_S) / BAND_STEP_S) + slots
+        rows = np.clip(firsts[:, None] + np.arange(per_slot), 0, len(self.bands) - 1)
+        return self.bands[rows].reshape(n_slots, -1)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -86,6 +98,11 @@ class Corpus:
         self._places = [self._starts(segment) for segment in self.segments]
         lengths = np.array([len(p) for p in self._places], float)
         self._share = lengths / lengths.sum()
+
+    @property
+    def n_slots(self) -> int:
+        """Time slots of a window."""
+        return self.n_times // self.patch
 
     @property
     def seconds(self) -> float:
@@ -137,20 +154,11 @@ class Corpus:
         return Batch(
             x=x,
             used=used,
-            target=np.stack([m.targets[round(start / m.grid_s)] for m, start in music]),
-            bands=np.stack([self._bands(m, start) for m, start in music]),
+            target=np.stack([m.target_at(start) for m, start in music]),
+            bands=np.stack([m.slot_bands(start, self.patch / self.sfreq_hz, self.n_slots) for m, start in music]),
             song=np.array([self.songs.index(self.segments[i].song) for i, _ in places]),
             second=np.array([start for _, start in places]),
         )
-
-    def _bands(self, music: Music, start: float) -> NDArray[np.float32]:
-        """Band features of each time slot, (slots, steps per slot * features)."""
-        n_slots, slot_s = self.n_times // self.patch, self.patch / self.sfreq_hz
-        per_slot = max(1, round(slot_s / BAND_STEP_S))
-        slots = np.rint(slot_s / BAND_STEP_S * np.arange(n_slots)).astype(int)
-        firsts = round((start - BAND_LAG_S) / BAND_STEP_S) + slots
-        rows = np.clip(firsts[:, None] + np.arange(per_slot), 0, len(music.bands) - 1)
-        return music.bands[rows].reshape(n_slots, -1)
 
     def _starts(self, segment: Segment) -> NDArray[np.float64]:
         """Window starts on the target grid, in song seconds."""

@@ -64,6 +64,11 @@ class Distiller(nn.Module):
         self.centre: Tensor
         self.register_buffer("centre", torch.zeros(prototypes))
 
+    @property
+    def pretrained(self) -> AnyEncoder:
+        """The encoder that alignment goes on with."""
+        return self.teacher
+
     @torch.no_grad()
     def teacher_scores(self, views: list[tuple[Tensor, Tensor]]) -> tuple[list[Tensor], Tensor]:
         """Teacher's scores of each view (x, keep), and its CLS features of the first view."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from bci_music.messages import UserError
 from bci_music.models.network import AnyEncoder, make_encoder
 from bci_music.training.eeg.corpus import Segment
 from bci_music.training.eeg.distiller import Distiller, collapse_metrics
+from bci_music.training.eeg.masked import MaskedPredictor, hidden_steps
 from bci_music.training.eeg.views import View, crop, kept_channels, to_tensor
 from bci_music.training.loop import Loop, LoopConfig, compile_blocks
 from bci_music.training.sampling import Prefetcher, noise_like, own_samples, rng_of
@@ -33,8 +34,15 @@ class ViewConfig(Config):
 
 
 class PretrainConfig(Config):
-    """Self-distillation. The defaults are the paper's."""
+    """Self-distillation (the defaults are the paper's), or `masked` prediction.
 
+    Of masked prediction count `loop`, `batch`, `pool_share` (electrodes that are given), `window_s` and `hidden_share`
+    of the time, in spans of `hidden_s`.
+    """
+
+    objective: Literal["distil", "masked"] = "distil"
+    hidden_share: float = Field(0.4, gt=0, lt=1)
+    hidden_s: float = Field(0.5, gt=0)
     loop: LoopConfig = LoopConfig(
         steps=40_000, lr=8e-5, warmup=6000, final_share=0.0, weight_decay=0.05, clip=1.0, ema=0.0, beta2=0.999
     )
@@ -131,51 +139,86 @@ def teacher_momentum(step: int, config: PretrainConfig, epoch_steps: int) -> flo
     return 1.0 - (1.0 - config.teacher_momentum) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
 
 
+Objective = Distiller | MaskedPredictor
+
+
 def pretrain(
     encoder: AnyEncoder, segments: list[Segment], sfreq_hz: float, config: PretrainConfig, directory: Path, *,
     resume: bool = False, device: str = "cpu", report: Callable[[int, dict[str, float]], None] | None = None,
     until: Callable[[], bool] = lambda: False, tensorboard: bool = False,
-) -> Distiller:
-    """Train by self-distillation; the teacher's encoder (`Distiller.teacher`) is the result."""
+) -> Objective:
+    """Train without music; `pretrained` of what is returned is the encoder (of self-distillation the teacher)."""
     torch.manual_seed(config.seed)
     windows = EegWindows(segments, round(config.window_s * sfreq_hz))
+    masked = config.objective == "masked"
+    module = MaskedPredictor(encoder) if masked else _distiller(encoder, config)
+    n_steps = windows.n_times // encoder.config.patch
+    span = max(1, round(config.hidden_s * sfreq_hz / encoder.config.patch))
     epoch_steps = max(1, windows.independent // config.batch)
-    teacher = None
-    if config.teacher_start == "random":
-        teacher = make_encoder(encoder.config)
-        for own, known in zip(teacher.buffers(), encoder.buffers(), strict=True):  # where the electrodes are
-            own.copy_(known)
-    module = Distiller(
-        encoder, hidden=config.hidden, bottleneck=config.bottleneck, prototypes=config.prototypes,
-        centre_momentum=config.centre_momentum, teacher=teacher,
-    )
 
-    def step(module: Distiller, at: int) -> tuple[Tensor, dict[str, float]]:
-        wide, narrow = (
-            [(to_tensor(v.x, device), to_tensor(v.keep, device)) for v in side] for side in prefetcher.get(at)
-        )
-        from_teacher, features = module.teacher_scores(wide)
-        from_student = module.student_scores(narrow)
-        loss, metrics = module.loss(from_teacher, from_student, config.teacher_temp, config.student_temp)
-        module.recentre(from_teacher)
-        per_view = [module.student.tokens_of(v[1].shape[1], v[0].shape[2]) for v in (*wide, *narrow)]
-        cost = {"waited": round(prefetcher.waited_s, 4), "tokens": float(sum(per_view) * config.batch)}
-        return loss, metrics | collapse_metrics(features) | cost
+    def make(at: int) -> Any:
+        return _masked_windows(windows, config, at, n_steps, span) if masked else make_views(windows, config, at)
 
-    def after(module: Distiller, at: int) -> None:
-        module.update_teacher(teacher_momentum(at, config, epoch_steps))
+    def step(module: Objective, at: int) -> tuple[Tensor, dict[str, float]]:
+        made = prefetcher.get(at)
+        if isinstance(module, MaskedPredictor):
+            loss, metrics = module.loss(*(to_tensor(part, device) for part in made))
+            tokens = module.encoder.tokens_of(made[2].shape[1], windows.n_times)
+        else:
+            loss, metrics, tokens = _distil(module, made, config, device)
+        return loss, metrics | {"waited": round(prefetcher.waited_s, 4), "tokens": float(tokens * config.batch)}
+
+    def after(module: Objective, at: int) -> None:
+        if isinstance(module, Distiller):
+            module.update_teacher(teacher_momentum(at, config, epoch_steps))
 
     loop = Loop(
         module, step, config.loop, directory, device=device, report=report, after=after, tensorboard=tensorboard
     )
     if config.loop.compile:
-        compile_blocks(module.student)
-        compile_blocks(module.teacher)
+        compile_blocks(module)
     if resume:
         loop.resume()
-    prefetcher = Prefetcher(lambda at: make_views(windows, config, at), loop.at, config.loop.steps)
+    prefetcher = Prefetcher(make, loop.at, config.loop.steps)
     try:
         loop.run(until)
     finally:
         prefetcher.close()
     return loop.module
+
+
+def _distiller(encoder: AnyEncoder, config: PretrainConfig) -> Distiller:
+    teacher = None
+    if config.teacher_start == "random":
+        teacher = make_encoder(encoder.config)
+        for own, known in zip(teacher.buffers(), encoder.buffers(), strict=True):  # where the electrodes are
+            own.copy_(known)
+    return Distiller(
+        encoder, hidden=config.hidden, bottleneck=config.bottleneck, prototypes=config.prototypes,
+        centre_momentum=config.centre_momentum, teacher=teacher,
+    )
+
+
+def _distil(
+    module: Distiller, made: tuple[list[View], list[View]], config: PretrainConfig, device: str
+) -> tuple[Tensor, dict[str, float], int]:
+    """Loss, figures and tokens of a window, of the views of a step."""
+    wide, narrow = ([(to_tensor(v.x, device), to_tensor(v.keep, device)) for v in side] for side in made)
+    from_teacher, features = module.teacher_scores(wide)
+    from_student = module.student_scores(narrow)
+    loss, metrics = module.loss(from_teacher, from_student, config.teacher_temp, config.student_temp)
+    module.recentre(from_teacher)
+    tokens = sum(module.student.tokens_of(keep.shape[1], x.shape[2]) for x, keep in (*wide, *narrow))
+    return loss, metrics | collapse_metrics(features), tokens
+
+
+def _masked_windows(
+    windows: EegWindows, config: PretrainConfig, step: int, n_steps: int, span: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Windows of a step, their usable electrodes, those that are given, and the steps that are hidden."""
+    x, used = windows.draw(config.seed, step, config.batch)
+    samples = own_samples(config.batch)
+    least = windows.least_used(config.seed, step, config.batch)
+    keep = kept_channels(used, _count(config.pool_share, x.shape[1]), least, config.seed + 999, step, samples)
+    hidden = hidden_steps(n_steps, config.hidden_share, span, config.seed + 1000, step, samples)
+    return np.where(used[:, :, None], x, np.float32(0)), used, keep, hidden

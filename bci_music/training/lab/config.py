@@ -53,7 +53,8 @@ class LabConfig(Config):
     adapt: AdaptConfig = AdaptConfig()
     split: SplitKind = "time-block"
     splitting: SplitConfig = SplitConfig()
-    minutes: float | None = Field(None, gt=0)  # upper limit of all training; the steps may end it earlier
+    labelled: float = Field(1.0, gt=0, le=1)  # share of the training recordings whose music training knows
+    minutes: float | None = Field(None, gt=0)  # of a thread: the most of all training; steps may end it earlier
     seed: int = 0
 
 

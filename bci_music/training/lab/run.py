@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from bci_music.messages import UserError
@@ -28,12 +29,14 @@ from bci_music.training.eeg.targets import fit_embedder, music_of
 from bci_music.training.lab.config import LabConfig
 from bci_music.training.lab.prepared import Prepared
 from bci_music.training.lab.windows import LabWindows, split_windows, study_windows, training_seconds
-from bci_music.training.loop import TimeLimit, spent_s
+from bci_music.training.loop import TimeLimit, spent_s, thread_s
 from bci_music.training.provenance import ALIGNER, ENCODER, pretrained_by, same_run, save_run
 
 Report = Callable[[str, int, int, dict[str, float]], None]  # stage, step, of how many, figures
 PRETRAINED_LOG = "pretrained.jsonl"  # of the pretraining that an alignment began with
-PRETRAINING = frozenset({"encoder", "closed_form", "pretrain", "window_s", "split", "splitting", "seed", "normalise"})
+PRETRAINING = frozenset({
+    "encoder", "closed_form", "pretrain", "window_s", "split", "splitting", "labelled", "seed", "normalise"
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,14 @@ class ExperimentData:
     windows: LabWindows
     split: Split
     segments: list[Segment]  # to train on
+    labelled: list[Segment]  # those of them whose music training knows
     embedder: FrameEmbedder
     music: dict[str, Music]
 
     def corpus(self, patch: int) -> Corpus:
-        """The training side with its music."""
+        """The labelled part of the training side with its music."""
         w = self.windows
-        return Corpus(self.segments, self.music, sfreq_hz=w.sfreq_hz, n_times=w.n_times, patch=patch)
+        return Corpus(self.labelled, self.music, sfreq_hz=w.sfreq_hz, n_times=w.n_times, patch=patch)
 
 
 def experiment_data(prepared: Prepared, config: LabConfig) -> ExperimentData:
@@ -71,7 +75,16 @@ def experiment_data(prepared: Prepared, config: LabConfig) -> ExperimentData:
         embedder: FrameEmbedder = load_embedder(config.embedder)
     else:
         embedder = fit_embedder(prepared, training_seconds(segments, prepared.sfreq_hz))
-    return ExperimentData(prepared, windows, split, segments, embedder, music_of(prepared, embedder, config.window_s))
+    music = music_of(prepared, embedder, config.window_s)
+    labelled = some_recordings(segments, config.labelled, config.splitting.seed)
+    return ExperimentData(prepared, windows, split, segments, labelled, embedder, music)
+
+
+def some_recordings(segments: list[Segment], share: float, seed: int) -> list[Segment]:
+    """Draw the segments of this share of the recordings, at least of one; a larger share has those of a smaller."""
+    names = np.random.default_rng((seed, 10)).permutation(sorted({segment.recording for segment in segments}))
+    chosen = set(names[: max(1, round(share * len(names)))])
+    return [segment for segment in segments if segment.recording in chosen]
 
 
 def new_network(config: LabConfig, prepared: Prepared) -> Network:
@@ -88,7 +101,7 @@ def run_pretrain(
     resume: bool = True, device: str = "cpu", report: Report | None = None, tensorboard: bool = False,
     until: Callable[[], bool] = lambda: False,
 ) -> AnyEncoder:
-    """Pretrain by self-distillation, or load what a finished run left; returns the encoder (the teacher)."""
+    """Pretrain without music, or load what a finished run left; returns the encoder that it made."""
     done = directory / ENCODER
     if config.pretrain is None:
         return encoder
@@ -102,7 +115,7 @@ def run_pretrain(
         encoder, segments, prepared.sfreq_hz, config.pretrain, directory, resume=resume, device=device,
         tensorboard=tensorboard, until=until, report=None if report is None else _named(report, "pretrain", steps),
     )
-    teacher = module.teacher.cpu().requires_grad_(True).eval()
+    teacher = module.pretrained.cpu().requires_grad_(True).eval()
     _save(teacher, done)
     return teacher
 
@@ -169,7 +182,16 @@ def load_encoder(encoder: AnyEncoder, path: Path) -> AnyEncoder:
 
 def time_limit(minutes: float | None, *before: Path) -> TimeLimit:
     """Limit the learning to so many minutes; what the folders' logs tell of earlier calls counts, None is no limit."""
-    return TimeLimit(math.inf if minutes is None else 60.0 * minutes, lambda: sum(spent_s(run) for run in before))
+    return TimeLimit(_seconds(minutes), lambda: sum(spent_s(run) for run in before))
+
+
+def thread_limit(minutes: float | None, *before: Path) -> TimeLimit:
+    """Limit the learning as `time_limit` does, to so many minutes of one processor's work (`thread_s`)."""
+    return TimeLimit(_seconds(minutes), lambda: sum(spent_s(run, "thread_s") for run in before), thread_s)
+
+
+def _seconds(minutes: float | None) -> float:
+    return math.inf if minutes is None else 60.0 * minutes
 
 
 def _new_aligner(network: EegModel, corpus: Corpus, config: LabConfig) -> Aligner:
