@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bci_music.data.channels import uv_per_unit
+from bci_music.data.channels import split_channels, uv_per_unit
 from bci_music.messages import UserError
 
 if TYPE_CHECKING:
@@ -32,13 +31,6 @@ def microvolts_per(unit: str, where: str = "the stream") -> float:
 
 
 MIN_CHANNELS = 8  # where no pack says how many it needs
-_NOT_EEG = re.compile(
-    r"^(([vh]?eog|e[ck]g|emg|aux|trig|trigger|triggers|sti|stim|status|marker|markers|event|events|acc|accel|gyro?|mag"
-    r"|misc|ref_?electrode|resp|gsr|eda|photo|temp|battery|counter|sample_?counter|packet|timestamp|imu|impedance)"
-    r"([ _\-.]?([xyzudlr]|ch|in)?[ _\-.]?\d*)?)$",
-    re.IGNORECASE,
-)
-
 
 @dataclass(frozen=True)
 class ChannelLayout:
@@ -105,7 +97,7 @@ def read_layout(
         labels, kinds = _named_by_montage(stream, n_columns, kinds, montage_labels)
     if not all(labels):
         raise UserError(f"{stream} has no label for channel {labels.index('') + 1}; name it in the sending program.")
-    keep = [i for i in range(n_columns) if is_eeg(labels[i], kinds[i])]
+    keep, excluded = split_channels(labels, kinds)
     names = [labels[i] for i in keep]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
@@ -121,17 +113,10 @@ def read_layout(
         columns=np.array(keep),
         to_uv=np.array([microvolts_per(u, stream) for u in units], np.float32),
         unit=units[0] if len(set(units)) == 1 else "mixed",
-        excluded=tuple(f"{labels[i]} ({kinds[i] or 'by its label'})" for i in range(n_columns) if i not in set(keep)),
+        excluded=excluded,
         positions_m=_positions_m(channels, keep),
         simulated=desc is not None and _text(desc, "simulated").lower() == "true",
     )
-
-
-def is_eeg(label: str, kind: str) -> bool:
-    """Whether a channel is EEG by its declared type ("" counts as unknown) and its label."""
-    if kind and kind.upper() != "EEG":
-        return False
-    return not _NOT_EEG.match(label.strip())
 
 
 def rejoined(before: ChannelLayout, now: ChannelLayout) -> ChannelLayout:

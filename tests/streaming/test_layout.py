@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from bci_music.data.channels import not_eeg
 from bci_music.messages import UserError
-from bci_music.streaming.layout import is_eeg, read_layout, rejoined
+from bci_music.streaming.layout import read_layout, rejoined
 
 
 def describe(labels, kinds=None, units=None, places=None, extra=""):
@@ -32,13 +33,13 @@ def test_eeg_is_kept_in_order_and_the_rest_is_excluded_by_type_and_by_label():
     layout = read(labels, kinds=kinds)
     assert layout.labels == tuple(TEN[:9])
     np.testing.assert_array_equal(layout.columns, np.arange(1, 10))
-    assert layout.excluded == ("HEOG (EEG)", "E10 (misc)", "AUX1 (EEG)", "TRIG (EEG)", "Acc X (ACC)")
+    assert layout.excluded == ("HEOG (EOG)", "E10 (MISC)", "AUX1 (AUX)", "TRIG (TRIG)", "Acc X (ACC)")
     assert layout.contiguous == slice(1, 10)
 
 
 @pytest.mark.parametrize("label", ["Fp1", "Cz", "A1", "M2", "E125", "Fc5.", "T7", "EEG 001", "AF3", "Iz", "TP9", "P08"])
 def test_electrodes_count_as_eeg(label):
-    assert is_eeg(label, "")
+    assert not_eeg(label) is None
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_electrodes_count_as_eeg(label):
      "ACC_X", "accz", "Gyro Y", "Marker", "COUNTER", "MISC1", "Battery"],
 )  # fmt: skip
 def test_other_channels_do_not(label):
-    assert not is_eeg(label, "")
+    assert not_eeg(label)
 
 
 def test_each_channel_has_its_own_unit():
