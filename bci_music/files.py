@@ -109,8 +109,8 @@ def read_json(path: str | Path, advice: str, most_bytes: int = TEXT_BYTES) -> di
     return values
 
 
-def read_array(path: str | Path, shape: tuple[int | None, ...], advice: str) -> NDArray[np.float32]:
-    """Read a `.npy` file of finite numbers as float32; its shape (None: any length) is checked before its contents.
+def read_array(path: str | Path, shape: tuple[int | None, ...] | None, advice: str) -> NDArray[np.float32]:
+    """Read a `.npy` file of finite numbers as float32; its shape (None: any) is checked before its contents.
 
     Raises
     ------

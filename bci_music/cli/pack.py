@@ -328,15 +328,15 @@ def info(pack: Annotated[str, typer.Argument(help="Name or directory.")] = "demo
 
 @app.command()
 def check(pack: Annotated[str, typer.Argument(help="Name or directory.")] = "demo") -> None:
-    """Verify sizes and hashes, load everything and decode one window."""
-    from bci_music.models.decoder import Decoder
+    """Verify sizes and hashes, open all that a live run opens, decode one window and make sound of it."""
     from bci_music.models.pack import Pack
+    from bci_music.packing.check import check_pack
 
     opened = Pack.open(pack)
-    decoder = Decoder.from_pack(opened)
-    ms = decoder.warm_up()
+    found = check_pack(opened)
     size = sum(entry.bytes for entry in opened.manifest.files.values())
+    music = f"{found.clips} clips and {found.generator} can be played" if found.clips else "no music comes with it"
     typer.echo(
         f"{opened.name}: {len(opened.manifest.files)} files, {size / 1e6:.1f} MB, all as listed; "
-        f"one window takes {ms:.0f} ms on {decoder.device_name}"
+        f"one window takes {found.decode_ms:.0f} ms on {found.device}; {music}"
     )

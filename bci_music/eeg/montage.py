@@ -15,11 +15,13 @@ from pydantic import Field
 
 from bci_music.config import Config, read_yaml, shipped
 from bci_music.eeg import electrodes
+from bci_music.files import SHOWN, shown
 from bci_music.messages import UserError
 
 NMED_CHANNELS: tuple[str, ...] = (*(f"E{i}" for i in range(1, 125)), "Cz")
 MAX_DISTANCE_M = 0.020
 MIN_MAPPED = 8
+MOST_ELECTRODES = 1024
 HEAD_ORIGIN_M = -0.040  # the middle between the ears, on the z axis of the fitted sphere
 
 
@@ -85,18 +87,27 @@ class Montage:
         text = str(name_or_yaml)
         if text == "nmed":
             return cls.nmed()
-        if re.fullmatch(r"[\w\-]+", text) and not Path(text).exists():
+        if re.fullmatch(r"[\w\-]{1,100}", text) and not Path(text).exists():
             known = shipped_montages()
             if text not in known:
                 near = difflib.get_close_matches(text, known, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"use nmed, {', '.join(known)} or a YAML file."
                 raise UserError(f"There is no montage {text!r}: {hint}")
-            name_or_yaml = shipped(f"configs/{text}.yaml")
-        return cls._from_file(MontageFile.parse(read_yaml(name_or_yaml), text), text)
+            return cls.shipped(text)
+        return cls._from_file(MontageFile.parse(read_yaml(name_or_yaml), shown(text)), shown(text))
+
+    @classmethod
+    def shipped(cls, name: str) -> Montage:
+        """A shipped montage, whatever files of that name lie in the current folder."""
+        if name == "nmed":
+            return cls.nmed()
+        return cls._from_file(MontageFile.load(shipped(f"configs/{name}.yaml")), name)
 
     @classmethod
     def _from_file(cls, file: MontageFile, where: str) -> Montage:
         names = tuple(label for entry in file.names for label in _expand(entry))
+        if not 1 <= len(names) <= MOST_ELECTRODES:
+            raise UserError(f"{where} names {len(names)} electrodes, expected 1 to {MOST_ELECTRODES}: correct names.")
         places: dict[str, Any] = {key: np.array(xyz) / 1000 for key, xyz in file.positions_mm.items()}
         if file.table:
             if file.table not in electrodes.TABLES:
@@ -104,11 +115,16 @@ class Montage:
             places = {label: electrodes.known(label, (file.table,)) for label in names} | places
         missing = [label for label in names if places.get(label) is None]
         if missing:
-            raise UserError(f"{where} gives no position for {', '.join(missing[:5])}: add them under positions_mm.")
+            some = shown(", ".join(missing[:5]))
+            raise UserError(f"{where} gives no position for {some}: add them under positions_mm.")
         if doubled := {label for label in names if names.count(label) > 1}:
-            raise UserError(f"{where} names {', '.join(sorted(doubled)[:5])} more than once: name each once.")
+            raise UserError(f"{where} names {shown(', '.join(sorted(doubled)[:5]))} more than once: name each once.")
         positions = np.array([places[label] for label in names])
-        return cls(file.name, names, electrodes.on_sphere(positions) if file.positions_mm else positions)
+        if file.positions_mm:
+            positions = electrodes.on_sphere(positions)
+        if not np.isfinite(positions).all():
+            raise UserError(f"{where} has positions that are nowhere on a head: give them in mm, away from the origin.")
+        return cls(file.name, names, positions)
 
     def positions_2d(self) -> NDArray[np.float64]:
         """Places to draw at: (n_channels, 2), x right, y front, in units of the head outline's radius.
@@ -217,8 +233,11 @@ def shipped_montages() -> tuple[str, ...]:
 
 
 def _expand(entry: str) -> list[str]:
-    match = re.fullmatch(r"([A-Za-z]*)(\d+)\.\.\1(\d+)", entry)
-    return [f"{match[1]}{i}" for i in range(int(match[2]), int(match[3]) + 1)] if match else [entry]
+    match = re.fullmatch(r"([A-Za-z]*)(\d{1,6})\.\.\1(\d{1,6})", entry[:SHOWN])
+    if not match:
+        return [entry]
+    first, last = int(match[2]), int(match[3])
+    return [f"{match[1]}{i}" for i in range(first, min(last, first + MOST_ELECTRODES) + 1)]
 
 
 def _is_vertex(label: str, tables: tuple[str, ...]) -> bool:

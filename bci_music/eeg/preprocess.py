@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +21,16 @@ MAX_SFREQ_HZ = 4000.0
 class PreprocessConfig(Config):
     """What is done to every sample before a window is cut; part of a pack, because its decoder was trained so."""
 
-    sfreq_hz: float = Field(125.0, gt=0)
+    sfreq_hz: float = Field(125.0, ge=10, le=20_000)
     highpass_hz: float = Field(0.5, gt=0)
     lowpass_hz: float | None = Field(45.0, gt=0)
-    notch_hz: tuple[float, ...] = (50.0, 60.0)
+    notch_hz: tuple[Annotated[float, Field(gt=0)], ...] = Field((50.0, 60.0), max_length=16)
     notch_width_hz: float = Field(2.0, gt=0)
     reference: Literal["average", "none"] = "average"
     recording_reference: str = "Cz"  # montage name of the amplifier's reference, if the stream carries it (as zeros)
-    settle_s: float = Field(0.5, ge=0)  # after a (re)start rows are flagged HOLE for so long
-    zscore_s: float = Field(30.0, ge=1)  # the running median and spread look back so far
-    zscore_min_s: float = Field(3.0, ge=1)  # windows count as settled from so many seconds of statistics on
+    settle_s: float = Field(0.5, ge=0, le=60)  # after a (re)start rows are flagged HOLE for so long
+    zscore_s: float = Field(30.0, ge=1, le=3600)  # the running median and spread look back so far
+    zscore_min_s: float = Field(3.0, ge=1, le=3600)  # windows count as settled from so many seconds of statistics on
     clip: float = Field(20.0, gt=0)
 
     @model_validator(mode="after")

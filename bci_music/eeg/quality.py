@@ -166,8 +166,8 @@ class QualityConfig(Config):
     """How channels are assessed; amplitudes in µV of the raw signal against its recording reference."""
 
     enabled: bool = True
-    hop_s: float = Field(0.5, gt=0)  # one verdict per hop
-    look_back_hops: int = Field(5, ge=2)  # how much a verdict looks at
+    hop_s: float = Field(0.5, ge=0.05, le=60)  # one verdict per hop
+    look_back_hops: int = Field(5, ge=2, le=1000)  # how much a verdict looks at
     bad_after_hops: int = Field(2, ge=1)  # a verdict must hold so long before a channel becomes bad ...
     doubtful_after_hops: int = Field(4, ge=1)  # ... or doubtful ...
     better_after_hops: int = Field(10, ge=1)  # ... and so long before it gets better

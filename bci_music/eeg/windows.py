@@ -17,8 +17,8 @@ _MIN_SCALE_UV = 1e-3  # a flat channel is divided by this, not by nothing
 class WindowConfig(Config):
     """Length and stride of the model's input."""
 
-    seconds: float = Field(4.0, gt=0)
-    hop_s: float = Field(0.5, gt=0)
+    seconds: float = Field(4.0, gt=0, le=600)
+    hop_s: float = Field(0.5, ge=0.01, le=600)
 
 
 class RunningScale(Stateful):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bci_music.files import opening, plain_file, read_array, shown
 from bci_music.messages import EMBEDDING_DIM, UserError
 
 
@@ -44,13 +45,9 @@ def from_sound(path: str | Path, generator: str | Path, clap: str | Path | None 
 
 def from_file(path: str | Path) -> NDArray[np.float32]:
     """Read a vector of 512 numbers from a `.npy` file and bring it to length one."""
-    try:
-        vector = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} could not be read ({reason}): give a .npy file of {EMBEDDING_DIM} numbers.") from error
-    if vector.size != EMBEDDING_DIM or vector.dtype.kind not in "fiu":
-        raise UserError(f"{path} holds {vector.size} of {vector.dtype}, expected {EMBEDDING_DIM} numbers: embed again.")
+    vector = read_array(path, None, f"give a .npy file of {EMBEDDING_DIM} numbers")
+    if vector.size != EMBEDDING_DIM:
+        raise UserError(f"{shown(path)} holds {vector.size} numbers, expected {EMBEDDING_DIM}: embed again.")
     flat = vector.reshape(-1).astype(np.float64)
     length = float(np.linalg.norm(flat))
     if not np.isfinite(length) or length == 0:
@@ -61,10 +58,8 @@ def from_file(path: str | Path) -> NDArray[np.float32]:
 def _read(path: str | Path) -> tuple[NDArray[np.float32], float]:
     import soundfile
 
-    try:
-        samples, rate_hz = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except (OSError, soundfile.SoundFileError) as error:
-        raise UserError(f"{path} could not be read as sound ({error}): give a WAV, FLAC, OGG or MP3 file.") from error
-    if not len(samples) or not np.any(samples):
+    with opening(path, "sound", "give a WAV, FLAC, OGG or MP3 file"):
+        samples, rate_hz = soundfile.read(str(plain_file(path)), dtype="float32", always_2d=True)
+    if not len(samples) or not np.any(samples) or not np.isfinite(samples).all():
         raise UserError(f"{path} holds no sound: give a file with some seconds of music.")
     return samples[:, :2], float(rate_hz)

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bci_music.files import opening, plain_file
 from bci_music.generation.config import GeneratorConfig
 from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, SoundSpan, Style, UserError
 from bci_music.models.library import MusicLibrary
 from bci_music.sound.generator import Generator
 from bci_music.sound.loop import Loop, waiting_pad
 from bci_music.sound.loudness import to_level
+from bci_music.sound.silence import THRESHOLD
 from bci_music.sound.splice import fade_in, mix
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from bci_music.models.pack import Pack
 
 WAITING = -1
+LONGEST_S = 600
 
 
 class LibraryConfig(GeneratorConfig):
@@ -199,13 +202,24 @@ class LibraryGenerator(Generator):
 
 
 def read_sound(path: Path) -> NDArray[np.float32]:
-    """Read a sound file as (n, 2) float32 at 48 kHz."""
+    """Read a clip as (n, 2) float32 at 48 kHz.
+
+    Raises
+    ------
+    UserError
+        If it is no sound file, longer than ten minutes, of an unheard-of rate, or holds nothing that can be heard.
+    """
     import soundfile
     import soxr
 
-    try:
+    with opening(path, "a clip", "install the pack again"):
+        about = soundfile.info(str(plain_file(path)))  # before anything is allocated
+        if not (1 <= about.channels <= 8 and 4_000 <= about.samplerate <= 384_000):
+            raise ValueError(f"it has {about.channels} channels at {about.samplerate} Hz")
+        if not 0 < about.frames <= LONGEST_S * about.samplerate:
+            raise ValueError(f"it is {about.frames / about.samplerate:.0f} s long, expected up to {LONGEST_S} s")
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, soundfile.SoundFileError) as error:
-        raise UserError(f"The clip {path} could not be read ({error}): install the pack again.") from error
+        if not np.isfinite(samples).all() or not np.abs(samples).max(initial=0.0) > THRESHOLD:
+            raise ValueError("it is silent, or not finite")
     stereo = np.repeat(samples, 2, axis=1) if samples.shape[1] == 1 else samples[:, :2]
     return np.ascontiguousarray(stereo if rate == AUDIO_RATE_HZ else soxr.resample(stereo, rate, AUDIO_RATE_HZ))

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bci_music.files import opening, plain_file
+
 Float = NDArray[np.float64]
 ALPHAS = tuple(10.0**k for k in range(-4, 3))
 
@@ -115,11 +117,17 @@ class RidgeAdapter:
 
     @classmethod
     def load(cls, path: str | Path) -> RidgeAdapter:
-        """Read what `save` wrote."""
+        """Read what `save` wrote; raises `UserError` if it is damaged or not finite."""
         from safetensors.numpy import load_file
 
-        tensors = load_file(str(path))
-        return cls(tensors["weights"], tensors["intercept"], float(tensors["alpha"][0]))
+        with opening(path, "an adapter", "copy the pack again or rebuild it"):
+            tensors = load_file(str(plain_file(path)))
+            weights, intercept, alpha = (tensors[name] for name in ("weights", "intercept", "alpha"))
+            if weights.ndim != 2 or intercept.shape != weights.shape[1:] or alpha.shape != (1,):
+                raise ValueError("the shapes of its weights and intercept do not fit each other")
+            if any(part.dtype != np.float32 or not np.isfinite(part).all() for part in (weights, intercept, alpha)):
+                raise ValueError("its numbers are not finite, or not of single precision")
+        return cls(weights, intercept, float(alpha[0]))
 
 
 def _best_alpha(total: Sums, parts: list[Sums], alphas: Sequence[float]) -> float:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from bci_music.files import opening
 from bci_music.messages import EMBEDDING_DIM, UserError
 from bci_music.models.pretrained import load_tokenizer, load_whole, quiet_transformers, tokenize
 from bci_music.models.windowed import WindowedEmbedder, unit
@@ -216,12 +217,10 @@ def load_clap_model(folder: Path) -> Any:
 def _load_extractor(folder: Path) -> Any:
     from transformers import ClapFeatureExtractor
 
-    try:
+    if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
+        raise UserError(f"The CLAP in {folder} has no preprocessor_config.json, which says how it hears: add it.")
+    with opening(folder, "a CLAP that hears", "add its preprocessor_config.json, or copy it again"):
         return ClapFeatureExtractor.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(
-            f"The CLAP in {folder} has no preprocessor_config.json that can be read, which says how it hears: add it."
-        ) from error
 
 
 def convert_laion(path: Path, target: Path) -> None:

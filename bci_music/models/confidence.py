@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bci_music.files import shown
+from bci_music.messages import UserError
 from bci_music.metrics.identification import auroc
 from bci_music.models.pack import ConfidenceFit
 
@@ -23,6 +25,11 @@ class Confidence:
     """
 
     def __init__(self, fitted: ConfidenceFit, anchors: NDArray[np.float32] | None):
+        if fitted.weights and fitted.features != FEATURES:
+            raise UserError(
+                f"The confidence in the pack is of other features ({shown(', '.join(fitted.features))}) than this "
+                f"program measures ({', '.join(FEATURES)}): rebuild the pack."
+            )
         self._fitted = fitted
         self._anchors = anchors
 

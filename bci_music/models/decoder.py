@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bci_music.files import read_array, shown
 from bci_music.messages import EMBEDDING_DIM, Embedding, UserError, Window
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.confidence import Confidence
@@ -60,12 +61,15 @@ class Decoder:
 
         network = Network.load(pack.file(ENCODER_FILE), config)
         adapter = RidgeAdapter.load(pack.file(ADAPTER_FILE))
+        _check_signal(pack)
         if adapter.weights.shape != (config.head.size(config.encoder), EMBEDDING_DIM):
             raise UserError(
                 f"The adapter of pack {pack.name} maps {adapter.weights.shape}, expected "
                 f"({config.head.size(config.encoder)}, {EMBEDDING_DIM}): rebuild the pack."
             )
-        anchors = np.load(pack.file(ANCHORS_FILE), allow_pickle=False) if pack.has(ANCHORS_FILE) else None
+        anchors = None
+        if pack.has(ANCHORS_FILE):
+            anchors = read_array(pack.file(ANCHORS_FILE), (None, EMBEDDING_DIM), "build the pack again")
         return cls(network, adapter, Confidence(pack.manifest.confidence, anchors), config, chosen, pack)
 
     @property
@@ -83,9 +87,7 @@ class Decoder:
     @property
     def montage(self) -> Montage:
         """The electrode layout the windows must have."""
-        from bci_music.eeg.montage import Montage
-
-        return Montage.load(self.manifest.montage)
+        return self.pack.montage
 
     @property
     def device_name(self) -> str:
@@ -178,6 +180,17 @@ class Decoder:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         vectors, attention = self.encode_many(samples, used)
         return self._adapter(vectors), attention
+
+
+def _check_signal(pack: Pack) -> None:
+    """Refuse a pack whose windows are not what its network takes: channels of the montage, samples of a window."""
+    signal, e = pack.manifest.signal, pack.manifest.decoder.encoder
+    made = len(pack.montage.names), round(signal.window.seconds * signal.preprocess.sfreq_hz)
+    if made != (e.n_channels, e.n_times):
+        raise UserError(
+            f"Pack {shown(pack.name)} cuts windows of {made[0]} channels and {made[1]} samples, and its network takes "
+            f"{e.n_channels} and {e.n_times}: rebuild the pack."
+        )
 
 
 def _unit(raw: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bci_music.files import opening, read_arrays, shown
 from bci_music.messages import EMBEDDING_DIM, UserError
 from bci_music.models.music_features import FEATURES_VERSION, RATE_HZ, group_sizes, window_features
 
@@ -150,13 +151,19 @@ class StatisticsEmbedder(FrameEmbedder):
         path = Path(directory) / _FILE
         if not path.is_file():
             raise UserError(f"There is no {_FILE} in {path.parent}: expected the folder of a statistics embedder.")
-        with np.load(path, allow_pickle=False) as stored:
+        again = "build the pack again"
+        stored = read_arrays(path, ("header", "mean", "scale", "whitening"), again)
+        with opening(path, "a statistics embedder", again):
             header = json.loads(stored["header"].tobytes())
             if header.get("features") != FEATURES_VERSION:
-                raise UserError(f"{path} was made for music features {header.get('features')}, this program has "
-                                f"{FEATURES_VERSION}: build the pack again.")
-            arrays = [stored[name].astype(np.float64) for name in ("mean", "scale", "whitening")]
-        return cls(*arrays)
+                raise UserError(
+                    f"{path} was made for music features {shown(header.get('features'))}, this program has "
+                    f"{FEATURES_VERSION}: {again}."
+                )
+            mean, scale, whitening = (stored[name].astype(np.float64) for name in ("mean", "scale", "whitening"))
+            if mean.ndim != 1 or scale.shape != mean.shape or whitening.shape[:-1] != mean.shape:
+                raise ValueError("the shapes of its constants do not fit each other")
+            return cls(mean, scale, whitening)
 
 
 def load_embedder(directory: str | Path) -> FrameEmbedder:

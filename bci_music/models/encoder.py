@@ -7,7 +7,7 @@ where (channel) and when (time slot) it comes from. A channel that is dropped or
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -56,11 +56,12 @@ def _even_directions(n: int) -> Tensor:
 SLOT_CODE, SHARPNESS, GAIN = 8.0, 0.6, 60.0
 
 
+T = TypeVar("T")
 _OLD_NAMES = ((re.compile(r"(^|\.)(blocks\.\d+)\.feed\."), r"\1\2.mlp."),
               (re.compile(r"(^|\.)place_map$"), r"\1position_map"))  # fmt: skip
 
 
-def current_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def current_names(weights: dict[str, T]) -> dict[str, T]:
     """Weights of an encoder under the names they have now; files of the version before hold two other ones."""
     for pattern, new in _OLD_NAMES:
         weights = {pattern.sub(new, name): value for name, value in weights.items()}

@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
 
+from bci_music.config import Config
+from bci_music.files import read_array, read_json, shown
 from bci_music.messages import EMBEDDING_DIM, UserError
 
 INDEX, EMBEDDINGS, PROTOTYPES = "index.json", "embeddings.npy", "prototypes.npy"
@@ -24,6 +27,31 @@ class Clip:
     song: int
     song_start_s: float
     rows: tuple[int, int]
+
+
+class _Entry(Config):
+    """A song or clip of `index.json`; other programs may note more of it."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class _SongEntry(_Entry):
+    id: str
+    title: str
+    genre: str = ""
+    bpm: float | None = Field(None, ge=20, le=400)
+
+
+class _ClipEntry(_Entry):
+    file: str = Field(pattern=r"^[^./\\][^/\\]*$")  # beside the index, and nowhere else
+    song: str
+    song_start_s: float = 0.0
+    rows: tuple[int, int]
+
+
+class _Index(_Entry):
+    songs: tuple[_SongEntry, ...]
+    clips: tuple[_ClipEntry, ...]
 
 
 @dataclass(frozen=True)
@@ -49,33 +77,26 @@ class MusicLibrary:
     @classmethod
     def load(cls, directory: str | Path) -> MusicLibrary:
         """Read `index.json`, `embeddings.npy` and `prototypes.npy` of a pack's library; clips are read when played."""
-        directory = Path(directory)
-        try:
-            index = json.loads((directory / INDEX).read_text(encoding="utf-8"))
-            embeddings = np.load(directory / EMBEDDINGS, allow_pickle=False)
-            prototypes = np.load(directory / PROTOTYPES, allow_pickle=False)
-            numbers = {song["id"]: number for number, song in enumerate(index["songs"])}
-            clips = tuple(
-                Clip(directory / c["file"], numbers[c["song"]], float(c.get("song_start_s", 0.0)), tuple(c["rows"]))
-                for c in index["clips"]
-            )
-        except FileNotFoundError as error:
-            name = Path(error.filename).name
-            raise UserError(f"The music library {directory} has no {name}: install the pack again.") from None
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"The music library {directory} is damaged ({error}): install the pack again.") from error
-        library = cls(tuple(index["songs"]), clips, embeddings.astype(np.float32), prototypes.astype(np.float32))
+        directory, again = Path(directory), "install the pack again"
+        values = read_json(directory / INDEX, again)
+        index = _Index.parse(values, str(directory / INDEX))
+        embeddings = read_array(directory / EMBEDDINGS, (None, EMBEDDING_DIM), again)
+        prototypes = read_array(directory / PROTOTYPES, (len(index.songs), EMBEDDING_DIM), again)
+        numbers = {song.id: number for number, song in enumerate(index.songs)}
+        if unknown := next((clip.song for clip in index.clips if clip.song not in numbers), None):
+            raise UserError(f"The music library {directory} has clips of {shown(unknown)!r}, no song of it: {again}.")
+        clips = tuple(Clip(directory / c.file, numbers[c.song], c.song_start_s, c.rows) for c in index.clips)
+        library = cls(tuple(values["songs"]), clips, embeddings, prototypes)
         library._check(directory)
         return library
 
     def _check(self, directory: Path) -> None:
-        shapes = (self.embeddings.shape[1:], self.prototypes.shape)
-        if shapes != ((EMBEDDING_DIM,), (len(self.songs), EMBEDDING_DIM)) or not self.clips:
-            raise UserError(f"The music library {directory} has no clips or tables of the wrong shape: build it again.")
+        if not self.clips:
+            raise UserError(f"The music library {directory} has no clips: build it again.")
         if any(not 0 <= a < b <= len(self.embeddings) for a, b in (clip.rows for clip in self.clips)):
             raise UserError(f"The music library {directory} names embeddings it does not hold: build it again.")
         if missing := [clip.path.name for clip in self.clips if not clip.path.is_file()]:
-            raise UserError(f"The music library {directory} has no {missing[0]}: install the pack again.")
+            raise UserError(f"The music library {directory} has no {shown(missing[0])}: install the pack again.")
 
     def nearest_song(self, vector: NDArray[np.float32]) -> dict[str, Any]:
         """The song whose prototype is nearest to a (512,) vector."""

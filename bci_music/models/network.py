@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bci_music.files import opening
 from bci_music.messages import UserError
 from bci_music.models.encoder import ChannelEncoder, current_names
 from bci_music.models.heads import make_head, normalised
 from bci_music.models.latent_query import LatentQueryEncoder
-from bci_music.models.pack import DecoderConfig
+from bci_music.models.pack import MANIFEST, DecoderConfig
 from bci_music.models.sizes import AnyEncoderConfig, LatentQueryConfig
 
 AnyEncoder = ChannelEncoder | LatentQueryEncoder
@@ -77,13 +78,15 @@ class Network(EegModel):
     @classmethod
     def load(cls, path: str | Path, config: DecoderConfig) -> Network:
         """Build the network of `config` and fill it from what `save` wrote."""
-        from safetensors.torch import load_file
+        from bci_music.models.checkpoints.weights import read_shapes, read_tensors
 
-        weights = current_names(load_file(str(path)))
+        path, advice = Path(path), "copy the pack again or rebuild it"
+        with opening(path.with_name(MANIFEST), "sizes of a network", advice), torch.device("meta"):
+            wanted = {name: tuple(t.shape) for name, t in cls(config).state_dict().items()}
+        if wanted != current_names(read_shapes(path, advice)):  # before anything is allocated
+            raise UserError(f"The weights in {path.name} do not fit the sizes in {MANIFEST}: rebuild the pack.")
+        weights = current_names(read_tensors(path, advice))
         with torch.random.fork_rng(devices=[]):  # building draws random numbers: leave the caller's state alone
             network = cls(config)
-        wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
-        if wanted != {name: tuple(t.shape) for name, t in weights.items()}:
-            raise UserError(f"The weights in {Path(path).name} do not fit the sizes in pack.yaml: rebuild the pack.")
         network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in weights.items()})
         return network

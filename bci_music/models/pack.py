@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import Field, model_validator
 
 from bci_music.config import Config
 from bci_music.eeg.chain import SignalConfig
+from bci_music.eeg.montage import Montage, shipped_montages
+from bci_music.files import opening, plain_file, shown
 from bci_music.messages import UserError
 from bci_music.metrics.metric import Metric
 from bci_music.models.library import INDEX, MusicLibrary
@@ -21,6 +25,7 @@ MANIFEST = "pack.yaml"
 ENCODER_FILE = "encoder.safetensors"
 ADAPTER_FILE = "adapter.safetensors"
 SHIPPED = Path(__file__).resolve().parents[1] / "packs"
+_MOST_FILES, _MOST_BYTES, _LONGEST_NAME = 20_000, 2**36, 100
 
 
 class FileEntry(Config):
@@ -53,6 +58,14 @@ class ConfidenceFit(Config):
     auroc: float | None = None
     n: int = 0
     protocol: str = ""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len({len(self.features), len(self.mean), len(self.scale), len(self.weights)}) > 1:
+            raise ValueError("features, mean, scale and weights have to be of one length")
+        if any(value <= 0 for value in self.scale):
+            raise ValueError("a scale has to be above zero")
+        return self
 
 
 class DecoderConfig(Config):
@@ -97,8 +110,8 @@ class PackManifest(Config):
     """`pack.yaml`."""
 
     format: Literal[1] = 1
-    name: str
-    version: str
+    name: str = Field(min_length=1, max_length=_LONGEST_NAME)
+    version: str = Field(max_length=_LONGEST_NAME)
     licence: str
     provenance: Provenance
     montage: str
@@ -144,11 +157,21 @@ class Pack:
         UserError
             If it is not there, or a file is missing, extra, or not what the manifest says.
         """
-        directory = _find(name_or_dir)
-        manifest = PackManifest.load(directory / MANIFEST)
-        _verify(directory, manifest)
-        whole = {ENCODER_FILE, ADAPTER_FILE} <= set(manifest.files)  # its base then only says where it comes from
-        return cls(directory, manifest, None if whole else _open_base(directory, manifest.base))
+        return cls._open(_find(name_or_dir), ())
+
+    @classmethod
+    def _open(cls, directory: Path, overlays: tuple[Path, ...]) -> Pack:
+        """Open a pack that the packs `overlays` stand on."""
+        with opening(directory, "a pack", "copy the pack again or rebuild it"):
+            if (directory / MANIFEST).is_symlink():
+                raise UserError(f"{MANIFEST} in pack {shown(directory)} is a link: put the file itself there.")
+            manifest = PackManifest.load(directory / MANIFEST)
+            _verify(directory, manifest)
+            whole = {ENCODER_FILE, ADAPTER_FILE} <= set(manifest.files)  # its base then only says where it comes from
+            if whole or manifest.base is None:
+                return cls(directory, manifest)
+            overlays = (*overlays, directory.resolve())
+            return cls(directory, manifest, cls._open(_find_base(directory, manifest.base, overlays), overlays))
 
     @classmethod
     def write(cls, directory: str | Path, manifest: PackManifest) -> Pack:
@@ -189,6 +212,19 @@ class Pack:
         return rel in self.manifest.files or (self.base is not None and self.base.has(rel))
 
     @property
+    def montage(self) -> Montage:
+        """The electrode layout it was trained on: one that ships, or a file of the pack."""
+        name = self.manifest.montage
+        if name in self.manifest.files:
+            return Montage.load(self.directory / name)
+        if name not in ("nmed", *shipped_montages()):
+            raise UserError(
+                f"The montage of pack {self.name}, {shown(name)}, neither ships with this program nor lies in the "
+                "pack: build the pack again."
+            )
+        return Montage.shipped(name)
+
+    @property
     def generator(self) -> Path | None:
         """Folder of the music model that comes with the pack or its base, if one does."""
         if self.manifest.generator is not None and any(name.startswith("generator/") for name in self.manifest.files):
@@ -222,58 +258,84 @@ def file_sha256(path: Path) -> str:
 
 
 def _find(name_or_dir: str | Path) -> Path:
-    for directory in (Path(name_or_dir), SHIPPED / str(name_or_dir)):
-        if (directory / MANIFEST).is_file():
-            return directory
+    with opening(name_or_dir, "a pack", f"give a directory that holds a {MANIFEST}"):
+        for directory in (Path(name_or_dir), SHIPPED / str(name_or_dir)):
+            if (directory / MANIFEST).is_file():
+                return directory
+    raise _no_pack(name_or_dir)
+
+
+def _no_pack(name: object) -> UserError:
     known = sorted(p.parent.name for p in SHIPPED.glob(f"*/{MANIFEST}"))
-    raise UserError(
-        f"There is no pack {str(name_or_dir)!r}: give a directory that holds a {MANIFEST}, "
+    return UserError(
+        f"There is no pack {shown(name)!r}: give a directory that holds a {MANIFEST}, "
         f"or one of the packs that ship ({', '.join(known) or 'none'})."
     )
 
 
 def _listing(directory: Path) -> list[str]:
-    files = (p.relative_to(directory).as_posix() for p in directory.rglob("*") if p.is_file() or p.is_symlink())
-    return sorted(name for name in files if name != MANIFEST)
+    """All files but the manifest; links are refused, since they may lead anywhere, and so is what is no file."""
+    found = []
+    for place, folders, names in os.walk(directory):
+        for name in (*folders, *names):
+            path = Path(place) / name
+            if path.is_symlink():
+                raise UserError(
+                    f"{shown(path.relative_to(directory).as_posix())} in pack {shown(directory)} is a link: "
+                    "put the file itself there."
+                )
+        found += [plain_file(Path(place) / name, _MOST_BYTES).relative_to(directory).as_posix() for name in names]
+        if len(found) > _MOST_FILES:
+            raise UserError(f"Pack {shown(directory)} has more than {_MOST_FILES:,} files: give another directory.")
+    return sorted(name for name in found if name != MANIFEST)
 
 
 def _verify(directory: Path, manifest: PackManifest) -> None:
     """Compare names and sizes first, contents last; nothing is allocated from a wrong file."""
-    there, listed = set(_listing(directory)), manifest.files
+    where, listed = shown(directory), manifest.files
     for name in listed:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise UserError(f"Pack {directory} lists {name!r}, which lies outside it: do not use this pack.")
+            raise UserError(f"Pack {where} lists {shown(name)!r}, which lies outside it: do not use this pack.")
+    there = set(_listing(directory))
     if missing := sorted(set(listed) - there):
-        raise UserError(f"Pack {directory} lacks {_some(missing)}: copy the pack again or rebuild it.")
+        raise UserError(f"Pack {where} lacks {_some(missing)}: copy the pack again or rebuild it.")
     if extra := sorted(there - set(listed)):
-        raise UserError(f"Pack {directory} holds {_some(extra)}, which {MANIFEST} does not list: remove or rebuild.")
+        raise UserError(f"Pack {where} holds {_some(extra)}, which {MANIFEST} does not list: remove or rebuild.")
     _verify_contents(directory, listed)
 
 
 def _verify_contents(directory: Path, listed: Mapping[str, FileEntry]) -> None:
+    where = shown(directory)
     for name, entry in listed.items():
         size = (directory / name).stat().st_size
         if size != entry.bytes:
-            raise UserError(f"{name} in pack {directory} has {size} bytes, expected {entry.bytes}: copy it again.")
+            raise UserError(f"{shown(name)} in pack {where} has {size} bytes, expected {entry.bytes}: copy it again.")
     for name, entry in listed.items():
         if file_sha256(directory / name) != entry.sha256:
-            raise UserError(f"{name} in pack {directory} was changed (its hash is another): copy the pack again.")
+            raise UserError(
+                f"{shown(name)} in pack {where} was changed (its hash is another): copy the pack again."
+            )
 
 
-def _open_base(directory: Path, base: str | None) -> Pack | None:
-    """Open the pack an overlay stands on: ``name@hash`` with the start of the hash of its pack.yaml."""
-    if base is None:
-        return None
+def _find_base(directory: Path, base: str, overlays: tuple[Path, ...]) -> Path:
+    """Find the pack an overlay stands on: ``name@hash`` with the start of the hash of its pack.yaml."""
     name, _, wanted = base.partition("@")
-    beside = directory.parent / name
-    pack = Pack.open(beside if (beside / MANIFEST).is_file() else name)
-    found = file_sha256(pack.directory / MANIFEST)
-    if not wanted or not found.startswith(wanted):
+    if not re.fullmatch(r"\w[\w.-]*", name) or len(name) > _LONGEST_NAME:
+        raise UserError(f"Pack {shown(directory)} stands on {shown(base)}, which is no name of a pack: rebuild it.")
+    places = (directory.resolve().parent / name, SHIPPED / name)
+    found = next((place for place in places if (place / MANIFEST).is_file()), None)
+    if found is None:
+        raise _no_pack(name)
+    if found.resolve() in overlays:
+        raise UserError(f"Pack {shown(directory)} stands on itself ({shown(base)}): rebuild it.")
+    sha = file_sha256(plain_file(found / MANIFEST))
+    if not wanted or not sha.startswith(wanted):
         raise UserError(
-            f"Pack {directory} stands on {base}, but {name} here is {found[:12]}: get the pack it was made on."
+            f"Pack {shown(directory)} stands on {shown(base)}, but {name} here is {sha[:12]}: "
+            "get the pack it was made on."
         )
-    return pack
+    return found
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return shown(", ".join(names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

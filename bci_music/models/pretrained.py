@@ -2,39 +2,59 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bci_music.files import opening
 from bci_music.messages import UserError
 
+_SPARE = 10_000_000  # weights that need not be stored: indices, tied ones
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer_config.json")
 
 
 def load_whole(kind: Any, folder: Path) -> Any:
     """Load a transformers model from safetensors, and refuse weights that are missing, too many or of other shapes."""
     import torch
-    from safetensors import SafetensorError
 
-    try:
-        with quiet_transformers():
-            model, report = kind.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-            )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"The {kind.__name__} in {folder} could not be loaded ({reason}): give a directory with its config.json "
-            "and its weights as safetensors."
-        ) from error
+    from bci_music.models.checkpoints.weights import check_model
+
+    advice = "give a directory with its config.json and its weights as safetensors"
+    with opening(folder, f"a {kind.__name__}", advice), quiet_transformers():
+        check_size(kind, folder)
+        model, report = kind.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
     missing = sorted(name for name in report["missing_keys"] if not name.endswith(("position_ids", "token_type_ids")))
     if missing:
         raise UserError(
             f"The {kind.__name__} in {folder} lacks {len(missing)} weights, among them {missing[0]}: copy it again, or "
             "give another checkpoint."
         )
+    check_model(model, folder)
     return model
+
+
+def check_size(kind: Any, folder: Path) -> None:
+    """Refuse a configuration that asks for far more weights than there are, before they are allocated.
+
+    `kind` is a model of transformers or diffusers; whatever reading its configuration raises is the caller's.
+    """
+    import torch
+
+    from bci_music.models.checkpoints.weights import read_shapes
+
+    there = sum(math.prod(shape) for path in folder.glob("*.safetensors") for shape in read_shapes(path).values())
+    with torch.device("meta"):
+        if hasattr(kind, "load_config"):
+            model = kind.from_config(kind.load_config(folder, local_files_only=True))
+        else:
+            model = kind(kind.config_class.from_pretrained(folder, local_files_only=True))
+    wanted = sum(tensor.numel() for tensor in model.state_dict().values())
+    if there and wanted > 2 * there + _SPARE:
+        raise ValueError(f"its config.json asks for {wanted:,} weights, and there are {there:,}")
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -43,11 +63,8 @@ def load_tokenizer(folder: Path) -> Any:
         return None
     from transformers import AutoTokenizer
 
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:150]
-        raise UserError(f"The tokenizer in {folder} could not be loaded ({reason}): copy its files again.") from error
+    with opening(folder, "a tokenizer", "copy its files again"):
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def tokenize(tokenizer: Any, text: str, text_config: Any) -> Any:

@@ -23,13 +23,13 @@ class EncoderConfig(Config):
     RENAMED: ClassVar = {"widen": "mlp_ratio", "places": "positions"}
 
     kind: Literal["channel-tokens"] = "channel-tokens"
-    n_channels: int = Field(125, ge=1)
-    n_times: int = Field(500, ge=1)
-    patch: int = Field(50, ge=1)
-    dim: int = Field(128, ge=2)
-    depth: int = Field(4, ge=1)
-    heads: int = Field(4, ge=1)
-    mlp_ratio: int = Field(4, ge=1)
+    n_channels: int = Field(125, ge=1, le=1_024)
+    n_times: int = Field(500, ge=1, le=100_000)
+    patch: int = Field(50, ge=1, le=100_000)
+    dim: int = Field(128, ge=2, le=16_384)
+    depth: int = Field(4, ge=1, le=256)
+    heads: int = Field(4, ge=1, le=256)
+    mlp_ratio: int = Field(4, ge=1, le=64)
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     tokens: Literal["channel", "block"] = "channel"
     positions: Literal["table", "coordinates"] = "table"
@@ -52,16 +52,16 @@ class LatentQueryConfig(Config):
     """
 
     kind: Literal["latent-queries"] = "latent-queries"
-    n_channels: int = Field(125, ge=1)
-    n_times: int = Field(500, ge=1)
-    patch: int = Field(20, ge=1)
-    kernel: int = Field(50, ge=1)
-    filters: int = Field(64, ge=2)
-    queries: int = Field(8, ge=1)
-    dim: int = Field(128, ge=2)
-    depth: int = Field(3, ge=1)
-    heads: int = Field(4, ge=1)
-    mlp_ratio: int = Field(4, ge=1)
+    n_channels: int = Field(125, ge=1, le=1_024)
+    n_times: int = Field(500, ge=1, le=100_000)
+    patch: int = Field(20, ge=1, le=100_000)
+    kernel: int = Field(50, ge=1, le=100_000)
+    filters: int = Field(64, ge=2, le=16_384)
+    queries: int = Field(8, ge=1, le=1_024)
+    dim: int = Field(128, ge=2, le=16_384)
+    depth: int = Field(3, ge=1, le=256)
+    heads: int = Field(4, ge=1, le=256)
+    mlp_ratio: int = Field(4, ge=1, le=64)
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     causal: bool = False
 
@@ -101,9 +101,9 @@ class HeadConfig(Config):
     RENAMED: ClassVar = {"shared": "embed_dim"}
 
     kind: Literal["pooled", "temporal", "linear"] = "pooled"
-    hidden: int = Field(256, ge=1)
-    embed_dim: int = Field(256, ge=1)
-    step_dim: int = Field(0, ge=0)
+    hidden: int = Field(256, ge=1, le=65_536)
+    embed_dim: int = Field(256, ge=1, le=65_536)
+    step_dim: int = Field(0, ge=0, le=16_384)
 
     def size(self, encoder: AnyEncoderConfig) -> int:
         """Numbers that a window becomes in the space EEG and music share."""

@@ -141,5 +141,5 @@ def test_a_damaged_library_is_one_sentence(library_dir, tmp_path, harm):
         (directory / "index.json").write_text(json.dumps(index))
     else:
         (directory / "high.ogg").unlink()
-    with pytest.raises(UserError, match="music library"):
+    with pytest.raises(UserError, match="library"):
         MusicLibrary.load(directory)

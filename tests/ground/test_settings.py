@@ -33,6 +33,7 @@ ENTRY_POINTS = {
     "Note": "generator.json beside a checkpoint",
     "PackManifest": "pack.yaml",
     "PreparedConfig": "a prepared study",
+    "_Index": "index.json of a pack's music library",
     "Pulled": "manifest of a fetched checkpoint",
     "Lock": "a lock file of checkpoints",
     "Result": "a run's result",
@@ -43,6 +44,7 @@ ENTRY_POINTS = {
 }
 EXCEPTIONS = {
     "GeneratorConfig": "abstract: the base of the sections of `sound`",
+    "_Entry": "abstract: the base of songs and clips in index.json",
     "ListenerConfig": "a listener is drawn from the fields of NmedSimConfig that have the same names",
     "Reference": "how packs and lab configs name a checkpoint: written as one string",
 }

@@ -18,8 +18,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bci_music.config import Config
+from bci_music.files import opening, read_array, read_json
 from bci_music.generation.audioldm.solver import SamplerSettings
 from bci_music.messages import EMBEDDING_DIM, UserError
+from bci_music.models.checkpoints.weights import check_model
+from bci_music.models.pretrained import check_size
 
 SOUND_RATE_HZ = 16_000
 MEL_HOP = 160  # samples of sound per frame of the spectrogram
@@ -106,20 +109,13 @@ def quiet_loading() -> Iterator[None]:
 def _read_note(path: Path) -> Note:
     if not path.is_file():
         return Note()
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}): expected an object with trained and name; fix it.") from error
-    return Note.parse(values, str(path))
+    return Note.parse(read_json(path, "give an object with trained and name"), str(path))
 
 
 def _read_unconditional(path: Path) -> NDArray[np.float32]:
     if not path.is_file():
         return np.zeros(EMBEDDING_DIM, np.float32)
-    vector = np.load(path, allow_pickle=False).astype(np.float32)
-    if vector.size != EMBEDDING_DIM or not np.isfinite(vector).all():
-        raise UserError(f"{path} holds {vector.size} numbers, expected {EMBEDDING_DIM} finite ones: write it again.")
-    return vector.reshape(EMBEDDING_DIM)
+    return read_array(path, (EMBEDDING_DIM,), "write it again")
 
 
 def _folder(where: str | Path, revision: str | None) -> Path:
@@ -141,14 +137,14 @@ def _check_parts(folder: Path) -> None:
 
 
 def _load_part(loader: Any, folder: Path, name: str, options: dict[str, Any]) -> Any:
-    try:
-        return loader.from_pretrained(folder, subfolder=name, local_files_only=True, **options)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"AudioLDM's {name} could not be loaded from {folder} ({reason}): give a complete directory, or fetch the "
-            "checkpoint again with `bci-music models pull`."
-        ) from error
+    advice = "give a complete directory, or fetch the checkpoint again with `bci-music models pull`"
+    with opening(folder / name, f"AudioLDM's {name}", advice):
+        if name != "scheduler":
+            check_size(loader, folder / name)
+        part = loader.from_pretrained(folder, subfolder=name, local_files_only=True, **options)
+    if name != "scheduler":
+        check_model(part, folder / name)
+    return part
 
 
 def _check_fit(unet: Any, vae: Any, vocoder: Any, where: str | Path) -> None:

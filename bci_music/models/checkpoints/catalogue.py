@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bci_music.files import SHOWN, shown
 from bci_music.messages import UserError
 
 NON_COMMERCIAL = "CC BY-NC-SA 4.0"
@@ -129,6 +130,6 @@ def hub_name(name: str) -> str:
     if _HUB_NAME.fullmatch(name):
         return name
     words = [word for e in CATALOGUE for word in (e.alias, e.name)]
-    near = difflib.get_close_matches(name, words, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name[:SHOWN], words, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(e.alias for e in CATALOGUE)}."
-    raise UserError(f"There is no directory and no checkpoint {name!r}: {hint}")
+    raise UserError(f"There is no directory and no checkpoint {shown(name)!r}: {hint}")

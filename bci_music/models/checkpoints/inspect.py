@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bci_music.files import read_json, shown
 from bci_music.messages import EMBEDDING_DIM, UserError
 from bci_music.models.checkpoints.manifest import PULLED, Pulled
 from bci_music.models.checkpoints.pickled import pickled_only
+from bci_music.models.checkpoints.weights import AGAIN, check_folder, check_weights
 
 NEEDED = ("unet", "vae", "vocoder", "scheduler")
 FOR_TEXT = ("text_encoder", "tokenizer")  # not needed where an embedding is the condition
@@ -29,13 +30,14 @@ class Findings:
 
 
 def inspect_checkpoint(folder: Path) -> Findings:
-    """Inspect a directory; only JSON and the headers of safetensors are read, and all bytes where hashes are known.
+    """Inspect a directory: its configurations, every number of its weights, and its hashes where they are known.
 
     Raises
     ------
     UserError
         If it is neither a generator nor a CLAP.
     """
+    check_folder(folder)
     parts = tuple(name for name in (*NEEDED, *FOR_TEXT) if (folder / name).is_dir())
     config = _read(folder / "config.json")
     if parts and config.get("model_type") != "clap":
@@ -76,7 +78,9 @@ def _clap(folder: Path, config: dict[str, Any]) -> tuple[list[str], list[str]]:
     problems, notes = _weights(folder, "."), []
     width = config.get("projection_dim", EMBEDDING_DIM)
     if width != EMBEDDING_DIM:
-        problems.append(f"The CLAP in {folder} embeds to {width} numbers, expected {EMBEDDING_DIM}: give another one.")
+        problems.append(
+            f"The CLAP in {folder} embeds to {shown(width)} numbers, expected {EMBEDDING_DIM}: give another one."
+        )
     if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
         problems.append(f"The CLAP in {folder} has no preprocessor_config.json, which says how it hears: add it.")
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
@@ -95,17 +99,15 @@ def _weights(folder: Path, part: str) -> list[str]:
                 f"`bci-music models convert {folder} NEW-FOLDER` writes them as safetensors without running them."
             ]
         return [f"{what} in {folder} has no weights (safetensors): copy the checkpoint again."]
-    return [sentence for path in files if (sentence := _header(path))]
+    return [sentence for path in files if (sentence := _fault(path))]
 
 
-def _header(path: Path) -> str:
-    from safetensors import SafetensorError, safe_open
-
+def _fault(path: Path) -> str:
     try:
-        with safe_open(str(path), framework="np") as handle:
-            return "" if handle.keys() else f"{path} holds no weights: copy it again."
-    except (SafetensorError, OSError) as error:
-        return f"{path} is no whole safetensors file ({' '.join(str(error).split())[:80]}): copy it again."
+        check_weights(path)
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _dimensions(folder: Path) -> list[str]:
@@ -116,24 +118,27 @@ def _dimensions(folder: Path) -> list[str]:
     width = unet.get("projection_class_embeddings_input_dim")
     if unet and (unet.get("class_embed_type") != "simple_projection" or width != EMBEDDING_DIM):
         found.append(
-            f"The UNet in {folder} takes a class of {width} numbers, expected {EMBEDDING_DIM}: it is no AudioLDM."
+            f"The UNet in {folder} takes a class of {shown(width)} numbers, expected {EMBEDDING_DIM}: "
+            "it is no AudioLDM."
         )
     if unet and vae and not unet.get("in_channels") == unet.get("out_channels") == vae.get("latent_channels"):
         found.append(
-            f"The UNet in {folder} has {unet.get('in_channels')} channels, the VAE {vae.get('latent_channels')}: take "
-            "both from one checkpoint."
+            f"The UNet in {folder} has {shown(unet.get('in_channels'))} channels, the VAE "
+            f"{shown(vae.get('latent_channels'))}: take both from one checkpoint."
         )
     if vae and not vae.get("in_channels") == vae.get("out_channels") == 1:
         found.append(f"The VAE in {folder} is not one for spectrograms (one channel): take that of an AudioLDM.")
     if vocoder:
-        rate, hop = vocoder.get("sampling_rate"), math.prod(vocoder.get("upsample_rates", [0]))
+        rates = vocoder.get("upsample_rates", [0])
+        plain = isinstance(rates, list) and all(isinstance(r, int) for r in rates)
+        rate, hop = vocoder.get("sampling_rate"), math.prod(rates) if plain else 0
         if (rate, hop) != (RATE_HZ, MEL_HOP):
             found.append(
-                f"The vocoder in {folder} makes {rate} Hz with hop {hop}, expected {RATE_HZ} Hz with {MEL_HOP}."
+                f"The vocoder in {folder} makes {shown(rate)} Hz with hop {hop}, expected {RATE_HZ} Hz with {MEL_HOP}."
             )
     spoken = words.get("projection_dim", EMBEDDING_DIM)
     if words and spoken != EMBEDDING_DIM:
-        found.append(f"The text encoder in {folder} embeds to {spoken} numbers, expected {EMBEDDING_DIM}.")
+        found.append(f"The text encoder in {folder} embeds to {shown(spoken)} numbers, expected {EMBEDDING_DIM}.")
     return found
 
 
@@ -149,10 +154,4 @@ def _hashes(folder: Path) -> list[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     """JSON of a part; empty where there is none, which is reported elsewhere."""
-    if not path.is_file():
-        return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} could not be read as JSON ({error}): copy it again.") from error
-    return values if isinstance(values, dict) else {}
+    return read_json(path, AGAIN) if path.is_file() else {}

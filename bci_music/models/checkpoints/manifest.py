@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import Field
 
 from bci_music.config import Config
+from bci_music.files import read_json, shown
 from bci_music.messages import UserError
 from bci_music.models.pack import FileEntry, file_sha256
 
@@ -114,7 +115,7 @@ def checked(rel: str) -> PurePosixPath:
     """Return a relative path that stays inside its folder; others are refused."""
     path = PurePosixPath(rel)
     if path.is_absolute() or ".." in path.parts or "\\" in rel or not path.parts:
-        raise UserError(f"A checkpoint lists {rel!r}, which lies outside it: do not use it.")
+        raise UserError(f"A checkpoint lists {shown(rel)!r}, which lies outside it: do not use it.")
     return path
 
 
@@ -127,10 +128,4 @@ def write_json(path: Path, values: Mapping[str, object]) -> None:
 
 
 def _json(path: Path) -> dict[str, object]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} could not be read ({error}): delete it and pull again.") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{path} is no table of files: delete it and pull again.")
-    return values
+    return read_json(path, "delete it and pull again")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 import shutil
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
+from bci_music.files import plain_file, shown
 from bci_music.messages import UserError
+from bci_music.models.checkpoints.weights import WEIGHTS_BYTES
 
 _NAMES = {
     "pytorch_model.bin": "model.safetensors",
@@ -48,10 +48,11 @@ def read_pickled(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"There is no file {path}: give a checkpoint with pickled weights (.pt, .bin).")
+    plain_file(path, WEIGHTS_BYTES)
     try:
         with torch.serialization.safe_globals([(_Left, name) for name in _NUMPY]):
             found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, BadZipFile, EOFError, RuntimeError, ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # what a reader of somebody else's file raises is its own affair
         raise UserError(
             f"{path} holds more than weights, or is damaged ({_reason(error)}): it is not opened, since that could run "
             "what somebody put into it; get the weights as safetensors."
@@ -60,6 +61,9 @@ def read_pickled(path: str | Path) -> dict[str, Any]:
     tensors = {str(k): v for k, v in state.items() if isinstance(v, torch.Tensor)} if isinstance(state, dict) else {}
     if not tensors:
         raise UserError(f"{path} holds no table of weights: give a checkpoint's state_dict.")
+    damaged = next((k for k, v in tensors.items() if v.is_floating_point() and not bool(v.isfinite().all())), None)
+    if damaged is not None:
+        raise UserError(f"{shown(damaged)} in {path} holds numbers that are not finite: get the weights again.")
     return tensors
 
 

@@ -6,10 +6,14 @@ import os
 import sys
 from pathlib import Path
 
-from bci_music.config import Config, read_yaml
+from pydantic import Field
+
+from bci_music.config import Config
+from bci_music.files import shown
 from bci_music.messages import UserError
 from bci_music.models.checkpoints.catalogue import hub_name, known
 from bci_music.models.checkpoints.manifest import PULLED, Lock, Pulled
+from bci_music.models.checkpoints.weights import check_folder
 
 REFERENCE = "hub.yaml"  # stands in a pack instead of weights that are too large to copy: name and revision
 
@@ -18,7 +22,7 @@ class Reference(Config):
     """`hub.yaml`: which checkpoint stands for this folder."""
 
     name: str
-    revision: str | None = None
+    revision: str | None = Field(None, pattern=r"^\w{1,100}$")
 
     def write(self, folder: Path) -> None:
         """Write it into `folder` (made if absent)."""
@@ -73,19 +77,26 @@ def find_checkpoint(where: str | Path, revision: str | None = None) -> Path:
     """
     folder = Path(where).expanduser()
     if folder.is_dir():
+        check_folder(folder)
         if (folder / REFERENCE).is_file():
-            given = Reference.parse(read_yaml(folder / REFERENCE), str(folder / REFERENCE))
-            return find_checkpoint(given.name, given.revision)
+            given = Reference.load(folder / REFERENCE)
+            return _pulled(given.name, given.revision)  # by its name on the hub, never another folder
         if (folder / PULLED).is_file():
             Pulled.read(folder).verify(folder)
         return folder
     if isinstance(where, Path) or folder.is_absolute() or str(where).startswith((".", "~")):
-        raise UserError(f"There is no directory {folder}: give the folder of a checkpoint, or its name.")
-    name = hub_name(str(where))
+        raise UserError(f"There is no directory {shown(folder)}: give the folder of a checkpoint, or its name.")
+    return _pulled(str(where), revision)
+
+
+def _pulled(where: str, revision: str | None) -> Path:
+    """Folder of a checkpoint that was pulled, by alias or name on the hub."""
+    name = hub_name(where)
     commit = pulled_revision(name, revision)
     if commit is None:
         raise UserError(_absent(name, revision))
     found = folder_of(name, commit)
+    check_folder(found)
     Pulled.read(found).verify(found)
     return found
 

@@ -6,7 +6,6 @@ checkpoint that is claimed to be the same; its text half shows whether it is.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bci_music.files import read_json, shown
 from bci_music.messages import EMBEDDING_DIM, UserError
 from bci_music.models.checkpoints.store import find_checkpoint
+from bci_music.models.checkpoints.weights import AGAIN
 from bci_music.models.pack import MANIFEST, Pack
 from bci_music.models.pretrained import load_tokenizer, load_whole, tokenize
 from bci_music.models.windowed import unit
@@ -102,13 +103,13 @@ def text_tower(where: str | Path, revision: str | None = None) -> TextTower:
     place = folder / "text_encoder" if (folder / "text_encoder").is_dir() else folder
     if not (place / "config.json").is_file():
         raise UserError(f"{where} has no text encoder to compare: give a whole checkpoint, or a CLAP.")
-    kind = json.loads((place / "config.json").read_text(encoding="utf-8")).get("model_type")
+    kind = read_json(place / "config.json", AGAIN).get("model_type")
     if kind == "clap":
         model = _of_clap(place)
     elif kind == "clap_text_model":
         model = load_whole(ClapTextModelWithProjection, place)
     else:
-        raise UserError(f"The text encoder of {where} is a {kind}, no CLAP: it cannot be compared.")
+        raise UserError(f"The text encoder of {where} is a {shown(kind)}, no CLAP: it cannot be compared.")
     if model.config.projection_dim != EMBEDDING_DIM:
         raise UserError(f"The text encoder of {where} embeds to {model.config.projection_dim} numbers, expected 512.")
     words = folder / "tokenizer" if (folder / "tokenizer").is_dir() else place
@@ -160,7 +161,7 @@ def require_lead(embedder: Path | None, generator: str | Path, pack: str, space:
 def brings_clap(where: str | Path) -> bool:
     """Whether a generator's text encoder is a whole CLAP, sound tower included (MusicLDM)."""
     config = find_checkpoint(where) / "text_encoder" / "config.json"
-    return config.is_file() and json.loads(config.read_text(encoding="utf-8")).get("model_type") == "clap"
+    return config.is_file() and read_json(config, AGAIN).get("model_type") == "clap"
 
 
 def write_unconditional(folder: Path) -> str | None:

@@ -59,11 +59,11 @@ def test_a_vector_is_brought_to_length_one_and_nonsense_is_refused(vector, tmp_p
     for number, wrong in enumerate((np.zeros(EMBEDDING_DIM), np.ones(3), np.full(EMBEDDING_DIM, np.nan))):
         path = tmp_path / f"{number}.npy"
         np.save(path, wrong)
-        with pytest.raises(UserError, match="embed again"):
+        with pytest.raises(UserError, match=r"embed again|not finite"):
             condition.from_file(path)
     (tmp_path / "text.npy").write_text("no array")
     for name in ("text.npy", "missing.npy"):
-        with pytest.raises(UserError, match="could not be read"):
+        with pytest.raises(UserError, match=r"There is no file|could not be read"):
             condition.from_file(tmp_path / name)
 
 
@@ -118,7 +118,7 @@ def test_settings_of_the_model_are_defaults_and_wrong_ones_are_named(directory, 
         sentence = capsys.readouterr().out
         assert "by mine: 2 steps of lcm, guidance 1, seed 0" in sentence
         assert "not trained" not in sentence
-        for wrong, word in (('{"steps": 0}', "steps"), ('{"stepps": 1}', "steps"), ("{", "not JSON")):
+        for wrong, word in (('{"steps": 0}', "steps"), ('{"stepps": 1}', "steps"), ("{", "could not be read as JSON")):
             note.write_text(wrong)
             with pytest.raises(UserError, match=word):
                 load_audioldm(directory, device="cpu")

@@ -146,12 +146,12 @@ def test_what_is_wrong_is_a_sentence(copy_of, clap_directory, tmp_path):
     shutil.copy(clap_directory / "preprocessor_config.json", broken)
     config = json.loads((broken / "config.json").read_text())
     (broken / "config.json").write_text(json.dumps({**config, "projection_dim": 256}))
-    refused("could not be loaded")
+    refused("could not be read as a ClapModel")
     config["audio_config"]["depths"] = [2, 1]
     (broken / "config.json").write_text(json.dumps(config))
     refused("lacks .* weights")
     (broken / "model.safetensors").rename(broken / "pytorch_model.bin")
-    refused("could not be loaded .*safetensors")
+    refused("could not be read .*safetensors")
 
 
 def test_a_tower_that_hears_nothing_is_reported(embedder, make):
