@@ -237,11 +237,12 @@ def stream(
     seconds: Annotated[float | None, typer.Option(help="Stop after this long.")] = None,
 ) -> None:
     """Stream a recording as LSL outlets in real time: EEG and its markers, for this and other programs."""
+    from bci_music.data.session import Reading
     from bci_music.streaming.session_outlet import stream_file
 
     stream_file(
-        file, eeg=eeg, name=name, source_id=source_id, speed=speed, loop=loop, start_s=start, wait=wait,
-        seconds=seconds, log=lambda line: typer.echo(line, err=False),
+        file, reading=Reading(stream=eeg), name=name, source_id=source_id, speed=speed, loop=loop, start_s=start,
+        wait=wait, seconds=seconds, log=lambda line: typer.echo(line, err=False),
     )  # fmt: skip
 
 
@@ -274,7 +275,7 @@ def _cells(s: StreamSummary) -> tuple[str, ...]:
     breaks = str(max(0, len(s.segments) - 1))
     return (
         s.name + (" (simulated)" if s.simulated else ""), s.kind or "-", str(s.channel_count), rate, measured,
-        str(s.samples) if s.samples else "empty", f"{s.duration_s:.2f} s", breaks if s.nominal_hz else "-",
+        str(s.samples) if s.samples else "empty", f"{s.duration_s:.2f} s", breaks if s.decoded or s.nominal_hz else "-",
     )  # fmt: skip
 
 

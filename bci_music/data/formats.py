@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bci_music.data.session import AS_IT_IS, Reading
 from bci_music.messages import UserError
 
 if TYPE_CHECKING:
@@ -15,15 +17,15 @@ _PARTNERS = {".fdt": ".set", ".vmrk": ".vhdr", ".amrk": ".ahdr"}
 _REFUSED = {".txt", ".asc", ".snirf"}  # MNE would try a reader for something other than EEG
 
 
-def open_session(path: str | Path, stream: str | None = None) -> Session:
+def open_session(path: str | Path, reading: Reading = AS_IT_IS) -> Session:
     """Open a recording.
 
     Parameters
     ----------
     path : path
         XDF or anything MNE reads.
-    stream : str, optional
-        Name, source id or id of the EEG stream, for XDF files with several.
+    reading : Reading
+        Which EEG stream is meant, in which unit it is, and how its electrodes are named.
 
     Raises
     ------
@@ -34,10 +36,10 @@ def open_session(path: str | Path, stream: str | None = None) -> Session:
     if is_xdf(path):
         from bci_music.data.xdf import open_xdf
 
-        return open_xdf(path, stream)
+        return open_xdf(path, reading)
     from bci_music.data.mne_files import open_mne
 
-    return open_mne(path)
+    return open_mne(path, reading)
 
 
 def is_xdf(path: Path) -> bool:
@@ -48,8 +50,13 @@ def is_xdf(path: Path) -> bool:
 def check_path(path: str | Path) -> Path:
     """Refuse what cannot be a recording before any reader is loaded."""
     path = Path(path)
-    if not path.exists():
-        raise UserError(f"There is no file {path}: give the path of a recording ({READABLE}).")
+    try:
+        kind = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        why = "There is no file" if isinstance(error, FileNotFoundError) else f"{getattr(error, 'strerror', error)}:"
+        raise UserError(f"{why} {str(path)[:200]}: give the path of a recording ({READABLE}).") from error
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise UserError(f"{path.name} is a pipe or a device and no file: give the path of a recording ({READABLE}).")
     if path.is_file() and path.stat().st_size == 0:
         raise UserError(f"{path.name} is empty (0 bytes): the recording was never written; give another file.")
     suffix = path.suffix.lower()

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.data.formats import check_path, is_xdf
-from bci_music.data.session import Event, HeardSpan, Session, heard_spans
-from bci_music.data.xdf import XdfStream, choose_eeg, read_xdf, stream_events
+from bci_music.data.formats import check_path, is_xdf, open_session
+from bci_music.data.session import AS_IT_IS, Event, HeardSpan, Reading, Session, heard_spans
+from bci_music.data.xdf import XdfStream, choose_eeg, read_xdf, session_of, several, stream_events
 from bci_music.timing.rows import StampReport, stamp_report
 
 _FIRST_EVENTS = 8
@@ -59,35 +59,32 @@ class FileInfo:
         return asdict(self)
 
 
-def file_info(path: str | Path) -> FileInfo:
+def file_info(path: str | Path, reading: Reading = AS_IT_IS) -> FileInfo:
     """Look into a recording; `UserError` when it cannot be opened or holds no EEG at all."""
     path = check_path(path)
     if is_xdf(path):
-        return _xdf_info(path)
-    from bci_music.data.mne_files import open_mne
-
-    session = open_mne(path)
+        return _xdf_info(path, reading)
+    session = open_session(path, reading)
     summary = _summary(session, str(path.suffix.lstrip(".").upper() or "file"))
     return _info(path, (summary,), session.events, session.heard(), session.notes)
 
 
-def _xdf_info(path: Path) -> FileInfo:
-    from bci_music.data.xdf import session_of
-
+def _xdf_info(path: Path, reading: Reading) -> FileInfo:
     streams, notes = read_xdf(path, keep=lambda s: s.is_eeg or s.is_markers)
-    events = stream_events(streams)
     candidates = [s for s in streams if s.is_eeg and len(s.times_s) > 1]
     more: list[str] = []
-    if len(candidates) > 1:
-        more.append("several EEG streams: choose one with --stream NAME when it is to be decoded")
+    if len(candidates) > 1 and reading.stream is None:
+        more.append(several(candidates) + " when it is to be decoded")
     else:
-        candidates = [choose_eeg(streams, None, path.name)]
+        candidates = [choose_eeg(streams, reading.stream, path.name)]
     summaries = []
+    events = stream_events(streams)
     for stream in streams:
         if stream in candidates:
-            session = session_of(stream, events, path)
+            session = session_of(stream, streams, path, reading)
             more.extend(session.notes)
             summaries.append(_summary(session, stream.kind or "EEG", stream, decoded=len(candidates) == 1))
+            events = session.events if len(candidates) == 1 else events
         else:
             summaries.append(_other(stream))
             if not len(stream.times_s):
@@ -104,7 +101,8 @@ def _summary(session: Session, kind: str, stream: XdfStream | None = None, decod
     return StreamSummary(
         name=session.name, kind=kind, channel_count=session.n_channels + len(session.excluded),
         channel_format=stream.channel_format if stream else "", labels=session.labels, excluded=session.excluded,
-        unit=session.unit, nominal_hz=session.sfreq_hz, measured_hz=_rate(session.times_s, report, session.sfreq_hz),
+        unit=session.unit, nominal_hz=stream.nominal_hz if stream else session.sfreq_hz,
+        measured_hz=_rate(session.times_s, report, session.sfreq_hz),
         samples=len(times), start_s=float(session.times_s[0]), duration_s=session.duration_s,
         segments=tuple((float(times[a]), float(times[b - 1]) + step_s) for a, b in session.segments()),
         gaps=report.gaps, missing_samples=report.missing_samples,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.data.channels import split_channels
-from bci_music.data.session import UNKNOWN_BREAK_S, Event, Session
+from bci_music.data.session import AS_IT_IS, UNKNOWN_BREAK_S, Event, Reading, Session
 from bci_music.messages import UserError
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ _BOUNDARY = re.compile(r"^(edge boundary|bad boundary|boundary|new segment/?.*)$
 _NOT_EEG_TYPES = ("stim", "eog", "ecg", "emg", "bio", "resp", "misc", "gsr", "temperature", "seeg", "ecog", "dbs")
 
 
-def open_mne(path: Path) -> Session:
+def open_mne(path: Path, reading: Reading = AS_IT_IS) -> Session:
     """Open a file or folder that MNE reads."""
     raw, notes = _quietly(lambda: _read(path), path)
     labels = [str(name) for name in raw.ch_names]

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bci_music.data.session import AS_IT_IS, Reading
 from bci_music.data.study import KINDS, Study
 from bci_music.messages import UserError
 
 
-def open_study(kind: str, directory: Path, audio: Path | None = None) -> Study:
+def open_study(kind: str, directory: Path, audio: Path | None = None, reading: Reading = AS_IT_IS) -> Study:
     """Open a study; nothing but headers is read.
 
     Parameters
@@ -20,6 +21,8 @@ def open_study(kind: str, directory: Path, audio: Path | None = None) -> Study:
         ``nmed-t``, ``nmed-h``, ``musin-g`` or ``sessions`` (a folder of XDF recordings with song markers).
     audio : Path, optional
         Mapping of song ids to audio; by default ``audio.yaml`` in the folder, if there is one.
+    reading : Reading
+        How own sessions are read: which EEG stream, in which unit, on which electrodes.
 
     Raises
     ------
@@ -42,7 +45,7 @@ def open_study(kind: str, directory: Path, audio: Path | None = None) -> Study:
         return open_musing(directory, audio)
     from bci_music.data.own_sessions import open_sessions
 
-    return open_sessions(directory, audio)
+    return open_sessions(directory, audio, reading)
 
 
 def join(studies: Sequence[Study]) -> Study:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from bci_music.data.audio_map import check_length, find_audio_map, with_audio
 from bci_music.data.formats import is_xdf, open_session
-from bci_music.data.session import HeardSpan, Session, heard_spans
+from bci_music.data.session import AS_IT_IS, HeardSpan, Reading, Session, heard_spans
 from bci_music.data.study import Recording, Stimulus, Study
-from bci_music.data.xdf import choose_eeg, read_xdf, stream_events
+from bci_music.data.xdf import choose_eeg, read_xdf, shared_clock
 from bci_music.messages import UserError
 
 BEFORE_S = 6.0  # less EEG than this before the first song is no use as a control
 
 
-def open_sessions(directory: Path, audio: Path | None = None) -> Study:
+def open_sessions(directory: Path, audio: Path | None = None, reading: Reading = AS_IT_IS) -> Study:
     """Open a folder of XDF recordings, also in folders within it.
 
     The listener is the folder a file lies in, or ``sub-XX`` at the beginning of its name; files right in `directory`
@@ -34,7 +34,7 @@ def open_sessions(directory: Path, audio: Path | None = None) -> Study:
     found: list[tuple[Recording, tuple[HeardSpan, ...]]] = []
     silent, simulated = [], []
     for path in paths:
-        recording, spans, made_up = _look_into(path, directory)
+        recording, spans, made_up = _look_into(path, directory, reading)
         if spans:
             found.append((recording, spans))
             simulated.append(made_up)
@@ -58,25 +58,26 @@ def open_sessions(directory: Path, audio: Path | None = None) -> Study:
     return Study("sessions", directory, tuple(r for r, _ in found), stimuli, any(simulated), tuple(notes))
 
 
-def open_before(path: Path, first_song_s: float) -> Session:
+def open_before(path: Path, first_song_s: float, reading: Reading = AS_IT_IS) -> Session:
     """Open what was recorded before the first song."""
-    session = open_session(path)
+    session = open_session(path, reading)
     rows = int((session.times_s < first_song_s).sum())
     return replace(session, samples_uv=session.samples_uv[:rows], times_s=session.times_s[:rows], events=())
 
 
-def _look_into(path: Path, directory: Path) -> tuple[Recording, tuple[HeardSpan, ...], bool]:
+def _look_into(path: Path, directory: Path, reading: Reading) -> tuple[Recording, tuple[HeardSpan, ...], bool]:
     """Read markers and stamps of one file, not its samples."""
     streams, _ = read_xdf(path, keep=lambda stream: stream.is_markers)
-    eeg = choose_eeg(streams, None, path.name)
+    eeg = choose_eeg(streams, reading.stream, path.name)
     begin_s, end_s = float(eeg.times_s[0]), float(eeg.times_s[-1])
-    spans = heard_spans(stream_events(streams), end_s)
+    spans = heard_spans(shared_clock(streams, eeg)[0], end_s)
     name = path.relative_to(directory).with_suffix("").as_posix()
     quiet = spans[0].start_s - begin_s if spans else 0.0
     recording = Recording(
         name=f"sessions {name}", listener=f"sessions {_listener(path, directory)}", path=path,
-        open=partial(open_session, path), duration_s=end_s - begin_s, songs=tuple(dict.fromkeys(s.song for s in spans)),
-        open_before=partial(open_before, path, spans[0].start_s) if quiet >= BEFORE_S else None,
+        open=partial(open_session, path, reading), duration_s=end_s - begin_s,
+        songs=tuple(dict.fromkeys(s.song for s in spans)),
+        open_before=partial(open_before, path, spans[0].start_s, reading) if quiet >= BEFORE_S else None,
     )  # fmt: skip
     return recording, spans, eeg.simulated
 

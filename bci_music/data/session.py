@@ -46,6 +46,30 @@ class HeardSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What the user says of a recording: the options --stream, --unit and --montage.
+
+    `stream` is the name, source id or number of the EEG stream where a file holds several; `unit` overrides what the
+    file states; `montage` names the electrodes of a stream that names none.
+    """
+
+    stream: str | None = None
+    unit: str | None = None
+    montage: str | None = None
+
+    def electrodes(self) -> tuple[str, ...] | None:
+        """Return the names of the montage, None where none was given."""
+        if self.montage is None:
+            return None
+        from bci_music.eeg.montage import Montage
+
+        return Montage.load(self.montage).names
+
+
+AS_IT_IS = Reading()
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """One recording.
 

@@ -7,21 +7,25 @@ is what an inlet would have delivered, so the same stamp grid sees the same gaps
 
 from __future__ import annotations
 
-import gzip
+import io
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.data.channels import split_channels, uv_per_unit
-from bci_music.data.session import Event, Session
+from bci_music.data.channels import microvolts, split_channels
+from bci_music.data.session import AS_IT_IS, Event, Reading, Session
+from bci_music.data.xdf_chunks import Spliced, opened, whole_chunks
 from bci_music.messages import UserError
+from bci_music.timing.recorded import recorded_rate
 
+_SAME_CLOCK_S = 3600.0  # markers further than this from all EEG are on another clock
 _MARKER_WORDS = ("marker", "event", "stim", "trigger", "annotation")
 
 
@@ -51,12 +55,13 @@ class XdfStream:
 
     @property
     def is_eeg(self) -> bool:
-        """Whether this can be EEG at all: numbers at a steady rate, and called EEG by its type or its channels."""
-        if self.text or self.nominal_hz <= 0 or not self.labels:
+        """Whether this can be EEG at all: numbers, and called EEG by its type, or by its channels at a stated rate."""
+        if self.text or not self.labels:
             return False
         if self.kind.lower() == "eeg":
             return True
-        return self.kind.lower() in ("", "data", "signal") and sum(t.lower() == "eeg" for t in self.types) >= 1
+        by_channel = self.kind.lower() in ("", "data", "signal") and any(t.lower() == "eeg" for t in self.types)
+        return by_channel and self.nominal_hz > 0
 
     @property
     def is_markers(self) -> bool:
@@ -66,7 +71,8 @@ class XdfStream:
 
     def describe(self) -> str:
         """Name and kind as a person would choose by."""
-        return f"{self.name!r} ({self.kind or 'no type'}, {len(self.labels)} channels, id {self.stream_id})"
+        source = f"source id {self.source_id}, " if self.source_id else ""
+        return f"{self.name!r} ({self.kind or 'no type'}, {len(self.labels)} channels, {source}number {self.stream_id})"
 
 
 def read_xdf(
@@ -90,12 +96,15 @@ def read_xdf(
 
     with _complaints() as notes:
         try:
-            with _opened(path) as file:
-                raw, _ = pyxdf.load_xdf(file, dejitter_timestamps=False, on_chunk=thin)
+            with opened(path) as file:
+                found = whole_chunks(file, file.seek(0, io.SEEK_END))
+                whole = io.BufferedReader(Spliced(file, found.pieces))
+                raw, _ = pyxdf.load_xdf(whole, dejitter_timestamps=False, on_chunk=thin)
         except Exception as error:  # damaged bytes raise whatever the parser trips over
             raise UserError(
-                f"{path.name} cannot be read as XDF ({_words(error)}): it is damaged or no XDF; record it again."
+                f"{path.name} cannot be read as XDF ({_words(error)[:200]}): it is damaged or no XDF; record it again."
             ) from error
+    notes[:0] = found.all_notes(path.name)
     streams = []
     for item in raw:
         head = _header(item, item["info"]["stream_id"])
@@ -104,28 +113,33 @@ def read_xdf(
     return streams, tuple(notes)
 
 
-def open_xdf(path: Path, stream: str | None = None) -> Session:
-    """Open the EEG stream of an XDF file; `stream` names it (name, source id or id) where there are several."""
+def open_xdf(path: Path, reading: Reading = AS_IT_IS) -> Session:
+    """Open the EEG stream of an XDF file; `reading.stream` chooses it where there are several."""
     streams, notes = read_xdf(path, keep=lambda s: s.is_eeg or s.is_markers)
-    eeg = choose_eeg(streams, stream, path.name)
-    return session_of(eeg, stream_events(streams), path, notes)
+    eeg = choose_eeg(streams, reading.stream, path.name)
+    return session_of(eeg, streams, path, reading, notes)
 
 
-def session_of(eeg: XdfStream, events: tuple[Event, ...], path: Path, notes: tuple[str, ...] = ()) -> Session:
-    """Make a Session of one stream's EEG channels."""
-    columns, aside = split_channels(list(eeg.labels), list(eeg.types))
+def session_of(
+    eeg: XdfStream, streams: list[XdfStream], path: Path, reading: Reading = AS_IT_IS, notes: tuple[str, ...] = ()
+) -> Session:
+    """Make a Session of one stream's EEG channels, with the markers of `streams` that share its clock."""
+    labels, types, named = _names(eeg, reading)
+    columns, aside = split_channels(labels, types)
     if not columns:
         there = ", ".join(aside[:6])
         raise UserError(f"Stream {eeg.name!r} of {path.name} holds only {there}: give a recording of EEG.")
-    samples, unit, more = _microvolts(eeg, columns)
+    where = f"stream {eeg.name!r}"
+    rate_hz, times, note = recorded_rate(eeg.times_s, eeg.nominal_hz, where)
+    factors, unit, doubts = microvolts([eeg.units[c] for c in columns], where, reading.unit)
+    events, apart = shared_clock(streams, eeg)
     positions = None if eeg.positions_m is None else eeg.positions_m[columns]
     if positions is not None and not np.isfinite(positions).all():
         positions = None  # as live: some places without the others are no montage
-    if not eeg.has_labels:
-        more.append(f"stream {eeg.name!r} names no channels: they are called {eeg.labels[0]} to {eeg.labels[-1]}")
+    more = [*([note] if note else []), *doubts, *named, *apart]
     return Session(
-        name=eeg.name or path.stem, labels=tuple(eeg.labels[c] for c in columns), sfreq_hz=eeg.nominal_hz,
-        samples_uv=samples, times_s=eeg.times_s, events=events, simulated=eeg.simulated,
+        name=eeg.name or path.stem, labels=tuple(labels[c] for c in columns), sfreq_hz=rate_hz,
+        samples_uv=_microvolts(eeg, columns, factors), times_s=times, events=events, simulated=eeg.simulated,
         positions_m=positions, path=path, excluded=aside, notes=notes + tuple(more), unit=unit,
         source_id=eeg.source_id,
     )  # fmt: skip
@@ -137,37 +151,78 @@ def choose_eeg(streams: list[XdfStream], wanted: str | None, where: str) -> XdfS
         raise UserError(f"{where} holds no stream: the recorder found none, or the file was cut off; record it again.")
     eeg = [s for s in streams if s.is_eeg]
     if wanted is not None:
-        eeg = [s for s in streams if wanted in (s.name, s.source_id, str(s.stream_id)) and s.is_eeg]
+        keys = (lambda s: s.name, lambda s: s.source_id, lambda s: str(s.stream_id))
+        named = [[s for s in eeg if key(s) == wanted] for key in keys]
+        eeg = next((found for found in named if found), [])
         if not eeg:
-            there = ", ".join(s.describe() for s in streams)
-            raise UserError(f"{where} has no EEG stream {wanted!r}: it holds {there}.")
+            there = ", ".join(s.describe() for s in streams[:8])
+            raise UserError(f"{where} has no EEG stream {wanted[:80]!r}: it holds {there}.")
     if not eeg:
         there = ", ".join(s.describe() for s in streams[:6])
         raise UserError(f"{where} holds no EEG stream, only {there}: give a recording whose stream type is EEG.")
     full = [s for s in eeg if len(s.times_s) > 1]
     if not full:
-        names = ", ".join(s.describe() for s in eeg)
+        names = ", ".join(s.describe() for s in eeg[:6])
         raise UserError(f"The EEG stream of {where} has fewer than 2 samples: {names} was recorded without its data.")
+    if wanted is None:  # one without a rate is meant only where there is no other
+        full = [s for s in full if s.nominal_hz > 0] or full
     if len(full) > 1:
-        names = ", ".join(s.describe() for s in full)
-        raise UserError(f"{where} holds several EEG streams, {names}: choose one with --stream NAME or ID.")
+        raise UserError(f"{where} holds {several(full)}.")
     return full[0]
 
 
-def _microvolts(stream: XdfStream, columns: list[int]) -> tuple[NDArray[np.float32], str, list[str]]:
-    """Select `columns` as float32 µV, scaled as the live source scales, with the unit and what is doubtful."""
-    notes: list[str] = []
+def several(streams: list[XdfStream]) -> str:
+    """Several EEG streams in words, with what tells them apart."""
+    names = ", ".join(s.describe() for s in streams[:6])
+    keys = (("NAME", {s.name for s in streams}), ("SOURCE-ID", {s.source_id for s in streams}))
+    by = next((key for key, there in keys if len(there) == len(streams)), "NUMBER")
+    return f"several EEG streams, {names}: choose one with --stream {by}"
+
+
+def _names(eeg: XdfStream, reading: Reading) -> tuple[list[str], list[str], list[str]]:
+    """Names and types of all channels, and a note where the names are not the stream's own."""
+    labels, types = list(eeg.labels), list(eeg.types)
+    names = None if eeg.has_labels else reading.electrodes()
+    if names is not None:
+        if len(names) > len(labels):
+            raise UserError(
+                f"Stream {eeg.name!r} holds {len(labels)} unnamed channels but the montage {reading.montage!r} names "
+                f"{len(names)}: choose the montage that fits."
+            )
+        for k in range(len(labels)):
+            inside = k < len(names)
+            labels[k] = names[k] if inside else f"column {k + 1}"
+            types[k] = types[k] if inside else "not in the montage"
+        return labels, types, []
+    note = f"stream {eeg.name!r} names no channels: they are called {labels[0]} to {labels[-1]}"
+    return labels, types, [] if eeg.has_labels else [f"{note}; name the electrodes with --montage"]
+
+
+def _microvolts(stream: XdfStream, columns: list[int], to_uv: list[float]) -> NDArray[np.float32]:
+    """Select `columns` as float32 µV, scaled as the live source scales."""
     values = stream.values if len(columns) == len(stream.labels) else stream.values[:, columns]
     samples = np.ascontiguousarray(values, np.float32)
-    units = [stream.units[c] for c in columns]
-    scales = [uv_per_unit(u) for u in units]
-    if any(s is None for s in scales):
-        odd = sorted({u or "no unit" for u, s in zip(units, scales, strict=True) if s is None})
-        notes.append(f"stream {stream.name!r} states {', '.join(odd)} where a voltage is expected: read as µV")
-    factors = np.array([1.0 if s is None else s for s in scales], np.float32)
-    if (factors != 1.0).any():
-        samples = samples * factors
-    return samples, units[0] or "µV", notes
+    factors = np.array(to_uv, np.float32)
+    return samples * factors if (factors != 1.0).any() else samples
+
+
+def shared_clock(streams: list[XdfStream], eeg: XdfStream) -> tuple[tuple[Event, ...], list[str]]:
+    """Return the markers on the clock of `eeg` by time, and notes on marker streams that lie on another."""
+    events: list[Event] = []
+    notes = []
+    begin_s, end_s = float(eeg.times_s.min()), float(eeg.times_s.max())
+    for stream in streams:
+        if not stream.is_markers or not len(stream.times_s):
+            continue
+        away_s = max(begin_s - float(stream.times_s.max()), float(stream.times_s.min()) - end_s)
+        if away_s > _SAME_CLOCK_S:
+            notes.append(
+                f"the markers of stream {stream.name!r} lie {away_s:.3g} s from all EEG of {eeg.name!r}: they share no "
+                f"clock, so none of the {len(stream.times_s)} can be placed; record both on one clock"
+            )
+        else:
+            events.extend(stream_events([stream]))
+    return tuple(sorted(events, key=lambda e: e.time_s)), notes
 
 
 def stream_events(streams: list[XdfStream]) -> tuple[Event, ...]:
@@ -189,10 +244,12 @@ def _header(item: Any, stream_id: int) -> XdfStream:
     n_channels = int(_first(info, "channel_count") or 0)
     desc = _branch(info, "desc")
     listed = [c for c in (_branch(desc, "channels").get("channel") or []) if isinstance(c, dict)]
-    has_labels = len(listed) == n_channels and all(_first(c, "label") for c in listed)
+    given = [_first(c, "label") or _first(c, "name") for c in listed]
+    has_labels = len(listed) == n_channels and all(given)
     if len(listed) != n_channels:
         listed = [{} for _ in range(n_channels)]
-    labels = [_first(c, "label") or f"ch{i + 1}" for i, c in enumerate(listed)]
+        given = [""] * n_channels
+    labels = [name or f"ch{i + 1}" for i, name in enumerate(given)]
     return XdfStream(
         stream_id=int(stream_id), name=_first(info, "name"), kind=_first(info, "type"),
         source_id=_first(info, "source_id"), channel_format=_first(info, "channel_format"),
@@ -228,12 +285,6 @@ def _branch(node: Any, key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _opened(path: Path) -> IO[bytes]:
-    """Open the bytes of an XDF file, packed or not; pyxdf would leave a file open that is none."""
-    packed = path.suffix.lower() in (".xdfz", ".gz")
-    return cast("IO[bytes]", gzip.open(path, "rb")) if packed else path.open("rb")
-
-
 def _words(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
@@ -255,7 +306,9 @@ def _complaints() -> Iterator[list[str]]:
     logger.propagate = False
     logger.setLevel(logging.WARNING)
     try:
-        yield notes
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of NumPy's, where stamps stand still: said by `recorded_rate`
+            yield notes
     finally:
         logger.removeHandler(handler)
         logger.propagate = propagate

@@ -13,7 +13,7 @@ import numpy as np
 import pylsl
 
 from bci_music.data.formats import open_session
-from bci_music.data.session import UNKNOWN_BREAK_S, Session, parse_song_marker, song_marker
+from bci_music.data.session import AS_IT_IS, UNKNOWN_BREAK_S, Reading, Session, parse_song_marker, song_marker
 from bci_music.messages import Log, UserError
 from bci_music.streaming.discovery import liblsl
 from bci_music.streaming.outlets import eeg_stream_info, text_outlet
@@ -173,8 +173,8 @@ class SessionOutlet:
 
 
 def stream_file(
-    file: Path, *, eeg: str | None = None, name: str | None = None, source_id: str | None = None, speed: float = 1.0,
-    loop: bool = False, start_s: float = 0.0, wait: bool = False, seconds: float | None = None,
+    file: Path, *, reading: Reading = AS_IT_IS, name: str | None = None, source_id: str | None = None,
+    speed: float = 1.0, loop: bool = False, start_s: float = 0.0, wait: bool = False, seconds: float | None = None,
     log: Log = print,
 ) -> None:
     """Stream `file` until its end, `seconds`, SIGTERM or SIGINT; logs in one line what it streams."""
@@ -186,7 +186,7 @@ def stream_file(
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        session = open_session(file, eeg)
+        session = open_session(file, reading)
         outlet = SessionOutlet(session, name=name, source_id=source_id, speed=speed, loop=loop, start_s=start_s)
         try:
             log(outlet.describe() + (", waiting for a consumer" if wait else ""))

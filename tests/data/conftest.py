@@ -42,19 +42,20 @@ class Stream:
             f"<desc>{channels}{self.desc}</desc></info>"
         )
 
-    def samples(self):
+    def samples(self, rows=slice(None), stamped=True):
         if self.values is None:
             rng = np.random.default_rng(0)
             self.values = rng.standard_normal((len(self.times), len(self.labels))).astype(np.float32)
-        rows = []
-        for time_s, row in zip(self.times, self.values, strict=True):
+        packed = []
+        for time_s, row in zip(self.times[rows], self.values[rows], strict=True):
             if self.format == "string":
                 text = row.encode()
                 body = b"\x04" + struct.pack("<I", len(text)) + text
             else:
                 body = struct.pack(f"<{len(row)}{CODES[self.format]}", *row)
-            rows.append(b"\x08" + struct.pack("<d", time_s) + body)
-        return b"\x04" + struct.pack("<I", len(rows)) + b"".join(rows)
+            stamp = b"\x08" + struct.pack("<d", time_s) if stamped or not packed else b"\x00"
+            packed.append(stamp + body)
+        return b"\x04" + struct.pack("<I", len(packed)) + b"".join(packed)
 
 
 def chunk(tag, body):
@@ -77,4 +78,5 @@ def write_xdf(tmp_path):
         return path
 
     write.Stream = Stream
+    write.chunk = chunk
     return write
