@@ -210,7 +210,7 @@ def shared_clock(streams: list[XdfStream], eeg: XdfStream) -> tuple[tuple[Event,
     """Return the markers on the clock of `eeg` by time, and notes on marker streams that lie on another."""
     events: list[Event] = []
     notes = []
-    begin_s, end_s = float(eeg.times_s.min()), float(eeg.times_s.max())
+    begin_s, end_s = np.percentile(eeg.times_s, [1, 99])  # a single stamp may be damaged
     for stream in streams:
         if not stream.is_markers or not len(stream.times_s):
             continue

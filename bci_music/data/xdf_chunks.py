@@ -37,7 +37,7 @@ class Scanned:
         Bytes, or ``(offset, length)`` in the file: an XDF file without damage when put together.
     damaged : list of (start, stop)
         Bytes of the file that could not be read; the last ends where the file ends if it was cut off.
-    read, said : dict
+    read, counted : dict
         Samples per stream id that are in `pieces`, and that the stream's footer says there were.
     """
 
@@ -46,7 +46,7 @@ class Scanned:
     pieces: list[bytes | tuple[int, int]] = field(default_factory=list)
     damaged: list[tuple[int, int]] = field(default_factory=list)
     read: dict[int, int] = field(default_factory=dict)
-    said: dict[int, int] = field(default_factory=dict)
+    counted: dict[int, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def all_notes(self, name: str) -> list[str]:
@@ -59,12 +59,12 @@ class Scanned:
                 notes.append(f"{name} breaks off or is damaged from byte {start} to its end at {stop}: that is lost")
         if len(self.damaged) > 5:
             notes.append(f"{name} is damaged in {len(self.damaged) - 5} more places")
-        for stream_id, said in self.said.items() if self.damaged else ():
-            lost = max(0, said - self.read.get(stream_id, 0))
-            notes.append(f"stream {self.names[stream_id]!r}: {lost or 'none'} of {said} samples are lost")
+        for stream_id, counted in self.counted.items() if self.damaged else ():
+            lost = max(0, counted - self.read.get(stream_id, 0))
+            notes.append(f"stream {self.names[stream_id]!r}: {lost or 'none'} of {counted} samples are lost")
         if self.damaged and self.damaged[-1][1] == self.size:
             for stream_id, read in self.read.items():
-                if read and stream_id not in self.said:
+                if read and stream_id not in self.counted:
                     notes.append(
                         f"stream {self.names[stream_id]!r}: {read} samples were read; how many the file would have "
                         "held after them is not known"
@@ -162,7 +162,7 @@ class _Scan:
                 self.found.pieces.append((start, end - start))
             return True
         if shape is None:
-            return True  # its header is damaged or was refused, which is said
+            return True  # its header is damaged or was refused, which a note tells
         if tag == FOOTER:
             return self._take_footer(self._bytes(content, end - content), stream_id)
         rows = keep_rows(self._bytes(content, end - content), shape, stream_id in self._unsure)
@@ -210,7 +210,7 @@ class _Scan:
     def _take_footer(self, xml: bytes, stream_id: int) -> bool:
         count = re.search(rb"<sample_count>(\d{1,18})</sample_count>", xml)
         if count:
-            self.found.said[stream_id] = int(count[1])
+            self.found.counted[stream_id] = int(count[1])
         try:
             parse_xml(xml)
         except NotXmlError:

@@ -1,4 +1,4 @@
-"""Headers of XDF streams: bounded before anything is made of them, and mended where pyxdf would stumble."""
+"""Headers of XDF streams: bounded before anything is made of them, and fixed where pyxdf would stumble."""
 
 from __future__ import annotations
 

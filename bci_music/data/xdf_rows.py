@@ -46,12 +46,12 @@ def row_count(body: bytes) -> tuple[int, int] | None:
     return int.from_bytes(body[1 : 1 + size], "little"), 1 + size
 
 
-def fits(n: int, room: int, shape: RowShape) -> bool:
-    """Whether `n` rows can fill exactly `room` bytes, as far as that shows without reading them."""
+def fits(n: int, space: int, shape: RowShape) -> bool:
+    """Whether `n` rows can fill exactly `space` bytes, as far as that shows without reading them."""
     if shape.value_bytes:
-        over = room - n * shape.least
+        over = space - n * shape.least
         return 0 <= over <= 8 * n and over % 8 == 0
-    return n * shape.least <= room
+    return n * shape.least <= space
 
 
 def keep_rows(body: bytes, shape: RowShape, stamped_first: bool = False) -> KeptRows:
@@ -69,10 +69,10 @@ def keep_rows(body: bytes, shape: RowShape, stamped_first: bool = False) -> Kept
     if counted is None:
         return KeptRows(b"", 0, False)
     n, at = counted
-    room = len(body) - at
+    space = len(body) - at
     if shape.value_bytes and n:
         for flag, stride in ((_STAMPED, shape.least + 8), (_PLAIN, shape.least)):
-            if room == n * stride and (flag == _STAMPED or not stamped_first):
+            if space == n * stride and (flag == _STAMPED or not stamped_first):
                 flags = np.frombuffer(body, np.uint8, offset=at)[::stride]
                 if (flags == flag).all():
                     return KeptRows(None, n, True)

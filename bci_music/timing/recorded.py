@@ -60,9 +60,9 @@ def recorded_rate(
         low, high = _range_hz(times)
         if stated_hz > 0 and min(abs(low / stated_hz - 1), abs(high / stated_hz - 1)) <= _NEAR:
             return stated_hz, times_s, ""
-        said = f"where {stated_hz:g} Hz is stated" if stated_hz > 0 else "and no rate is stated"
+        stated = f"where {stated_hz:g} Hz is stated" if stated_hz > 0 else "and no rate is stated"
         raise UserError(
-            f"The stamps of {where} run at {low:.4g} to {high:.4g} Hz {said}: EEG needs a steady rate; set the rate "
+            f"The stamps of {where} run at {low:.4g} to {high:.4g} Hz {stated}: EEG needs a steady rate; set the rate "
             "in the sending program and record it again."
         )
     rate = usual_rate(measured)

@@ -21,8 +21,8 @@ class Stream:
     unit: str = "microvolts"
     rate: float = 100.0
     format: str = "float32"
-    times: object = field(default_factory=lambda: np.arange(50) / 100.0 + 7.0)
-    values: object = None
+    times: object = field(default_factory=lambda: np.arange(50) / 100.0 + 7.0, repr=False)
+    values: object = field(default=None, repr=False)
     offsets: tuple = ()
     desc: str = ""
     source_id: str = "id"

@@ -60,7 +60,7 @@ def test_an_unknown_unit_is_read_as_microvolts_with_a_note_and_the_users_wins():
         microvolts(["uV"], "x", "furlong")
 
 
-def test_helper_columns_typed_as_eeg_are_set_aside():
+def test_helper_columns_typed_as_eeg_are_excluded():
     keep, aside = split_channels(EMOTIV, ["EEG"] * 18)
     assert [EMOTIV[k] for k in keep] == list(EMOTIV[3:17])
     assert aside == ("Timestamp (COUNT)", "Counter (COUNT)", "Interpolate (COUNT)", "HardwareMarker (TRIG)")

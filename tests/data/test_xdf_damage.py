@@ -18,6 +18,12 @@ N, PER_CHUNK, LABELS = 1280, 64, ("Fp1", "Fp2", "F7", "F3")
 BOUNDARY = bytes.fromhex("43a546dccbf5410fb30ed5467383cbe4")
 
 
+class Parts(dict):
+    """Chunks by name; shown without their bytes."""
+
+    __repr__ = object.__repr__
+
+
 @pytest.fixture
 def made(write_xdf):
     """Chunks of a file by name, with the stream: 10 s of 4 channels at 128 Hz in chunks of 0.5 s, two markers."""
@@ -26,7 +32,7 @@ def made(write_xdf):
                              values=["a", "b"])  # fmt: skip
     chunk = write_xdf.chunk
     number = {1: struct.pack("<I", 1), 2: struct.pack("<I", 2)}
-    parts = {"magic": b"XDF:", "file": chunk(1, b'<?xml version="1.0"?><info><version>1.0</version></info>')}
+    parts = Parts(magic=b"XDF:", file=chunk(1, b'<?xml version="1.0"?><info><version>1.0</version></info>'))
     parts["header"] = chunk(2, number[1] + eeg.header().encode())
     parts["header 2"] = chunk(2, number[2] + marks.header().encode())
     for k in range(N // PER_CHUNK):
@@ -225,7 +231,8 @@ def test_any_damage_gives_true_rows_or_a_sentence(made, tmp_path, at, length, ki
     with contextlib.suppress(UserError):
         session = open_session(path)
         rows = np.rint((session.times_s - 900) * 128)
-        assert ((rows >= 0) & (rows < N)).all()
+        inside = (rows >= 0) & (rows < N)
+        assert (~inside).sum() <= 1  # a stamp that was hit
         assert len(rows) >= N - (stop - start) / 25 - 2 * 64 - 2 or kind == "cut"
-        wrong = (session.samples_uv != eeg.values[rows.astype(int)]).any(axis=1)
+        wrong = (session.samples_uv[inside] != eeg.values[rows[inside].astype(int)]).any(axis=1)
         assert wrong.sum() <= 2  # rows hit in their values only, which nothing in the file shows

@@ -83,7 +83,7 @@ def test_names_of_channels_are_those_of_the_live_stream(write_xdf):
     assert session.notes == ()
 
 
-def test_helper_columns_typed_as_eeg_are_set_aside_live_and_in_files(write_xdf):
+def test_helper_columns_typed_as_eeg_are_excluded_live_and_in_files(write_xdf):
     from bci_music.streaming.layout import read_layout
 
     labels = ("Timestamp", "Counter", "Interpolate", *TEN_TWENTY, "HardwareMarker")
