@@ -82,6 +82,8 @@ def microvolts(units: Sequence[str], where: str, given: str | None = None) -> tu
         notes.append(
             f"{where} states {', '.join(odd[:5])} where a voltage is expected: read as µV; set it with --unit if not"
         )
+    if lost := sorted({unit[:20] for unit in units if _plain(unit)[:1] in (".", "?", "\ufffd")} - set(odd)):
+        notes.append(f"{where} states {', '.join(lost)}, a µ that was lost: read as µV; set it with --unit if not")
     return [1.0 if f is None else f for f in factors], next(iter(units), "") or "µV", notes
 
 
@@ -89,7 +91,7 @@ def not_eeg(label: str, declared: str = "") -> str | None:
     """Why a channel is no EEG ("EOG", "AUX" ...), or None if it is EEG as far as its type and label show."""
     kind = declared.strip().lower()
     if kind not in _EEG_TYPES:
-        return kind.upper() if kind.isalnum() else kind
+        return kind.upper() if kind.isalnum() else declared.strip()
     name = re.sub(r"^eeg[-_ ]+|[-_ ](ref|le|avg?|ar)$", "", label.strip().strip("."), flags=re.I)
     return next((what for pattern, what in _NOT_EEG if pattern.search(name)), None)
 

@@ -1,4 +1,4 @@
-"""The one entry point for files: XDF by pyxdf, everything else by MNE, or one sentence why not."""
+"""The one entry point for files: XDF by pyxdf, EDF and BDF here, the rest by MNE, or one sentence why not."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bci_music.data.session import Session
 
 READABLE = "XDF, EDF, BDF, GDF, FIF, EEGLAB .set, BrainVision .vhdr, EGI .mff, CNT and other raw formats of MNE"
+EDF = (".edf", ".bdf")
 _PARTNERS = {".fdt": ".set", ".vmrk": ".vhdr", ".amrk": ".ahdr"}
 _REFUSED = {".txt", ".asc", ".snirf"}  # MNE would try a reader for something other than EEG
 
@@ -37,6 +38,12 @@ def open_session(path: str | Path, reading: Reading = AS_IT_IS) -> Session:
         from bci_music.data.xdf import open_xdf
 
         return open_xdf(path, reading)
+    if reading.stream is not None:
+        raise UserError(f"{path.name} holds one recording and no streams: leave out --stream.")
+    if path.suffix.lower() in EDF:
+        from bci_music.data.edf.records import open_edf
+
+        return open_edf(path, reading)
     from bci_music.data.mne_files import open_mne
 
     return open_mne(path, reading)
@@ -60,7 +67,7 @@ def check_path(path: str | Path) -> Path:
     if path.is_file() and path.stat().st_size == 0:
         raise UserError(f"{path.name} is empty (0 bytes): the recording was never written; give another file.")
     suffix = path.suffix.lower()
-    if is_xdf(path):
+    if is_xdf(path) or (suffix in EDF and path.is_file()):
         return path
     if partner := _partner(path, suffix):
         raise UserError(f"{path.name} is only a part of a recording: open {partner.name} beside it.")
