@@ -63,7 +63,8 @@ def run_align(directory, kind):
     segments, music = world()
     corpus = Corpus(segments, music, sfreq_hz=RATE, n_times=100, patch=20)
     torch.manual_seed(0)
-    head = HeadConfig(kind="pooled" if kind == "queries" else kind, hidden=16, embed_dim=8)
+    queries = kind == "queries"
+    head = HeadConfig(kind="pooled" if queries else kind, hidden=16, embed_dim=8, step_dim=4 if queries else 0)
     encoder = QUERIES if kind == "queries" else ENCODER
     places = np.random.default_rng(1).standard_normal((CHANNELS, 3)) if kind == "queries" else None
     network = Network(DecoderConfig(encoder=encoder, head=head), places)
