@@ -194,7 +194,7 @@ def _attention(results: Sequence[Result], ours: Result, montage: Montage) -> Sec
     result = chosen[0]
     values = [v for shares in result.song_attention.values() for v in shares]
     drawing = maps.scalp_maps(result.song_attention, montage, "attention", "Weight by song, not brain activity")
-    what = WEIGHED[next(iter(result.electrode_maps), "attention")]
+    what = WEIGHED[_map_given(result)]
     caption = (
         f"{result.model.title}: what it weighs, not brain activity. {_capital(what)}, mean "
         f"over the test windows of a song; one scale for all, from {min(values):.4f} (clear) to "
@@ -203,6 +203,13 @@ def _attention(results: Sequence[Result], ours: Result, montage: Montage) -> Sec
     )
     title = "What the model weighs (not brain activity)"
     return Section(title, (), [Drawing(drawing, caption), *_removals(result)], "attention")
+
+
+def _map_given(result: Result) -> str:
+    """What the decoder says that it weighs: the first map tested, or what its kind of encoder gives."""
+    encoder = result.provenance.get("config", {}).get("encoder", {})
+    given = "contribution" if encoder.get("kind") == "latent-queries" else "attention"
+    return next(iter(result.electrode_maps), given)
 
 
 def _removals(result: Result) -> list[Drawing]:

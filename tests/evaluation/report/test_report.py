@@ -286,3 +286,13 @@ def test_maps_show_where_the_attention_lies():
         alpha = image.imread(io.BytesIO(data), format="png")[..., 3]
         half = alpha.shape[1] // 2
         assert (alpha[:, :half].sum() > alpha[:, half:].sum()) == (side == "left")
+
+
+@pytest.mark.parametrize(("kind", "word"), [("latent-queries", "attention times the size"), ("channel-tokens", "model")])
+def test_the_map_of_the_electrodes_is_named_for_what_the_encoder_gives(tmp_path, row, kind, word):
+    """Also where no map was tested by removing electrodes."""
+    made = row(song_attention={"Song 1": [1 / 125] * 125}, provenance={"config": {"encoder": {"kind": kind}}})
+    write_report([made], tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    assert ("attention times the size" in text) is (kind == "latent-queries")
+    assert word in text
