@@ -1,12 +1,17 @@
-"""Files that somebody else made: only plain files of a bounded size are read, and what fails is one sentence."""
+"""Files that somebody else made, and files of our own.
+
+Of others only plain files of a bounded size are read, and what fails is one sentence; ours are there whole or not.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
@@ -196,3 +201,49 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return shown(str(error)) or type(error).__name__
+
+
+def home() -> Path:
+    """The user's home; without HOME and without an entry among the users a place where nothing is or can be."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.devnull, "no home")
+
+
+def write_whole(path: Path, write: Callable[[Path], object], *, private: bool = False) -> None:
+    """Write a file that is there whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    write : callable
+        Writes to the path it is given, which lies beside `path` and ends like it.
+    private : bool
+        Readable by this user only.
+    """
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o666), "wb"):
+            pass
+        write(part)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+
+
+def try_folder(folder: Path, option: str) -> None:
+    """Make a folder and try to write into it; `UserError` naming the command's `option` where that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(4096))
+            probe.flush()
+    except OSError as error:
+        raise UserError(
+            f"Nothing can be written to {shown(folder)} ({error.strerror}): give {option} a folder you may write to."
+        ) from error

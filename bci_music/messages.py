@@ -32,6 +32,10 @@ class UserError(Exception):
     """What went wrong, what was expected and what to do, in one sentence. The terminal exits with 2."""
 
 
+class Incomplete(UserError):
+    """A run that was done, but not all that it was to keep is there. The terminal exits with 3."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
     """What a source declares once it is open.

@@ -154,6 +154,7 @@ class Failure:
     stage: str
     text: str
     fatal: bool = False
+    lost: bool = False  # something the run was to keep will not be there: its exit code says so
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,9 +53,13 @@ class Worker:
         """Start the thread."""
         self._thread.start()
 
+    def ask_to_stop(self) -> None:
+        """Ask the thread to end after its step."""
+        self._stop.set()
+
     def stop(self, timeout_s: float = 5.0) -> bool:
         """Ask the thread to end and wait for it; returns whether it did."""
-        self._stop.set()
+        self.ask_to_stop()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
         return not self._thread.is_alive()

@@ -7,22 +7,24 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bci_music.messages import UserError
+from bci_music.messages import Incomplete, UserError
 from gui.bridge import EngineView
 
 if TYPE_CHECKING:
     from gui.widgets.traces import FrameStats
 
 WITHOUT_SCREEN = ("offscreen", "minimal", "vnc", "eglfs", "linuxfb")
+ASK_MS = 100
 OR = "or run with --headless"
 
 
 def run(
-    engine: EngineView, *, title: str = "", screenshot: str | Path | None = None, seconds: float | None = None
+    engine: EngineView, *, title: str = "", screenshot: str | Path | Callable[[], Path | None] | None = None,
+    seconds: float | None = None, over: Callable[[], bool] | None = None,
 ) -> int:
     """Show the window on a started engine until it is closed; closing stops the engine.
 
@@ -33,9 +35,12 @@ def run(
     title
         What runs, shown beside the name.
     screenshot
-        Where to write a picture of the window just before it closes (.png).
+        Where to write a picture of the window just before it closes (.png), or what says so then; None for none.
     seconds
         Close by itself after this time; None waits for the operator.
+    over
+        Asked ten times a second: close once it says so, or raises, which is raised again when the window is gone.
+        Without it Ctrl-C closes the window.
 
     Returns
     -------
@@ -43,9 +48,9 @@ def run(
         Exit code of the event loop.
     """
     try:
-        return _show(engine, title, Path(screenshot) if screenshot is not None else None, seconds)
+        return _show(engine, title, screenshot, seconds, over)
     finally:
-        engine.stop()
+        engine.stop(wait=False)
 
 
 def application():
@@ -85,7 +90,10 @@ def measure_frames(engine: EngineView, seconds: float) -> FrameStats:
     return stats
 
 
-def _show(engine: EngineView, title: str, screenshot: Path | None, seconds: float | None) -> int:
+def _show(
+    engine: EngineView, title: str, screenshot: str | Path | Callable[[], Path | None] | None, seconds: float | None,
+    over: Callable[[], bool] | None,
+) -> int:
     from PySide6.QtCore import QTimer
 
     from gui import theme
@@ -95,25 +103,45 @@ def _show(engine: EngineView, title: str, screenshot: Path | None, seconds: floa
     app = application()
     app.setFont(theme.font(14))
     window = MainWindow(Bridge(engine), title)
-    saved: list[bool] = []
+    unsaved: list[Path] = []
+    wrong: list[Exception] = []
 
     def take_picture() -> None:
-        if screenshot is not None:
-            screenshot.parent.mkdir(parents=True, exist_ok=True)
-            saved.append(window.grab().save(str(screenshot)))
+        path = screenshot() if callable(screenshot) else screenshot
+        if path is not None:
+            path = Path(path)
+            with suppress(OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            if not window.grab().save(str(path)):
+                unsaved.append(path)
+
+    def ask() -> None:
+        try:
+            if over is not None and over():
+                window.close()
+        except Exception as error:
+            asking.stop()
+            wrong.append(error)
+            window.close()
 
     window.closing.connect(take_picture)
     window.closing.connect(app.quit)
     if seconds is not None:
         QTimer.singleShot(round(1000 * seconds), window.close)
+    asking = QTimer(window)
+    asking.timeout.connect(ask)
     window.show()
     window.start()
-    with _closing_on_interrupt(window):
+    asking.start(ASK_MS)
+    with _closing_on_interrupt(window) if over is None else nullcontext():
         code = app.exec()
+    asking.stop()
     window.deleteLater()
     app.processEvents()
-    if saved == [False]:
-        raise UserError(f"The picture could not be written to {screenshot}: give a path that ends in .png.")
+    if wrong:
+        raise wrong[0]
+    if unsaved:
+        raise Incomplete(f"The picture could not be written to {unsaved[0]}: give a path that ends in .png.")
     return code
 
 

@@ -27,8 +27,8 @@ class EngineView(Protocol):
     def send(self, command: Command) -> None:
         """Queue a command."""
 
-    def stop(self) -> None:
-        """End all threads."""
+    def stop(self, wait: bool = True) -> None:
+        """End all threads; without `wait` what is written may still be closing."""
 
 
 class Bridge:
@@ -89,4 +89,4 @@ class Bridge:
         """Stop the engine, once."""
         if not self._stopped:
             self._stopped = True
-            self._engine.stop()
+            self._engine.stop(wait=False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,24 +29,28 @@ class Terminal:
 
     def log(self, text: str, style: str = "") -> None:
         """Write a line."""
-        self.console.print(text, style=style or None)
+        _print(self.console, text, style)
 
-    def show(self, engine: Engine, ended: Callable[[], bool]) -> None:
+    def show(self, engine: Engine, ended: Callable[[], bool], stop: threading.Event) -> None:
         """Show the line until the run ends."""
         from bci_music.engine.run import run_headless
 
         shown = self.console.status("looking for the stream") if self.console.is_terminal else nullcontext()
         with shown as status:
             update = status.update if status is not None else lambda line: None
-            run_headless(engine, self._seconds, ended, self._wait_s, update, self._query)
+            warn = partial(self.log, style="yellow")
+            run_headless(engine, self._seconds, ended, self._wait_s, update, self._query, stop, warn)
 
 
 class Window:
-    """A run in the window; `picture` is where to write its last frame."""
+    """A run in the window; `picture` is where to write its last frame, if `may_show` its EEG then."""
 
-    def __init__(self, title: str, seconds: float | None, picture: Path | None = None):
+    def __init__(
+        self, title: str, seconds: float | None, picture: Path | None = None,
+        may_show: Callable[[Engine], bool] = lambda engine: True,
+    ):
         self.console = Console(stderr=True)
-        self._title, self._seconds, self._picture = title, seconds, picture
+        self._title, self._seconds, self._picture, self._may_show = title, seconds, picture, may_show
 
     def busy(self, text: str) -> AbstractContextManager[object]:
         """Show a spinner in the terminal, as long as there is no window."""
@@ -52,13 +58,26 @@ class Window:
 
     def log(self, text: str, style: str = "") -> None:
         """Write a line to the terminal."""
-        self.console.print(text, style=style or None)
+        _print(self.console, text, style)
 
-    def show(self, engine: Engine, ended: Callable[[], bool]) -> None:
+    def show(self, engine: Engine, ended: Callable[[], bool], stop: threading.Event) -> None:
         """Show the window until it is closed."""
         from gui.app import run as run_window
 
-        run_window(engine, title=self._title, screenshot=self._picture, seconds=self._seconds)
+        def picture() -> Path | None:
+            return self._picture if self._may_show(engine) else None
+
+        def over() -> bool:
+            ended()  # raises where what streams has failed; its end alone leaves the window open
+            return stop.is_set()
+
+        run_window(engine, title=self._title, screenshot=picture, seconds=self._seconds, over=over)
+
+
+def _print(console: Console, text: str, style: str) -> None:
+    """Print a line; where it goes may be gone, which must not cost the run its report."""
+    with suppress(OSError):
+        console.print(text, style=style or None, markup=False)
 
 
 def print_summary(report: dict[str, Any], out: Path, console: Console) -> None:
@@ -77,6 +96,5 @@ def print_summary(report: dict[str, Any], out: Path, console: Console) -> None:
         )
     if report["warning"]:
         lines.append(report["warning"])
-    for line in lines:
-        console.print(line)
-    console.print(f"see {out / 'overview.png'}, {out / 'report.json'} and {out / 'music.wav'}")
+    for line in [*lines, f"see {out / 'overview.png'}, {out / 'report.json'} and {out / 'music.wav'}"]:
+        _print(console, line, "")

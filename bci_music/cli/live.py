@@ -32,9 +32,9 @@ def demo(
     from bci_music.engine.run import run_demo
 
     config = run.resolve(outputs)
-    display = _display(run, show, config, "demo, simulated EEG")
+    display, out = _display(run, show, config, "demo, simulated EEG")
     looped = not show.headless and show.seconds is None
-    _summarise(run_demo(config, display, run.out, session=session, loop=looped), run, display)
+    _summarise(run_demo(config, display, out, session=session, loop=looped), out, display)
 
 
 @shared
@@ -46,8 +46,8 @@ def live(stream: StreamOptions, run: RunOptions, show: ShowOptions, outputs: Out
     from bci_music.engine.run import run_live
 
     config = run.resolve(outputs, stream)
-    display = _display(run, show, config, "live")
-    _summarise(run_live(config, display, run.out), run, display)
+    display, out = _display(run, show, config, "live")
+    _summarise(run_live(config, display, out), out, display)
 
 
 @shared
@@ -68,9 +68,9 @@ def replay(
     from bci_music.engine.run import run_replay
 
     config = run.resolve(outputs)
-    display = _display(run, show, config, file.name)
-    report = run_replay(config, display, run.out, file=file, speed=speed, loop=loop, start_s=start)
-    _summarise(report, run, display)
+    display, out = _display(run, show, config, file.name)
+    report = run_replay(config, display, out, file=file, speed=speed, loop=loop, start_s=start)
+    _summarise(report, out, display)
 
 
 @shared
@@ -94,16 +94,25 @@ def monitor(
     print_report(run_monitor(query, display), json, console)
 
 
-def _display(run: RunOptions, show: ShowOptions, config: LiveConfig, title: str) -> Terminal | Window:
+def _display(
+    run: RunOptions, show: ShowOptions, config: LiveConfig, title: str
+) -> tuple[Terminal | Window, Path | None]:
+    """Where the run shows itself, and the folder it writes to: everything it writes to is tried first."""
     from bci_music.cli.display import Terminal, Window
+    from bci_music.engine.run_folder import may_keep, prepare
 
-    if show.headless:
-        return Terminal(show.seconds, config.wait_s, config.stream)
-    return Window(title, show.seconds, run.out / "window.png" if run.out else None)
+    out = prepare(config, run.out)
+    display: Terminal | Window = Terminal(show.seconds, config.wait_s, config.stream)
+    if not show.headless:
+        picture = out / "window.png" if out is not None else None
+        display = Window(title, show.seconds, picture, lambda engine: may_keep(config, engine))
+    if out != run.out:
+        display.log(f"{run.out} holds a run already: this one goes to {out}")
+    return display, out
 
 
-def _summarise(report: dict[str, Any] | None, run: RunOptions, display: Terminal | Window) -> None:
+def _summarise(report: dict[str, Any] | None, out: Path | None, display: Terminal | Window) -> None:
     from bci_music.cli.display import print_summary
 
-    if report is not None and run.out is not None:
-        print_summary(report, run.out, display.console)
+    if report is not None and out is not None:
+        print_summary(report, out, display.console)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -75,18 +78,28 @@ app.add_typer(tracking.app, name="lab", rich_help_panel=LAB)
 
 
 def main() -> None:
-    """Entry point of the console script: 0 done, 1 a check failed, 2 a wrong input, 130 interrupted."""
+    """Entry point of the console script.
+
+    Exit codes: 0 done, 1 a check failed, 2 a wrong input, 3 done but not all that was to be kept is there, 130
+    interrupted.
+    """
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a character shows a question mark
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app()
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except Exception as error:
-        from bci_music.messages import UserError  # not needed for --help, which has to be quick
+        from bci_music.messages import Incomplete, UserError  # not needed for --help, which has to be quick
 
         if not isinstance(error, UserError):
             raise
-        print(f"bci-music: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(2) from None
+        with suppress(OSError):  # the terminal may be gone
+            print(f"bci-music: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(3 if isinstance(error, Incomplete) else 2) from None
+    finally:
+        gc.freeze()  # leaving, Python looks for garbage twice among a million objects: seconds on a busy machine
 
 
 if __name__ == "__main__":

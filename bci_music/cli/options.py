@@ -154,8 +154,8 @@ class Outputs(Group):
     def _offered(cls) -> list[tuple[str, str, Parameter]]:
         found = []
         for output in output_classes():
-            if cls.network_stream or not output.network_stream_only:
-                for s in output.settings:
+            for s in output.settings:
+                if cls.network_stream or s.for_files or not output.network_stream_only:
                     kind = s.kind if s.kind is bool else s.kind | None
                     option = Annotated[kind, typer.Option(s.flag, help=s.help)]  # type: ignore[valid-type]
                     name = f"{output.name}_{s.name}"

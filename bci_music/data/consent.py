@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from bci_music.files import write_whole
 from bci_music.messages import UserError
 
 _LONGEST = 200
@@ -46,8 +47,8 @@ def write_sidecar(recording: Path, consent: str, streams: Sequence[str], **more:
         "python": platform.python_version(),
         **more,
     }
-    path = sidecar_of(recording)
-    path.write_text(json.dumps(note, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path, text = sidecar_of(recording), json.dumps(note, indent=2, ensure_ascii=False) + "\n"
+    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"), private=True)
     return path
 
 

@@ -14,7 +14,8 @@ Threads of a run, each a `Worker` that calls ``stage.step(now)`` unless its row 
 | player (`sound.player`) | a clock in place of a device | a block | zeros, counted | - |
 | device callback | read side of the queue | the device | zeros, counted | no Python in it |
 | lsl-connector (`streaming.connector`) | the search for a stream | always | - | `Source.open` raises it |
-| recorder-stderr (`streaming.recorder`) | LabRecorder's messages | a line | - | - |
+| recorder-stderr, -stdout (`streaming.recorder`) | LabRecorder's messages | a line | - | - |
+| closing | the end of the outputs | the end of the run | left behind after 5 s | reported |
 | main | the window or the terminal | its timer | drops a frame | ends the run |
 
 What crosses them: the ring (every sample), `Latest` (newest wins), the outputs' queues, and `Events` and `History`
@@ -23,6 +24,7 @@ behind their locks. A fatal failure stands in `failures`; whoever runs the engin
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 
     MakeMarkers = Callable[[StreamInfo, Callable[[MusicMarker], None]], Markers]
 
+log = logging.getLogger(__name__)
 TIMELINE_S = 45.0
 OUTPUT_STOP_S = 5.0  # an output that has not ended by then is left behind
 MAX_FAILURES = 100
@@ -101,6 +104,7 @@ class Engine:
         self._prompter = prompter
         self._watch = _Watch(self, make_markers)
         self._lock = threading.Lock()
+        self._closing = threading.Thread(target=self._stop_outputs, name="bci-music-closing", daemon=True)
         self._muted = self._paused = self._stopped = False
         self.started_s = float("nan")
         self.ended_s: float | None = None
@@ -143,24 +147,49 @@ class Engine:
         """Give the outputs the stream that was found (watch thread)."""
         channels = self.decoder.montage.names if self.decoder is not None else info.labels
         for output in self.outputs:
-            output.connect(OutputContext(info, tuple(channels), self.events.log))
+            output.connect(OutputContext(info, tuple(channels), self.events.log, self._received))
 
-    def stop(self) -> None:
-        """Stop all threads, let go of outputs, stream and device; safe to call twice."""
+    def stop(self, wait: bool = True) -> None:
+        """Stop all threads, let the sound fade, let go of stream, device and outputs; safe to call again.
+
+        Parameters
+        ----------
+        wait : bool
+            False returns while the outputs are still being closed: call it again to wait for them.
+        """
         with self._lock:
-            if self._stopped:
-                return
-            self._stopped = True
+            first, self._stopped = not self._stopped, True
+        if first:
+            self._end()
+        if wait and self._closing.is_alive():
+            self._closing.join()
+
+    def _end(self) -> None:
+        """Stop, each part guarded from the others: a device that fails must not cost the recording."""
+        for output in self.outputs:
+            output.end()
+        for worker in self._workers:
+            worker.ask_to_stop()
         for worker in self._workers:
             worker.stop()
         self.ended_s = self._clock.now()
-        if self.sound is not None:
-            self.sound.player.stop()
-            self.sound.close()
-        self._watch.close()
         self.events.log("run ended")
-        self._stop_outputs()
-        self._acquirer.close()
+        self._closing.start()
+        closing: list[tuple[str, Callable[[], object]]] = [
+            ("stream", self._acquirer.close), ("markers", self._watch.close),
+        ]  # fmt: skip
+        if self.sound is not None:
+            closing = [("sound", self.sound.player.stop), ("generator", self.sound.close), *closing]
+        for name, close in closing:
+            try:
+                close()
+            except Exception as error:
+                log.exception("%s could not be closed", name)
+                text = f"{name} could not be closed: {type(error).__name__}: {error}"
+                self.events.failure(Failure(self._clock.now(), name, text))
+
+    def _received(self) -> int:
+        return self._acquirer.status(self._clock.now()).samples
 
     def _stop_outputs(self) -> None:
         """Let every output take what is queued, then close them: the last opened first."""
@@ -339,6 +368,12 @@ class _Watch:
             self._markers.step(now)
         if engine.history is not None:
             engine.identification = engine.history.identification()
+        if engine.sound is not None and engine.sound.player.lost:
+            self._say_lost(engine.sound.player.lost, now)
+
+    def _say_lost(self, text: str, now: float) -> None:
+        if text not in self._engine.events.lost:
+            self._engine.events.failure(Failure(now, "sound", text, lost=True))
 
     def close(self) -> None:
         if self._markers is not None:

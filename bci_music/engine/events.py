@@ -46,6 +46,7 @@ class Events:
         self.history = history
         self.listeners: Sequence[Listener] = ()  # set before the stages start
         self.failures: deque[Failure] = deque(maxlen=KEPT_FAILURES)
+        self.lost: deque[str] = deque(maxlen=KEPT_FAILURES)  # what the run was to keep and did not
 
     def embedding(self, embedding: Embedding) -> None:
         """Publish the decoding of one window (decode thread)."""
@@ -77,5 +78,7 @@ class Events:
     def failure(self, failure: Failure) -> None:
         """Publish a background failure: it becomes a message, and nothing is swallowed."""
         self.failures.append(failure)
+        if failure.lost and failure.text not in self.lost:
+            self.lost.append(failure.text)
         for listener in self.listeners:
             listener.push_event(failure.text, failure.time_s)

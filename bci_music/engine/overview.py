@@ -17,8 +17,16 @@ REGIONS = {"front": "#5aa9e6", "left": "#4cc9b0", "centre": "#9ccf6e", "right": 
 LANES = ("heard", "decoded", "played")
 
 
-def draw_overview(engine: Engine, report: dict[str, Any], now: float, path: Path) -> None:
-    """Draw the run's overview to `path` (PNG, 1600 x 900)."""
+def load_drawing() -> None:
+    """Load the library that draws, before a run: at its end that would take longer than the drawing."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.figure  # noqa: F401
+
+    _fonts()
+
+
+def draw_overview(engine: Engine, report: dict[str, Any], now: float, path: Path, *, traces: bool = True) -> None:
+    """Draw the run's overview to `path` (PNG, 1600 x 900); without `traces` the raw signals are left out."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -42,7 +50,7 @@ def draw_overview(engine: Engine, report: dict[str, Any], now: float, path: Path
     if words := engine.warning:
         figure.text(0.04, 0.918, words, color=WARM, fontsize=11)
     with rc_context({"font.family": _fonts()}):
-        _signals(figure.add_subplot(grid[0, 0]), engine)
+        _signals(figure.add_subplot(grid[0, 0]), engine, traces)
         _attention(figure.add_subplot(grid[0, 1]), engine)
         _evidence(figure.add_subplot(grid[0, 2]), report)
         _timeline(figure.add_subplot(grid[1, :]), engine, now)
@@ -76,8 +84,14 @@ def _panel(axes: Any, title: str) -> None:
         spine.set_visible(False)
 
 
-def _signals(axes: Any, engine: Engine, seconds: float = 10.0) -> None:
+def _signals(axes: Any, engine: Engine, shown: bool, seconds: float = 10.0) -> None:
     """Last seconds of all electrodes, in rows by region."""
+    if not shown:
+        _panel(axes, "Signals")
+        axes.set_axis_off()
+        text = "raw signals are kept with --consent only"
+        axes.text(0.5, 0.5, text, color=MUTED, ha="center", transform=axes.transAxes)
+        return
     cursor, info, chain = engine.trace_cursor(), engine.info, engine.decode.chain
     _panel(axes, f"Signals  ·  last {seconds:g} s, each electrode over its own spread")
     axes.set_yticks([])

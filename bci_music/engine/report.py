@@ -35,7 +35,7 @@ def build_report(engine: Engine, now: float, wav: Path | None = None) -> dict[st
     now : float
         LSL time at which the run ended.
     wav : Path, optional
-        The sound that was played; `silent_seconds` is measured on this file.
+        Where the sound that was played was written; `silent_seconds` is measured on it while it was.
     """
     snapshot = engine.snapshot()
     status, health = snapshot.stream, engine.decode.counters
@@ -59,14 +59,15 @@ def build_report(engine: Engine, now: float, wav: Path | None = None) -> dict[st
         "warning": engine.warning or None,
         "outputs": {o.name: {"pushed": o.pushed, "dropped": o.dropped, "failed": o.failed} for o in snapshot.outputs},
         "failures": [f.text for f in engine.failures],
+        "lost": list(engine.events.lost),
         "versions": versions(),
     }
     return report
 
 
-def write_report(report: dict[str, Any], path: Path) -> None:
-    """Write JSON; NaN becomes null."""
-    path.write_text(json.dumps(_clean(report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def report_text(report: dict[str, Any]) -> str:
+    """Return the report as JSON; NaN becomes null."""
+    return json.dumps(_clean(report), indent=2, ensure_ascii=False) + "\n"
 
 
 def versions() -> dict[str, str]:
@@ -136,8 +137,6 @@ def _mapped(engine: Engine) -> int:
 def _sound(engine: Engine, wav: Path | None) -> dict[str, Any]:
     if engine.sound is None:
         return {}
-    from bci_music.sound.silence import silent_seconds
-
     sound = engine.sound.status(engine.now())
     first = sound.first_eeg_sound_s
     began = engine.first_sample_s
@@ -156,7 +155,7 @@ def _sound(engine: Engine, wav: Path | None) -> dict[str, Any]:
         "device_underflows": sound.device_underflows,
         "audio_seconds": sound.played_s,
         "audio_device": sound.device,
-        "silent_seconds": silent_seconds(wav) if wav is not None and wav.exists() else None,
+        "silent_seconds": engine.sound.player.silent_s if wav is not None else None,
         "first_eeg_chosen_sound_s": first - began if first is not None and began is not None else None,
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -10,11 +9,12 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from bci_music.engine.config import LiveConfig
-from bci_music.messages import Log, StreamState, UserError
-from bci_music.status import mix_words
+from bci_music.engine.ending import Ending
+from bci_music.engine.report import build_report
+from bci_music.engine.run_folder import RunFolder
+from bci_music.messages import Incomplete, Log, StreamState, UserError
+from bci_music.status import Failure, mix_words
 
 if TYPE_CHECKING:
     from bci_music.engine.engine import Engine, MakeMarkers
@@ -40,8 +40,11 @@ class Display(Protocol):
     def log(self, text: str, style: str = "") -> None:
         """Write a line."""
 
-    def show(self, engine: Engine, ended: Callable[[], bool]) -> None:
-        """Show a started engine until the operator, the time or the stream, which has then `ended`, ends the run."""
+    def show(self, engine: Engine, ended: Callable[[], bool], stop: threading.Event) -> None:
+        """Show a started engine until the operator, the time or the stream, which has then `ended`, ends the run.
+
+        `stop` is set when the operator ends it by a signal.
+        """
 
 
 def never() -> bool:
@@ -100,13 +103,15 @@ def run_monitor(query: StreamQuery, display: Display) -> dict[str, Any]:
     from bci_music.engine.monitoring import build_monitor, quality_report
     from bci_music.streaming.lsl import lsl_clock
 
-    engine = build_monitor(lsl_source(query), Clock(lsl_clock))
-    try:
-        engine.start()
-        display.show(engine, never)
-        report = quality_report(engine)
-    finally:
-        engine.stop()
+    with Ending() as ending:
+        engine = build_monitor(lsl_source(query), Clock(lsl_clock))
+        ending.running()
+        try:
+            engine.start()
+            display.show(engine, never, ending.asked)
+            report = quality_report(engine)
+        finally:
+            engine.stop()
     if not report["channels"]:
         raise UserError(
             "No verdict was reached: the stream was watched for too short a time, give --seconds 5 or more."
@@ -133,28 +138,71 @@ def _run(
     from bci_music.sound.device import open_player
     from bci_music.streaming.lsl import lsl_clock
 
-    if out is not None:
-        _check_writable(out)
+    losses: list[str] = []
+    folder = RunFolder(out, losses.append) if out is not None else None
     wav = out / "music.wav" if out else None
     clock = Clock(lsl_clock)
-    with _with_generator(config, display) as config:
-        with display.busy("loading the decoder"):
+    with Ending() as ending, _with_generator(config, display) as config:
+        with display.busy("loading the decoder"), _no_empty_file(wav):
             device = config.sound.device
             player = open_player(clock, device=int(device) if device and device.isdigit() else device, wav_path=wav)
             engine = build_engine(config, source, player, clock, make_markers)
         if player.note:
             display.log(player.note, "dim")
+        ending.running()
+        wrong: Exception | None = None
         try:
             engine.start()
-            display.show(engine, ended)
+            display.show(engine, ended, ending.asked)
+        except Exception as error:  # raised again when all that was kept is written
+            wrong = error
+            if isinstance(error, UserError):
+                engine.events.failure(Failure(engine.now(), "run", str(error), fatal=True))
         finally:
-            engine.stop()
+            engine.stop(wait=False)
+        report = _write(engine, config, folder, losses, wav)
+        _say_where(engine, display, folder, losses)
+    if wrong is not None:
+        raise wrong
+    _raise_fatal(engine)
+    if lost := [*engine.events.lost, *losses]:
+        raise Incomplete(" ".join(lost))
+    return report
+
+
+def _write(
+    engine: Engine, config: LiveConfig, folder: RunFolder | None, losses: list[str], wav: Path | None
+) -> dict[str, Any] | None:
+    """Write what takes long while the outputs are being closed, then the report, which says how that went."""
+    now = engine.now()
+    if folder is None:
+        engine.stop()
+        return None
+    folder.write_aside(engine, config, build_report(engine, now, wav), now)
+    engine.stop()
+    report = build_report(engine, now, wav)
+    report["lost"] += losses
+    folder.write_report(report)
+    return report
+
+
+def _say_where(engine: Engine, display: Display, folder: RunFolder | None, losses: list[str]) -> None:
     for output in engine.outputs:
         if output.output.path is not None:
             display.log(f"recorded to {output.output.path}")
-    report = write_outputs(engine, config, out, wav) if out is not None else None
-    _raise_fatal(engine)
-    return report
+    if folder is not None and folder.report is not None and (losses or engine.events.lost):
+        display.log(f"the report is {folder.report}")
+
+
+@contextmanager
+def _no_empty_file(wav: Path | None) -> Iterator[None]:
+    """A run that does not come to pass leaves no file in which nothing was played."""
+    try:
+        yield
+    except BaseException:
+        if wav is not None:
+            wav.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
@@ -179,15 +227,6 @@ def _brings_generator(pack: str) -> bool:
     return Pack.open(pack).generator is not None
 
 
-def _check_writable(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"The folder {out} cannot be made ({error.strerror}): give --out a folder you may write to."
-        ) from error
-
-
 def _raise_fatal(engine: Engine) -> None:
     fatal = next((f for f in engine.failures if f.fatal), None)
     if fatal is not None:
@@ -203,8 +242,12 @@ def run_headless(
     wait_s: float,
     log: Log,
     query: StreamQuery,
+    stop: threading.Event,
+    warn: Log,
 ) -> None:
-    """Show a line until `seconds` of stream have passed, the stream has `ended`, or Ctrl-C.
+    """Show a line until `seconds` of stream have passed, the stream has `ended`, or `stop` is set.
+
+    `log` takes the line, and `warn` once each failure that is not the end of the run.
 
     Raises
     ------
@@ -213,26 +256,27 @@ def run_headless(
     """
     from bci_music.streaming.discovery import find_streams, nothing_found
 
-    stop = threading.Event()
-    with _interrupts(stop):
-        began = engine.now()
-        while not stop.is_set():
-            snapshot = engine.snapshot()
-            failure = next((f for f in snapshot.failures if f.fatal), None)
-            if failure is not None:
-                raise UserError(failure.text)
-            if engine.first_sample_s is None:
-                if engine.refusal is not None and engine.now() - began > REFUSED_S:
-                    raise engine.refusal
-                if engine.now() - began > wait_s:
-                    raise UserError(nothing_found(query, find_streams(1.0)))
-            elif seconds is not None and engine.now() - engine.first_sample_s >= seconds:
-                return
-            if ended() or snapshot.stream.state == StreamState.ENDED:
-                stop.wait(PLAY_OUT_S if seconds is None else min(PLAY_OUT_S, _left(engine, seconds)))
-                return
-            log(status_line(engine))
-            stop.wait(0.25)
+    began, newest_s = engine.now(), float("-inf")
+    while not stop.is_set():
+        snapshot = engine.snapshot()
+        failure = next((f for f in snapshot.failures if f.fatal), None)
+        if failure is not None:
+            raise UserError(failure.text)
+        for failure in (f for f in snapshot.failures if f.time_s > newest_s):
+            newest_s = failure.time_s
+            warn(failure.text)
+        if engine.first_sample_s is None:
+            if engine.refusal is not None and engine.now() - began > REFUSED_S:
+                raise engine.refusal
+            if engine.now() - began > wait_s:
+                raise UserError(nothing_found(query, find_streams(1.0)))
+        elif seconds is not None and engine.now() - engine.first_sample_s >= seconds:
+            return
+        if ended() or snapshot.stream.state == StreamState.ENDED:
+            stop.wait(PLAY_OUT_S if seconds is None else min(PLAY_OUT_S, _left(engine, seconds)))
+            return
+        log(status_line(engine))
+        stop.wait(0.25)
 
 
 def _left(engine: Engine, seconds: float) -> float:
@@ -254,55 +298,3 @@ def status_line(engine: Engine) -> str:
         f"{s.stream.state.value}  ·  {age}  ·  {s.health.windows_decoded} windows  ·  playing: {playing}"
         f"  ·  underruns {s.sound.underruns}{found}"
     )
-
-
-def write_outputs(engine: Engine, config: LiveConfig, out: Path, wav: Path | None) -> dict:
-    """Write report.json, overview.png, run.yaml and embeddings.npz to `out`; the engine must have stopped."""
-    from bci_music.engine.overview import draw_overview
-    from bci_music.engine.report import build_report, write_report
-
-    out.mkdir(parents=True, exist_ok=True)
-    now = engine.now()
-    report = build_report(engine, now, wav)
-    write_report(report, out / "report.json")
-    _save_run(out, config, engine)
-    draw_overview(engine, report, now, out / "overview.png")
-    return report
-
-
-def _save_run(directory: Path, config: LiveConfig, engine: Engine) -> None:
-    """Write the resolved configuration and the embeddings beside the report."""
-    import yaml
-
-    (directory / "run.yaml").write_text(
-        yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8"
-    )
-    embeddings = engine.history.embeddings() if engine.history else []
-    if embeddings:
-        np.savez_compressed(
-            directory / "embeddings.npz",
-            vector=np.stack([e.vector for e in embeddings]),
-            attention=np.stack([e.attention for e in embeddings]),
-            confidence=np.array([e.confidence for e in embeddings], np.float32),
-            window_index=np.array([e.window_index for e in embeddings]),
-            first_sample=np.array([e.first_sample for e in embeddings]),
-            last_sample=np.array([e.last_sample for e in embeddings]),
-            end_s=np.array([e.end_s for e in embeddings]),
-        )
-
-
-class _interrupts:  # noqa: N801  (a context manager that reads as one)
-    """While inside, Ctrl-C and SIGTERM set `stop` instead of killing the run."""
-
-    def __init__(self, stop: threading.Event):
-        self._stop = stop
-        self._old: dict[int, object] = {}
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._old[number] = signal.signal(number, lambda *_: self._stop.set())
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from bci_music.messages import UserError
+from bci_music.processes import deaf_children
 
 if TYPE_CHECKING:
     from bci_music.streaming.lsl import StreamQuery
@@ -22,7 +23,10 @@ def find_sample() -> Path:
 
 
 class SampleStream:
-    """Context manager that runs ``bci-music stream FILE`` in a second process until left; `loop`: over and over."""
+    """Context manager that runs ``bci-music stream FILE`` in a second process until left; `loop`: over and over.
+
+    That process ends with this one, however this one ends.
+    """
 
     def __init__(self, file: Path, loop: bool = False):
         self._file = file
@@ -32,12 +36,14 @@ class SampleStream:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        start = "import sys; from bci_music.cli.main import main; main()"
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", start, "stream", str(self._file), "--name", self._name,
-             "--source-id", self._source_id, "--wait-consumer", *(["--loop"] if self._loop else [])],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        start = "from bci_music.processes import end_with_parent; end_with_parent()\n"
+        start += "from bci_music.cli.main import main; main()"
+        with deaf_children():
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", start, "stream", str(self._file), "--name", self._name,
+                 "--source-id", self._source_id, "--wait-consumer", *(["--loop"] if self._loop else [])],
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            )  # fmt: skip
         return self
 
     def query(self, query: StreamQuery) -> StreamQuery:
@@ -59,11 +65,8 @@ class SampleStream:
 
     def __exit__(self, *_: object) -> None:
         assert self._process is not None
-        self._process.terminate()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stderr is not None:
-            self._process.stderr.close()
+        self._process.kill()  # nobody listens any more
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stderr):
+            if pipe is not None:
+                pipe.close()

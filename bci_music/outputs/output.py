@@ -28,6 +28,12 @@ class Setting:
     default: Any
     flag: str
     help: str
+    for_files: bool = False  # whether it means something where a file is replayed, even if its output does not
+
+
+def _none() -> int:
+    """Nothing has come."""
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +41,13 @@ class OutputContext:
     """What an output needs to know of the run when it is opened.
 
     `channels` names the electrodes in the order of attention and quality. `log_event` writes an event into the run,
-    for all outputs.
+    for all outputs; `received` is how many samples of the stream have come so far.
     """
 
     stream: StreamInfo
     channels: tuple[str, ...]
     log_event: Callable[[str], None]
+    received: Callable[[], int] = _none
 
 
 class Output:
@@ -53,18 +60,22 @@ class Output:
     name: ClassVar[str]  # its key in the configuration and the report
     settings: ClassVar[tuple[Setting, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()  # outputs that are switched on with this one, and opened before it
-    required: ClassVar[bool] = False  # whether a run without it is worthless: its `UserError` ends the run
+    required: ClassVar[bool] = False  # whether a failure of it is a loss: the run goes on, its exit code says so
     network_stream_only: ClassVar[bool] = False  # whether it has nothing to do where a file is replayed
 
     def __init__(self, values: Mapping[str, Any]):
         self.values = values
         self.status = ""  # what the window shows of it
         self.path: Path | None = None  # the file it writes, if it writes one
+        self.problem = ""  # what is wrong with it now; said each time it changes
 
     @classmethod
     def enabled(cls, values: Mapping[str, Any]) -> bool:
         """Whether these settings switch the output on; raises `UserError` where they make no sense together."""
         return bool(values.get("enabled"))
+
+    def prepare(self) -> None:
+        """Try, before anything starts, what can be tried; raises `UserError`."""
 
     def open(self, context: OutputContext) -> None:
         """Begin: the stream is known now."""
@@ -77,6 +88,12 @@ class Output:
 
     def push_event(self, event: StreamEvent | str, time_s: float) -> None:
         """Take a change of the stream, or a remark, with its LSL time."""
+
+    def step(self) -> None:
+        """Look after what was opened; called many times a second."""
+
+    def give_up(self) -> None:
+        """The run ends: an `open` that still waits should return. Called on another thread."""
 
     def close(self) -> None:
         """End; called once, after the last push."""

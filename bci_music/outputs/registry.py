@@ -53,6 +53,11 @@ def outputs_config() -> type[Config]:
     return create_model("OutputsConfig", __base__=Config, **sections)
 
 
+def enabled_outputs(config: Mapping[str, Mapping[str, Any]]) -> list[Output]:
+    """Make the outputs that `config` switches on, without those they need."""
+    return [kind(config.get(kind.name, {})) for kind in output_classes() if kind.enabled(config.get(kind.name, {}))]
+
+
 def make_outputs(
     config: Mapping[str, Mapping[str, Any]],
     on_failure: Callable[[Failure], None],

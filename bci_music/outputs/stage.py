@@ -50,6 +50,7 @@ class OutputStage:
         self._context: OutputContext | None = None
         self._tried = self._open = self._ending = False
         self._warned = False
+        self._problem = ""
         self.pushed = 0
         self.failed = 0
 
@@ -90,8 +91,21 @@ class OutputStage:
         if self._open:
             for method, message in self._outbox.drain():
                 self.pushed += self._attempt(method, *message)
+            if not self._ending:
+                self._attempt(self.output.step)
+                self._say_problem()
         if self._ending:
             self.close()
+
+    def _say_problem(self) -> None:
+        """Report what is wrong with the output when it changes."""
+        if self.output.problem != self._problem:
+            self._problem = self.output.problem
+            self._report(self._problem or f"The output {self.name} is in order again.")
+
+    def end(self) -> None:
+        """Let an output that is still being opened give up: the run ends."""
+        self.output.give_up()
 
     def flush(self) -> None:
         """Hand on what is left; after the thread that called `step` has ended. What is not open stays closed."""
@@ -102,15 +116,15 @@ class OutputStage:
         """Close the output, once."""
         if self._open:
             self._open = False
-            self._attempt(self.output.close, fatal=self.output.required)
+            self._attempt(self.output.close, lost=self.output.required)
 
     def abandon(self) -> None:
         """Give up on an output whose thread did not end in time: it closes when its call comes back."""
         self._ending = True
-        self._report(f"The output {self.name} did not end in time and was left behind.")
+        self._report(f"The output {self.name} did not end in time and was left behind.", self.output.required)
 
     def _open_output(self, context: OutputContext) -> None:
-        self._open = self._attempt(self.output.open, context, fatal=self.output.required)
+        self._open = self._attempt(self.output.open, context, lost=self.output.required)
         self._tried = True
 
     def _push(self, method: Callable[..., None], *message: object) -> None:
@@ -118,7 +132,7 @@ class OutputStage:
             self._warned = True  # before the report, which comes back here as an event
             self._report(f"The output {self.name} cannot keep up: what does not fit its queue is dropped.")
 
-    def _attempt(self, method: Callable[..., None], *arguments: object, fatal: bool = False) -> bool:
+    def _attempt(self, method: Callable[..., None], *arguments: object, lost: bool = False) -> bool:
         """Call the output; an exception is counted, and the first one reported."""
         try:
             method(*arguments)
@@ -127,11 +141,11 @@ class OutputStage:
             refused = isinstance(error, UserError)
             if not refused and self.failed == 1:
                 log.exception("output %s failed", self.name)
-            if self.failed == 1 or fatal:
+            if self.failed == 1 or lost:
                 text = str(error) if refused else f"The output {self.name} failed: {type(error).__name__}: {error}"
-                self._report(text, fatal)
+                self._report(text, lost)
             return False
         return True
 
-    def _report(self, text: str, fatal: bool = False) -> None:
-        self._on_failure(Failure(self._now(), self.name, text, fatal))
+    def _report(self, text: str, lost: bool = False) -> None:
+        self._on_failure(Failure(self._now(), self.name, text, lost=lost))

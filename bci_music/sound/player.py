@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from bci_music.clock import Clock
 from bci_music.messages import AUDIO_RATE_HZ, UserError
 from bci_music.sound.loudness import from_db
 from bci_music.sound.queue import HeardTime, PlayQueue
+from bci_music.sound.silence import SilenceMeter
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
@@ -28,7 +30,8 @@ class WavFile:
     def __init__(self, path: str | Path, subtype: str = "PCM_16"):
         import soundfile
 
-        path = Path(path)
+        path = self._path = Path(path)
+        self.lost = ""  # why writing ended early
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: SoundFile = soundfile.SoundFile(path, "w", AUDIO_RATE_HZ, 2, subtype=subtype, format="WAV")
@@ -37,16 +40,26 @@ class WavFile:
             raise UserError(text) from error
 
     def __call__(self, samples: NDArray[np.float32]) -> None:
-        """Append (n, 2) samples."""
-        self._file.write(samples)
+        """Append (n, 2) samples; the first time that fails, `lost` says so, and nothing more is written."""
+        if not self.lost:
+            self._try(lambda: self._file.write(samples))
 
     def close(self) -> None:
         """Finish the file."""
-        self._file.close()
+        self._try(self._file.close)
+
+    def _try(self, action: Callable[[], object]) -> None:
+        """The sound must not end for want of a file."""
+        try:
+            action()
+        except Exception as error:  # soundfile asserts that all was written
+            reason = " ".join(str(error).split()) or "the disk is full"
+            self.lost = self.lost or f"The sound is no longer written to {self._path} ({reason}): it plays on."
 
 
 log = logging.getLogger(__name__)
 BLOCK = 960  # frames the device asks for at a time: 20 ms
+FADE_S = 0.1  # from the order to be silent until silence
 PRIME_S = 2.0  # queued before the first sample is played
 Listener = Callable[[NDArray[np.float32]], None]
 
@@ -70,6 +83,14 @@ class Player(Protocol):
     latency_s: float
     prime_s: float
     heard: HeardTime
+
+    @property
+    def lost(self) -> str:
+        """Why what is played is no longer written to its file, "" while it is."""
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds of silence that were played, from the first sound on."""
 
     @property
     def written(self) -> int:
@@ -122,7 +143,8 @@ class QueuePlayer(ABC):
         self.heard = HeardTime()
         self._queue = PlayQueue()
         self._lock = threading.RLock()
-        self._listeners: list[Listener] = []
+        self._silence = SilenceMeter()
+        self._listeners: list[Listener] = [self._silence]
         self._wav = WavFile(wav_path, subtype) if wav_path else None
         if self._wav:
             self._listeners.append(self._wav)
@@ -146,6 +168,16 @@ class QueuePlayer(ABC):
     def changeable(self) -> int:
         """First sample that may still be replaced."""
         return min(self._queue.written, self._taken() + round(self.margin_s * AUDIO_RATE_HZ))
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds of silence that were played, from the first sound on."""
+        return self._silence.so_far
+
+    @property
+    def lost(self) -> str:
+        """Why what is played is no longer written to its file, "" while it is."""
+        return self._wav.lost if self._wav else ""
 
     def add_listener(self, listener: Listener) -> None:
         """Call `listener` with every (n, 2) block that was played, zeros included."""
@@ -248,7 +280,10 @@ class ClockPlayer(QueuePlayer):
             self._thread.start()
 
     def stop(self) -> None:
-        """End and finish the file."""
+        """Fade out, end and finish the file."""
+        if self._thread and self._thread.is_alive() and self.heard.origin_s is not None:
+            self.set_gain(0.0, True)
+            time.sleep(self.margin_s + FADE_S)
         self._stop.set()
         if self._thread and self._thread.is_alive():
             self._thread.join()

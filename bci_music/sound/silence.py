@@ -21,6 +21,36 @@ def silent_spans(samples: NDArray[np.floating], sfreq_hz: float = AUDIO_RATE_HZ)
     return [(start, stop) for start, stop in pairs if (stop - start) > SHORTEST_S * sfreq_hz]
 
 
+class SilenceMeter:
+    """Listens to a player and counts as `silent_seconds` does, from the first sample that is not silent."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._quiet = 0  # samples, of the stretch that has not ended
+        self._begun = False
+
+    def __call__(self, samples: NDArray[np.floating]) -> None:
+        """Take the next (n, 2) samples."""
+        loud = np.flatnonzero(np.abs(samples).max(axis=1, initial=0.0) >= THRESHOLD)
+        if not len(loud):
+            self._quiet += len(samples) * self._begun
+            return
+        inside = np.diff(loud) - 1
+        for stretch in (self._quiet + int(loud[0]) * self._begun, *inside.tolist()):
+            self._count(stretch)
+        self._begun, self._quiet = True, len(samples) - 1 - int(loud[-1])
+
+    @property
+    def so_far(self) -> float:
+        """Seconds of silence, the stretch that lasts included."""
+        last = self._quiet / AUDIO_RATE_HZ
+        return self.seconds + (last if last > SHORTEST_S else 0.0)
+
+    def _count(self, stretch: int) -> None:
+        if stretch > SHORTEST_S * AUDIO_RATE_HZ:
+            self.seconds += stretch / AUDIO_RATE_HZ
+
+
 def silent_seconds(sound: str | Path | NDArray[np.floating], after_s: float | None = None) -> float:
     """Seconds of silence (below -60 dBFS for longer than 0.25 s).
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bci_music.config import Config
+from bci_music.files import home
 from bci_music.messages import UserError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _quieten(pylsl: Any) -> None:
     if _quiet:
         return
     _quiet = True
-    files = (Path("lsl_api.cfg"), Path.home() / "lsl_api" / "lsl_api.cfg", Path("/etc/lsl_api/lsl_api.cfg"))
+    files = (Path("lsl_api.cfg"), home() / "lsl_api" / "lsl_api.cfg", Path("/etc/lsl_api/lsl_api.cfg"))
     if "LSLAPICFG" in os.environ or any(f.exists() for f in files):
         return
     if hasattr(pylsl.util.lib, "lsl_set_config_content"):

@@ -1,6 +1,5 @@
 """The whole engine with a generator that is four times slower for one minute in five: music without a gap."""
 
-import json
 import time
 
 import pytest
@@ -9,8 +8,7 @@ import slowed
 from bci_music.clock import Clock
 from bci_music.data.formats import open_session
 from bci_music.engine import build
-from bci_music.engine.config import LiveConfig
-from bci_music.engine.run import write_outputs
+from bci_music.engine.report import build_report
 from bci_music.engine.sample import find_sample
 from bci_music.sound.player import ClockPlayer
 from bci_music.streaming.lsl import lsl_clock
@@ -47,8 +45,7 @@ def perform(config, tmp_path, monkeypatch, seconds, minute_s):
     while player.counters.played_frames < seconds * 48_000:
         time.sleep(0.5)
     engine.stop()
-    write_outputs(engine, LiveConfig(), tmp_path / "out", wav)
-    return json.loads((tmp_path / "out" / "report.json").read_text())
+    return build_report(engine, engine.now(), wav)
 
 
 @pytest.mark.soak

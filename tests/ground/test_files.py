@@ -19,6 +19,7 @@ REGISTRIES = ("bci_music.outputs.", "gui.views.")  # whose files are opened by n
 # Imported by nobody, and why.
 ENTRY_POINTS = {
     "bci_music.cli.main": "the command bci-music",
+    "bci_music.streaming.recorder_guard": "a process that streaming.recorder starts",
     "bci_music.models.laion_package": "what the extra `laion` is compared with",
 }
 

@@ -92,7 +92,7 @@ class FakeEngine:
     def send(self, command):
         self.commands.append(command)
 
-    def stop(self):
+    def stop(self, wait=True):
         self.stops += 1
 
     def snapshot(self):

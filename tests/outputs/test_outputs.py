@@ -112,7 +112,7 @@ def test_an_output_that_cannot_be_opened_is_reported_and_takes_nothing():
     assert output.calls == []
     Unwilling.required = True
     try:
-        assert [f.fatal for f in staged(Unwilling())[0].failures] == [True]
+        assert [(f.fatal, f.lost) for f in staged(Unwilling())[0].failures] == [(False, True)]
     finally:
         Unwilling.required = False
 

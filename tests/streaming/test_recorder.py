@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,8 +9,10 @@ import time
 import uuid
 
 import numpy as np
+import psutil
 import pylsl
 import pytest
+import pyxdf
 
 from bci_music.data.consent import consent_reference, sidecar_of
 from bci_music.data.formats import open_session
@@ -19,7 +22,7 @@ from bci_music.messages import Embedding, StreamInfo, UserError
 from bci_music.outputs.lsl import LslOutput, stream_names
 from bci_music.outputs.output import OutputContext
 from bci_music.streaming.outlets import text_outlet
-from bci_music.streaming.recorder import COLLECTING, LabRecorder, free_name, whole_lines
+from bci_music.streaming.recorder import COLLECTING, LabRecorder, free_name
 from bci_music.timing.rows import stamp_report
 
 pytestmark = pytest.mark.realtime
@@ -153,32 +156,167 @@ def test_a_recording_is_never_overwritten(tmp_path):
     assert (tmp_path / "rec.xdf").read_bytes() == b"kept"
 
 
-def test_a_recorder_that_dies_or_hangs_is_reported_and_its_file_kept(sender, tmp_path, monkeypatch):
-    recorder = LabRecorder(tmp_path / "rec.xdf", [sender.name], consent="FORM 7")
-    recorder.start()
+def program_of(recorder):
+    """LabRecorder's own process, behind its guard."""
+    (child,) = psutil.Process(recorder._process.pid).children()
+    return child
+
+
+@pytest.fixture
+def recorder(sender, tmp_path):
+    """A recorder that runs, the first of which the file has something."""
+    made = LabRecorder(tmp_path / "rec.xdf", [sender.name], consent="FORM 7")
+    made.start()
     time.sleep(1.2)
-    recorder._process.kill()
-    recorder._process.wait()
+    yield made
+    if made.running:
+        made._end(5.0)
+
+
+class Received:
+    """What would have come in since it was made."""
+
+    def __init__(self):
+        self._begun = time.monotonic()
+
+    def __call__(self):
+        return int((time.monotonic() - self._begun) * FS)
+
+
+def problem_of(recorder, within_s):
+    """Look as a run does; what was said, and after how many seconds."""
+    received, begun = Received(), time.monotonic()
+    while time.monotonic() - begun < within_s:
+        if text := recorder.look(received(), FS):
+            return text, time.monotonic() - begun
+        time.sleep(0.1)
+    return "", within_s
+
+
+def footer_of(path, name):
+    """Samples that the footer names, and there are."""
+    (stream,) = [s for s in pyxdf.load_xdf(str(path))[0] if s["info"]["name"] == [name]]
+    assert int(stream["footer"]["info"]["sample_count"][0]) == len(stream["time_stamps"])
+    return len(stream["time_stamps"])
+
+
+def test_a_recorder_that_works_has_nothing_said_of_it(sender, recorder):
+    assert problem_of(recorder, 3.0) == ("", 3.0)
+    begun = time.monotonic()
+    recorder.stop()
+    assert time.monotonic() - begun < 3.0
+    assert footer_of(recorder.path, sender.name) == recorder.check.samples[sender.name] > FS
+
+
+def test_a_recorder_that_dies_is_seen_at_once_and_its_file_kept(sender, recorder):
+    recorder.look(0, FS)
+    program_of(recorder).kill()
+    text, after_s = problem_of(recorder, 2.0)
+    assert "had ended by itself" in text
+    assert after_s < 1.0
     with pytest.raises(UserError, match="had ended by itself"):
         recorder.stop()
     assert recorder.check.samples[sender.name] > 0
 
+
+def test_a_recorder_that_hangs_is_seen_within_two_seconds_and_ended_by_force(sender, recorder):
+    recorder.look(0, FS)
+    program = program_of(recorder)
+    program.suspend()
+    text, after_s = problem_of(recorder, 4.0)
+    assert "does not grow" in text
+    assert after_s < 2.0
+    begun = time.monotonic()
+    with pytest.raises(UserError, match="lacks the end"):
+        recorder.stop()
+    assert time.monotonic() - begun < 3.0
+    assert not program.is_running()
+    assert recorder.check.samples[sender.name] > 0
+
+
+def test_one_that_goes_on_again_has_nothing_more_said_of_it(recorder):
+    recorder.look(0, FS)
+    program = program_of(recorder)
+    program.suspend()
+    assert problem_of(recorder, 4.0)[0]
+    program.resume()
+    begun = time.monotonic()
+    while recorder.look(0, FS) and time.monotonic() - begun < 3:
+        time.sleep(0.1)
+    assert recorder.look(0, FS) == ""
+    recorder.stop()
+
+
+def test_a_guard_that_hangs_does_not_hold_up_the_run(recorder, monkeypatch):
     monkeypatch.setattr("bci_music.streaming.recorder.STOP_TIMEOUT_S", 0.5)
-    recorder = LabRecorder(tmp_path / "rec.xdf", [sender.name], consent="FORM 7")
-    recorder.start()
-    time.sleep(1.2)
+    program = program_of(recorder)
     os.kill(recorder._process.pid, signal.SIGSTOP)
     begun = time.monotonic()
     with pytest.raises(UserError, match="stopped by force"):
         recorder.stop()
-    assert time.monotonic() - begun < 5
-    assert recorder.path.name == "rec-2.xdf"
-    assert json.loads((tmp_path / "rec-2.json").read_text())["recording"] == "rec-2.xdf"
+    assert time.monotonic() - begun < 3
+    program.wait(10)  # its order to end came with the guard's end
 
 
-def test_announcements_that_ran_into_each_other_are_all_counted():
-    seen = [f"{COLLECTING}a 0.{COLLECTING}\n", f"a 4{COLLECTING}a 1.\n", ".\n", "Found x@host matching 'y'\n", "\n"]
-    lines = [whole for line in seen for whole in whole_lines(line)]
-    assert sum(line.startswith(COLLECTING) for line in lines) == 3
-    assert "Found x@host matching 'y'" in lines
-    assert lines[-1] == ""
+def test_it_ends_and_closes_its_file_when_its_program_is_killed(sender, tmp_path):
+    code = """
+import sys, time
+from bci_music.streaming.recorder import LabRecorder
+recorder = LabRecorder(sys.argv[1], [sys.argv[2]], consent="FORM 7")
+recorder.start()
+print(recorder._process.pid, flush=True)
+time.sleep(60)
+"""
+    path = tmp_path / "rec.xdf"
+    parent = subprocess.Popen([sys.executable, "-c", code, str(path), sender.name], stdout=subprocess.PIPE, text=True)
+    guard = psutil.Process(int(parent.stdout.readline()))
+    program = guard.children()[0]
+    time.sleep(1.2)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    _gone, alive = psutil.wait_procs([guard, program], 3.0)
+    assert not alive
+    assert footer_of(path, sender.name) >= FS
+
+
+@pytest.mark.parametrize("program", ["false", "true", "no such program"])
+def test_a_program_that_is_no_recorder_is_said_at_once(sender, tmp_path, monkeypatch, program):
+    found = shutil.which(program) or tmp_path / "nothing"
+    monkeypatch.setattr("bci_music.streaming.recorder.recorder_program", lambda: found)
+    recorder = LabRecorder(tmp_path / "new" / "rec.xdf", [sender.name], consent="FORM 7")
+    begun = time.monotonic()
+    with pytest.raises(UserError, match=r"could not start \(LabRecorder ended with code"):
+        recorder.start()
+    assert time.monotonic() - begun < 2.0
+    assert list((tmp_path / "new").iterdir()) == []  # nor a note of a recording that is not there
+
+
+def test_the_note_is_there_before_the_first_byte_and_both_are_private(sender, tmp_path, monkeypatch):
+    path, seen = tmp_path / "rec.xdf", []
+    real = LabRecorder._spawn
+    monkeypatch.setattr(
+        LabRecorder, "_spawn", lambda self, streams: (seen.append(sidecar_of(path).exists()), real(self, streams))
+    )
+    recorder = LabRecorder(path, [sender.name], consent="FORM 7")
+    recorder.start()
+    recorder.stop()
+    assert seen == [True]
+    assert [oct(p.stat().st_mode & 0o777) for p in (path, sidecar_of(path))] == ["0o600", "0o600"]
+
+
+def test_a_recorder_that_is_being_started_gives_up_when_the_run_ends(sender, tmp_path, monkeypatch):
+    monkeypatch.setattr("bci_music.streaming.recorder.recorder_program", lambda: shutil.which("cat"))
+    recorder = LabRecorder(tmp_path / "rec.xdf", [sender.name], consent="FORM 7")
+    threading.Timer(0.3, recorder.give_up).start()
+    begun = time.monotonic()
+    with pytest.raises(UserError, match="could not start"):
+        recorder.start()
+    assert time.monotonic() - begun < 2.0
+
+
+def test_announcements_that_ran_into_each_other_are_all_counted(tmp_path):
+    recorder = LabRecorder(tmp_path / "rec.xdf", ["any"], consent="FORM 7")
+    for line in (f"{COLLECTING}a 0.{COLLECTING}\n", f"a 4{COLLECTING}a 1.\n", ".\n", "Found x@host", "\n"):
+        recorder._hear(line)
+    assert recorder._collecting == 3

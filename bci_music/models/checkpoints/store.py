@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import Field
 
 from bci_music.config import Config
-from bci_music.files import shown
+from bci_music.files import home, shown
 from bci_music.messages import UserError
 from bci_music.models.checkpoints.catalogue import hub_name, known
 from bci_music.models.checkpoints.manifest import PULLED, Lock, Pulled
@@ -35,10 +35,10 @@ def cache_dir() -> Path:
     if own := os.environ.get("BCI_MUSIC_CACHE"):
         return Path(own).expanduser()
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "bci-music"
+        return Path(os.environ.get("LOCALAPPDATA", home() / "AppData" / "Local")) / "bci-music"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "bci-music"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bci-music"
+        return home() / "Library" / "Caches" / "bci-music"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache") / "bci-music"
 
 
 def user_lock() -> Path:
