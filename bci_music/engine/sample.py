@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from bci_music.messages import UserError
-from bci_music.processes import deaf_children
+from bci_music.processes import deaf_children, end_with_parent
 
 if TYPE_CHECKING:
     from bci_music.streaming.lsl import StreamQuery
@@ -36,7 +36,8 @@ class SampleStream:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        start = "from bci_music.processes import end_with_parent; end_with_parent()\n"
+        first = end_with_parent.__name__
+        start = f"from {end_with_parent.__module__} import {first}; {first}()\n"
         start += "from bci_music.cli.main import main; main()"
         with deaf_children():
             self._process = subprocess.Popen(
