@@ -13,14 +13,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.managers import SyncManager
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
 from bci_music.messages import UserError
+from bci_music.processes import end_with_parent
 
 Send = Callable[[Any], None]
 SPAWN = multiprocessing.get_context("spawn")
 JOIN_S = 30.0  # how long a scheduler may take to answer, and its first worker to join
+
+
+def process_pool(count: int) -> ProcessPoolExecutor:
+    """Make a pool of processes that end with this one, however it ends."""
+    return ProcessPoolExecutor(count, SPAWN, end_with_parent)
 
 
 class Pool(ABC):
@@ -59,8 +66,9 @@ class Processes(Pool):
 
     def __init__(self, count: int):
         self._count = count
-        self._pool = ProcessPoolExecutor(count, SPAWN)
-        self._manager = SPAWN.Manager()
+        self._pool = process_pool(count)
+        self._manager = SyncManager(ctx=SPAWN)
+        self._manager.start(end_with_parent)
         self._queue = self._manager.Queue()
         self.send = _ToQueue(self._queue)
 
@@ -75,7 +83,7 @@ class Processes(Pool):
             return self._pool.submit(task, *arguments)
         except BrokenProcessPool:
             self._pool.shutdown()
-            self._pool = ProcessPoolExecutor(self._count, SPAWN)
+            self._pool = process_pool(self._count)
             return self._pool.submit(task, *arguments)
 
     def messages(self) -> Iterator[Any]:

@@ -8,10 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 from bci_music.messages import UserError
 from bci_music.models.log_mel import BANDS, HOP, RATE_HZ, log_mel, normalised
 from bci_music.training.audioldm.sources import Piece
+from bci_music.training.pool import process_pool
 
 SECONDS = 10.24
 _PLAN, _LINES, _SOUND, _MEL = "bank.json", "clips.jsonl", "sound.npy", "mel.npy"
@@ -156,7 +155,7 @@ def _made(pieces: Sequence[Piece], seconds: float, workers: int) -> Iterator[Mad
     if workers == 1:
         yield from map(make, pieces)
         return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"))
+    pool = process_pool(workers)
     try:
         for first in range(0, len(pieces), 16 * workers):  # never far ahead of what is written
             yield from pool.map(make, pieces[first : first + 16 * workers], chunksize=4)

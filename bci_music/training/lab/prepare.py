@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,7 +33,7 @@ from bci_music.training.lab.prepared import (
     write_prepared,
     write_text,
 )
-from bci_music.training.pool import open_pool
+from bci_music.training.pool import open_pool, process_pool
 
 Report = Callable[[int, int, str], None]  # files done, of how many, what was done last
 
@@ -122,9 +121,7 @@ def _each(jobs: list[Any], workers: int, scheduler: str | None) -> Iterator[tupl
     if workers <= 1:
         yield from (_one_file(*job) for job in jobs)
         return
-    import multiprocessing
-
-    with ProcessPoolExecutor(min(workers, len(jobs)), multiprocessing.get_context("spawn")) as pool:
+    with process_pool(min(workers, len(jobs))) as pool:
         yield from pool.map(partial(_starred, _one_file), jobs)
 
 
