@@ -32,6 +32,8 @@ class StreamStatus:
     duplicates: int = 0
     future_stamps: int = 0
     lost_count: int = 0  # times the stream was lost
+    clock_jumps: int = 0  # times the sender's clock jumped
+    notes: tuple[str, ...] = ()  # what was put right or should be known, in sentences
 
 
 @dataclass(frozen=True, slots=True)

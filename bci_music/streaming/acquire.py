@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bci_music.clock import Clock
 from bci_music.messages import Chunk, StreamEvent, StreamInfo, StreamState, UserError
 from bci_music.status import StreamStatus
+from bci_music.streaming.door import Door, Passed, clock_jump, foreign_clock
 from bci_music.streaming.link import Link
 from bci_music.streaming.ring import RingBuffer
 from bci_music.streaming.source import Source, SourceEnded, SourceLost
+from bci_music.streaming.trial import RateTrial, stated_rate
 from bci_music.timing.rows import Finding, RowGrid, Rows
 from bci_music.timing.stamps import StampGrid
 
@@ -19,6 +21,7 @@ MAX_PULLS = 64  # per step; at 0.5 s each this is more than any inlet holds
 AHEAD_S = 0.002  # stamps further ahead of now are counted
 DRIFT = 0.01
 RATE_SPAN_S = 5.0
+MAX_NOTES = 20
 
 
 def never() -> bool:
@@ -65,7 +68,13 @@ class Acquirer:
         self._on_event = on_event
         self.hold = hold  # may be set until the first step: who is behind follows this stage
         self._link = Link(clock.now())
-        self._info: StreamInfo | None = None
+        self._declared: StreamInfo | None = None  # of a stream that was opened
+        self._info: StreamInfo | None = None  # the same, once its rate is known
+        self._trial: RateTrial | None = None
+        self._door: Door | None = None  # None for a file, whose stamps are the recording's
+        self._entering = False  # the next chunk is the first of its connection
+        self._notes: list[str] = []
+        self._jumps = 0
         self._ring: RingBuffer | None = None
         self._rows: RowGrid | None = None
         self._newest = _Newest()
@@ -111,14 +120,13 @@ class Acquirer:
             self._log(self._link.looking(now, self._name), now)
         if not self._link.connected:
             self._open(now)
-        if self._info is not None and (self.source.live or not self.hold()):
+        if self._declared is not None and (self.source.live or not self.hold()):
             self._drain(now, late_s)
 
     def close(self) -> None:
         """Write what is held back, let go of the source and end."""
         now = self._clock.now()
-        if self._rows is not None:
-            self._write(self._rows.flush(), now)
+        self._flush(now)
         self.source.close()
         self._log(self._link.ended(now, "stopped"), now)
 
@@ -134,12 +142,13 @@ class Acquirer:
             gaps=counts.gaps if counts else 0, missing_samples=counts.missing if counts else 0,
             bursts=counts.bursts if counts else 0, backwards=counts.backwards if counts else 0,
             duplicates=counts.duplicates if counts else 0,
-            future_stamps=newest.future, lost_count=self._link.lost_count,
+            future_stamps=newest.future, lost_count=self._link.lost_count, clock_jumps=self._jumps,
+            notes=tuple(self._notes),
         )
 
     @property
     def _name(self) -> str:
-        return self._info.name if self._info else "the stream"
+        return self._declared.name if self._declared else "the stream"
 
     def _open(self, now: float) -> None:
         try:
@@ -147,27 +156,84 @@ class Acquirer:
         except TimeoutError:
             return
         except UserError as error:
-            if str(error) != str(self.error):
-                self._emit(now, "state", str(error))
-            self.error = error
+            self._refuse(error, now)
             return
         self.error = None
-        self._info = info
-        if self._ring is None:
-            self._ring = RingBuffer(len(info.labels), max(1, round(self._ring_seconds * info.sfreq_hz)))
-            self._rows = RowGrid(info.sfreq_hz)
+        self._declared = info
+        if self._info is not None:
+            self._info = replace(info, sfreq_hz=self._info.sfreq_hz)
+        elif self.source.live:
+            self._trial = RateTrial(info.name, stated_rate(info.sfreq_hz))
+        else:
+            self._begin(info, info.sfreq_hz)
         self._link.opened(info.name)
         for note in info.notes:
-            self._emit(now, "labels", note)
+            self._note("labels", note, now)
+
+    def _begin(self, info: StreamInfo, sfreq_hz: float) -> None:
+        """The rate is known: make the ring and what fills it."""
+        self._ring = RingBuffer(len(info.labels), max(1, round(self._ring_seconds * sfreq_hz)))
+        self._rows = RowGrid(sfreq_hz)
+        self._info = replace(info, sfreq_hz=sfreq_hz)  # last: whoever sees it finds the ring
+
+    def _refuse(self, error: UserError, now: float) -> None:
+        if str(error) != str(self.error):
+            self._emit(now, "state", str(error))
+        self.error = error
+
+    def _note(self, kind: str, text: str, now: float) -> None:
+        """Report something an operator should know, and keep it for the report."""
+        self._emit(now, kind, text)
+        if text not in self._notes and len(self._notes) < MAX_NOTES:
+            self._notes.append(text)
 
     def _rejoin(self, now: float) -> None:
         """Samples again, on a new connection or on the old one of an outlet that hung: a break lies between."""
-        assert self._rows is not None
         self._live_since_s = now
+        self._entering = True
         self.error = None
         self._rate.clear()
-        if self._received:
+        if self._received and self._rows is not None:
+            self._flush(now)
             self._write(self._rows.restart(), now)
+
+    def _flush(self, now: float) -> None:
+        """Write everything that is held back anywhere."""
+        if self._trial is not None:
+            self._settle(now, given_up=True)
+        if self._rows is None:
+            return
+        if self._door is not None:
+            for passed in self._door.flush():
+                self._put(passed, 0.0)
+        self._write(self._rows.flush(), now)
+
+    def _settle(self, now: float, given_up: bool = False) -> None:
+        """Begin once the rate of a new stream is known, with all that came meanwhile."""
+        trial, info = self._trial, self._declared
+        assert trial is not None
+        assert info is not None
+        sfreq_hz = trial.give_up() if given_up else trial.rate()
+        if sfreq_hz is None or not trial.held:
+            if trial.refused is not None:
+                self._refuse(trial.refused, now)
+            return
+        self._trial, self.error = None, None
+        self._begin(info, sfreq_hz)
+        if trial.note:
+            self._note("rate", trial.note, now)
+        self._door = Door(trial.stated_hz, sfreq_hz)
+        self._enter(trial.held, now)
+        for chunk in trial.held:
+            self._take(chunk, 0.0)
+
+    def _enter(self, chunks: list[Chunk], now: float) -> None:
+        """See which clock the first chunks of a connection follow."""
+        assert self._door is not None
+        self._entering = False
+        shift_s = self._door.begin(chunks)
+        if shift_s:
+            self._note("clock", foreign_clock(self._name, shift_s), now)
 
     def _drain(self, now: float, late_s: float) -> None:
         """Pull until nothing is left, so that the newest sample is in the ring after this step."""
@@ -175,38 +241,57 @@ class Acquirer:
             try:
                 chunk = self.source.pull()
             except SourceLost as error:
+                if self._trial is not None:
+                    self._settle(now, given_up=True)
                 if self._link.connected:
                     self._log(self._link.lost(now, f"{self._name} is lost: {error}"), now)
                 return
             except SourceEnded:
-                assert self._rows is not None
-                self._write(self._rows.flush(), now)
+                self._flush(now)
                 self._log(self._link.ended(now, f"{self._name} is at its end"), now)
                 return
             if chunk is None:
                 if n == 0 and self.source.live:
                     self._log(self._link.silent(now, self._name), now)
+                if self._trial is not None:
+                    self._settle(now, given_up=self._link.state is not StreamState.LIVE)
                 return
             if not self._link.connected:
                 self._rejoin(now)
             self._log(self._link.arrived(now, self._name), now)
-            self._take(chunk, late_s)
+            if self._trial is not None:
+                self._trial.add(chunk)
+                self._settle(now)
+            else:
+                self._take(chunk, late_s)
             if getattr(self.source, "drained", False) or (not self.source.live and self.hold()):
                 return
 
     def _take(self, chunk: Chunk, late_s: float) -> None:
-        assert self._rows is not None
-        n = len(chunk.times_s)
-        if n == 0:
+        if len(chunk.times_s) == 0:
             return
-        arrived_s = chunk.arrived_s
+        if self._door is None:
+            self._put(Passed(chunk.samples_uv, chunk.times_s, chunk.times_s, chunk.arrived_s), late_s)
+            return
+        if self._entering:
+            self._enter([chunk], chunk.arrived_s)
+        for passed in self._door.take(chunk):
+            if passed.jumped_s:
+                self._jumps += 1
+                self._note("clock", clock_jump(self._name, passed.jumped_s), passed.arrived_s)
+            self._put(passed, late_s)
+
+    def _put(self, passed: Passed, late_s: float) -> None:
+        assert self._rows is not None
+        arrived_s, times_s = passed.arrived_s, passed.times_s
         newest = self._newest
-        newest.time_s = float(chunk.times_s[-1])
+        newest.time_s = float(times_s[-1])
         newest.ahead_s = newest.time_s - arrived_s
         if newest.ahead_s > AHEAD_S:
-            newest.future += int((chunk.times_s > arrived_s + AHEAD_S).sum())
-        self._received += n
-        self._write(self._rows.accept(chunk.samples_uv, chunk.times_s), arrived_s, late_s)
+            newest.future += int((times_s > arrived_s + AHEAD_S).sum())
+        self._received += len(times_s)
+        decided = self._rows.accept(passed.samples_uv, times_s, passed.stamps_s, jumped=bool(passed.jumped_s))
+        self._write(decided, arrived_s, late_s)
         if not self._rate or arrived_s - self._rate[-1][0] >= 0.25:
             self._rate.append((arrived_s, self._received))
             if arrived_s - self._rate[0][0] > RATE_SPAN_S + 0.25:

@@ -15,7 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-AGREES = 0.05  # a stated rate that is less wrong is kept: the stamp grid follows the clock of an amplifier that far
+FASTER = 1.05  # a stated rate that is less wrong is kept: the stamp grid follows the clock of an amplifier that far
+SLOWER = 0.90  # samples that were lost make a stream look slower: the grid fills them in
 _STEADY = 0.03  # blocks of stamps whose rates differ by less show one rate
 _BLOCKS = 4
 _ODD_BLOCKS = 1  # so many may hold a gap or a jump of the clock
@@ -29,16 +30,19 @@ _COMMON_HZ = (
 
 def agrees(measured_hz: float, stated_hz: float) -> bool:
     """Whether a measured rate leaves the stated one standing."""
-    return stated_hz > 0 and abs(measured_hz / stated_hz - 1.0) < AGREES
+    return stated_hz > 0 and SLOWER < measured_hz / stated_hz < FASTER
 
 
 def steady_rate(times_s: NDArray[np.float64], stated_hz: float = 0.0) -> float | None:
     """Return the rate that stamps (n,) show throughout, None where they show no single one.
 
-    The rate is the median over four stretches of equal length; one of them may hold a gap.
+    The rate is the mean over four stretches of equal length; one of them may hold a gap. Where stamps at the stated
+    rate only miss whole samples, that is the rate.
     """
     rows = np.flatnonzero(np.isfinite(times_s))
     stamps = times_s[rows]
+    if _only_gaps(stamps, stated_hz):
+        return stated_hz
     ends = _measured_at(stamps, stated_hz)
     if len(ends) >= _BLOCKS:
         rows, stamps = rows[ends], stamps[ends]
@@ -92,6 +96,21 @@ def spread(times_s: NDArray[np.float64], stated_hz: float, hz: float) -> NDArray
         return times_s
     own = ends[np.searchsorted(ends, np.arange(len(times_s)))]  # the end of the run that each row belongs to
     return times_s[own] - (own - np.arange(len(times_s))) / hz
+
+
+def _only_gaps(stamps: NDArray[np.float64], stated_hz: float) -> bool:
+    """Whether these are stamps of the stated rate from which samples are missing."""
+    if stated_hz <= 0 or len(stamps) < 4 * _BLOCKS:
+        return False
+    steps = np.diff(stamps) * stated_hz
+    odd = np.flatnonzero(np.abs(steps - 1.0) > 0.1)
+    if not len(odd):
+        return bool(abs(steps.mean() - 1.0) < _STEADY)
+    missing = steps[odd]
+    if np.mean((missing > 1.5) & (np.abs(missing - np.rint(missing)) < 0.1)) < 0.8:
+        return False
+    between = np.diff(odd)  # chunks counted at a wrong rate are equally long, what lies between losses is not
+    return bool(steps.mean() < 1.3 or len(between) < 3 or between.std() > 0.25 * between.mean())
 
 
 def _measured_at(stamps: NDArray[np.float64], stated_hz: float) -> NDArray[np.int64]:

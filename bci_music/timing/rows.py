@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,9 +85,12 @@ class RowGrid:
         self._held_times: list[NDArray[np.float64]] = []
         self._last: tuple[NDArray[np.float32], float] | None = None
         self._break_next = False
+        self._accepted = self._released = 0  # rows, repeats included
+        self._jump_at = -1  # accepted row at which the sender's clock jumped
 
     def accept(
-        self, samples: NDArray[np.float32], times_s: NDArray[np.float64], stamps_s: NDArray[np.float64] | None = None
+        self, samples: NDArray[np.float32], times_s: NDArray[np.float64], stamps_s: NDArray[np.float64] | None = None,
+        *, jumped: bool = False,
     ) -> tuple[list[Rows], list[Finding]]:
         """Take (n, n_channels) new rows; return what is decided, in order, and what was found in the stamps.
 
@@ -97,9 +100,15 @@ class RowGrid:
         ----------
         stamps_s : (n,) float64, optional
             Stamps to decide by; the rows keep `times_s`.
+        jumped : bool
+            Whether the sender's clock is known to have jumped just before the first row: a break there is no gap.
         """
+        if jumped:
+            self._jump_at = self._accepted
+        self._accepted += len(times_s)
         pieces = self.stamps.accept(times_s if stamps_s is None else stamps_s)
         if not self._held_times and len(pieces) == 1 and pieces[0].n == len(times_s) and self._is_plain(pieces[0]):
+            self._released += len(times_s)
             return [self._rows(samples, times_s, np.zeros(len(times_s), np.uint8))], []
         self._held_samples.append(samples)
         self._held_times.append(times_s)
@@ -139,6 +148,9 @@ class RowGrid:
         self, piece: Piece, samples: NDArray[np.float32], times: NDArray[np.float64], rows: list[Rows],
         findings: list[Finding],
     ) -> None:
+        at, self._released = self._released, self._released + piece.n
+        if at == self._jump_at and piece.first & BREAK:
+            piece = replace(piece, kind="", missing=0, count=0)
         self.counts.add(piece)
         if piece.dropped:
             findings.append((piece.kind, piece.count, self._index))

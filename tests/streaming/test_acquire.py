@@ -45,7 +45,7 @@ def drive(steps, live=True, **options):
 
 
 def test_a_small_gap_is_interpolated_and_a_larger_one_is_a_hole():
-    steps = [chunk(0, 100), None, chunk(103, 50), None, chunk(170, 50), None, chunk(300, 50)]
+    steps = [chunk(0, 50), chunk(50, 50), None, chunk(103, 50), None, chunk(170, 50), None, chunk(300, 50)]
     acquirer, events = drive(steps)
     piece = acquirer.ring.read(0)
     np.testing.assert_array_equal(piece.samples[:220, 0], np.arange(220))
@@ -128,7 +128,7 @@ def test_a_wrong_rate_is_reported_once():
 def test_backwards_stamps_and_duplicates_are_counted_reported_and_flagged():
     back = chunk(200, 100, start_s=80.0)
     repeated = Chunk(back.samples_uv[-1:], back.times_s[-1:], back.arrived_s)
-    acquirer, events = drive([chunk(0, 200), back, repeated, chunk(300, 100, start_s=80.0)])
+    acquirer, events = drive([chunk(0, 100), chunk(100, 100), back, repeated, chunk(300, 100, start_s=80.0)])
     status = acquirer.status(100.0)
     assert (status.backwards, status.duplicates, status.gaps) == (1, 1, 0)
     assert [(e.kind, e.sample_index) for e in events if e.kind != "state"] == [("backwards", 200), ("duplicate", 300)]
@@ -140,18 +140,19 @@ def test_backwards_stamps_and_duplicates_are_counted_reported_and_flagged():
 def test_many_gaps_of_one_step_are_one_event():
     count = np.flatnonzero(np.arange(400) % 10 != 5)
     whole = chunk(0, 400)
-    acquirer, events = drive([Chunk(whole.samples_uv[count], whole.times_s[count], whole.arrived_s)])
+    lossy = Chunk(whole.samples_uv[count], whole.times_s[count], whole.arrived_s)
+    acquirer, events = drive([lossy, chunk(400, 100), chunk(500, 10)])
     gaps = [e for e in events if e.kind == "gap"]
     assert [(e.count, e.sample_index) for e in gaps] == [(40, 6)]
     assert acquirer.status(100.0).gaps == acquirer.status(100.0).missing_samples == 40
-    np.testing.assert_array_equal(acquirer.ring.read(0).samples[:, 0], np.arange(400))
+    np.testing.assert_array_equal(acquirer.ring.read(0).samples[:, 0], np.arange(510))
 
 
 def test_stamps_ahead_of_now_are_counted_and_age_stays_at_zero():
-    ahead = chunk(0, 100)
-    ahead = Chunk(ahead.samples_uv, ahead.times_s, ahead.arrived_s - 0.082)
-    acquirer, _ = drive([ahead])
-    status = acquirer.status(ahead.arrived_s)
+    parts = (chunk(0, 70), chunk(70, 30))
+    ahead = [Chunk(part.samples_uv, part.times_s, part.arrived_s - 0.082) for part in parts]
+    acquirer, _ = drive(ahead)
+    status = acquirer.status(ahead[-1].arrived_s)
     assert status.data_age_s == 0
     assert status.clock_offset_s == pytest.approx(0.072, abs=1e-6)
-    assert status.future_stamps == 7  # those more than 2 ms ahead
+    assert status.future_stamps == 14  # those more than 2 ms ahead
