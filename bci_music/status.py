@@ -17,6 +17,7 @@ class StreamStatus:
     """The stream in one glance. `data_age_s` is None until the first sample."""
 
     state: StreamState = StreamState.SEARCHING
+    name: str = ""  # of the stream that was joined, before all is known of it
     info: StreamInfo | None = None
     connection: int = 0
     since_s: float = 0.0

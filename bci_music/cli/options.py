@@ -88,7 +88,7 @@ class StreamOptions(Group):
         values = {**(base or {}), **{k: v for k, v in {"unit": self.unit, "montage": self.montage}.items() if v}}
         if self.stream is not None:
             found = StreamQuery.from_text(self.stream)
-            values = {**values, "name": found.name, "predicate": found.predicate}
+            values = {**values, "name": found.name, "predicate": found.predicate, "word": found.word}
         return StreamQuery.parse(values, "the command line")
 
 

@@ -358,7 +358,7 @@ class _Watch:
         if info is None:
             return
         if engine.first_sample_s is None and ring is not None and ring.head > 0:
-            engine.first_sample_s = float(ring.read(ring.tail, 1).times[0])
+            engine.first_sample_s = min(float(ring.read(ring.tail, 1).times[0]), now)
         if not self._connected:
             self._connected = True
             engine.connect_outputs(info)

@@ -58,7 +58,7 @@ def build_report(engine: Engine, now: float, wav: Path | None = None) -> dict[st
         "played_agreement": _agreement(played_agreement(engine, now)),
         "warning": engine.warning or None,
         "outputs": {o.name: {"pushed": o.pushed, "dropped": o.dropped, "failed": o.failed} for o in snapshot.outputs},
-        "failures": [f.text for f in engine.failures],
+        "failures": _failures(engine),
         "lost": list(engine.events.lost),
         "versions": versions(),
     }
@@ -107,6 +107,13 @@ def played_agreement(engine: Engine, now: float) -> Agreement | None:
     return agreement(heard, played, STEP_S)
 
 
+def _failures(engine: Engine) -> list[str]:
+    """What failed in the background, and why a stream that is there is not used."""
+    texts = [f.text for f in engine.failures]
+    refusal = str(engine.refusal) if engine.refusal is not None else ""
+    return [*texts, refusal] if refusal and refusal not in texts else texts
+
+
 def _music_end(history: History, now: float) -> float:
     last = history.markers()[-1]
     return last.time_s if last.song is None else now
@@ -125,6 +132,8 @@ def _stream(engine: Engine) -> dict[str, Any]:
         "samples": status.samples,
         "clock_offset_ms": 1e3 * status.clock_offset_s,
         "lost": status.lost_count,
+        "clock_jumps": status.clock_jumps,
+        "notes": list(status.notes),
         "channels_mapped": _mapped(engine),
     }
 

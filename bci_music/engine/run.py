@@ -231,6 +231,8 @@ def _raise_fatal(engine: Engine) -> None:
     fatal = next((f for f in engine.failures if f.fatal), None)
     if fatal is not None:
         raise UserError(fatal.text)
+    if engine.refusal is not None:
+        raise engine.refusal
     if engine.first_sample_s is None and engine.state != StreamState.ENDED:
         raise UserError("No EEG came before the run ended: check the stream with `bci-music doctor`.")
 
@@ -247,7 +249,7 @@ def run_headless(
 ) -> None:
     """Show a line until `seconds` of stream have passed, the stream has `ended`, or `stop` is set.
 
-    `log` takes the line, and `warn` once each failure that is not the end of the run.
+    `log` takes the line, and `warn` once each failure that is not the end of the run and each note on the stream.
 
     Raises
     ------
@@ -256,7 +258,7 @@ def run_headless(
     """
     from bci_music.streaming.discovery import find_streams, nothing_found
 
-    began, newest_s = engine.now(), float("-inf")
+    began, newest_s, shown = engine.now(), float("-inf"), 0
     while not stop.is_set():
         snapshot = engine.snapshot()
         failure = next((f for f in snapshot.failures if f.fatal), None)
@@ -265,11 +267,14 @@ def run_headless(
         for failure in (f for f in snapshot.failures if f.time_s > newest_s):
             newest_s = failure.time_s
             warn(failure.text)
+        for note in snapshot.stream.notes[shown:]:
+            warn(note)
+            shown += 1
         if engine.first_sample_s is None:
             if engine.refusal is not None and engine.now() - began > REFUSED_S:
                 raise engine.refusal
-            if engine.now() - began > wait_s:
-                raise UserError(nothing_found(query, find_streams(1.0)))
+            if engine.now() - began > wait_s and snapshot.stream.state is not StreamState.LIVE:
+                raise UserError(_nothing_sent(snapshot.stream.name) or nothing_found(query, find_streams(1.0)))
         elif seconds is not None and engine.now() - engine.first_sample_s >= seconds:
             return
         if ended() or snapshot.stream.state == StreamState.ENDED:
@@ -277,6 +282,11 @@ def run_headless(
             return
         log(status_line(engine))
         stop.wait(0.25)
+
+
+def _nothing_sent(name: str) -> str:
+    """Say that a stream was found and is silent, "" where there is none."""
+    return f"Stream {name[:200]!r} was found but sends no samples: start sending in its program." if name else ""
 
 
 def _left(engine: Engine, seconds: float) -> float:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from bci_music.clock import Clock
 from bci_music.messages import Chunk, StreamEvent, StreamInfo, StreamState, UserError
 from bci_music.status import StreamStatus
-from bci_music.streaming.door import Door, Passed, clock_jump, foreign_clock
+from bci_music.streaming.arrival import ArrivalClock, Passed, clock_jump, foreign_clock
 from bci_music.streaming.link import Link
 from bci_music.streaming.ring import RingBuffer
 from bci_music.streaming.source import Source, SourceEnded, SourceLost
-from bci_music.streaming.trial import RateTrial, stated_rate
+from bci_music.streaming.trial import RateTrial
 from bci_music.timing.rows import Finding, RowGrid, Rows
 from bci_music.timing.stamps import StampGrid
 
@@ -71,7 +71,7 @@ class Acquirer:
         self._declared: StreamInfo | None = None  # of a stream that was opened
         self._info: StreamInfo | None = None  # the same, once its rate is known
         self._trial: RateTrial | None = None
-        self._door: Door | None = None  # None for a file, whose stamps are the recording's
+        self._arrival: ArrivalClock | None = None  # None for a file, whose stamps are the recording's
         self._entering = False  # the next chunk is the first of its connection
         self._notes: list[str] = []
         self._jumps = 0
@@ -135,7 +135,8 @@ class Acquirer:
         counts = self._rows.counts if self._rows else None
         newest = self._newest
         return StreamStatus(
-            state=self._link.state, info=self._info, connection=self._link.connection, since_s=self._link.since_s,
+            state=self._link.state, name=self._declared.name if self._declared else "", info=self._info,
+            connection=self._link.connection, since_s=self._link.since_s,
             data_age_s=None if newest.time_s is None else max(0.0, now - newest.time_s),
             clock_offset_s=max(0.0, newest.ahead_s), measured_hz=self._measured_hz(),
             text=str(self.error) if self.error else self._link.text, samples=self._received,
@@ -163,7 +164,7 @@ class Acquirer:
         if self._info is not None:
             self._info = replace(info, sfreq_hz=self._info.sfreq_hz)
         elif self.source.live:
-            self._trial = RateTrial(info.name, stated_rate(info.sfreq_hz))
+            self._trial = RateTrial(info.name, info.sfreq_hz)
         else:
             self._begin(info, info.sfreq_hz)
         self._link.opened(info.name)
@@ -203,8 +204,8 @@ class Acquirer:
             self._settle(now, given_up=True)
         if self._rows is None:
             return
-        if self._door is not None:
-            for passed in self._door.flush():
+        if self._arrival is not None:
+            for passed in self._arrival.flush():
                 self._put(passed, 0.0)
         self._write(self._rows.flush(), now)
 
@@ -222,16 +223,16 @@ class Acquirer:
         self._begin(info, sfreq_hz)
         if trial.note:
             self._note("rate", trial.note, now)
-        self._door = Door(trial.stated_hz, sfreq_hz)
+        self._arrival = ArrivalClock(trial.stated_hz, sfreq_hz)
         self._enter(trial.held, now)
         for chunk in trial.held:
             self._take(chunk, 0.0)
 
     def _enter(self, chunks: list[Chunk], now: float) -> None:
         """See which clock the first chunks of a connection follow."""
-        assert self._door is not None
+        assert self._arrival is not None
         self._entering = False
-        shift_s = self._door.begin(chunks)
+        shift_s = self._arrival.begin(chunks)
         if shift_s:
             self._note("clock", foreign_clock(self._name, shift_s), now)
 
@@ -270,12 +271,12 @@ class Acquirer:
     def _take(self, chunk: Chunk, late_s: float) -> None:
         if len(chunk.times_s) == 0:
             return
-        if self._door is None:
+        if self._arrival is None:
             self._put(Passed(chunk.samples_uv, chunk.times_s, chunk.times_s, chunk.arrived_s), late_s)
             return
         if self._entering:
             self._enter([chunk], chunk.arrived_s)
-        for passed in self._door.take(chunk):
+        for passed in self._arrival.take(chunk):
             if passed.jumped_s:
                 self._jumps += 1
                 self._note("clock", clock_jump(self._name, passed.jumped_s), passed.arrived_s)
@@ -286,7 +287,8 @@ class Acquirer:
         arrived_s, times_s = passed.arrived_s, passed.times_s
         newest = self._newest
         newest.time_s = float(times_s[-1])
-        newest.ahead_s = newest.time_s - arrived_s
+        shifted = self._arrival is not None and self._arrival.shift_s != 0.0  # then arrival decides, to a few ms
+        newest.ahead_s = 0.0 if shifted else newest.time_s - arrived_s
         if newest.ahead_s > AHEAD_S:
             newest.future += int((times_s > arrived_s + AHEAD_S).sum())
         self._received += len(times_s)

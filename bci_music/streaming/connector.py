@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bci_music.messages import UserError
-from bci_music.streaming.discovery import FoundStream, StreamQuery, liblsl, search, the_one
+from bci_music.streaming.discovery import FoundStream, StreamQuery, liblsl, quoted, search, the_one
 from bci_music.streaming.layout import ChannelLayout
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,8 @@ class Connector:
         self._stop = False
         self._seeking = False
         self._known: FoundStream | None = None
+        self._pin = ""  # the part of the query that holds for a rejoin too
+        self._twins: set[str] = set()  # outlets of the same name and source id that were not chosen
         self._seen_again_s: float | None = None
         self._grace_s = GRACE_S
         self._ready: Connection | None = None
@@ -162,11 +164,11 @@ class Connector:
     def _look(self) -> None:
         known = self._known
         if known is None:
-            streams = search(self._query.xpath(), 2, FIRST_LOOK_S)
+            streams = self._first_look()
         elif self._waves < WAVES_BY_ID or self._waves % 2:
-            streams = search(known.again(), 1, AGAIN_S)
+            streams = self._search_again(known.again(), 1, AGAIN_S)
         else:  # some programs make up a new source id at each start
-            streams = search(known.alike(), 2, FIRST_LOOK_S)
+            streams = self._search_again(known.alike(), 2, FIRST_LOOK_S)
             streams = streams if len(streams) == 1 else []
         self._waves += 1
         if not streams or not self._seeking:
@@ -181,9 +183,28 @@ class Connector:
             self._grace_s = min(2 * self._grace_s, MAX_GRACE_S)  # it answers but sends nothing: the fault lies there
         self._connect(stream)
 
+    def _first_look(self) -> list[FoundStream]:
+        """Search as the query says; names are tried as names before they are predicates."""
+        for xpath in self._query.tries():
+            streams = search(xpath, 2, FIRST_LOOK_S)
+            if not streams:
+                continue
+            if len(streams) == 1 and "uid" in xpath:  # of outlets that are alike in all else
+                self._twins = {s.uid for s in search(streams[0].again(), 8, FIRST_LOOK_S)} - {streams[0].uid}
+            self._pin = f" and hostname={quoted(streams[0].hostname)}" if "hostname" in xpath else ""
+            return streams
+        return []
+
+    def _search_again(self, xpath: str, minimum: int, timeout_s: float) -> list[FoundStream]:
+        """Search for the stream in use, leaving out others like it that were not chosen."""
+        streams = search(f"{xpath}{self._pin}", minimum + len(self._twins), timeout_s)
+        return [s for s in streams if s.uid not in self._twins]
+
     def _connect(self, stream: FoundStream) -> None:
         lsl = liblsl()
-        inlet = lsl.StreamInlet(stream.handle, max_buflen=self._buffer_s, recover=False, processing_flags=0)
+        # where no rate is stated, liblsl counts in hundreds of samples instead of seconds
+        buffer = self._buffer_s if stream.sfreq_hz > 0 else 10 * self._buffer_s
+        inlet = lsl.StreamInlet(stream.handle, max_buflen=buffer, recover=False, processing_flags=0)
         layout = self._read(inlet.info(timeout=1.0))
         if stream.hostname != socket.gethostname():  # here the clocks are the same, to begin with
             self._ask_correction(inlet, 0.7)

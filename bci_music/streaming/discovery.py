@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+HIGHEST_HZ = 100_000.0  # a stream that states more is refused before space is made for it
+
+
 class StreamQuery(Config):
     """How to find the EEG stream; without any of the first four, a stream of type EEG is meant."""
 
@@ -22,22 +25,31 @@ class StreamQuery(Config):
     type: str | None = None
     source_id: str | None = None
     predicate: str | None = None  # XPath, as liblsl understands it: "name='A' and starts-with(source_id,'b')"
+    word: str | None = None  # a name or a source id; where no stream has it and it has a ``=``, a predicate
     unit: str | None = None  # overrides the stream's own
     montage: str | None = None  # names of the channels of an unlabelled stream, e.g. egi128
 
     @classmethod
     def from_text(cls, text: str, **more: Any) -> StreamQuery:
-        """Query from one word of the command line: a predicate if it has a ``=``, else a name or a source id."""
-        if "=" in text:
-            return cls(predicate=text, **more)
-        return cls(predicate=f"name={_quoted(text)} or source_id={_quoted(text)}", **more)
+        """Query from one word of the command line: a name or a source id, failing these a predicate."""
+        return cls(word=text, **more)
+
+    def tries(self) -> tuple[str, ...]:
+        """The query as liblsl's predicates, the next one for when the one before finds nothing."""
+        if self.word is None:
+            return (self._and(self.predicate),)
+        named = self._and(f"name={quoted(self.word)} or source_id={quoted(self.word)}")
+        return (named, self._and(self.word)) if "=" in self.word else (named,)
 
     def xpath(self) -> str:
-        """The query as liblsl's predicate."""
+        """The query as one predicate, to be read."""
+        return self.tries()[0] if self.word is None or "=" not in self.word else self._and(self.word)
+
+    def _and(self, predicate: str | None) -> str:
         given = {"name": self.name, "type": self.type, "source_id": self.source_id}
-        parts = [f"{key}={_quoted(value)}" for key, value in given.items() if value is not None]
-        if self.predicate:
-            parts.append(f"({self.predicate})")
+        parts = [f"{key}={quoted(value)}" for key, value in given.items() if value is not None]
+        if predicate:
+            parts.append(f"({predicate})")
         return " and ".join(parts) or "type='EEG' or type='eeg'"
 
 
@@ -57,17 +69,17 @@ class FoundStream:
     def describe(self) -> str:
         """E.g. ``'Amp' (EEG, 64 channels, 500 Hz, source id amp-1)``."""
         return (
-            f"{self.name!r} ({self.type or 'no type'}, {self.n_channels} channels, {self.sfreq_hz:g} Hz, "
-            f"source id {self.source_id or 'none'})"
+            f"{self.name[:100]!r} ({self.type[:20] or 'no type'}, {self.n_channels} channels, {self.sfreq_hz:g} Hz, "
+            f"source id {self.source_id[:100] or 'none'})"
         )
 
     def again(self) -> str:
         """Predicate that finds this stream when it comes back, also from another process."""
-        return f"{self.alike()} and source_id={_quoted(self.source_id)}" if self.source_id else self.alike()
+        return f"{self.alike()} and source_id={quoted(self.source_id)}" if self.source_id else self.alike()
 
     def alike(self) -> str:
         """Predicate for streams of the same name and type."""
-        return f"name={_quoted(self.name)} and type={_quoted(self.type)}"
+        return f"name={quoted(self.name)} and type={quoted(self.type)}"
 
 
 def liblsl() -> Any:
@@ -124,25 +136,54 @@ def found(handles: Sequence[Any]) -> list[FoundStream]:
 def the_one(streams: Sequence[FoundStream]) -> FoundStream:
     """The only stream of a list; several, or one that cannot be EEG, are a `UserError`."""
     if len(streams) > 1:
-        raise UserError(
-            f"{len(streams)} streams match: {'; '.join(s.describe() for s in streams)}; "
-            "choose one with --stream NAME or --stream \"source_id='...'\"."
-        )
+        raise UserError(_which(streams))
     stream = streams[0]
-    if stream.sfreq_hz <= 0:
-        raise UserError(f"Stream {stream.name!r} has no sampling rate (it looks like markers); choose an EEG stream.")
     if stream.handle is not None and stream.handle.channel_format() == liblsl().cf_string:
         raise UserError(f"Stream {stream.name!r} carries text, not numbers; choose an EEG stream.")
+    if not stream.sfreq_hz <= HIGHEST_HZ:  # NaN too
+        raise UserError(
+            f"Stream {stream.name!r} states a sampling rate of {stream.sfreq_hz:g} Hz, which no amplifier has; "
+            "set it right in the sending program."
+        )
+    if stream.sfreq_hz <= 0 and stream.type.lower() != "eeg":
+        raise UserError(
+            f"Stream {stream.name!r} has no sampling rate (it looks like markers) and is not of type EEG; "
+            "choose an EEG stream."
+        )
     return stream
+
+
+def _which(streams: Sequence[FoundStream]) -> str:
+    """Say that several streams match, and by what they differ."""
+    listed = f"{len(streams)} streams match: {'; '.join(s.describe() for s in streams[:8])}"
+    if len(streams) > 8:
+        listed += f" and {len(streams) - 8} more"
+    if len({s.source_id for s in streams}) == len(streams):
+        return f"{listed}; choose one with --stream \"source_id='...'\"."
+    if len({s.name for s in streams}) == len(streams):
+        return f"{listed}; choose one with --stream NAME."
+    if len({(s.name, s.source_id) for s in streams}) == len(streams):
+        return f"{listed}; choose one with --stream \"name='...' and source_id='...'\"."
+    twins = next(s for s in streams if sum((o.name, o.source_id) == (s.name, s.source_id) for o in streams) > 1)
+    same = [s for s in streams if (s.name, s.source_id) == (twins.name, twins.source_id)]
+    by_host = len({s.hostname for s in same}) == len(same)
+    ways = [f"hostname={quoted(s.hostname)}" if by_host else f"uid={quoted(s.uid)}" for s in same[:4]]
+    choice = " or ".join(f'--stream "{way}"' for way in ways)
+    return (
+        f"{len(same)} outlets share the name {twins.name!r} and the source id {twins.source_id or 'none'}: "
+        f"stop all but one, or choose by {'host' if by_host else 'uid'} with {choice}."
+    )
 
 
 def nothing_found(query: StreamQuery, visible: Sequence[FoundStream]) -> str:
     """One sentence: nothing matched `query`, and what can be seen instead."""
-    seen = "; ".join(s.describe() for s in visible) or "none at all (is the amplifier's program running, same network?)"
-    return f"No LSL stream matches {query.xpath()}; streams that can be seen: {seen}."
+    seen = "; ".join(s.describe() for s in visible[:20])
+    seen = seen or "none at all (is the amplifier's program running, same network?)"
+    wanted = query.xpath() if query.word is None else f"the name or source id {query.word[:100]!r}"
+    return f"No LSL stream matches {wanted}; streams that can be seen: {seen}."
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """An XPath string; XPath 1.0 has no escapes, so a text with both quotes is put together."""
     if "'" not in text:
         return f"'{text}'"

@@ -119,6 +119,18 @@ def read_layout(
     )
 
 
+def check_rejoin(before: ChannelLayout, now: ChannelLayout, name: str, min_channels: int) -> None:
+    """Refuse a stream that came back without the channels it is used for."""
+    kept = sum(label in set(now.labels) for label in before.labels)
+    needed = min(min_channels, len(before.labels))
+    if kept < needed:
+        there = f"{kept} of its {len(before.labels)}" if kept else f"none of its {len(before.labels)}"
+        raise UserError(
+            f"Stream {name!r} came back with {there} EEG channels (now {', '.join(now.labels[:6])} ...), at least "
+            f"{needed} are needed; set the amplifier back, or restart bci-music."
+        )
+
+
 def rejoined(before: ChannelLayout, now: ChannelLayout) -> ChannelLayout:
     """Columns of stream `now` in the order of `before`: what vanished becomes NaN, what is new is excluded."""
     place = {label: i for i, label in enumerate(now.labels)}

@@ -16,7 +16,7 @@ import numpy as np
 from bci_music.messages import Chunk, StreamInfo, UserError
 from bci_music.streaming.connector import Connection, Connector
 from bci_music.streaming.discovery import StreamQuery, liblsl
-from bci_music.streaming.layout import MIN_CHANNELS, ChannelLayout, read_layout, rejoined
+from bci_music.streaming.layout import MIN_CHANNELS, ChannelLayout, check_rejoin, read_layout, rejoined
 from bci_music.streaming.source import SourceLost
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ __all__ = ["LslSource", "StreamQuery", "lsl_clock"]
 # so that the hole then shows up to one of its chunks too late. Old data are no harm, since a step takes everything.
 BUFFER_S = 30
 PULL_S = 0.5  # space for one pull
+MAX_ROWS = 8192  # of one pull, whatever a stream states
+UNSTATED_HZ = 2000.0  # space is made for so much where no rate is stated
 MAX_SLEW = 200e-6  # a new clock offset is approached at this rate, so that stamps keep their spacing
 STEP_S = 0.02  # an offset that is off by more is taken at once
 
@@ -112,7 +114,7 @@ class LslSource:
         self._inlet: Puller | None = None
         self._layout: ChannelLayout | None = None  # as first opened
         self._current: ChannelLayout | None = None
-        self._sfreq_hz = 0.0
+        self._sfreq_hz: float | None = None  # as first stated
         self._scale: np.ndarray | None = None
         self._columns: slice | None = None
         self._offset_s: float | None = None
@@ -155,15 +157,19 @@ class LslSource:
         self._connector.close()
 
     def _read(self, info: Any) -> ChannelLayout:
-        if self._sfreq_hz and info.nominal_srate() != self._sfreq_hz:
+        layout = self._layout
+        if self._sfreq_hz is not None and info.nominal_srate() != self._sfreq_hz:
             raise UserError(
                 f"Stream {info.name()!r} came back with {info.nominal_srate():g} Hz instead of {self._sfreq_hz:g} Hz; "
                 "restart bci-music, or set the amplifier back."
             )
-        return read_layout(
+        found = read_layout(
             info.as_xml(), info.name(), info.channel_count(), unit=self._unit, montage_labels=self._montage_labels,
             min_channels=self.min_channels,
         )
+        if layout is not None:
+            check_rejoin(layout, found, info.name(), self.min_channels)
+        return found
 
     def _adopt(self, connection: Connection) -> StreamInfo:
         stream, layout = connection.stream, connection.layout
@@ -172,7 +178,8 @@ class LslSource:
         else:
             self._layout = layout
             self._sfreq_hz = stream.sfreq_hz
-        self._inlet = Puller(connection.inlet, max(64, int(PULL_S * stream.sfreq_hz)))
+        rate_hz = stream.sfreq_hz or UNSTATED_HZ
+        self._inlet = Puller(connection.inlet, min(max(64, int(PULL_S * rate_hz)), MAX_ROWS))
         self._lost_error = liblsl().util.LostError
         self._columns = layout.contiguous
         self._scale = None if (layout.to_uv == 1).all() else layout.to_uv

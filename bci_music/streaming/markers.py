@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bci_music.data.session import parse_song_marker
 from bci_music.messages import MusicMarker
+from bci_music.streaming.discovery import quoted
 
 if TYPE_CHECKING:
     import pylsl
@@ -46,7 +47,7 @@ class LslMarkers:
     def __init__(self, eeg_name: str, on_marker: Callable[[MusicMarker], None]):
         import pylsl
 
-        self._resolver = pylsl.ContinuousResolver(prop="name", value=f"{eeg_name} music", forget_after=2.0)
+        self._resolver = pylsl.ContinuousResolver(pred=f"name={quoted(f'{eeg_name} music')}", forget_after=2.0)
         self._on_marker = on_marker
         self._inlet: pylsl.StreamInlet | None = None
         self._correction_s: float | None = None

@@ -72,7 +72,7 @@ def test_volts_in_double_precision_with_channels_excluded(outlet, source):
     found = source(StreamQuery(name=sender.name))
     info = found.open(10.0)
     assert info.labels == ("F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2")
-    assert info.excluded == ("TRIG (EEG)", "EOG (EEG)")
+    assert info.excluded == ("TRIG (TRIG)", "EOG (EOG)")
     samples, _ = pull_some(found)
     np.testing.assert_allclose(np.diff(samples[:, 0].astype(float) / 1e6) % 4096, 1, atol=1e-3)
 

@@ -7,6 +7,9 @@ What happens after the process was stopped and goes on (SIGSTOP, SIGCONT) is the
 * true: they are sent at once with true stamps;
 * catchup: they are sent at once, each stamped with the time of sending.
 
+Stamps may follow another clock: it lies `--offset` s from LSL's, runs faster by the part `--drift`, and jumps by
+`--jump` s after `--jump-after` s of samples. With `--counted` LSL makes the stamps, from the time of sending.
+
 The first line printed is t0, each further one tells for how long the process did not run.
 """
 
@@ -33,12 +36,21 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--mode", choices=["skip", "true", "catchup"], default="true")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--noise", type=float, default=0.0, help="SD of noise in all channels but the first")
+    parser.add_argument("--stated", type=float, default=None, help="nominal rate, if it is not the true one")
+    parser.add_argument("--offset", type=float, default=0.0)
+    parser.add_argument("--unix", action="store_true", help="stamps in Unix time")
+    parser.add_argument("--drift", type=float, default=0.0)
+    parser.add_argument("--jump", type=float, default=0.0)
+    parser.add_argument("--jump-after", type=float, default=3.0)
+    parser.add_argument("--counted", action="store_true")
+    parser.add_argument("--tag", default="label", help="element that holds the names of the channels")
     parser.add_argument("--silent", action="store_true", help="never send a sample")
     return parser.parse_args()
 
 
 def describe(args: argparse.Namespace) -> pylsl.StreamInfo:
-    info = pylsl.StreamInfo(args.name, args.type, args.channels, args.rate, args.format, args.source_id)
+    stated = args.rate if args.stated is None else args.stated
+    info = pylsl.StreamInfo(args.name, args.type, args.channels, stated, args.format, args.source_id)
     if args.labels == "none":
         return info
     labels = [f"E{i + 1}" for i in range(args.channels)] if args.labels == "auto" else args.labels.split(",")
@@ -47,10 +59,17 @@ def describe(args: argparse.Namespace) -> pylsl.StreamInfo:
     channels = info.desc().append_child("channels")
     for label, kind in zip(labels, types, strict=True):
         channel = channels.append_child("channel")
-        channel.append_child_value("label", label)
+        channel.append_child_value(args.tag, label)
         channel.append_child_value("type", kind)
         channel.append_child_value("unit", args.unit)
     return info
+
+
+def stamp(args: argparse.Namespace, start_s: float, time_s: float) -> float:
+    """What the sender's clock shows at a time of LSL's."""
+    passed = time_s - start_s
+    offset = args.offset + (time.time() - pylsl.local_clock() if args.unix else 0.0)
+    return time_s + offset + args.drift * passed + (args.jump if passed >= args.jump_after else 0.0)
 
 
 def main() -> None:
@@ -83,8 +102,13 @@ def main() -> None:
             if args.mode == "catchup" and behind > 0.2:
                 for row in rows:
                     outlet.push_sample(row, pylsl.local_clock())
+            elif args.counted:
+                outlet.push_chunk(rows)
+            elif args.drift or args.jump:
+                for number, row in enumerate(rows):
+                    outlet.push_sample(row, stamp(args, start_s, start_s + (count[number]) / args.rate))
             else:
-                outlet.push_chunk(rows, start_s + (sent - 1) / args.rate)
+                outlet.push_chunk(rows, stamp(args, start_s, start_s + (sent - 1) / args.rate))
 
 
 if __name__ == "__main__":

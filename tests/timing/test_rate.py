@@ -58,7 +58,7 @@ def test_a_measured_rate_becomes_the_one_an_amplifier_calls_its_own():
 
 
 @pytest.mark.parametrize(("rate", "stated"), [(256, 128), (550, 1000), (250, 0)])
-def test_stamps_that_were_counted_wrongly_are_spaced_anew(rate, stated):
+def test_stamps_that_were_counted_wrongly_are_spaced_again(rate, stated):
     stamps = spread(counted(800 / rate, rate, stated, 16, jitter_s=0.0), stated, rate)
     np.testing.assert_allclose(np.diff(stamps), 1 / rate, atol=1e-6)
 

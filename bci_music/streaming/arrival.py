@@ -1,4 +1,4 @@
-"""The door of a live stream: whatever clock its stamps follow, rows get this computer's time.
+"""Arrival of a live stream: whatever clock its stamps follow, rows get this computer's time.
 
 Rows are put on their grid by the stamps as they came, so that a recording gives the same rows. What is mapped here is
 when a row was measured: run length, data age and everything shown follow that, never a foreign clock.
@@ -51,7 +51,7 @@ class Passed:
     jumped_s: float = 0.0
 
 
-class Door:
+class ArrivalClock:
     """Map the stamps of one live stream to the local clock, and tell a jump of its clock from a gap.
 
     Stamps on LSL's clock pass unchanged. A clock that is more than a second off is shifted so that the newest sample
