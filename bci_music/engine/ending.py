@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 import threading
 import time
@@ -59,7 +60,7 @@ def _let_go_of_terminal() -> None:
     """Let what is written from now on go nowhere where the terminal is gone: an error would cost the report."""
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
-            if os.isatty(stream.fileno()):
+            if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):  # a terminal that is gone does not say it is one
                 nowhere = os.open(os.devnull, os.O_RDWR)
                 os.dup2(nowhere, stream.fileno())
                 os.close(nowhere)

@@ -92,7 +92,6 @@ class RecordingOutput(Output):
         stream = context.stream
         if stream.kind == "file":
             raise UserError(f"{stream.name} is a file, and only an LSL stream can be recorded: leave --record out.")
-        self.status = "starting to record"
         derived = stream_names(stream.name)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
