@@ -7,8 +7,12 @@ from typing import Annotated
 
 import typer
 
+from bci_music.cli.options import ReadingOptions, shared
 
+
+@shared
 def calibrate(
+    read: ReadingOptions,
     session: Annotated[
         list[Path], typer.Option("--session", help="A recording with song markers, or a folder of them; repeatable.")
     ],
@@ -39,7 +43,8 @@ def calibrate(
     settings = CalibrateConfig.parse(values, str(config) if config else "the options")
     with Console(stderr=True).status("opening the pack") as status:
         made = make_listener_pack(
-            pack, session, out, audio=audio, listener=listener, config=settings, log=status.update
+            pack, session, out, audio=audio, listener=listener, config=settings, reading=read.reading(),
+            log=status.update,
         )
     for line in made.words():
         typer.echo(line)

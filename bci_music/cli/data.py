@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bci_music.cli import data as study
+from bci_music.cli.options import FileStream, FileUnit, ReadingOptions, shared
 
 if TYPE_CHECKING:
     from bci_music.data.check_study import FileRow, StudyCheck
     from bci_music.data.info import FileInfo, StreamSummary
+    from bci_music.data.session import Reading
     from bci_music.data.study import Study
 
 
@@ -34,15 +36,18 @@ def check(
     audio: Annotated[Path | None, typer.Option(help="Mapping of songs to audio (default: audio.yaml there).")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Look at headers only, not at every sample.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of the table.")] = False,
+    stream: FileStream = None,
+    unit: FileUnit = None,
 ) -> None:
     """List what of a data set is there, what is missing, and where to get it.
 
     Exit code 0: all is there. 1: something is missing. 2: something is wrong.
     """
     from bci_music.data.check_study import check_study
+    from bci_music.data.session import Reading
 
     with _bar("reading", "recordings") as report:
-        found = check_study(kind, directory, audio, deep=not quick, report=report)
+        found = check_study(kind, directory, audio, deep=not quick, reading=Reading(stream, unit), report=report)
     if as_json:
         import json
 
@@ -63,7 +68,14 @@ def prepare(
     ] = Normalise.CAUSAL,
     quality: Annotated[bool, typer.Option(help="Find bad electrodes and leave them out.")] = True,
     signal: Annotated[Path | None, typer.Option(help="Signal path (default: as in configs/signal.yaml).")] = None,
-    montage: Annotated[str, typer.Option(help="Order of the channels: nmed, or another montage.")] = "nmed",
+    stream: FileStream = None,
+    unit: FileUnit = None,
+    montage: Annotated[
+        str | None,
+        typer.Option(
+            help="Order of the channels, and the electrodes of streams without names: egi128, ...  \\[default: nmed]"
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one per core, at most 4.")] = 0,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a dask scheduler: its workers prepare the files, not this machine.")
@@ -73,19 +85,21 @@ def prepare(
     import os
 
     from bci_music.data.open_study import only
+    from bci_music.data.session import Reading
     from bci_music.eeg.chain import SignalConfig
     from bci_music.training.lab.prepare import prepare as run
 
     if scheduler is not None:  # whose workers stand in other folders
         studies = [str(Path(word).resolve()) if k % 2 else word for k, word in enumerate(studies)]
-    study = _open(studies, audio)
+    reading = Reading(stream, unit, montage)
+    study = _open(studies, audio, reading)
     if song:
         study = only(study, song)
     with _bar("preparing", "files") as report:
         made = run(
             study, out, signal=SignalConfig.load(signal) if signal else None, normalise=normalise.value,
-            quality=quality, montage=montage, workers=workers or min(4, os.cpu_count() or 1), scheduler=scheduler,
-            report=report,
+            quality=quality, montage=montage or "nmed", reading=reading, workers=workers or min(4, os.cpu_count() or 1),
+            scheduler=scheduler, report=report,
         )  # fmt: skip
     simulated = "simulated EEG, " if made.simulated else ""
     typer.echo(
@@ -116,14 +130,16 @@ def before(
         typer.echo(line)
 
 
-def _open(studies: list[str], audio: Path | None) -> Study:
+def _open(studies: list[str], audio: Path | None, reading: Reading) -> Study:
     from bci_music.data.open_study import join, open_study
     from bci_music.messages import UserError
 
     if len(studies) % 2:
         raise UserError(f"{studies[-1]!r} stands alone: give pairs of KIND and FOLDER, e.g. nmed-t data/nmed-t.")
+    if (reading.stream or reading.unit) and "sessions" not in studies[::2]:
+        raise UserError("--stream and --unit are for recordings of your own: none of the studies is of kind sessions.")
     pairs = zip(studies[::2], studies[1::2], strict=True)
-    return join([open_study(kind, Path(folder), audio) for kind, folder in pairs])
+    return join([open_study(kind, Path(folder), audio, reading) for kind, folder in pairs])
 
 
 def _show_study(found: StudyCheck) -> None:
@@ -207,14 +223,16 @@ def root() -> None:
 
 
 @app.command()
+@shared
 def info(
     file: Annotated[Path, typer.Argument(help="A recording: XDF, EDF, BDF, FIF, SET, BrainVision, MFF ...")],
+    read: ReadingOptions,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of the tables.")] = False,
 ) -> None:
     """Show what a recording holds: streams or channels, rates, breaks, markers, and what could not be read."""
     from bci_music.data.info import file_info
 
-    found = file_info(file)
+    found = file_info(file, read.reading())
     if as_json:
         import json
 
@@ -223,11 +241,12 @@ def info(
         _show(found)
 
 
+@shared
 def stream(
     file: Annotated[Path, typer.Argument(help="A recording: XDF, EDF, BDF, FIF, SET, BrainVision, MFF ...")],
+    read: ReadingOptions,
     name: Annotated[str | None, typer.Option(help="Name of the stream (default: that of the recording).")] = None,
     source_id: Annotated[str | None, typer.Option(help="LSL source id (default: made from the name).")] = None,
-    eeg: Annotated[str | None, typer.Option("--stream", help="Which EEG stream, for XDF files with several.")] = None,
     speed: Annotated[float, typer.Option(help="Times real time; rate and stamps change with it.")] = 1.0,
     loop: Annotated[bool, typer.Option(help="Start over at the end.")] = False,
     start: Annotated[float, typer.Option(help="Seconds into the recording to begin at.")] = 0.0,
@@ -237,11 +256,10 @@ def stream(
     seconds: Annotated[float | None, typer.Option(help="Stop after this long.")] = None,
 ) -> None:
     """Stream a recording as LSL outlets in real time: EEG and its markers, for this and other programs."""
-    from bci_music.data.session import Reading
     from bci_music.streaming.session_outlet import stream_file
 
     stream_file(
-        file, reading=Reading(stream=eeg), name=name, source_id=source_id, speed=speed, loop=loop, start_s=start,
+        file, reading=read.reading(), name=name, source_id=source_id, speed=speed, loop=loop, start_s=start,
         wait=wait, seconds=seconds, log=lambda line: typer.echo(line, err=False),
     )  # fmt: skip
 

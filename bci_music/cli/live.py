@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bci_music.cli.options import FileOutputs, Outputs, RunOptions, ShowOptions, StreamOptions, shared
+from bci_music.cli.options import FileOutputs, Outputs, ReadingOptions, RunOptions, ShowOptions, StreamOptions, shared
 
 if TYPE_CHECKING:
     from bci_music.cli.display import Terminal, Window
@@ -53,6 +53,7 @@ def live(stream: StreamOptions, run: RunOptions, show: ShowOptions, outputs: Out
 @shared
 def replay(
     file: Annotated[Path, typer.Argument(help="XDF, EDF, BDF, FIF, SET, BrainVision or MFF.")],
+    read: ReadingOptions,
     run: RunOptions,
     show: ShowOptions,
     outputs: FileOutputs,
@@ -69,7 +70,9 @@ def replay(
 
     config = run.resolve(outputs)
     display, out = _display(run, show, config, file.name)
-    report = run_replay(config, display, out, file=file, speed=speed, loop=loop, start_s=start)
+    report = run_replay(
+        config, display, out, file=file, reading=read.reading(), speed=speed, loop=loop, start_s=start
+    )
     _summarise(report, out, display)
 
 

@@ -16,6 +16,7 @@ import typer
 from bci_music.outputs.registry import output_classes
 
 if TYPE_CHECKING:
+    from bci_music.data.session import Reading
     from bci_music.engine.config import LiveConfig
     from bci_music.streaming.discovery import StreamQuery
 
@@ -90,6 +91,31 @@ class StreamOptions(Group):
             found = StreamQuery.from_text(self.stream)
             values = {**values, "name": found.name, "predicate": found.predicate, "word": found.word}
         return StreamQuery.parse(values, "the command line")
+
+
+FileStream = Annotated[
+    str | None, typer.Option("--stream", help="Name, source id or number of the EEG stream, for XDF with several.")
+]
+FileUnit = Annotated[
+    str | None, typer.Option("--unit", help="Unit of the EEG, where the file states none or a wrong one: uV, mV, V.")
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadingOptions(Group):
+    """How a recording is read."""
+
+    stream: FileStream = None
+    unit: FileUnit = None
+    montage: Annotated[
+        str | None, typer.Option("--montage", help="Electrodes of a stream without channel names: egi128, ...")
+    ] = None
+
+    def reading(self) -> Reading:
+        """Return what was given."""
+        from bci_music.data.session import Reading
+
+        return Reading(self.stream, self.unit, self.montage)
 
 
 @dataclasses.dataclass(frozen=True)

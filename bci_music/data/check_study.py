@@ -14,6 +14,7 @@ from bci_music.data.audio_map import audio_seconds
 from bci_music.data.musing import PAGE as MUSING_PAGE
 from bci_music.data.nmed_published import DATA_SETS
 from bci_music.data.open_study import open_study
+from bci_music.data.session import AS_IT_IS, Reading
 from bci_music.data.study import Recording, Study
 
 Report = Callable[[int, int, str], None]  # recordings looked into, of how many, which
@@ -64,7 +65,7 @@ class StudyCheck:
 
 def check_study(
     kind: str, directory: Path, audio: Path | None = None, *, deep: bool = True,
-    report: Report = lambda done, of, what: None,
+    reading: Reading = AS_IT_IS, report: Report = lambda done, of, what: None,
 ) -> StudyCheck:
     """Look into a study.
 
@@ -78,7 +79,7 @@ def check_study(
     UserError
         On bad data: one sentence that names file and expectation.
     """
-    study = open_study(kind, directory, audio)
+    study = open_study(kind, directory, audio, reading)
     groups: dict[Path, list[Recording]] = {}
     for recording in study.recordings:
         groups.setdefault(recording.path, []).append(recording)

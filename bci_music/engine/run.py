@@ -17,6 +17,7 @@ from bci_music.messages import Incomplete, Log, StreamState, UserError
 from bci_music.status import Failure, mix_words
 
 if TYPE_CHECKING:
+    from bci_music.data.session import Reading
     from bci_music.engine.engine import Engine, MakeMarkers
     from bci_music.streaming.discovery import StreamQuery
     from bci_music.streaming.lsl import LslSource
@@ -81,16 +82,17 @@ def run_demo(
 
 
 def run_replay(
-    config: LiveConfig, display: Display, out: Path | None = None, *, file: Path, speed: float = 1.0,
-    loop: bool = False, start_s: float = 0.0,
+    config: LiveConfig, display: Display, out: Path | None = None, *, file: Path, reading: Reading | None = None,
+    speed: float = 1.0, loop: bool = False, start_s: float = 0.0,
 ) -> dict[str, Any] | None:
     """Decode a recorded session at `speed`, from `start_s` seconds into it."""
     from bci_music.data.formats import open_session
+    from bci_music.data.session import AS_IT_IS
     from bci_music.streaming.lsl import lsl_clock
     from bci_music.streaming.markers import FileMarkers
     from bci_music.streaming.replay import SessionSource
 
-    session = open_session(file)
+    session = open_session(file, reading or AS_IT_IS)
     for note in session.notes:
         display.log(note, "yellow")
     source = SessionSource(session, speed=speed, loop=loop, start_s=start_s, clock=lsl_clock, warm_up_s=WARM_UP_S)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bci_music.data.session import AS_IT_IS, Reading
 from bci_music.evaluation.tracking.features import sound_rows
 from bci_music.evaluation.tracking.study import from_segments
 from bci_music.evaluation.tracking.track import track
@@ -74,7 +75,8 @@ class ListenerPack:
 
 def make_listener_pack(
     pack_name: str | Path, paths: list[Path], out: Path, *, audio: Path | None = None, listener: str | None = None,
-    config: CalibrateConfig | None = None, device: str | None = None, log: Log = lambda text: None,
+    config: CalibrateConfig | None = None, reading: Reading = AS_IT_IS, device: str | None = None,
+    log: Log = lambda text: None,
 ) -> ListenerPack:
     """Calibrate a pack on recordings and write the result.
 
@@ -86,6 +88,8 @@ def make_listener_pack(
         Recordings with song markers, or folders of them.
     audio : Path, optional
         Mapping of songs to audio; the composer's songs need none.
+    reading : Reading
+        Which EEG stream of the recordings is meant, in which unit, on which electrodes.
     """
     config = config or CalibrateConfig()
     refuse_filled(out)
@@ -93,7 +97,8 @@ def make_listener_pack(
     pack = decoder.pack
     embedder = _embedder(pack)
     data = open_listener_data(
-        paths, audio=audio, listener=listener, signal=pack.manifest.signal, montage=decoder.montage, log=log
+        paths, audio=audio, listener=listener, signal=pack.manifest.signal, montage=decoder.montage, reading=reading,
+        log=log,
     )
     _unknown_to(pack, data)
     log("looking for the heard sound in the EEG")

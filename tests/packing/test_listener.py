@@ -82,7 +82,7 @@ def base(tmp_path_factory, tunes):
 def recorded(monkeypatch, tmp_path):
     """Say what a recording of a name holds, as if it had been read from a file."""
     there = {}
-    monkeypatch.setattr(listener_data, "open_session", lambda path: there[path])
+    monkeypatch.setattr(listener_data, "open_session", lambda path, reading: there[path])
 
     def record(session, name="mine.xdf"):
         there[tmp_path / name] = session
@@ -98,7 +98,7 @@ def changed(session, **values):
 @pytest.fixture(scope="module")
 def made(base, heard, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listener_data, "open_session", lambda path: heard)
+        patch.setattr(listener_data, "open_session", lambda path, reading: heard)
         out = tmp_path_factory.mktemp("out") / "mine"
         return make_listener_pack(base.directory, [Path("mine.xdf")], out, listener="Anna B.", device="cpu")
 
@@ -197,7 +197,7 @@ def test_a_folder_of_several_listeners_wants_a_choice(heard, monkeypatch, tmp_pa
         for who, own in names.items() for name in own
     )
     study = Study("sessions", tmp_path, recordings, {s: Stimulus(s, s, s) for s in SONGS}, True)
-    monkeypatch.setattr(listener_data, "open_sessions", lambda path: study)
+    monkeypatch.setattr(listener_data, "open_sessions", lambda path, reading: study)
 
     def opened(listener):
         given = {"audio": None, "signal": SignalConfig(), "montage": Montage.nmed()}

@@ -15,7 +15,7 @@ from bci_music.compose.composer import SONGS, mono_16k
 from bci_music.data.audio_map import check_length, read_audio_map
 from bci_music.data.formats import open_session
 from bci_music.data.own_sessions import open_sessions
-from bci_music.data.session import Session
+from bci_music.data.session import AS_IT_IS, Reading, Session
 from bci_music.data.study import Recording, Stimulus
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
@@ -72,7 +72,7 @@ class ListenerData:
 
 def open_listener_data(
     paths: Sequence[Path], *, audio: Path | None, listener: str | None, signal: SignalConfig, montage: Montage,
-    log: Log = lambda text: None,
+    reading: Reading = AS_IT_IS, log: Log = lambda text: None,
 ) -> ListenerData:
     """Read recordings, and folders of recordings, of one listener.
 
@@ -87,11 +87,11 @@ def open_listener_data(
     found = ListenerData(listener or _stem(paths[0]))
     for path in paths:
         if path.is_dir():
-            study = open_sessions(path)
+            study = open_sessions(path, reading=reading)
             found.stimuli.update(study.stimuli)
             opened = [(r.name.removeprefix("sessions "), r.open) for r in _of_one(study.recordings, listener, path)]
         else:
-            opened = [(path.name, partial(open_session, path))]
+            opened = [(path.name, partial(open_session, path, reading))]
         if audio is not None:
             found.stimuli.update(_mapped(audio))
         for name, opening in opened:

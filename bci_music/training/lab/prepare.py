@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bci_music.data.formats import is_xdf
 from bci_music.data.matlab import forget
+from bci_music.data.session import AS_IT_IS, Reading
 from bci_music.data.study import Recording, Study
 from bci_music.eeg.chain import SignalConfig
 from bci_music.eeg.montage import Montage
@@ -45,12 +46,13 @@ class _Way:
     signal: SignalConfig
     montage: str
     normalise: Normalise
+    reading: Reading
 
 
 def prepare(
     study: Study, out: Path, *, signal: SignalConfig | None = None, normalise: Normalise = "causal",
-    quality: bool = True, montage: str = "nmed", workers: int = 1, scheduler: str | None = None,
-    report: Report = lambda done, of, what: None,
+    quality: bool = True, montage: str = "nmed", reading: Reading = AS_IT_IS, workers: int = 1,
+    scheduler: str | None = None, report: Report = lambda done, of, what: None,
 ) -> Prepared:
     """Write a study's segments into a folder and open them; a file of the study that is done is not done again.
 
@@ -63,6 +65,8 @@ def prepare(
         recording (standard deviation + 1e-6); this looks ahead.
     quality : bool
         Whether bad electrodes are found (and then absent in segments).
+    reading : Reading
+        How `study` reads its recordings: a folder is not mixed of several ways.
     workers : int
         Processes that work on different files of the study.
     scheduler : str, optional
@@ -71,7 +75,7 @@ def prepare(
     signal = signal or SignalConfig()
     if not quality:
         signal = signal.model_copy(update={"quality": signal.quality.model_copy(update={"enabled": False})})
-    way, out = _Way(signal, montage, normalise), out if scheduler is None else out.resolve()
+    way, out = _Way(signal, montage, normalise, reading), out if scheduler is None else out.resolve()
     _begin(out, way)
     groups: dict[Path, list[Recording]] = {}
     for recording in study.recordings:
@@ -102,6 +106,8 @@ def prepare(
 def _begin(out: Path, way: _Way) -> None:
     """Refuse to mix segments that were made in different ways."""
     settings = {"signal": way.signal.model_dump(mode="json"), "montage": way.montage, "normalise": way.normalise}
+    if way.reading != AS_IT_IS:
+        settings["reading"] = asdict(way.reading)
     note = out / "eeg" / "way.json"
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
