@@ -36,4 +36,4 @@ class LiveConfig(Config):
     sound: SoundConfig = SoundConfig()
     outputs: OutputsConfig = OutputsConfig()
     ring_seconds: float = Field(60.0, ge=10, le=600)
-    wait_s: float = Field(15.0, ge=1, description="how long to look for the stream before giving up")
+    wait_s: float = Field(15.0, ge=1, le=86_400, description="how long to look for the stream before giving up")

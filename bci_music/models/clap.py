@@ -220,7 +220,11 @@ def _load_extractor(folder: Path) -> Any:
     if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
         raise UserError(f"The CLAP in {folder} has no preprocessor_config.json, which says how it hears: add it.")
     with opening(folder, "a CLAP that hears", "add its preprocessor_config.json, or copy it again"):
-        return ClapFeatureExtractor.from_pretrained(folder, local_files_only=True)
+        extractor = ClapFeatureExtractor.from_pretrained(folder, local_files_only=True)
+        rate, hop, n_fft = extractor.sampling_rate, extractor.hop_length, extractor.fft_window_size
+        if not (4_000 <= rate <= 384_000 and 1 <= hop <= n_fft <= 2**16 and 0 < extractor.max_length_s <= 60):
+            raise ValueError(f"a rate of {rate} Hz, a hop of {hop} and windows of {n_fft}")
+        return extractor
 
 
 def convert_laion(path: Path, target: Path) -> None:

@@ -186,6 +186,8 @@ def _check_signal(pack: Pack) -> None:
     """Refuse a pack whose windows are not what its network takes: channels of the montage, samples of a window."""
     signal, e = pack.manifest.signal, pack.manifest.decoder.encoder
     made = len(pack.montage.names), round(signal.window.seconds * signal.preprocess.sfreq_hz)
+    if pack.manifest.decoder.min_channels > e.n_channels:
+        raise UserError(f"Pack {shown(pack.name)} needs more channels than its network has: rebuild the pack.")
     if made != (e.n_channels, e.n_times):
         raise UserError(
             f"Pack {shown(pack.name)} cuts windows of {made[0]} channels and {made[1]} samples, and its network takes "

@@ -82,10 +82,13 @@ class Network(EegModel):
 
         path, advice = Path(path), "copy the pack again or rebuild it"
         with opening(path.with_name(MANIFEST), "sizes of a network", advice), torch.device("meta"):
-            wanted = {name: tuple(t.shape) for name, t in cls(config).state_dict().items()}
+            empty = cls(config).state_dict()
+        wanted = {name: tuple(tensor.shape) for name, tensor in empty.items()}
         if wanted != current_names(read_shapes(path, advice)):  # before anything is allocated
             raise UserError(f"The weights in {path.name} do not fit the sizes in {MANIFEST}: rebuild the pack.")
         weights = current_names(read_tensors(path, advice))
+        if any(empty[name].is_floating_point() != t.is_floating_point() for name, t in weights.items()):
+            raise UserError(f"The weights in {path.name} are whole numbers: rebuild the pack.")
         with torch.random.fork_rng(devices=[]):  # building draws random numbers: leave the caller's state alone
             network = cls(config)
         network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in weights.items()})

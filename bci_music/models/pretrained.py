@@ -38,7 +38,7 @@ def load_whole(kind: Any, folder: Path) -> Any:
 
 
 def check_size(kind: Any, folder: Path) -> None:
-    """Refuse a configuration that asks for far more weights than there are, before they are allocated.
+    """Refuse a configuration that asks for other weights than there are, before they are allocated.
 
     `kind` is a model of transformers or diffusers; whatever reading its configuration raises is the caller's.
     """
@@ -46,15 +46,19 @@ def check_size(kind: Any, folder: Path) -> None:
 
     from bci_music.models.checkpoints.weights import read_shapes
 
-    there = sum(math.prod(shape) for path in folder.glob("*.safetensors") for shape in read_shapes(path).values())
+    there = {name: shape for path in folder.glob("*.safetensors") for name, shape in read_shapes(path).items()}
     with torch.device("meta"):
         if hasattr(kind, "load_config"):
             model = kind.from_config(kind.load_config(folder, local_files_only=True))
         else:
             model = kind(kind.config_class.from_pretrained(folder, local_files_only=True))
-    wanted = sum(tensor.numel() for tensor in model.state_dict().values())
-    if there and wanted > 2 * there + _SPARE:
-        raise ValueError(f"its config.json asks for {wanted:,} weights, and there are {there:,}")
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    odd = next((name for name in wanted if wanted[name] != there.get(name, wanted[name])), None)
+    if odd is not None:
+        raise ValueError(f"{odd} is {there[odd]}, and its config.json asks for {wanted[odd]}")
+    asked, given = (sum(map(math.prod, table.values())) for table in (wanted, there))
+    if given and asked > 2 * given + _SPARE:
+        raise ValueError(f"its config.json asks for {asked:,} weights, and there are {given:,}")
 
 
 def load_tokenizer(folder: Path) -> Any:

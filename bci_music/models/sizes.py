@@ -36,6 +36,12 @@ class EncoderConfig(Config):
     gains: bool = True
     start: Literal["slots", "paper"] = "slots"
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.dim % self.heads or self.n_times < self.patch:
+            raise ValueError(f"dim has to be a multiple of heads ({self.heads}), and a window longer than a patch")
+        return self
+
     @property
     def n_slots(self) -> int:
         """Time patches per channel."""

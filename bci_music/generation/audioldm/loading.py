@@ -22,7 +22,7 @@ from bci_music.files import opening, read_array, read_json
 from bci_music.generation.audioldm.solver import SamplerSettings
 from bci_music.messages import EMBEDDING_DIM, UserError
 from bci_music.models.checkpoints.weights import check_model
-from bci_music.models.pretrained import check_size
+from bci_music.models.pretrained import check_size, quiet_transformers
 
 SOUND_RATE_HZ = 16_000
 MEL_HOP = 160  # samples of sound per frame of the spectrogram
@@ -76,11 +76,11 @@ def load_parts(where: str | Path, *, revision: str | None = None) -> Parts:
 
     folder = _folder(where, revision)
     _check_parts(folder)
-    weights = {"use_safetensors": True, "torch_dtype": torch.float32}
+    weights = {"torch_dtype": torch.float32}
     with quiet_loading():
         unet = _load_part(UNet2DConditionModel, folder, "unet", weights)
         vae = _load_part(AutoencoderKL, folder, "vae", weights)
-        vocoder = _load_part(SpeechT5HifiGan, folder, "vocoder", {"use_safetensors": True, "dtype": torch.float32})
+        vocoder = _load_part(SpeechT5HifiGan, folder, "vocoder", {"dtype": torch.float32})
         scheduler = _load_part(DDIMScheduler, folder, "scheduler", {})
     _check_fit(unet, vae, vocoder, where)
     for model in (unet, vae, vocoder):
@@ -94,16 +94,16 @@ def load_parts(where: str | Path, *, revision: str | None = None) -> Parts:
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Keep the loader's progress bar off the terminal: three small files need none."""
-    from transformers.utils import logging
+    """Keep the loaders' progress bars and their reports of weights off the terminal; what is wrong we say."""
+    from diffusers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
     try:
-        yield
+        with quiet_transformers():
+            yield
     finally:
-        if shown:
-            logging.enable_progress_bar()
+        logging.set_verbosity(level)
 
 
 def _read_note(path: Path) -> Note:
@@ -139,11 +139,15 @@ def _check_parts(folder: Path) -> None:
 def _load_part(loader: Any, folder: Path, name: str, options: dict[str, Any]) -> Any:
     advice = "give a complete directory, or fetch the checkpoint again with `bci-music models pull`"
     with opening(folder / name, f"AudioLDM's {name}", advice):
-        if name != "scheduler":
-            check_size(loader, folder / name)
-        part = loader.from_pretrained(folder, subfolder=name, local_files_only=True, **options)
-    if name != "scheduler":
-        check_model(part, folder / name)
+        if name == "scheduler":
+            return loader.from_pretrained(folder, subfolder=name, local_files_only=True)
+        check_size(loader, folder / name)
+        part, found = loader.from_pretrained(
+            folder, subfolder=name, local_files_only=True, use_safetensors=True, output_loading_info=True, **options
+        )
+        if missing := sorted(found["missing_keys"]):
+            raise ValueError(f"it lacks {len(missing)} weights, among them {missing[0]}")
+    check_model(part, folder / name)
     return part
 
 
