@@ -24,7 +24,8 @@ def valid(tmp_path_factory):
 @pytest.fixture
 def ask():
     """Run a command of the program in a fork of a process that has loaded the libraries."""
-    with subprocess.Popen([sys.executable, FORKED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, FORKED], stdin=pipe, stdout=pipe, text=True) as process:
         process.stdout.readline()
 
         def run(words):

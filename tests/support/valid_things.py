@@ -34,8 +34,8 @@ def write_valid(place: Path) -> Valid:
     return Valid(pack, audioldm, clap, write_xdf(place / "valid.xdf"), write_edf(place / "valid.edf"))
 
 
-def write_xdf(path: Path) -> Path:
-    """Ten seconds of eight channels at 100 Hz."""
+def write_xdf(path: Path, rows: int = 1000) -> Path:
+    """Eight channels at 100 Hz, ten seconds of them by default."""
     labels = "".join(f"<channel><label>{name}</label><type>EEG</type><unit>microvolts</unit></channel>"
                      for name in ("Fp1", "Fp2", "C3", "C4", "P3", "P4", "O1", "O2"))  # fmt: skip
     info = (f"<?xml version='1.0'?><info><name>t</name><type>EEG</type><channel_count>8</channel_count>"
@@ -49,11 +49,12 @@ def write_xdf(path: Path) -> Path:
 
     chunk(1, b"<?xml version='1.0'?><info><version>1.0</version></info>")
     chunk(2, struct.pack("<I", 1) + info.encode())
-    rows = np.random.default_rng(0).normal(0, 20, (1000, 8)).astype("<f4")
-    body = b"".join(b"\x08" + struct.pack("<d", 10 + i / 100) + row.tobytes() for i, row in enumerate(rows))
-    chunk(3, struct.pack("<I", 1) + b"\x04" + struct.pack("<I", 1000) + body)
-    chunk(6, struct.pack("<I", 1) + b"<?xml version='1.0'?><info><first_timestamp>10</first_timestamp>"
-          b"<last_timestamp>19.99</last_timestamp><sample_count>1000</sample_count></info>")  # fmt: skip
+    samples = np.random.default_rng(0).normal(0, 20, (rows, 8)).astype("<f4")
+    body = b"".join(b"\x08" + struct.pack("<d", 10 + i / 100) + row.tobytes() for i, row in enumerate(samples))
+    chunk(3, struct.pack("<I", 1) + b"\x04" + struct.pack("<I", rows) + body)
+    foot = (f"<?xml version='1.0'?><info><first_timestamp>10</first_timestamp><last_timestamp>{10 + (rows - 1) / 100}"
+            f"</last_timestamp><sample_count>{rows}</sample_count></info>")  # fmt: skip
+    chunk(6, struct.pack("<I", 1) + foot.encode())
     path.write_bytes(out.getvalue())
     return path
 
