@@ -94,6 +94,7 @@ class SoundStatus:
     late_step: str = ""  # step of the fallback chain the newest queued sound belongs to, "" while in time
     late_steps: FallbackSteps = FallbackSteps()
     fallbacks: int = 0  # times the generator failed
+    clips_refused: int = 0  # clips and blocks that were not fit to be heard
     generation_s: float = 0.0  # wall time spent generating
     generated_s: float = 0.0  # seconds of sound made by it
     peak_dbfs: tuple[float, float] = (-120.0, -120.0)

@@ -158,6 +158,7 @@ def _sound(engine: Engine, wav: Path | None) -> dict[str, Any]:
         "clips_kept": sound.clips_kept,
         "late_steps": asdict(sound.late_steps),
         "fallbacks": sound.fallbacks,
+        "clips_refused": sound.clips_refused,
         "steered_by": sound.prompt.words,
         "underruns": sound.underruns,
         "starved_seconds": sound.starved_s,

@@ -82,6 +82,7 @@ class LibraryGenerator(Generator):
 
     trained = True
     realtime = True
+    pause_s = 4.0  # songs have pauses
 
     def __init__(self, library: MusicLibrary, config: LibraryConfig | None = None):
         self.library = library

@@ -92,4 +92,4 @@ def _play(generator: Generator, decoded: Embedding) -> None:
     style = Style(unit(decoded.vector), confidence=decoded.confidence)
     with opening(generator.name, "a generator", AGAIN):
         block, _ = generator.generate(style, None, seconds=ASKED_S, deadline=float("-inf"))
-        refuse_unfit(block, ASKED_S, None if generator.realtime else MOST_S)
+        refuse_unfit(block, ASKED_S, None if generator.realtime else MOST_S, generator.pause_s)

@@ -26,6 +26,8 @@ class Generator(ABC):
     realtime : bool
         True when a block is made in a small fraction of its length: it is made when it is needed, by the thread of the
         stage. Any other generator runs in a thread of its own, ahead of time.
+    pause_s : float
+        Silence of up to this length belongs to its music; a block with more is refused (`sound/door.py`).
 
     Notes
     -----
@@ -36,6 +38,7 @@ class Generator(ABC):
     name: str
     trained: bool
     realtime: bool
+    pause_s: float = 0.0
 
     @abstractmethod
     def generate(self, style: Style, state: Any, *, seconds: float, deadline: float) -> tuple[AudioBlock, Any]:

@@ -66,7 +66,7 @@ class Producer:
             raise RuntimeError("no block is ready")
         return *result, self._walls[-1]
 
-    def close(self, timeout_s: float = 10.0) -> bool:
+    def close(self, timeout_s: float = 2.0) -> bool:
         """End the thread; returns whether it did."""
         self._closing = True
         self._generator.interrupt()

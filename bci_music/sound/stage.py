@@ -15,11 +15,13 @@ from pydantic import Field
 from bci_music.clock import Clock
 from bci_music.config import Config
 from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, SoundSpan, Style
+from bci_music.sound.door import TOTALS, Guarded
 from bci_music.sound.fallback import FallbackChain, FallbackConfig
 from bci_music.sound.generator import Generator
 from bci_music.sound.loudness import Meter
 from bci_music.sound.player import Player
 from bci_music.sound.producer import Producer
+from bci_music.sound.queue import CAPACITY
 from bci_music.sound.revision import Revision
 from bci_music.sound.span_log import SpanLog
 from bci_music.sound.splice import Splicer
@@ -27,6 +29,7 @@ from bci_music.sound.steering import Steering
 from bci_music.status import Failure, SoundStatus
 
 PREPARE_S = 0.25
+FIRST_S, LEAST_S, SPARE_S = 10.0, 0.5, 0.75  # patience with a realtime generator, see `SoundStage._patience_s`
 log = logging.getLogger(__name__)
 
 
@@ -40,6 +43,7 @@ class StageConfig(Config):
     crossfade_s: float = Field(0.4, gt=0.01, le=1, description="crossfade from one generator to another")
     reserve_s: float = Field(1.5, ge=0, description="a slow generator's clip must be there this long before the end")
     rest_s: float = Field(10.0, ge=0, description="after a failure the library plays for this long")
+    hung_s: float = Field(30.0, ge=5, description="a slow generator that has not answered for so long is named")
     fallback: FallbackConfig = FallbackConfig()
 
 
@@ -72,17 +76,22 @@ class SoundStage:
             raise ValueError(f"the player starts at {player.prime_s} s, above the low-water mark")
         self.player, self.meter, self.span_log = player, Meter(), SpanLog()
         player.add_listener(self.meter)
-        self._generator, self._steering, self._clock = generator, steering, clock
+        room_s = CAPACITY / AUDIO_RATE_HZ - self.config.low_water_s - self.config.clip_s / 2 - 2 * self.config.block_s
+        guarded = {id(maker): Guarded(maker, self._patience_s, room_s) for maker in (generator, fallback)}
+        self._generator, self._library = guarded[id(generator)], guarded[id(fallback)]
+        self._guarded = tuple(guarded.values())
+        self._steering, self._clock = steering, clock
         self._on_failure = on_failure
         self._block = round(self.config.block_s * AUDIO_RATE_HZ)
-        self._producer = None if generator.realtime else make_producer(generator)
+        self._producer = None if generator.realtime else make_producer(self._generator)
+        self._asked_s: float | None = None  # when the slow generator was asked for what it has not answered
+        self._told = False
         self._state: Any = None
         fade = round(self.config.crossfade_s * AUDIO_RATE_HZ)
         self._splicer = Splicer(player, self.span_log, fade)
-        self._fallback = FallbackChain(fallback, player, self._block, fade, on_failure, self.config.fallback)
-        self._revision = Revision(generator, player, self._splicer, self._remade)
-        makers = [generator] if fallback is generator else [generator, fallback]
-        self._unprepared = list(makers)
+        self._fallback = FallbackChain(self._library, player, self._block, fade, on_failure, self.config.fallback)
+        self._revision = Revision(self._generator, player, self._splicer, self._remade)
+        self._unprepared = list(self._guarded)
         self._prepared_s = self._rest_until = float("-inf")
         self._fallbacks = 0
         self._wall_s = self._made_s = 0.0
@@ -93,7 +102,7 @@ class SoundStage:
         """Bring the queue above its low-water mark, and let queued sound follow a new style."""
         self.player.poll(now)
         style = self._steering.update(now)
-        self._state = self._revision.revise(style, self._state)
+        self._revise(now, style)
         self._order(now, style)
         ahead = self._producer is not None and self._splicer.source == "generator"
         due_s = self.config.low_water_s - self.config.block_s  # a step of the stage late is not late
@@ -107,11 +116,15 @@ class SoundStage:
     @property
     def generator_class(self) -> str:
         """Name of the generator's class, for reports."""
-        return type(self._generator).__name__
+        return type(self._generator.generator).__name__
 
     def close(self) -> bool:
-        """End the generator's thread; returns whether it ended."""
-        return self._producer.close() if self._producer else True
+        """End the generators' threads; returns whether they ended, and names one that did not."""
+        ended = self._producer.close() if self._producer else True
+        hung = next((guarded for guarded in self._guarded if not guarded.answers), None if ended else self._generator)
+        if hung is not None and not self._told:
+            self._on_failure(Failure(self._clock.now(), "generate", f"{hung.name} did not answer to the end."))
+        return hung is None
 
     def set_volume(self, volume_db: float) -> None:
         """Set the volume in dB, at most 0."""
@@ -127,8 +140,8 @@ class SoundStage:
         """Return the sound in one glance."""
         counters, states = self.player.counters, (self._state, self._fallback.state)
         total = {
-            name: sum(getattr(state, name, 0) for state in states)
-            for name in ("crossfades", "clips_generated", "clips_retrieved", "clips_kept")
+            name: sum(getattr(state, name, 0) for state in states) + sum(g.totals[name] for g in self._guarded)
+            for name in TOTALS
         }
         return SoundStatus(
             queued_s=self.player.queued_s, played_s=counters.played_frames / AUDIO_RATE_HZ,
@@ -136,7 +149,8 @@ class SoundStage:
             device_underflows=counters.device_underflows, crossfades=total["crossfades"] + self._splicer.splices,
             clips_generated=total["clips_generated"], clips_retrieved=total["clips_retrieved"],
             clips_kept=total["clips_kept"], late_step=self._fallback.step, late_steps=self._fallback.steps,
-            fallbacks=self._fallbacks, generation_s=self._wall_s, generated_s=self._made_s,
+            fallbacks=self._fallbacks, clips_refused=sum(g.refused for g in self._guarded),
+            generation_s=self._wall_s, generated_s=self._made_s,
             peak_dbfs=self.meter.peak_dbfs(), volume_db=self._volume_db, muted=self._muted,
             first_eeg_sound_s=self._first_eeg_heard(now), generator=self._generator.name,
             trained=self._generator.trained, device=self.player.device, prompt=self._steering.prompt,
@@ -168,6 +182,16 @@ class SoundStage:
             if heard is not None and heard <= now:
                 self._first_eeg_s = heard
         return self._first_eeg_s
+
+    def _patience_s(self) -> float:
+        """How long a realtime generator may take: until little is queued, and longer before anything is heard."""
+        return FIRST_S if self.player.heard.origin_s is None else max(LEAST_S, self.player.queued_s - SPARE_S)
+
+    def _revise(self, now: float, style: Style) -> None:
+        try:
+            self._state = self._revision.revise(style, self._state)
+        except Exception as error:  # what is queued stays as it is
+            self._fail(now, error)
 
     def _next(self, now: float, style: Style) -> None:
         """Queue one more block, from whoever can make it."""
@@ -213,6 +237,7 @@ class SoundStage:
         if producer is None:
             return
         producer.start()
+        self._name_hung(now, producer)
         if producer.ready and self.player.queued_s < self.config.low_water_s + self.config.clip_s / 2:
             try:
                 block, self._state, wall_s = producer.take()
@@ -229,6 +254,20 @@ class SoundStage:
         if idle and style.from_eeg and now >= self._rest_until and (due or self._splicer.source != "generator"):
             deadline = now + max(self.config.low_water_s, self.player.queued_s) - self.config.reserve_s
             producer.submit(style, self._state, self.config.clip_s, deadline)
+            self._asked_s = now
+
+    def _name_hung(self, now: float, producer: Producer) -> None:
+        """Say once that a slow generator does not answer: the fallback chain plays all the while."""
+        if not producer.busy:
+            self._asked_s, self._told = None, False
+            return
+        if self._asked_s is None:
+            self._asked_s = now
+        if now - self._asked_s > self.config.hung_s and not self._told:
+            self._told = True
+            self._fallbacks += 1
+            text = f"{self._generator.name} has not answered for {self.config.hung_s:g} s"
+            self._on_failure(Failure(now, "generate", f"{text}: the library plays until it does."))
 
     def _append(self, block: AudioBlock, source: str, soon: int | None = None) -> int:
         if source != "generator":
@@ -239,5 +278,10 @@ class SoundStage:
         """Let generators get ready, now and then, what they will need: a revision has no time to read files."""
         if now - self._prepared_s >= PREPARE_S and self._unprepared:
             self._prepared_s = now
-            if not self._unprepared[0].prepare():
+            try:
+                more = self._unprepared[0].prepare()
+            except Exception as error:  # said once; what could not be got ready may fail again when it is needed
+                more = False
+                self._on_failure(Failure(now, "generate", f"{self._unprepared[0].name} could not get ready ({error})"))
+            if not more:
                 self._unprepared.pop(0)
