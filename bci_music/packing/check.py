@@ -16,7 +16,7 @@ from bci_music.messages import Embedding, StreamInfo, Style, UserError, Window
 from bci_music.models.decoder import Decoder
 from bci_music.models.embedder import load_embedder
 from bci_music.models.pack import Pack
-from bci_music.sound.door import refuse_unfit
+from bci_music.sound.guard import refuse_unfit
 from bci_music.sound.steering import unit
 
 if TYPE_CHECKING:

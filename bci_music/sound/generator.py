@@ -27,7 +27,7 @@ class Generator(ABC):
         True when a block is made in a small fraction of its length: it is made when it is needed, by the thread of the
         stage. Any other generator runs in a thread of its own, ahead of time.
     pause_s : float
-        Silence of up to this length belongs to its music; a block with more is refused (`sound/door.py`).
+        Silence of up to this length belongs to its music; a block with more is refused (`sound/guard.py`).
 
     Notes
     -----

@@ -15,9 +15,9 @@ from pydantic import Field
 from bci_music.clock import Clock
 from bci_music.config import Config
 from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, SoundSpan, Style
-from bci_music.sound.door import TOTALS, Guarded
 from bci_music.sound.fallback import FallbackChain, FallbackConfig
 from bci_music.sound.generator import Generator
+from bci_music.sound.guard import TOTALS, Guarded
 from bci_music.sound.loudness import Meter
 from bci_music.sound.player import Player
 from bci_music.sound.producer import Producer
@@ -76,8 +76,8 @@ class SoundStage:
             raise ValueError(f"the player starts at {player.prime_s} s, above the low-water mark")
         self.player, self.meter, self.span_log = player, Meter(), SpanLog()
         player.add_listener(self.meter)
-        room_s = CAPACITY / AUDIO_RATE_HZ - self.config.low_water_s - self.config.clip_s / 2 - 2 * self.config.block_s
-        guarded = {id(maker): Guarded(maker, self._patience_s, room_s) for maker in (generator, fallback)}
+        most_s = CAPACITY / AUDIO_RATE_HZ - self.config.low_water_s - self.config.clip_s / 2 - 2 * self.config.block_s
+        guarded = {id(maker): Guarded(maker, self._patience_s, most_s) for maker in (generator, fallback)}
         self._generator, self._library = guarded[id(generator)], guarded[id(fallback)]
         self._guarded = tuple(guarded.values())
         self._steering, self._clock = steering, clock

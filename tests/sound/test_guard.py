@@ -12,8 +12,8 @@ from bci_music.clock import ManualClock
 from bci_music.generation.library import LibraryGenerator
 from bci_music.messages import AudioBlock, Embedding, SoundSpan
 from bci_music.models.library import MusicLibrary
-from bci_music.sound.door import Caller, Unfit, longest_silence_s, refuse_unfit
 from bci_music.sound.generator import Generator
+from bci_music.sound.guard import Caller, Unfit, longest_silence_s, refuse_unfit
 from bci_music.sound.player import ClockPlayer
 from bci_music.sound.stage import SoundStage
 from bci_music.sound.steering import Steering
@@ -165,7 +165,7 @@ def test_a_fault_elsewhere_than_in_the_sound_does_not_stop_it(library_dir):
     rig.player.stop()
 
 
-def test_music_passes_the_door():
+def test_music_is_let_through():
     music = slowed.music(4.0)
     for level in (0.01, 1.0, 2.5):
         block = AudioBlock((level * music / np.abs(music).max() * 0.35).astype(np.float32))

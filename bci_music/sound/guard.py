@@ -1,4 +1,4 @@
-"""The generator's door: what any generator hands over is looked at before it can be heard, and none is waited for."""
+"""What any generator hands over is looked at before it can be heard, and none is waited for."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def refuse_unfit(block: AudioBlock, asked_s: float, most_s: float | None = None,
     asked_s : float
         What was asked for.
     most_s : float, optional
-        The most there is room for, of a generator that makes clips of its own length; None: exactly what was asked.
+        The most can be queued, of a generator that makes clips of its own length; None: exactly what was asked.
     pause_s : float
         Silence of this length belongs to the music.
 
@@ -71,10 +71,10 @@ def longest_silence_s(samples: NDArray[np.floating]) -> float:
 
 
 class Guarded(Generator):
-    """A generator behind its door.
+    """A generator that is guarded.
 
     Whatever comes out unfit is refused; a realtime generator, which the thread of the stage calls, is given up when it
-    does not answer while there is sound left. Refused twice in a row it begins anew: its state may be what is wrong.
+    does not answer while there is sound left. Refused twice in a row it begins from nothing: its state may be what is wrong.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class Guarded(Generator):
     patience_s : callable
         How long there is to wait for a realtime generator, now.
     most_s : float
-        The longest clip there is room for.
+        The longest clip can be queued.
     """
 
     def __init__(self, generator: Generator, patience_s: Callable[[], float], most_s: float):
@@ -162,7 +162,7 @@ class Caller:
         with self._lock:
             self._calls.put(call)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="bci-music-door", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="bci-music-guard", daemon=True)
                 self._thread.start()
         if not call.done.wait(timeout_s):
             raise TimeoutError(f"it did not answer within {timeout_s:.1f} s")
