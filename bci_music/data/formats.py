@@ -41,7 +41,7 @@ def open_session(path: str | Path, reading: Reading = AS_IT_IS) -> Session:
     if reading.stream is not None:
         raise UserError(f"{path.name} holds one recording and no streams: leave out --stream.")
     if path.suffix.lower() in EDF:
-        from bci_music.data.edf.records import open_edf
+        from bci_music.data.readers.edf import open_edf
 
         return open_edf(path, reading)
     from bci_music.data.mne_files import open_mne

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -15,33 +16,42 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.data.channels import split_channels
+from bci_music.data.channels import split_channels, unit_option
+from bci_music.data.readers.brainvision import read_vhdr
 from bci_music.data.session import AS_IT_IS, UNKNOWN_BREAK_S, Event, Reading, Session
 from bci_music.messages import UserError
 
 T = TypeVar("T")
 _BLOCK = 200_000  # rows read at once: MNE hands out float64
+_WITHOUT_UNIT = (".set", ".cnt", ".data")  # MNE takes them for µV
 _BOUNDARY = re.compile(r"^(edge boundary|bad boundary|boundary|new segment/?.*)$", re.I)
 _NOT_EEG_TYPES = ("stim", "eog", "ecg", "emg", "bio", "resp", "misc", "gsr", "temperature", "seeg", "ecog", "dbs")
 
 
 def open_mne(path: Path, reading: Reading = AS_IT_IS) -> Session:
     """Open a file or folder that MNE reads."""
-    raw, notes = _quietly(lambda: _read(path), path)
+    with tempfile.TemporaryDirectory(prefix="bci-music-") as folder:
+        vhdr = read_vhdr(path, reading.unit) if path.suffix.lower() == ".vhdr" else None
+        opened = path if vhdr is None else vhdr.written(path.name, Path(folder))
+        raw, notes = _quietly(lambda: _read(opened), path)
     labels = [str(name) for name in raw.ch_names]
     types = [str(kind) for kind in raw.get_channel_types()]
     columns, aside = split_channels(labels, types)
     if not columns or "eeg" not in types:
         there = ", ".join(aside[:6]) or "none at all"
-        raise UserError(f"{path.name} holds no EEG channel, only {there}: give a recording of EEG.")
+        unit = " (or its unit with --unit, where it states none of voltage)" if vhdr else ""
+        raise UserError(f"{path.name} holds no EEG channel, only {there}: give a recording of EEG{unit}.")
     if raw.n_times < 2:
         raise UserError(f"{path.name} holds {raw.n_times} samples: a recording needs at least 2.")
-    samples, more = _quietly(lambda: _samples(raw, columns), path)
-    keep, times, breaks = _timing(raw, path)
+    samples, more = _quietly(lambda: _samples(raw, columns, _times_uv(path, reading)), path)
+    keep, times, breaks = _timing(raw, vhdr.markers if vhdr else None)
     if not keep.all():
         samples = samples[keep]
         notes.append(f"{int((~keep).sum())} samples annotated as not acquired (BAD_ACQ_SKIP) are left out: a gap")
+    notes[:0] = vhdr.notes if vhdr else ()
     notes.extend(breaks)
+    if reading.montage:
+        notes.append(f"{path.name} names its channels: --montage is not needed and changes nothing")
     return Session(
         name=path.name, labels=tuple(labels[c] for c in columns), sfreq_hz=float(raw.info["sfreq"]),
         samples_uv=samples, times_s=times[keep], events=_events(raw, times), positions_m=_positions(raw, columns),
@@ -74,21 +84,31 @@ def _quietly(read: Callable[[], T], path: Path) -> tuple[T, list[str]]:
     return value, [f"MNE: {' '.join(text.split())}" for text in messages]
 
 
-def _samples(raw: Any, columns: list[int]) -> NDArray[np.float32]:
+def _times_uv(path: Path, reading: Reading) -> float:
+    """By how much values differ from what MNE makes of them: the user's unit, where the format has none."""
+    given = unit_option(reading.unit)
+    if given is None or path.suffix.lower() == ".vhdr":  # whose header was written with it
+        return 1.0
+    if path.suffix.lower() not in _WITHOUT_UNIT:
+        raise UserError(f"{path.name} is of a format that states its unit: leave out --unit.")
+    return given
+
+
+def _samples(raw: Any, columns: list[int], scale: float) -> NDArray[np.float32]:
     """(n_times, n_channels) float32 µV, read block by block."""
     samples = np.empty((raw.n_times, len(columns)), np.float32)
     for start in range(0, raw.n_times, _BLOCK):
         stop = min(start + _BLOCK, raw.n_times)
-        samples[start:stop] = (raw.get_data(columns, start, stop) * 1e6).T
+        samples[start:stop] = (raw.get_data(columns, start, stop) * (1e6 * scale)).T
     return samples
 
 
-def _timing(raw: Any, path: Path) -> tuple[NDArray[np.bool_], NDArray[np.float64], list[str]]:
+def _timing(raw: Any, markers: Path | None) -> tuple[NDArray[np.bool_], NDArray[np.float64], list[str]]:
     """Which rows are real, the stamp of every row with breaks shown as missing time, and notes on them."""
     sfreq = float(raw.info["sfreq"])
     times = np.arange(raw.n_times) / sfreq
     keep = np.ones(raw.n_times, bool)
-    known = _clock_jumps(path, sfreq)
+    known = _clock_jumps(markers, sfreq)
     notes: list[str] = []
     for onset, duration, text in _annotations(raw):
         row = round(onset * sfreq)
@@ -108,10 +128,9 @@ def _annotations(raw: Any) -> list[tuple[float, float, str]]:
     return [(float(a["onset"]) - start, float(a["duration"]), str(a["description"])) for a in raw.annotations]
 
 
-def _clock_jumps(path: Path, sfreq: float) -> dict[int, float]:
+def _clock_jumps(markers: Path | None, sfreq: float) -> dict[int, float]:
     """Seconds missing before a row, where BrainVision's "New Segment" markers carry clock times."""
-    markers = path.with_suffix(".vmrk")
-    if path.suffix.lower() != ".vhdr" or not markers.is_file():
+    if markers is None:
         return {}
     pattern = re.compile(r"^Mk\d+=New Segment,[^,]*,(\d+),\d*,\d*,(\d{20})", re.M)
     found = pattern.findall(markers.read_text(encoding="utf-8", errors="replace"))

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.data.channels import microvolts, split_channels
+from bci_music.data.readers.xdf_chunks import Spliced, opened, whole_chunks
 from bci_music.data.session import AS_IT_IS, Event, Reading, Session
-from bci_music.data.xdf_chunks import Spliced, opened, whole_chunks
 from bci_music.messages import UserError
 from bci_music.timing.recorded import recorded_rate
 

@@ -82,7 +82,7 @@ def test_without_eeg_it_is_refused(raw, tmp_path):
     ("empty.xdf", b"", r"empty \(0 bytes\)"),
     ("no.xdf", b"PK\x03\x04 something else", "cannot be read as XDF"),
     ("no.edf", b"not an EDF header", "cannot be read"),
-    ("no.vhdr", b"[Common Infos]", "cannot be read"),
+    ("no.vhdr", b"[Common Infos]", "names no data file"),
     ("notes.txt", b"1,2,3", "XDF, EDF, BDF"),
     ("data.npz", b"PK", "convert it"),
     ("rest.eeg", b"123", "samples without a header"),

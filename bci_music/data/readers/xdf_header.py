@@ -6,7 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from bci_music.data.xdf_rows import RowShape
+from bci_music.data.readers.xdf_rows import RowShape
 from bci_music.messages import UserError
 
 if TYPE_CHECKING:

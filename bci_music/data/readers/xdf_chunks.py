@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
-from bci_music.data.xdf_header import NotXmlError, parse_xml, read_header
-from bci_music.data.xdf_rows import RowShape, fits, keep_rows, row_count
+from bci_music.data.readers.xdf_header import NotXmlError, parse_xml, read_header
+from bci_music.data.readers.xdf_rows import RowShape, fits, keep_rows, row_count
 from bci_music.messages import UserError
 
 HEADER, STREAM, SAMPLES, OFFSET, BOUNDARY, FOOTER = 1, 2, 3, 4, 5, 6

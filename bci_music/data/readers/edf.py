@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.data.channels import microvolts, split_channels, uv_per_unit
-from bci_music.data.edf.header import Header, Signal, read_header
+from bci_music.data.readers.edf_header import Header, Signal, read_header
 from bci_music.data.session import AS_IT_IS, Event, Reading, Session
 from bci_music.messages import UserError
 
