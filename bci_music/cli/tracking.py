@@ -70,7 +70,7 @@ def tracking(
     if as_json:
         import json
 
-        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(found.as_json(), indent=2))
         return
     for line in found.lines():
         typer.echo(line)

@@ -1,6 +1,7 @@
 """The doctor comes to the end on any machine, and says how to fix whatever is not right."""
 
 import json
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -79,6 +80,24 @@ def test_no_portaudio_and_no_device_are_warnings(monkeypatch):
 def test_little_space_is_a_warning(monkeypatch):
     monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: SimpleNamespace(free=1e9))
     assert checks.disk().verdict is Verdict.WARN
+
+
+def test_what_is_called_ok_was_run(monkeypatch):
+    recorded = checks.recorder()
+    assert (recorded.verdict, "100 of 100 samples" in recorded.found) == (Verdict.OK, True)
+    monkeypatch.setattr("bci_music.streaming.recorder.recorder_program", lambda: shutil.which("false"))
+    recorded = checks.recorder()
+    assert recorded.verdict is Verdict.WARN
+    assert "ended with code 1" in recorded.found
+
+
+def test_a_sample_that_is_damaged_and_a_folder_that_is_locked_are_warnings(monkeypatch, tmp_path):
+    (tmp_path / "sample.xdf").write_bytes(b"XDF:" + bytes(99))
+    monkeypatch.setattr("bci_music.engine.sample.find_sample", lambda: tmp_path / "sample.xdf")
+    assert checks.sample().verdict is Verdict.WARN
+    monkeypatch.setattr(checks.Path, "cwd", lambda: checks.Path("/proc"))
+    finding = checks.disk()
+    assert (finding.verdict, "cannot be written" in finding.found) == (Verdict.WARN, True)
 
 
 def test_a_check_that_breaks_is_a_finding():
