@@ -16,11 +16,18 @@ if TYPE_CHECKING:
     from bci_music.streaming.discovery import StreamQuery
 
 
+class _Lines(Console):
+    """A console that may lose its reader: that must not end the run."""
+
+    def on_broken_pipe(self) -> None:
+        """Go on: rich would leave."""
+
+
 class Terminal:
     """A run without a window: one line shows how it goes."""
 
     def __init__(self, seconds: float | None, wait_s: float, query: StreamQuery, console: Console | None = None):
-        self.console = console or Console(stderr=True)
+        self.console = console or _Lines(stderr=True)
         self._seconds, self._wait_s, self._query = seconds, wait_s, query
 
     def busy(self, text: str) -> AbstractContextManager[object]:
@@ -49,7 +56,7 @@ class Window:
         self, title: str, seconds: float | None, picture: Path | None = None,
         may_show: Callable[[Engine], bool] = lambda engine: True,
     ):
-        self.console = Console(stderr=True)
+        self.console = _Lines(stderr=True)
         self._title, self._seconds, self._picture, self._may_show = title, seconds, picture, may_show
 
     def busy(self, text: str) -> AbstractContextManager[object]:

@@ -12,12 +12,11 @@ from bci_music.messages import UserError
 pytestmark = pytest.mark.realtime
 
 CHANNELS, RATE = 32, 250.0
-TRACES = ("#5aa9e6", "#4cc9b0", "#9ccf6e", "#c9b458", "#a394f5")
 
 
 def rows():
     """The bytes of some rows of the outlet: no other file holds them by chance."""
-    return [np.full(CHANNELS - 1, n, np.float32).tobytes() for n in range(300, 1500, 40)]
+    return [np.full(CHANNELS - 1, n, np.float32).tobytes() for n in range(300, 4096, 40)]
 
 
 @pytest.fixture
@@ -46,12 +45,11 @@ def mode(path):
 
 
 def has_traces(picture):
-    """Whether lines in the colours of the traces are drawn where the signals are."""
-    from matplotlib.colors import to_rgb
+    """Whether anything in colour, as the traces are, is drawn where the signals are."""
     from matplotlib.image import imread
 
-    image = imread(picture)[60:500, 40:600, :3]
-    return any((np.abs(image - to_rgb(colour)).max(axis=2) < 0.05).any() for colour in TRACES)
+    image = imread(picture)[120:500, 40:600, :3]
+    return (image.max(axis=2) - image.min(axis=2) > 0.2).sum() > 100
 
 
 def test_without_consent_no_eeg_and_no_embedding_is_written(run_in, tmp_path):
