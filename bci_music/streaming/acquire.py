@@ -349,5 +349,6 @@ _SENTENCES: dict[str, Callable[[int], tuple[str, str]]] = {
     "burst": lambda n: ("burst", "old samples come with new stamps: flagged, not decoded"),
     "resume": lambda n: ("burst", f"true stamps again after {n} samples of a burst"),
     "backwards": lambda n: ("backwards", "time stamps jumped back"),
+    "early": lambda n: ("early", "time stamps come earlier than the rate allows"),
     "duplicate": lambda n: ("duplicate", f"{n} samples carry the stamp of the one before"),
 }

@@ -284,13 +284,17 @@ class StampGrid:
             run = int(np.argmin(astray))
             if run <= 2:
                 repeats = leading_repeats(self._last, rows[:run], self._period)
-                return self._keep_line(run, "duplicate" if repeats == run else "backwards", run)
+                return self._keep_line(run, "duplicate" if repeats == run else self._early(rows[0]), run)
             return self._call_it_jitter(offs)
         repeats = leading_repeats(self._last, seen, self._period)
         if 0 < repeats < len(seen) and abs(offs[repeats] + repeats * self._period) <= self._tolerance:
             return Piece(repeats, "duplicate", count=repeats, dropped=True)
         self._anchored = False
-        return self._from_here(rows, "backwards", 1)
+        return self._from_here(rows, self._early(rows[0]), 1)
+
+    def _early(self, stamp: float) -> str:
+        """What a stamp before its time is: fallen, or risen by less than it should have."""
+        return "early" if stamp > self._last else "backwards"
 
     def _gap(self, rows: NDArray[np.float64], missing: int) -> Piece:
         flag = filler_flag(missing, self.sfreq_hz)

@@ -182,6 +182,15 @@ def test_one_stray_stamp_is_a_backwards_stamp_and_gaps_stay_exact_after_it():
     assert not verdict.dropped.any()
 
 
+def test_stamps_that_rise_too_slowly_are_early_and_never_backwards():
+    times = clean(2000, 250)
+    faster = np.concatenate((times, times[-1] + np.arange(1, 1000) / 400))
+    assert {kind for kind, _ in stamped(faster, 250).kinds} == {"early"}
+    stray = times.copy()
+    stray[1000] = stray[999] + 0.0005
+    assert stamped(stray, 250).kinds == [("early", 1000)]
+
+
 @pytest.mark.parametrize("repeats", [1, 3])
 def test_repeated_rows_are_dropped_from_the_grid(repeats):
     times = np.insert(clean(3000, 250), [1000] * repeats, clean(3000, 250)[999])
