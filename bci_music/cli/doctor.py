@@ -137,11 +137,12 @@ def sound() -> list[Finding]:
     """PortAudio and the output device, asked in a process of their own: drivers write to the terminal."""
     code = (
         "import json, sounddevice as sd\n"
-        "out = {'portaudio': sd.get_portaudio_version()[1], 'device': '', 'why': ''}\n"
+        "out = {'portaudio': sd.get_portaudio_version()[1], 'device': '', 'why': '', 'all': []}\n"
         "try:\n"
-        "    out['device'] = sd.query_devices(kind='output')['name']\n"
-        "    sd.check_output_settings(samplerate=48000, channels=2, dtype='float32')\n"
-        "except (sd.PortAudioError, ValueError) as error:\n"
+        "    from bci_music.sound.sink import NoDevice, find_form\n"
+        "    out['all'] = [[n, d['name']] for n, d in enumerate(sd.query_devices()) if d['max_output_channels']]\n"
+        "    out['device'] = find_form(None).words\n"
+        "except (sd.PortAudioError, NoDevice, ValueError) as error:\n"
         "    out['why'] = str(error)\n"
         "print(json.dumps(out))"
     )
@@ -155,11 +156,12 @@ def sound() -> list[Finding]:
         ]
     probed = json.loads(done.stdout.strip().splitlines()[-1])
     portaudio = Finding("PortAudio", Verdict.OK, probed["portaudio"].split(",")[0])
+    listed = "".join(f"; {number}: {name}" for number, name in probed.get("all", ()))  # what --sound-device takes
     if probed["device"] and not probed["why"]:
-        return [portaudio, Finding("Audio output", Verdict.OK, f"{probed['device']}, 48 kHz stereo")]
+        return [portaudio, Finding("Audio output", Verdict.OK, probed["device"] + listed)]
     fix = f"Connect headphones or start a sound server (PipeWire, PulseAudio). {no_sound}"
     lacking = probed["device"] or "no output device"
-    found = f"{lacking}: {_one_line(probed['why'])}" if probed["why"] else lacking
+    found = (f"{lacking}: {_one_line(probed['why'])}" if probed["why"] else lacking) + listed
     return [portaudio, Finding("Audio output", Verdict.WARN, found, fix)]
 
 

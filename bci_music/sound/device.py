@@ -10,19 +10,16 @@ from typing import Any
 import numpy as np
 
 from bci_music.clock import Clock
+from bci_music.files import shown
 from bci_music.messages import AUDIO_RATE_HZ, UserError
 from bci_music.sound.player import BLOCK, PRIME_S, ClockPlayer, PlayerCounters, QueuePlayer
+from bci_music.sound.sink import LATENCY_S, Form, NoDevice, Sink, SinkPlayer, find_form
 
-LATENCY_S = 0.4  # at 0.25 s ALSA underran once beside work for four times the cores
 AGAIN_S = 0.1  # after starvation the device goes on once this much is queued
 LOOKS_S = 1.0
 STUCK_S = 4.0  # a null sink may hold its first request for 2 s
 TOLERANCE_S = 0.02  # the heard time is left alone below this
 FRAME_BYTES = 8  # two float32
-
-
-class NoDevice(Exception):
-    """There is no sound device that can be used; the text says why."""
 
 
 class Origin:
@@ -57,7 +54,7 @@ class DevicePlayer(QueuePlayer):
     Parameters
     ----------
     clock : Clock
-    device : int, str or None
+    device : Form, int, str or None
     wav_path : path, optional
         Where to write what was played.
     prime_s : float
@@ -67,18 +64,17 @@ class DevicePlayer(QueuePlayer):
     note = ""
 
     def __init__(
-        self, clock: Clock, *, device: int | str | None = None, wav_path: str | Path | None = None,
+        self, clock: Clock, *, device: Form | int | str | None = None, wav_path: str | Path | None = None,
         subtype: str = "PCM_16", prime_s: float = PRIME_S,
     ):
+        form = device if isinstance(device, Form) else find_form(device)
+        import rtmixer
+        import sounddevice
+
         try:
-            import rtmixer
-            import sounddevice
-        except OSError as error:  # the PortAudio library itself is missing
-            raise NoDevice(f"{error}; `make system` installs libportaudio2") from None
-        try:
-            self.device = str(sounddevice.query_devices(device, "output")["name"])
+            self.device = self._name = form.name
             self._mixer: Any = rtmixer.Mixer(
-                device=device, channels=2, samplerate=AUDIO_RATE_HZ, blocksize=BLOCK, latency=LATENCY_S
+                device=form.index, channels=2, samplerate=AUDIO_RATE_HZ, blocksize=BLOCK, latency=LATENCY_S
             )
         except (sounddevice.PortAudioError, ValueError) as error:
             raise NoDevice(" ".join(str(error).split())) from None
@@ -94,12 +90,16 @@ class DevicePlayer(QueuePlayer):
         self._zeros = self._dry_frames = self._short_blocks = 0
         self._seen = 0.0, 0  # when the number of frames put out last changed, and to what
         self._running = False
+        self._instead: ClockPlayer | None = None  # plays on when the device is gone
+        self._sink: Sink | None = None
 
     def _taken(self) -> int:
+        if self._instead is not None:
+            return self._instead.taken
         return self._queue.written - self._ring.read_available
 
     def _pass_on(self, start: int, stop: int) -> None:
-        if stop <= start:
+        if stop <= start or self._instead is not None:
             return
         samples = self._queue.get(start, stop)
         for at, part in self._queue.parts(start, stop):
@@ -110,6 +110,12 @@ class DevicePlayer(QueuePlayer):
     @property
     def counters(self) -> PlayerCounters:
         """Totals since the start."""
+        if self._instead is not None:
+            on, before = self._instead.counters, self._before
+            return PlayerCounters(
+                on.played_frames, before.underruns + on.underruns, before.starved_frames + on.starved_frames,
+                before.device_underflows, self._late,
+            )
         stats = self._mixer._state.stats  # counted by the callback; `Mixer.stats` is for stopped streams only
         short = self._short_blocks + -(-self._dry_frames // BLOCK)
         return PlayerCounters(int(stats.blocks) * BLOCK, short, self._zeros, int(stats.output_underflows), self._late)
@@ -120,6 +126,11 @@ class DevicePlayer(QueuePlayer):
 
     def stop(self) -> None:
         """Fade out, stop the device and finish the file."""
+        if self._instead is not None and self._sink is not None:
+            self._instead.stop()
+            self._sink.close()
+            self._close_file()
+            return
         if self._order is not None and self._running:
             self.set_gain(0.0, True)
             time.sleep(self.margin_s + 0.1)
@@ -131,7 +142,9 @@ class DevicePlayer(QueuePlayer):
 
     def poll(self, now: float) -> None:
         """Start the device when primed, count what it played, and let it go on after starvation."""
-        if not self._running:
+        if self._sink is not None:
+            self._sink.poll(now)
+        if not self._running or self._instead is not None:
             return
         if self._order is None:
             if self.queued_s >= self.prime_s:
@@ -139,7 +152,9 @@ class DevicePlayer(QueuePlayer):
                 self._mixer.start()
                 self._seen = now, 0
             return
-        self._watch(now)
+        if self._gone(now):
+            self._go_on_without(now)
+            return
         if self._order.done_frames or self.heard.origin_s is not None:
             self.heard.origin_s = self._origin.look(now - self._output_frames() / AUDIO_RATE_HZ, now)
         if self._follow() and self.queued_s >= AGAIN_S:
@@ -154,14 +169,37 @@ class DevicePlayer(QueuePlayer):
             self._report_taken()
         return dry
 
-    def _watch(self, now: float) -> None:
-        """Raise when the device asks for nothing any more (pulled out, server gone)."""
+    def _gone(self, now: float) -> bool:
+        """Whether the device asks for nothing any more (pulled out, server gone)."""
         frames = self._output_frames()
         if frames != self._seen[1]:
             self._seen = now, frames
-        if not self._mixer.active or now - self._seen[0] > STUCK_S:
-            text = f"The sound device {self.device!r} takes no more sound: check its cable or server, and start again."
-            raise RuntimeError(text)
+        return not self._mixer.active or now - self._seen[0] > STUCK_S
+
+    def _go_on_without(self, now: float) -> None:
+        """Let a clock take what is queued from here on, and look out for the device."""
+        with self._lock:
+            self._follow()
+            self._before = self.counters
+            frames, taken = self._output_frames(), self._taken()
+            self.heard.origin_s = now - frames / AUDIO_RATE_HZ
+            self._instead = ClockPlayer.on(self, self._clock, taken, frames)
+        self.device = f"clock ({self._name} is gone)"
+        self.changes.append(
+            f"The sound device {self._name} takes no more sound: the sound runs on a clock until it is back; check its "
+            "cable or server."
+        )
+        self._sink = Sink(self._name, None, self._heard_of, self._let_go)
+        self.add_listener(self._sink)
+        self._instead.start()
+
+    def _let_go(self) -> None:
+        self._mixer.abort()
+        self._mixer.close()
+
+    def _heard_of(self, text: str) -> None:
+        self.device = self._name if text.endswith("back.") else f"clock ({self._name} is gone)"
+        self.changes.append(text)
 
     def _count_zeros(self, dry: bool) -> None:
         """Count the zeros put out since the ring ran dry: all frames that were not taken from it."""
@@ -212,10 +250,16 @@ def open_player(
     if device == "none":
         return ClockPlayer(clock, wav_path, subtype=subtype, note="no sound device wanted: the sound runs on a clock")
     try:
-        return DevicePlayer(clock, device=device, wav_path=wav_path, subtype=subtype)
+        form = find_form(device)
+        if not form.usual:
+            return SinkPlayer(clock, form, wav_path=wav_path, subtype=subtype)
+        return DevicePlayer(clock, device=form, wav_path=wav_path, subtype=subtype)
     except NoDevice as reason:
         if device is not None:
-            text = f"The sound device {device!r} cannot be used ({reason}): `bci-music doctor` lists them."
+            text = (
+                f"The sound device {shown(device)!r} cannot be used ({shown(str(reason))}): `bci-music doctor` lists "
+                "them with their numbers, give one of these."
+            )
             raise UserError(text) from None
         note = f"no sound device ({reason}): the sound runs on a clock" + (f" and into {wav_path}" if wav_path else "")
         return ClockPlayer(clock, wav_path, subtype=subtype, note=note)

@@ -74,7 +74,8 @@ class Guarded(Generator):
     """A generator that is guarded.
 
     Whatever comes out unfit is refused; a realtime generator, which the thread of the stage calls, is given up when it
-    does not answer while there is sound left. Refused twice in a row it begins from nothing: its state may be what is wrong.
+    does not answer while there is sound left. Refused twice in a row it begins from nothing, for its state may be
+    what is wrong.
 
     Parameters
     ----------

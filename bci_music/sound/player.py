@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,7 @@ class Player(Protocol):
     latency_s: float
     prime_s: float
     heard: HeardTime
+    changes: deque[str]
 
     @property
     def lost(self) -> str:
@@ -149,6 +151,7 @@ class QueuePlayer(ABC):
         if self._wav:
             self._listeners.append(self._wav)
         self._late = 0
+        self.changes: deque[str] = deque()  # what happened to the device, for the stage to take and report
 
     @property
     def written(self) -> int:
@@ -265,6 +268,20 @@ class ClockPlayer(QueuePlayer):
         self._starved = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bci-music-player", daemon=True) if threaded else None
+
+    @classmethod
+    def on(cls, player: QueuePlayer, clock: Clock, taken: int, frames: int) -> ClockPlayer:
+        """Take over the queue of another player that has taken `taken` samples and put out `frames`."""
+        made = cls(clock)
+        for name in ("_queue", "_lock", "heard", "_listeners"):
+            setattr(made, name, getattr(player, name))
+        made._taken_index, made._frames = taken, frames
+        return made
+
+    @property
+    def taken(self) -> int:
+        """Index of the next sample that is taken."""
+        return self._taken_index
 
     def _taken(self) -> int:
         return self._taken_index

@@ -101,6 +101,8 @@ class SoundStage:
     def step(self, now: float) -> None:
         """Bring the queue above its low-water mark, and let queued sound follow a new style."""
         self.player.poll(now)
+        while self.player.changes:
+            self._on_failure(Failure(now, "sound", self.player.changes.popleft()))
         style = self._steering.update(now)
         self._revise(now, style)
         self._order(now, style)

@@ -77,6 +77,12 @@ def test_no_portaudio_and_no_device_are_warnings(monkeypatch):
     assert [f.verdict for f in checks.sound()] == ["ok", "warn"]
 
 
+def test_output_devices_are_listed_with_their_numbers(monkeypatch):
+    probed = {"portaudio": "V19", "device": "USB (44.1 kHz, mono)", "why": "", "all": [[0, "USB"], [3, "USB"]]}
+    monkeypatch.setattr(checks, "_child", lambda *_: subprocess.CompletedProcess([], 0, json.dumps(probed), ""))
+    assert checks.sound()[1].found == "USB (44.1 kHz, mono); 0: USB; 3: USB"
+
+
 def test_little_space_is_a_warning(monkeypatch):
     monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: SimpleNamespace(free=1e9))
     assert checks.disk().verdict is Verdict.WARN
