@@ -36,6 +36,7 @@ $(CHECKERS): $(INSTALLED)
 	@touch $@
 
 demo: $(INSTALLED)  ## hear simulated EEG choose music; DEMO_ARGS="--headless --seconds 60 --out out/demo" overrides
+	@sh tools/system-packages.sh --demo
 	$(BIN)/bci-music demo $(DEMO_ARGS)
 
 test: $(INSTALLED)  ## run all tests but the long forms (as root: installs missing Debian packages first); TEST_ARGS="tests/eeg -x"

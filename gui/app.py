@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bci_music.files import shown
 from bci_music.messages import Incomplete, UserError
 from gui.bridge import EngineView
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 WITHOUT_SCREEN = ("offscreen", "minimal", "vnc", "eglfs", "linuxfb")
 ASK_MS = 100
 OR = "or run with --headless"
+PROBE_S = 30.0
 
 
 def run(
@@ -181,6 +184,27 @@ def check_display(environment: Mapping[str, str] = os.environ, platform: str = s
     if not _loads("libxcb-cursor.so.0"):
         raise UserError(f"Qt needs the library libxcb-cursor: install it (apt install libxcb-cursor0) {OR}.")
     return _connect(screen)
+
+
+def why_no_window() -> str:
+    """Say in a sentence why no window can open here, "" where one can.
+
+    Qt ends the process it cannot start in, so on Linux it is started in another one first.
+    """
+    try:
+        check_display()()
+    except UserError as error:
+        return str(error)
+    if not sys.platform.startswith("linux"):
+        return ""
+    code = "from PySide6.QtWidgets import QApplication; import pyqtgraph; QApplication(['probe'])"
+    try:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PROBE_S)
+    except subprocess.TimeoutExpired:
+        return f"Qt did not start within {PROBE_S:.0f} s: check the screen {OR}."
+    lines = done.stderr.strip().splitlines()
+    said = shown(lines[-1]) if lines else f"code {done.returncode}"
+    return "" if done.returncode == 0 else f"Qt cannot start ({said}): `make system` installs what it needs {OR}."
 
 
 def _nothing() -> None:

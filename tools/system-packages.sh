@@ -1,7 +1,8 @@
 #!/bin/sh
 # Install the Debian packages that pip cannot bring: PortAudio for sound, X and GL libraries for the window,
 # PulseAudio and Xvfb for the tests, a font. Without root: name what is missing and go on.
-# usage: system-packages.sh [--quiet]     --quiet: say nothing where nothing is missing
+# usage: system-packages.sh [--quiet | --demo]     --quiet: say nothing where nothing is missing
+#                                                  --demo: nor look for what only the tests need, a sound server among it
 set -eu
 
 SOUND="libportaudio2 pulseaudio pulseaudio-utils"
@@ -9,6 +10,9 @@ WINDOW="libxcb-cursor0 libegl1 libgl1 libxkbcommon-x11-0 libxcb-icccm4 libxcb-ke
         libxcb-render-util0 libxcb-xinerama0 libdbus-1-3 libfontconfig1 fonts-inter"
 TESTS="xvfb"
 quiet=${1:-}
+if [ "$quiet" = "--demo" ]; then
+    quiet=--quiet SOUND=libportaudio2 TESTS=
+fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     [ "$quiet" = "--quiet" ] || echo "This is no Debian or Ubuntu: nothing was installed. Sound needs PortAudio, the window" \

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bci_music.cli.display import Terminal, Window
     from bci_music.engine.config import LiveConfig
 
+GOES_ON = "It goes on without a window."
 MONITOR_SECONDS = 10.0  # without a window
 
 
@@ -29,11 +30,12 @@ def demo(
 
     Ends by itself when the session is over, after about two minutes.
     """
+    from bci_music.cli.display import Terminal
     from bci_music.engine.run import run_demo
 
     config = run.resolve(outputs)
     display, out = _display(run, show, config, "demo, simulated EEG")
-    looped = not show.headless and show.seconds is None
+    looped = not isinstance(display, Terminal) and show.seconds is None  # a window stays open
     _summarise(run_demo(config, display, out, session=session, loop=looped), out, display)
 
 
@@ -91,10 +93,22 @@ def monitor(
 
     query, console = stream.query(), Console(stderr=json)
     wait_s = 15.0 if stream.wait is None else stream.wait
-    display: Terminal | Window = Window("monitor", show.seconds)
-    if show.headless or json:
-        display = Terminal(show.seconds or MONITOR_SECONDS, wait_s, query, console)
+    display: Terminal | Window = Terminal(show.seconds or MONITOR_SECONDS, wait_s, query, console)
+    reason = "" if show.headless or json else _why_no_window()
+    if reason:
+        display.log(f"{reason} {GOES_ON}", "yellow")
+    elif not (show.headless or json):
+        display = Window("monitor", show.seconds)
     print_report(run_monitor(query, display), json, console)
+
+
+def _why_no_window() -> str:
+    """Say in a sentence why no window can open, "" where one can."""
+    try:
+        from gui.app import why_no_window
+    except ImportError as error:  # a library that Qt is linked to
+        return f"Qt cannot start ({error}): `make system` installs what it needs."
+    return why_no_window()
 
 
 def _display(
@@ -106,7 +120,10 @@ def _display(
 
     out = prepare(config, run.out)
     display: Terminal | Window = Terminal(show.seconds, config.wait_s, config.stream)
-    if not show.headless:
+    reason = "" if show.headless else _why_no_window()
+    if reason:
+        display.log(f"{reason} {GOES_ON}", "yellow")
+    elif not show.headless:
         picture = out / "window.png" if out is not None else None
         display = Window(title, show.seconds, picture, lambda engine: may_keep(config, engine))
     if out != run.out:

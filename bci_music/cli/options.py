@@ -143,7 +143,8 @@ class RunOptions(Group):
         None
     )
     device: Annotated[
-        str | None, typer.Option("--sound-device", help="Name or number, see `doctor`; 'none' plays on a clock into music.wav.")
+        str | None,
+        typer.Option("--sound-device", help="Name or number, see `doctor`; 'none' plays on a clock into music.wav."),
     ] = None
     out: Annotated[Path | None, typer.Option("--out", help="Folder for report.json, music.wav, overview.png.")] = None
 
