@@ -156,6 +156,20 @@ def test_an_unknown_kind_of_chunk_an_empty_one_and_a_bad_footer_cost_nothing(mad
     assert any("footer of stream 'amp' is damaged" in note for note in session.notes)
 
 
+def test_what_liblsl_adds_as_an_outlet_ends_is_left_out(made, tmp_path, write_xdf):
+    """One sample more than the footer counts, with a last clock offset of another world, would bend all stamps."""
+    parts, eeg = made
+    number = struct.pack("<I", 1)
+    good = [write_xdf.chunk(4, number + struct.pack("<dd", 900.0 + k, 1e-5 * (k % 2))) for k in range(9)]
+    bad = write_xdf.chunk(4, number + struct.pack("<dd", 1.3e9, -1.29e9))
+    extra = write_xdf.chunk(3, number + b"\x01\x01\x08" + struct.pack("<d4f", 910.0, 1, 2, 3, 4))
+    chunks = [v for k, v in parts.items() if not k.startswith("offset")]
+    at = chunks.index(parts["footer 1"])
+    session = open_session(put(tmp_path, [*chunks[:at], *good, extra, bad, *chunks[at:]]))
+    assert len(check_rows(session, eeg)) == N
+    assert np.abs(session.times_s - eeg.times).max() < 1e-3
+
+
 def test_a_bad_header_costs_its_own_stream_only(made, tmp_path, write_xdf):
     parts, eeg = made
     huge = write_xdf.chunk(2, struct.pack("<I", 9) + b"<info><name>x</name><channel_count>2000000000</channel_count>"

@@ -209,11 +209,13 @@ class _Scan:
 
     def _take_footer(self, xml: bytes, stream_id: int) -> bool:
         count = re.search(rb"<sample_count>(\d{1,18})</sample_count>", xml)
-        if count:
+        if count:  # by which pyxdf knows the sample and the clock offset that liblsl may add as an outlet ends
             self.found.counted[stream_id] = int(count[1])
+            summary = b"<info><sample_count>%d</sample_count></info>" % int(count[1])
+            self.found.pieces.append(_chunk(FOOTER, stream_id.to_bytes(4, "little") + summary))
         try:
             parse_xml(xml)
-        except NotXmlError:
+        except (NotXmlError, UserError):
             self.found.notes.append(
                 f"the footer of stream {self.found.names[stream_id]!r} is damaged: nothing but its summary is lost"
             )
