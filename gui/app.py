@@ -203,8 +203,8 @@ def why_no_window() -> str:
     except subprocess.TimeoutExpired:
         return f"Qt did not start within {PROBE_S:.0f} s: check the screen {OR}."
     lines = done.stderr.strip().splitlines()
-    said = shown(lines[-1]) if lines else f"code {done.returncode}"
-    return "" if done.returncode == 0 else f"Qt cannot start ({said}): `make system` installs what it needs {OR}."
+    reason = shown(lines[-1]) if lines else f"code {done.returncode}"
+    return "" if done.returncode == 0 else f"Qt cannot start ({reason}): `make system` installs what it needs {OR}."
 
 
 def _nothing() -> None:

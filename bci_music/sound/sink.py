@@ -92,16 +92,16 @@ class Sink:
         The device's, by which it is looked for when it has left.
     form : Form or None
         How it takes sound; None while it is away.
-    say : callable
+    tell : callable
         Is told when it leaves and comes back.
     let_go : callable, optional
         Closes what was open on the device before; it is not looked for until that has returned.
     """
 
     def __init__(
-        self, name: str, form: Form | None, say: Callable[[str], None], let_go: Callable[[], None] | None = None
+        self, name: str, form: Form | None, tell: Callable[[str], None], let_go: Callable[[], None] | None = None
     ):
-        self._name, self._say = name, say
+        self._name, self._tell = name, tell
         self._closing: threading.Thread | None = None
         if let_go is not None:
             self._close_aside(let_go)
@@ -128,12 +128,12 @@ class Sink:
                 left, self._stream = self._stream, None
                 self._close_aside(left.close)
                 self._next_s = now + AGAIN_S
-                self._say(f"The sound device {self._name} is gone: the sound runs on a clock until it is back.")
+                self._tell(f"The sound device {self._name} is gone: the sound runs on a clock until it is back.")
             elif self._search is not None and not self._search.is_alive():
                 self._search = None
                 if self._found is not None:
                     self._stream, self._found = self._found, None
-                    self._say(f"The sound device {self._name} is back.")
+                    self._tell(f"The sound device {self._name} is back.")
             elif self._closing is not None and self._closing.is_alive():
                 return  # PortAudio takes one call at a time
             elif self._search is None and now >= self._next_s:

@@ -85,7 +85,7 @@ class SoundStage:
         self._block = round(self.config.block_s * AUDIO_RATE_HZ)
         self._producer = None if generator.realtime else make_producer(self._generator)
         self._asked_s: float | None = None  # when the slow generator was asked for what it has not answered
-        self._told = False
+        self._named = False
         self._state: Any = None
         fade = round(self.config.crossfade_s * AUDIO_RATE_HZ)
         self._splicer = Splicer(player, self.span_log, fade)
@@ -124,7 +124,7 @@ class SoundStage:
         """End the generators' threads; returns whether they ended, and names one that did not."""
         ended = self._producer.close() if self._producer else True
         hung = next((guarded for guarded in self._guarded if not guarded.answers), None if ended else self._generator)
-        if hung is not None and not self._told:
+        if hung is not None and not self._named:
             self._on_failure(Failure(self._clock.now(), "generate", f"{hung.name} did not answer to the end."))
         return hung is None
 
@@ -261,12 +261,12 @@ class SoundStage:
     def _name_hung(self, now: float, producer: Producer) -> None:
         """Say once that a slow generator does not answer: the fallback chain plays all the while."""
         if not producer.busy:
-            self._asked_s, self._told = None, False
+            self._asked_s, self._named = None, False
             return
         if self._asked_s is None:
             self._asked_s = now
-        if now - self._asked_s > self.config.hung_s and not self._told:
-            self._told = True
+        if now - self._asked_s > self.config.hung_s and not self._named:
+            self._named = True
             self._fallbacks += 1
             text = f"{self._generator.name} has not answered for {self.config.hung_s:g} s"
             self._on_failure(Failure(now, "generate", f"{text}: the library plays until it does."))

@@ -82,10 +82,10 @@ def test_without_root_the_missing_packages_are_named(bin_dir, debian):
 
 def test_the_demo_asks_for_nothing_that_only_tests_need(bin_dir, debian):
     put(bin_dir, "id", "echo 1000")
-    said = run("system-packages.sh", bin_dir, "--demo").stdout
-    assert "libxcb-cursor0" in said
-    assert "xvfb" not in said
-    assert "pulseaudio" not in said  # beside another sound server it would be in the way
+    printed = run("system-packages.sh", bin_dir, "--demo").stdout
+    assert "libxcb-cursor0" in printed
+    assert "xvfb" not in printed
+    assert "pulseaudio" not in printed  # beside another sound server it would be in the way
     assert "system-packages.sh --demo" in planned("demo", DISPLAY=":9")
 
 

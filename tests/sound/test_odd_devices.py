@@ -87,11 +87,11 @@ def test_a_device_that_leaves_and_comes_back(rate_hz, audio, monkeypatch, tmp_pa
     play(player, slowed.music(12.0), 6.0, during)
     counters = player.counters
     player.stop()
-    told = list(player.changes)
-    assert len(told) == 2
-    assert "headphones" in told[0]
-    assert "on a clock until it is back" in told[0]
-    assert "is back" in told[1]
+    notes = list(player.changes)
+    assert len(notes) == 2
+    assert "headphones" in notes[0]
+    assert "on a clock until it is back" in notes[0]
+    assert "is back" in notes[1]
     assert len(device.heard) > before[0] + 20
     after = np.concatenate(device.heard[-40:])
     assert np.abs(after).max() > 0.05
