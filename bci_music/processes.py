@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+WATCHED = "from bci_music.processes import end_with_parent; end_with_parent()\n"  # first in the code of a child
 GRACE_S = 2.0  # a child whose parent is gone gets this long to leave by itself
 
 

@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any
 
 from bci_music.messages import UserError
+from bci_music.processes import WATCHED
 
 N_CHANNELS = 125
 SECONDS = 6.0  # measured per run, after the first two
@@ -142,7 +143,7 @@ from bci_music.streaming.acquire import Acquirer
 from bci_music.streaming.lsl import LslSource, StreamQuery, lsl_clock
 name, runs, sending = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 def start():
-    sender = subprocess.Popen(sending, stdout=subprocess.PIPE, text=True)
+    sender = subprocess.Popen(sending, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     sender.stdout.readline()
     return sender
 acquirer = Acquirer(LslSource(StreamQuery(name=name)), Clock(lsl_clock))
@@ -217,7 +218,7 @@ def rejoin(runs: int = 5, rate: float = 1000.0) -> dict[str, Any]:
         ours_s, pylsl_s (all runs), median_s, worst_s, of_pylsl.
     """
     name = f"bench-{uuid.uuid4().hex[:12]}"
-    sending = [sys.executable, "-c", SENDER, name, str(N_CHANNELS), str(rate), str(round(CHUNK_S * rate))]
+    sending = [sys.executable, "-c", WATCHED + SENDER, name, str(N_CHANNELS), str(rate), str(round(CHUNK_S * rate))]
     found = _receive([REJOIN, name, str(runs), *sending], timeout_s=60 + 30 * runs)
     ours, theirs = found["ours_s"], found["pylsl_s"]
     return {**found, "median_s": median(ours), "worst_s": max(ours), "of_pylsl": median(ours) / median(theirs)}
@@ -239,8 +240,9 @@ def _measure(code: str, args: list[str], rate: float) -> dict[str, Any]:
     """Run one receiver process against one sender process."""
     name = f"bench-{uuid.uuid4().hex[:12]}"
     chunk = str(max(1, round(CHUNK_S * rate)))
-    sending = [sys.executable, "-c", SENDER, name, str(N_CHANNELS), str(rate), chunk]
-    with subprocess.Popen(sending, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as sender:
+    sending = [sys.executable, "-c", WATCHED + SENDER, name, str(N_CHANNELS), str(rate), chunk]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(sending, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as sender:
         try:
             assert sender.stdout is not None
             sender.stdout.readline()

@@ -13,6 +13,7 @@ from typing import Any
 from bci_music.bench.ingest import ingest_cpu, loss, stall_age
 from bci_music.bench.window import measure_topomap
 from bci_music.messages import Log
+from bci_music.processes import WATCHED
 
 RATE_HZ = 1000.0
 SECONDS = 12.0
@@ -82,7 +83,8 @@ def measure_stage(pack: str, seconds: float = SECONDS) -> dict[str, Any]:
 
     name = f"bench-{uuid.uuid4().hex[:12]}"
     clock = Clock(lsl_clock)
-    with subprocess.Popen([sys.executable, "-c", NOISE, name, str(RATE_HZ)], stdout=subprocess.PIPE) as sender:
+    sending = [sys.executable, "-c", WATCHED + NOISE, name, str(RATE_HZ)]
+    with subprocess.Popen(sending, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as sender:
         try:
             assert sender.stdout is not None
             sender.stdout.readline()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from bci_music.messages import UserError
-from bci_music.processes import deaf_children, end_with_parent
+from bci_music.processes import WATCHED, deaf_children
 
 if TYPE_CHECKING:
     from bci_music.streaming.lsl import StreamQuery
@@ -36,9 +36,7 @@ class SampleStream:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        first = end_with_parent.__name__
-        start = f"from {end_with_parent.__module__} import {first}; {first}()\n"
-        start += "from bci_music.cli.main import main; main()"
+        start = WATCHED + "from bci_music.cli.main import main; main()"
         with deaf_children():
             self._process = subprocess.Popen(
                 [sys.executable, "-c", start, "stream", str(self._file), "--name", self._name,
