@@ -140,6 +140,10 @@ class Guarded(Generator):
         """Whether it came back from the last call."""
         return not self._caller.busy
 
+    def close(self) -> None:
+        """End the thread that calls the generator."""
+        self._caller.close()
+
 
 class Caller:
     """Calls a function in a thread of its own, which ends by itself, and waits for it so long and no longer."""
@@ -147,7 +151,7 @@ class Caller:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._calls: queue.SimpleQueue[_Call] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._last: _Call | None = None
 
     @property
@@ -171,6 +175,14 @@ class Caller:
             raise call.error
         return call.result
 
+    def close(self) -> None:
+        """End the thread, unless its function has not come back: then it ends when that does."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._calls.put(None)
+        if thread is not None and not self.busy:
+            thread.join(1.0)
+
     def _run(self) -> None:
         while True:
             try:
@@ -181,6 +193,8 @@ class Caller:
                         self._thread = None
                         return
                 continue
+            if call is None:
+                return
             try:
                 call.result = call.function()
             except Exception as error:  # raised again where it was called from

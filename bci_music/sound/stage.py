@@ -126,6 +126,8 @@ class SoundStage:
         hung = next((guarded for guarded in self._guarded if not guarded.answers), None if ended else self._generator)
         if hung is not None and not self._named:
             self._on_failure(Failure(self._clock.now(), "generate", f"{hung.name} did not answer to the end."))
+        for guarded in self._guarded:
+            guarded.close()
         return hung is None
 
     def set_volume(self, volume_db: float) -> None:
