@@ -96,3 +96,14 @@ def test_prepare_takes_the_stream_and_mixes_no_two_ways(two, tmp_path):
     assert "prepared with other settings" in str(other.exception)
     lost = CliRunner().invoke(app, ["data", "prepare", "nmed-t", str(tmp_path), "--out", "x", "--stream", "left"])
     assert "none of the studies is of kind sessions" in str(lost.exception)
+
+
+def test_a_tracking_folder_takes_them_as_keys(two, tmp_path):
+    from bci_music.evaluation.tracking.folder import TrackingEntry, open_recording
+
+    path, (_, right) = two
+    entry = {"eeg": path.name, "listener": "a", "piece": "b", "audio": "b.wav"}
+    with pytest.raises(UserError, match=r"choose one with `stream:` in tracking\.yaml SOURCE-ID"):
+        open_recording(TrackingEntry(**entry), path.parent, 1, 10.0)
+    session = open_recording(TrackingEntry(**entry, stream="right", unit="mV"), path.parent, 1, 10.0)
+    assert np.array_equal(session.samples_uv, right * np.float32(1000))

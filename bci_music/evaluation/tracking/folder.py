@@ -5,6 +5,7 @@ docs/evaluation.md shows one. What `bci-music data prepare` made is opened here 
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydantic import Field, model_validator
 
 from bci_music.config import Config, read_yaml
 from bci_music.data.formats import open_session
-from bci_music.data.session import Event, Session, song_marker
+from bci_music.data.session import Event, Reading, Session, song_marker
 from bci_music.data.study import Stimulus
 from bci_music.eeg.electrodes import clean_label
 from bci_music.evaluation.tracking.features import RATE_HZ, envelope_rows, sound_rows
@@ -52,6 +53,8 @@ class TrackingEntry(Config):
     seconds: float | None = Field(None, gt=0)  # how long it is heard; by default to its end
     rate_hz: float | None = Field(None, gt=16.0)
     electrodes: tuple[str, ...] = ()
+    stream: str | None = None  # of an XDF file with several EEG streams
+    unit: str | None = None  # of EEG whose file states none, or a wrong one
 
     @model_validator(mode="after")
     def _one_sound(self) -> TrackingEntry:
@@ -113,7 +116,7 @@ def read_entries(path: Path) -> TrackingFile:
 def open_recording(entry: TrackingEntry, directory: Path, number: int, sound_s: float) -> Session:
     """Open the EEG of an entry under a name of its own, with song markers for what was heard."""
     path = directory / entry.eeg
-    session = _npy_session(path, entry) if path.suffix.lower() == ".npy" else _session(path)
+    session = _npy_session(path, entry) if path.suffix.lower() == ".npy" else _session(path, entry.stream, entry.unit)
     begin_s = float(session.times_s[0]) + entry.onset_s
     if entry.onset_s >= session.duration_s:
         raise UserError(
@@ -187,9 +190,12 @@ def _is_number(word: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _session(path: Path) -> Session:
+def _session(path: Path, stream: str | None, unit: str | None) -> Session:
     """Open a recording; entries of one file follow each other, so the last one is kept."""
-    return open_session(path)
+    try:
+        return open_session(path, Reading(stream, unit))
+    except UserError as error:  # options are keys here
+        raise UserError(re.sub(r"--(stream|unit)\b", rf"`\1:` in {FILE_NAME}", str(error))) from error
 
 
 def _npy_session(path: Path, entry: TrackingEntry) -> Session:
