@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -219,7 +220,9 @@ def _load_extractor(folder: Path) -> Any:
 
     if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
         raise UserError(f"The CLAP in {folder} has no preprocessor_config.json, which says how it hears: add it.")
-    with opening(folder, "a CLAP that hears", "add its preprocessor_config.json, or copy it again"):
+    advice = "add its preprocessor_config.json, or copy it again"
+    with opening(folder, "a CLAP that hears", advice), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of filters that settings which are refused below leave empty
         extractor = ClapFeatureExtractor.from_pretrained(folder, local_files_only=True)
         rate, hop, n_fft = extractor.sampling_rate, extractor.hop_length, extractor.fft_window_size
         if not (4_000 <= rate <= 384_000 and 1 <= hop <= n_fft <= 2**16 and 0 < extractor.max_length_s <= 60):

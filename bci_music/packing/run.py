@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bci_music.data.study import Stimulus
+from bci_music.eeg.montage import shipped_montages
 from bci_music.evaluation.decoded import DecodedWindows, Trained, predict, predict_before
 from bci_music.evaluation.music.audio import training_music
 from bci_music.evaluation.protocol import evaluate_decoded
@@ -41,6 +42,7 @@ from bci_music.training.lab.run import ExperimentData, experiment_data, load_ali
 from bci_music.training.lab.windows import training_seconds
 from bci_music.training.provenance import ALIGNER, CONFIG, PROVENANCE, describe_data
 
+MONTAGE_FILE = "montage.yaml"
 OWN_MUSIC = (
     "weights: as the licence of the study they were trained on; the library holds excerpts of the music you provided: "
     "pass the pack on only if you may pass that on"
@@ -96,7 +98,7 @@ def build_run_pack(run: Path, data: Path, out: Path, *, name: str | None = None,
     prototypes = MusicLibrary.load(part / "library").prototypes
     confidence = _confidence(decoded, prototypes, songs, experiment.prepared.stimuli)
     manifest = _manifest(opened, name or run.resolve().name, metrics, confidence)
-    Pack.write(part, manifest)
+    Pack.write(part, manifest.model_copy(update={"montage": _own_montage(manifest.montage, part)}))
     if out.exists():
         out.rmdir()
     part.replace(out)
@@ -153,6 +155,14 @@ def _manifest(run: _Run, name: str, metrics: tuple[Metric, ...], confidence: Con
         reference=signal.preprocess.reference, signal=signal, normalise=prepared.normalise,
         decoder=_decoder(config), metrics=metrics, confidence=confidence, spaces=Spaces(targets=sha, generator=sha),
     )  # fmt: skip
+
+
+def _own_montage(name: str, pack: Path) -> str:
+    """Name of a montage that ships; another one is copied into the pack, which opens nothing outside itself."""
+    if name in ("nmed", *shipped_montages()):
+        return name
+    shutil.copyfile(name, pack / MONTAGE_FILE)
+    return MONTAGE_FILE
 
 
 def _metrics(run: _Run, decoded: DecodedWindows) -> tuple[Metric, ...]:

@@ -236,3 +236,14 @@ def test_a_library_keeps_to_its_size(study, tmp_path):
         write_run_library(tmp_path / "b", stimuli, music, seconds, embedder, 4.0, max_bytes=5000)
     with pytest.raises(UserError, match="nothing to play"):
         write_run_library(tmp_path / "c", stimuli, music, {SONGS[0]: [(0.0, 4.0)]}, embedder, 4.0)
+
+
+def test_a_montage_of_ones_own_comes_along(tmp_path):
+    from bci_music.eeg.montage import Montage
+    from bci_music.packing.run import _own_montage
+
+    (tmp_path / "net.yaml").write_text("name: net\nnames: [A]\npositions_mm: {A: [10, 20, 80]}\n")
+    (tmp_path / "pack").mkdir()
+    assert _own_montage("nmed", tmp_path / "pack") == "nmed"
+    name = _own_montage(str(tmp_path / "net.yaml"), tmp_path / "pack")
+    assert Montage.load(tmp_path / "pack" / name).names == ("A",)
