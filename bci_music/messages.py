@@ -84,7 +84,7 @@ class StreamEvent:
     """One change of the stream: of state, or an anomaly in the data."""
 
     time_s: float
-    kind: str  # "state" | "gap" | "burst" | "backwards" | "early" | "duplicate" | "drift" | "labels" | "skip"
+    kind: str  # "state" | "rate" | "clock" | "drift" | "labels" | "skip", or the kind of a `timing.pieces.Piece`
     state: StreamState
     connection: int
     text: str

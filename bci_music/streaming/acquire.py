@@ -350,5 +350,6 @@ _SENTENCES: dict[str, Callable[[int], tuple[str, str]]] = {
     "resume": lambda n: ("burst", f"true stamps again after {n} samples of a burst"),
     "backwards": lambda n: ("backwards", "time stamps jumped back"),
     "early": lambda n: ("early", "time stamps come earlier than the rate allows"),
+    "unstamped": lambda n: ("unstamped", f"{n} samples have no usable time stamp"),
     "duplicate": lambda n: ("duplicate", f"{n} samples carry the stamp of the one before"),
 }

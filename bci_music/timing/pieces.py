@@ -20,8 +20,8 @@ class Piece:
         Rows, in the order they were accepted; a piece may begin with rows held back earlier.
     kind : str
         "" nothing to report, else what was found at the first row: "gap", "burst" (a burst begins),
-        "resume" (true stamps again), "backwards" (stamps fall), "early" (they rise, by less than the rate asks) or
-        "duplicate".
+        "resume" (true stamps again), "backwards", "duplicate", "early" (stamps rise, but lie before their place) or
+        "unstamped" (no usable stamp).
     missing : int
         Samples that never came, just before the first row.
     count : int

@@ -99,6 +99,8 @@ _LATTICE = 2.0**20  # stamps per second that a double holds exactly up to 2**33 
 LOOK_AHEAD_S = 0.1  # rows looked at before an unclear stamp is classified
 FIT_S = 0.5  # rows at the very start from which rate and jitter are learnt
 BLOCK_S = 0.25  # the line is corrected this often
+CLEAN = 0.2  # jitter, in periods, of stamps that show each single step
+DRIFT = 0.05  # a pace that changes by more is none that a clock drifts to
 MEMORY_BLOCKS = 40  # jitter older than one to two of these spans is forgotten
 
 
@@ -242,7 +244,10 @@ class StampGrid:
         if self._n_block < len(self._block):
             return
         middle = float(np.median(self._block))
-        self._learn_jitter(float(np.abs(self._block - middle).max()))
+        jitter_s = float(np.abs(self._block - middle).max())
+        if jitter_s > CLEAN * self._period > self.jitter_s and self._turn(self._block):
+            return
+        self._learn_jitter(jitter_s)
         self._anchor += 0.5 * middle
         period = self._period + 0.05 * middle / len(self._block)
         kept = min(max(period, 0.95 * self._period0), 1.05 * self._period0)
@@ -259,10 +264,12 @@ class StampGrid:
         """Decide what the first row is, which lies `off` seconds from the line."""
         self._smooth = False
         if not np.isfinite(off):
-            return self._keep_line(1, "backwards", 1)
+            return self._keep_line(1, "unstamped", 1)
+        if self._drifts(float(rows[0])):
+            return Piece(0)
         if off > 0:
             nearest = off / self._period
-            clean = self.jitter_s < 0.2 * self._period and abs(nearest - round(nearest)) < 0.2
+            clean = self.jitter_s < CLEAN * self._period and abs(nearest - round(nearest)) < 0.2
             if clean and np.isfinite(self._last):
                 return self._gap(rows, max(1, round((float(rows[0]) - self._last) / self._period) - 1))
             if nearest > self._n_fill + 0.5:
@@ -284,17 +291,42 @@ class StampGrid:
             run = int(np.argmin(astray))
             if run <= 2:
                 repeats = leading_repeats(self._last, rows[:run], self._period)
-                return self._keep_line(run, "duplicate" if repeats == run else self._early(rows[0]), run)
+                return self._keep_line(run, "duplicate" if repeats == run else self._early(rows), run)
             return self._call_it_jitter(offs)
         repeats = leading_repeats(self._last, seen, self._period)
         if 0 < repeats < len(seen) and abs(offs[repeats] + repeats * self._period) <= self._tolerance:
             return Piece(repeats, "duplicate", count=repeats, dropped=True)
         self._anchored = False
-        return self._from_here(rows, self._early(rows[0]), 1)
+        return self._from_here(rows, self._early(rows), 1)
 
-    def _early(self, stamp: float) -> str:
-        """What a stamp before its time is: fallen, or risen by less than it should have."""
-        return "early" if stamp > self._last else "backwards"
+    def _early(self, rows: NDArray[np.float64]) -> str:
+        """Name of what lies before its place: it jumped back only if it lies before the row before, too."""
+        return "early" if float(rows[0]) > self._last else "backwards"
+
+    def _drifts(self, stamp: float) -> bool:
+        """Whether rows left the line without a step, since their clock changed its pace: turn the line then.
+
+        Only where stamps are clean: in jitter a gap shows no step either.
+        """
+        steady = self.jitter_s < CLEAN * self._period and abs((stamp - self._last) / self._period - 1.0) < DRIFT
+        return steady and self._turn(self._block[: self._n_block])
+
+    def _turn(self, off: NDArray[np.float64]) -> bool:
+        """Begin the line at the newest row with the pace of the block's rows, `off` (n,) s from it; False if not even.
+
+        No row of the line is lost by that, and it is no break.
+        """
+        lean = 0.0
+        if len(off) >= 8:
+            lean, level = (float(part) for part in np.polyfit(self._ramp[: len(off)], off, 1))
+            if np.abs(off - level - lean * self._ramp[: len(off)]).max() > CLEAN * self._period:
+                return False
+        period = self._period + lean
+        if not abs(period / self._period0 - 1.0) <= DRIFT:
+            return False
+        self._period, self._anchor, self._k = period, self._last, 1
+        self._n_block, self._smooth = 0, False
+        return True
 
     def _gap(self, rows: NDArray[np.float64], missing: int) -> Piece:
         flag = filler_flag(missing, self.sfreq_hz)

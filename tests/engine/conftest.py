@@ -34,7 +34,7 @@ class Outlet:
         self.start()
 
     def start(self):
-        words = [f"--{k.replace('_', '-')}={v}" for k, v in self._options.items()]
+        words = [f"--{k.replace('_', '-')}" + ("" if v is True else f"={v}") for k, v in self._options.items()]
         self.process = subprocess.Popen([sys.executable, str(OUTLET), *words], stdout=subprocess.PIPE, text=True)
         self.start_s = float(self.process.stdout.readline())  # row n belongs to start_s + n / rate
 

@@ -212,7 +212,38 @@ def test_a_rate_that_is_not_the_declared_one_is_learnt_and_shown():
 def test_stamps_that_are_no_numbers_do_not_stop_the_grid():
     times = clean(2000, 250)
     times[1000] = np.nan
-    assert [k for k, _ in stamped(times, 250).kinds] == ["backwards"]
+    assert [k for k, _ in stamped(times, 250).kinds] == ["unstamped"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rate=st.sampled_from([125, 250, 500, 1000]), drift=st.floats(-0.02, 0.02), at=st.floats(0.0, 1.0),
+    ramp_s=st.floats(0.0, 10.0), lost=st.sampled_from([0, 1, 5, 200]),
+)
+def test_a_clock_that_begins_to_drift_makes_no_rows_and_hides_none(rate, drift, at, ramp_s, lost):
+    """The pace changes by up to 2 %, at once or slowly; a gap that comes later is found all the same."""
+    n = 20 * rate
+    row = np.arange(n)
+    share = np.clip((row / rate - 10 * at) / max(ramp_s, 1e-9), 0.0, 1.0)
+    times = np.cumsum((1 + drift * share) / rate)
+    times = np.delete(times, slice(n - 2 * rate, n - 2 * rate + lost))
+    verdict = stamped(times, rate)
+    assert verdict.missing.sum() == pytest.approx(lost, abs=0.03 * lost)
+    assert [kind for kind, _ in verdict.kinds] == ["gap"] * (lost > 0)
+    assert (verdict.flags > 0).sum() == (lost > 0.25 * rate)
+
+
+def test_stamps_jumped_back_only_where_they_fall():
+    rising = clean(3000, 250)
+    rising[2000:] -= 0.0039  # no sample before its predecessor, yet none in its place
+    assert [kind for kind, _ in stamped(rising, 250).kinds] == ["early"]
+    falling = clean(3000, 250)
+    falling[2000:] -= 0.0061
+    assert [kind for kind, _ in stamped(falling, 250).kinds] == ["backwards"]
+    fast = np.concatenate((clean(2000, 250), 1008 + np.arange(2000) / 400))  # 1.6 times the rate, from one row on
+    kinds = {kind for kind, _ in stamped(fast, 250).kinds}
+    assert "early" in kinds
+    assert "backwards" not in kinds
 
 
 @pytest.mark.parametrize(("missing", "flag"), [(1, FILLED), (12, FILLED), (13, HOLE), (62, HOLE), (63, 0)])

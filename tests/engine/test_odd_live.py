@@ -1,0 +1,68 @@
+"""Whole live runs on streams that are not as they should be: length, report and exit code."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bci_music.eeg.montage import NMED_CHANNELS
+
+pytestmark = [pytest.mark.realtime, pytest.mark.install]
+
+START = "import sys; from bci_music.cli.main import main; main()"
+STREAM = {"rate": 250.0, "channels": 125, "noise": 15, "labels": ",".join(NMED_CHANNELS)}
+
+
+@pytest.fixture
+def live(tmp_path):
+    """Start ``bci-music live`` on a stream; ``(process, folder of the report)``."""
+    running = []
+
+    def start(name, seconds):
+        out = tmp_path / "out"
+        words = ("live", "--headless", "--stream", name, "--seconds", seconds, "--generator", "library", "--out", out)
+        running.append(subprocess.Popen(
+            [sys.executable, "-c", START, *map(str, words), "--sound-device", "none"], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "300"},
+        ))  # fmt: skip
+        return running[-1], out
+
+    yield start
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("clock", [{"unix": True}, {"offset": -1e5}])
+def test_a_run_on_a_foreign_clock_is_as_long_as_asked(clock, outlet, live):
+    stream = outlet(**STREAM, **clock)
+    process, out = live(stream.name, 8)
+    _, shown = process.communicate(timeout=120)
+    assert process.returncode == 0, shown
+    report = json.loads((out / "report.json").read_text())
+    assert report["stream"]["samples"] == pytest.approx(8 * 250, abs=250)
+    assert report["missing_samples"] == report["gaps"] == 0
+    assert report["data_age_ms"]["p50"] < 1500
+    (note,) = report["stream"]["notes"]
+    assert note.startswith("the time stamps of")
+    assert "not LSL's clock" in shown
+
+
+def test_a_rejoin_that_is_refused_is_a_failure_of_the_run(outlet, live):
+    stream = outlet(**STREAM)
+    process, out = live(stream.name, 40)
+    time.sleep(15)  # the run has begun, and is not over
+    stream.kill()
+    stream._options["labels"] = ",".join(f"X{n}" for n in range(125))
+    stream.start()
+    _, line = process.communicate(timeout=150)
+    assert process.returncode == 2, line
+    assert "came back with none of its 125" in line
+    assert "Traceback" not in line
+    report = json.loads((out / "report.json").read_text())
+    assert any("came back with none of its 125" in text for text in report["failures"])
+    assert report["connections"] == 1
