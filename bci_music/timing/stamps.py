@@ -234,6 +234,13 @@ class StampGrid:
         self._follow(rows, off)
         return Piece(m)
 
+    def _lean(self, off: NDArray[np.float64]) -> float | None:
+        """Seconds per row by which consecutive rows, `off` (n,) s from the line, leave it; None if not evenly."""
+        ramp = self._ramp[: len(off)]
+        slope, level = (float(part) for part in np.polyfit(ramp, off, 1))
+        even = np.abs(off - level - slope * ramp).max() <= 0.25 * CLEAN * self._period
+        return slope if even else None
+
     def _follow(self, rows: NDArray[np.float64], off: NDArray[np.float64]) -> None:
         """Account for rows near the line; correct the line at the end of each block."""
         m = len(off)
@@ -277,6 +284,9 @@ class StampGrid:
         if len(rows) < self._n_ahead and not final:
             return None
         seen = rows[: self._n_ahead]
+        even = (np.abs(np.diff(seen, prepend=self._last) / self._period - 1.0) < DRIFT).all()
+        if even and self._turn_to(float(seen[-1] - self._last) / len(seen)):
+            return Piece(0)
         offs = seen - (self._anchor + (np.arange(len(seen)) + self._k) * self._period)
         if off > 0:
             low = float(np.nanmin(offs))
@@ -316,12 +326,15 @@ class StampGrid:
 
         No row of the line is lost by that, and it is no break.
         """
-        lean = 0.0
+        lean: float | None = 0.0
         if len(off) >= 8:
-            lean, level = (float(part) for part in np.polyfit(self._ramp[: len(off)], off, 1))
-            if np.abs(off - level - lean * self._ramp[: len(off)]).max() > CLEAN * self._period:
-                return False
-        period = self._period + lean
+            newest = (off[-max(8, len(off) // part) :] for part in (1, 2, 4, 8, 16))
+            lean = next((slope for rows in newest if (slope := self._lean(rows)) is not None), None)
+        if lean is None:
+            return False
+        return self._turn_to(self._period + lean)
+
+    def _turn_to(self, period: float) -> bool:
         if not abs(period / self._period0 - 1.0) <= DRIFT:
             return False
         self._period, self._anchor, self._k = period, self._last, 1
