@@ -17,7 +17,6 @@ class StreamStatus:
     """The stream in one glance. `data_age_s` is None until the first sample."""
 
     state: StreamState = StreamState.SEARCHING
-    name: str = ""  # of the stream that was joined, before all is known of it
     info: StreamInfo | None = None
     connection: int = 0
     since_s: float = 0.0
@@ -33,6 +32,7 @@ class StreamStatus:
     duplicates: int = 0
     future_stamps: int = 0
     lost_count: int = 0  # times the stream was lost
+    name: str = ""  # of the stream that was joined, before all is known of it
     clock_jumps: int = 0  # times the sender's clock jumped
     notes: tuple[str, ...] = ()  # what was put right or should be known, in sentences
 

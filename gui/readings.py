@@ -64,9 +64,9 @@ def data_age(stream: StreamStatus) -> tuple[str, str]:
 
 
 def stream_note(stream: StreamStatus) -> str:
-    """What is wrong with the stream, "" when it flows."""
+    """What is wrong with the stream or was put right in it, "" when it flows as it should."""
     if stream.state is StreamState.LIVE:
-        return ""
+        return stream.notes[-1] if stream.notes else ""
     if stream.state in (StreamState.STALLED, StreamState.LOST) and stream.data_age_s is not None:
         return f"{stream.state.value}: no new data for {stream.data_age_s:.1f} s"
     return stream.text or stream.state.value
