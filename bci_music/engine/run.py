@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -144,7 +144,7 @@ def _run(
     folder = RunFolder(out, losses.append) if out is not None else None
     wav = out / "music.wav" if out else None
     clock = Clock(lsl_clock)
-    with Ending() as ending, _with_generator(config, display) as config:
+    with Ending() as ending, folder or nullcontext(), _with_generator(config, display) as config:
         with display.busy("loading the decoder"), _no_empty_file(wav):
             device = config.sound.device
             player = open_player(clock, device=int(device) if device and device.isdigit() else device, wav_path=wav)

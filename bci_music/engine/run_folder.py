@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def may_keep(config: LiveConfig, engine: Engine) -> bool:
 
 
 class RunFolder:
-    """Writes what a run leaves; what cannot be written is said, and costs nothing else.
+    """Context manager that writes what a run leaves; what cannot be written is said, and costs nothing else.
 
     Parameters
     ----------
@@ -79,6 +79,12 @@ class RunFolder:
 
         with suppress(Exception):  # said when there is something to draw
             load_drawing()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def write_aside(self, engine: Engine, config: LiveConfig, report: dict[str, Any], now: float) -> None:
         """Write run.yaml, overview.png and, where that was asked for, embeddings.npz."""
