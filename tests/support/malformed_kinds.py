@@ -156,7 +156,6 @@ def recordings(valid: Valid) -> Iterator[Case]:
     yield case("EDF channels", valid.edf, field(252, "9999"))
     yield case("EDF no channels", valid.edf, field(252, "0   "))
     yield case("EDF channels in words", valid.edf, field(252, "many"))
-    yield case("EDF header size", valid.edf, field(184, "99999999"))
     yield case("EDF record of no time", valid.edf, field(244, "-5      "))
 
 

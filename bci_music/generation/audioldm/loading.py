@@ -76,6 +76,7 @@ def load_parts(where: str | Path, *, revision: str | None = None) -> Parts:
 
     folder = _folder(where, revision)
     _check_parts(folder)
+    note, unconditional = _read_note(folder / NOTE), _read_unconditional(folder / UNCONDITIONAL)
     weights = {"torch_dtype": torch.float32}
     with quiet_loading():
         unet = _load_part(UNet2DConditionModel, folder, "unet", weights)
@@ -85,9 +86,8 @@ def load_parts(where: str | Path, *, revision: str | None = None) -> Parts:
     _check_fit(unet, vae, vocoder, where)
     for model in (unet, vae, vocoder):
         model.eval().requires_grad_(False)
-    note = _read_note(folder / NOTE)
     return Parts(
-        unet, vae, vocoder, scheduler, _read_unconditional(folder / UNCONDITIONAL), note.trained,
+        unet, vae, vocoder, scheduler, unconditional, note.trained,
         note.name or f"AudioLDM {where}", note.settings(str(folder / NOTE)),
     )  # fmt: skip
 
