@@ -195,6 +195,7 @@ def test_without_eeg_it_is_refused_with_what_is_there(tmp_path):
 
 @pytest.mark.parametrize(("at", "width", "value", "says"), [
     (252, 4, "9999", "9999 as its number of signals"),
+    (184, 8, "99999999", "a header of 99999999 bytes, but its 4 signals need 1280"),
     (252, 4, "many", "'many' as its number of signals"),
     (252, 4, "-1", "-1 as its number of signals"),
     (244, 8, "0", "records of 0 s"),

@@ -76,6 +76,12 @@ def read_header(path: Path) -> Header:
         if len(main) < 256 or (main[:8] != b"\xffBIOSEMI" and main[:8].strip(b" \0") != b"0"):
             raise UserError(f"{path.name} cannot be read as EDF or BDF: it does not begin as one; give another file.")
         n = _whole(path, main[252:256], "number of signals", 1, _MOST_SIGNALS)
+        stated = _number(main[184:192])
+        if stated not in (0, 256 * (n + 1)) and not math.isnan(stated):
+            raise UserError(
+                f"{path.name} states a header of {stated:.12g} bytes, but its {n} signals need {256 * (n + 1)}: it is "
+                "damaged."
+            )
         rest = file.read(n * 256)
     if len(rest) < n * 256:
         raise UserError(f"{path.name} is cut off within its header of {n} signals: nothing was recorded in it.")
