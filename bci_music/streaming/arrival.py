@@ -97,6 +97,11 @@ class ArrivalClock:
             self._held = []
         if not len(chunk.times_s):
             return []
+        stamps = chunk.times_s
+        inner = stamps[1:] - stamps[:-1]
+        close = self._last is None or abs(stamps[0] - self._last) < JUMP_S
+        if close and (not len(inner) or (inner.max() < JUMP_S and inner.min() > -JUMP_S)):
+            return [self._pass(chunk)]
         steps = np.diff(chunk.times_s, prepend=chunk.times_s[0] if self._last is None else self._last)
         far = np.flatnonzero(~(np.abs(steps) < JUMP_S))
         if not len(far):
@@ -161,6 +166,8 @@ class ArrivalClock:
         self._rows += n
         if self._lags and now - self._lags[-1][0] < BLOCK_S:
             self._lags[-1] = (self._lags[-1][0], min(lag, self._lags[-1][1]))
+            if not self._following:
+                return  # looked at once a block
         else:
             self._lags.append((now, lag))
             self._counts.append((now, newest, self._rows))
