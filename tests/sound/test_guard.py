@@ -101,7 +101,7 @@ class Rig:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_is_unfit_is_refused_counted_named_and_replaced(fault, realtime, library_dir):
     spoil, words = FAULTS[fault]
-    rig = Rig(library_dir, Faulty(realtime, spoil))
+    rig = Rig(library_dir, Faulty(realtime, spoil, first=3 if realtime else 1))
     status = rig.run(8.0)
     assert rig.ear.heard_s > 5
     assert rig.ear.longest_s <= 0.25
