@@ -83,7 +83,7 @@ def test_the_search_offers_every_trained_row_of_the_table_the_same_rates():
 
 
 def test_rows_of_the_pretraining_table_learn_for_equal_minutes():
-    plan = TablePlan.load(shipped("configs/lab-pretraining.yaml"))
+    plan = TablePlan.load(shipped("configs/lab-table-pretraining.yaml"))
     made = jobs(plan, lab_preset("small"))
     stages = [2 if job.config.pretrain is not None else 1 for job in made]
     assert {n * (job.config.minutes or 0.0) for n, job in zip(stages, made, strict=True)} == {4.0}
