@@ -22,7 +22,7 @@ def load_whole(kind: Any, folder: Path) -> Any:
     from bci_music.models.checkpoints.weights import check_model
 
     advice = "give a directory with its config.json and its weights as safetensors"
-    with opening(folder, f"a {kind.__name__}", advice), quiet_transformers():
+    with opening(folder, kind.__name__, advice), quiet_transformers():
         check_size(kind, folder)
         model, report = kind.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
@@ -43,6 +43,7 @@ def check_size(kind: Any, folder: Path) -> None:
     `kind` is a model of transformers or diffusers; whatever reading its configuration raises is the caller's.
     """
     import torch
+    from transformers import AutoConfig
 
     from bci_music.models.checkpoints.weights import read_shapes
 
@@ -51,7 +52,9 @@ def check_size(kind: Any, folder: Path) -> None:
         if hasattr(kind, "load_config"):
             model = kind.from_config(kind.load_config(folder, local_files_only=True))
         else:
-            model = kind(kind.config_class.from_pretrained(folder, local_files_only=True))
+            config = getattr(kind, "config_class", None) or AutoConfig
+            described = config.from_pretrained(folder, local_files_only=True)
+            model = kind.from_config(described) if config is AutoConfig else kind(described)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     odd = next((name for name in wanted if wanted[name] != there.get(name, wanted[name])), None)
     if odd is not None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 
 import psutil
 import pylsl
@@ -155,20 +156,25 @@ def test_a_run_that_is_hung_up_on_writes_its_report_though_its_terminal_is_gone(
     words = ["live", "--stream", stream.name, "--out", str(tmp_path / "out"), "--sound-device", "none", "--headless"]
     pid, terminal = pty.fork()
     if pid == 0:
-        from started import START
+        from started import START, hear_hangups
 
+        hear_hangups()
         os.execv(os.sys.executable, [os.sys.executable, "-c", START, *words])
     process = psutil.Process(pid)
-    until = time.monotonic() + 90
-    while size(tmp_path / "out" / "music.wav") < 100_000:
-        assert time.monotonic() < until
-        os.set_blocking(terminal, False)
-        try:
-            os.read(terminal, 65536)
-        except BlockingIOError:
-            time.sleep(0.05)
-    os.close(terminal)  # the kernel sends SIGHUP
-    assert os.waitstatus_to_exitcode(os.waitpid(process.pid, 0)[1]) == 0
+    try:
+        until = time.monotonic() + 90
+        while size(tmp_path / "out" / "music.wav") < 100_000:
+            assert time.monotonic() < until
+            os.set_blocking(terminal, False)
+            try:
+                os.read(terminal, 65536)
+            except BlockingIOError:
+                time.sleep(0.05)
+        os.close(terminal)  # the kernel sends SIGHUP
+        assert process.wait(60) == 0
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     assert report_of(tmp_path / "out")["lost"] == []
 
 

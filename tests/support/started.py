@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,12 @@ import psutil
 START = "from bci_music.cli.main import main; main()"
 
 
+def hear_hangups():
+    """Undo what a `nohup` above the tests does to the processes they start."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Run:
     """`bci-music WORDS` in the background; what it writes to the terminal is in `text()`."""
 
@@ -22,7 +29,7 @@ class Run:
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", START, *map(str, words)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, "QT_QPA_PLATFORM": "offscreen", **(env or {})}, **popen,
+                env={**os.environ, "QT_QPA_PLATFORM": "offscreen", **(env or {})}, preexec_fn=hear_hangups, **popen,
             )  # fmt: skip
         self._family: dict[int, psutil.Process] = {}
 

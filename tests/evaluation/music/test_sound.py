@@ -245,9 +245,9 @@ def test_a_genre_model_out_of_reach_is_reported(tmp_path, classifier, monkeypatc
         (tmp_path / "none", "There is no directory"),
         ("someone/genres", "is not on this machine: fetch it with `bci-music models pull someone/genres`"),
         ("someone/genres@abc", "pull someone/genres --revision abc"),
-        (tmp_path, "could not be loaded"),
+        (tmp_path, "could not be read as"),
         (deaf, "which says how it hears"),
-        (torn, "could not be loaded"),
+        (torn, "could not be read as"),
     ):
         with pytest.raises(UserError, match=text):
             HubGenres.load(str(where))
