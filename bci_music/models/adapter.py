@@ -125,7 +125,10 @@ class RidgeAdapter:
             weights, intercept, alpha = (tensors[name] for name in ("weights", "intercept", "alpha"))
             if weights.ndim != 2 or intercept.shape != weights.shape[1:] or alpha.shape != (1,):
                 raise ValueError("the shapes of its weights and intercept do not fit each other")
-            if any(part.dtype != np.float32 or not np.isfinite(part).all() for part in (weights, intercept, alpha)):
+            # alpha may be NaN: where nothing was chosen
+            if alpha.dtype != np.float32 or any(
+                part.dtype != np.float32 or not np.isfinite(part).all() for part in (weights, intercept)
+            ):
                 raise ValueError("its numbers are not finite, or not of single precision")
         return cls(weights, intercept, float(alpha[0]))
 

@@ -146,7 +146,7 @@ def test_what_is_wrong_is_a_sentence(copy_of, clap_directory, tmp_path):
     shutil.copy(clap_directory / "preprocessor_config.json", broken)
     config = json.loads((broken / "config.json").read_text())
     (broken / "config.json").write_text(json.dumps({**config, "projection_dim": 256}))
-    refused("could not be read as a ClapModel")
+    refused("could not be read as ClapModel")
     config["audio_config"]["depths"] = [2, 1]
     (broken / "config.json").write_text(json.dumps(config))
     refused("lacks .* weights")
