@@ -9,7 +9,7 @@ pytestmark = pytest.mark.realtime
 
 
 @pytest.mark.parametrize("rate_hz", [48_000, 44_100])
-def test_a_run_goes_on_without_its_device_and_its_report_tells(
+def test_a_run_goes_on_without_its_device_and_its_report_says_so(
     rate_hz, outlet, live_engine, until, monkeypatch, tmp_path
 ):
     monkeypatch.setattr("bci_music.sound.sink.AGAIN_S", 0.3)
@@ -28,8 +28,8 @@ def test_a_run_goes_on_without_its_device_and_its_report_tells(
     until(lambda: len(device.heard) > heard + 50, what="the device")
     engine.stop()
     report = build_report(engine, engine.now(), wav)
-    told = [text for text in report["failures"] if "headphones" in text]
-    assert any("on a clock until it is back" in text for text in told)
-    assert any("is back" in text for text in told)
+    texts = [text for text in report["failures"] if "headphones" in text]
+    assert any("on a clock until it is back" in text for text in texts)
+    assert any("is back" in text for text in texts)
     assert report["silent_seconds"] == 0.0
     assert report["windows_decoded"] > 0
