@@ -111,3 +111,19 @@ def follow():
     yield start
     for acquirer in made:
         acquirer.close()
+
+
+@pytest.fixture
+def source():
+    """``source(query, **options)``; closed after the test."""
+    made = []
+
+    def start(query, **options):
+        from bci_music.streaming.lsl import LslSource
+
+        made.append(LslSource(query, **options))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.close()

@@ -20,20 +20,6 @@ from bci_music.streaming.source import SourceLost
 pytestmark = pytest.mark.realtime
 
 
-@pytest.fixture
-def source():
-    """``source(query, **options)``; closed after the test."""
-    made = []
-
-    def start(query, **options):
-        made.append(LslSource(query, **options))
-        return made[-1]
-
-    yield start
-    for each in made:
-        each.close()
-
-
 def pull_some(source, n=50, timeout_s=5.0):
     chunks, end = [], time.monotonic() + timeout_s
     while sum(len(c.times_s) for c in chunks) < n and time.monotonic() < end:

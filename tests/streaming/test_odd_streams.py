@@ -10,26 +10,12 @@ from bci_music.clock import Clock
 from bci_music.messages import StreamState, UserError
 from bci_music.streaming.acquire import Acquirer
 from bci_music.streaming.discovery import FoundStream, StreamQuery, nothing_found, the_one
-from bci_music.streaming.lsl import LslSource, lsl_clock
+from bci_music.streaming.lsl import lsl_clock
 from bci_music.streaming.markers import LslMarkers
 
 pytestmark = pytest.mark.realtime
 
 EPOC = "Timestamp,Counter,Interpolate,AF3,F7,F3,FC5,T7,P7,O1,O2,P8,T8,FC6,F4,F8,AF4,HardwareMarker"
-
-
-@pytest.fixture
-def source():
-    """``source(query, **options)``; closed after the test."""
-    made = []
-
-    def start(query, **options):
-        made.append(LslSource(query, **options))
-        return made[-1]
-
-    yield start
-    for each in made:
-        each.close()
 
 
 def unique(text):
