@@ -179,7 +179,8 @@ def _words(report: dict[str, Any]) -> list[tuple[str, str, int]]:
         share, shifted = 100 * follow["share"], 100 * follow["shifted_share"]
         made = report["clips_generated"]
         words = "the sound was made for what was heard" if made else "what is heard plays"
-        lines.append((f"{words} {share:.0f} % of the time, shifted {shifted:.0f} %", TEXT, 11 if made else 12))
+        beside = f"shifted {shifted:.0f} %" if np.isfinite(shifted) else "too short to shift"
+        lines.append((f"{words} {share:.0f} % of the time, {beside}", TEXT, 11 if made else 12))
     if report.get("audio_seconds") is not None:
         seconds, gone = report["audio_seconds"], report["underruns"]
         lines.append((f"{seconds:.0f} s of sound, {gone} underruns, {report['crossfades']} crossfades", TEXT, 12))
