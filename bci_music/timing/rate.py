@@ -21,6 +21,8 @@ _STEADY = 0.03  # blocks of stamps whose rates differ by less show one rate
 _BLOCKS = 4
 _ODD_BLOCKS = 1  # so many may hold a gap or a jump of the clock
 _CHUNK_S = 2.0  # no program sends longer chunks
+_STRETCH = 8  # rows over which jitter averages out
+_JITTERY = 0.02  # of a period
 _SNAP = 0.01
 _COMMON_HZ = (
     100, 125, 128, 150, 160, 200, 220, 250, 256, 300, 400, 500, 512, 600, 800, 1000, 1024, 1200, 2000, 2048, 2400,
@@ -41,7 +43,7 @@ def steady_rate(times_s: NDArray[np.float64], stated_hz: float = 0.0) -> float |
     """
     rows = np.flatnonzero(np.isfinite(times_s))
     stamps = times_s[rows]
-    if _only_gaps(stamps, stated_hz):
+    if _only_gaps(stamps, stated_hz) or _jittery_gaps(stamps, stated_hz):
         return stated_hz
     ends = _measured_at(stamps, stated_hz)
     if len(ends) >= _BLOCKS:
@@ -109,8 +111,27 @@ def _only_gaps(stamps: NDArray[np.float64], stated_hz: float) -> bool:
     missing = steps[odd]
     if np.mean((missing > 1.5) & (np.abs(missing - np.rint(missing)) < 0.1)) < 0.8:
         return False
-    between = np.diff(odd)  # chunks counted at a wrong rate are equally long, what lies between losses is not
-    return bool(steps.mean() < 1.3 or len(between) < 3 or between.std() > 0.25 * between.mean())
+    return bool(steps.mean() < 1.3 or _irregular(odd))
+
+
+def _jittery_gaps(stamps: NDArray[np.float64], stated_hz: float) -> bool:
+    """Whether jittery stamps run at the stated rate but for a few gaps, which together look like one slower rate."""
+    if stated_hz <= 0 or len(stamps) < 8 * _STRETCH:
+        return False
+    pace = (stamps[_STRETCH:] - stamps[:-_STRETCH]) / _STRETCH * stated_hz
+    if abs(float(np.median(pace)) - 1.0) > _STEADY or abs(float(pace.mean()) - 1.0) < _STEADY:
+        return False
+    steps = np.diff(stamps) * stated_hz
+    spread = float(np.median(np.abs(steps - np.median(steps))))
+    if spread < _JITTERY:  # counted stamps say nothing
+        return False
+    return _irregular(np.flatnonzero(np.abs(steps - 1.0) > max(0.5, 6.0 * spread)), 0.05)
+
+
+def _irregular(odd: NDArray[np.int64], uneven: float = 0.25) -> bool:
+    """Whether rows lie at uneven distances: chunks counted at a wrong rate are equally long."""
+    between = np.diff(odd)
+    return bool(len(between) < 3 or between.std() > uneven * between.mean())
 
 
 def _measured_at(stamps: NDArray[np.float64], stated_hz: float) -> NDArray[np.int64]:

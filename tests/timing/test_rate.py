@@ -66,3 +66,11 @@ def test_stamps_that_were_counted_wrongly_are_spaced_again(rate, stated):
 def test_measured_stamps_stay_as_they_are():
     stamps = np.cumsum(np.random.default_rng(0).uniform(0.003, 0.005, 500))
     assert spread(stamps, 128, 250) is stamps
+
+
+def test_gaps_all_over_jittery_stamps_are_no_slower_rate():
+    rng = np.random.default_rng(3)
+    stamps = np.arange(2100) / 500 + 2e-3 * rng.uniform(-1, 1, 2100)
+    for row, missing in ((163, 157), (816, 142), (1372, 149), (1900, 150)):
+        stamps[row:] += missing / 500
+    assert steady_rate(stamps, 500) == 500

@@ -41,7 +41,7 @@ def test_nothing_runs_on_when_the_program_is_killed(tmp_path, how):
         program.wait(10)
     gone, alive = psutil.wait_procs(children, timeout=10)
     assert len(gone) >= 2
-    assert not alive
+    assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_what_tasks_send_arrives():
