@@ -60,6 +60,7 @@ def test_a_recorder_that_dies_or_hangs_is_said_within_two_seconds(recording, tmp
     assert run.growth.look()[run.stream.name] > 250
 
 
+@pytest.mark.soak
 def test_a_recorder_that_goes_on_costs_nothing(recording, tmp_path):
     run = recording()
     run.program("LabRecorder").suspend()

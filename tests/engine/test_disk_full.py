@@ -90,7 +90,7 @@ def run_into_it(started, outlet, disk, folder, recording, seed):
         assert XdfGrowth(rec / "recording.xdf").look()[stream.name] > 125
 
 
-@pytest.mark.parametrize("recording", [False, True])
+@pytest.mark.parametrize("recording", [pytest.param(False, marks=pytest.mark.soak), True])
 def test_a_full_disk_is_said_at_once_and_stops_nothing(started, outlet, small_disk, tmp_path, recording):
     run_into_it(started, outlet, small_disk, tmp_path / "run", recording, 0)
 

@@ -37,7 +37,7 @@ def live(tmp_path):
         process.communicate()
 
 
-@pytest.mark.parametrize("clock", [{"unix": True}, {"offset": -1e5}])
+@pytest.mark.parametrize("clock", [{"unix": True}, pytest.param({"offset": -1e5}, marks=pytest.mark.soak)])
 def test_a_run_on_a_foreign_clock_is_as_long_as_asked(clock, outlet, live):
     stream = outlet(**STREAM, **clock)
     process, out = live(stream.name, 8)

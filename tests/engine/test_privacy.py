@@ -75,6 +75,7 @@ def test_with_consent_what_is_kept_is_for_the_user_alone(run_in, tmp_path):
     assert has_traces(kept["overview.png"])
 
 
+@pytest.mark.soak
 def test_consent_to_a_recording_is_none_to_embeddings(run_in):
     files = run_in("--out", "out", "--record", "rec", "--consent", "form 7", window=False)
     assert "recording.xdf" in {path.name for path in files}
