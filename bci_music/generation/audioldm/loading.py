@@ -52,7 +52,10 @@ class Note(Config):
 
 @dataclass(frozen=True)
 class Parts:
-    """`UNet2DConditionModel`, `AutoencoderKL`, `SpeechT5HifiGan`, a diffusers scheduler, and what their note says."""
+    """`UNet2DConditionModel`, `AutoencoderKL`, a vocoder, a diffusers scheduler, and what their note says.
+
+    The vocoder is a `SpeechT5HifiGan`, as published checkpoints have it, or a `SpectralVocoder`.
+    """
 
     unet: Any
     vae: Any
@@ -72,7 +75,6 @@ def load_parts(where: str | Path, *, revision: str | None = None) -> Parts:
     """
     import torch
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-    from transformers import SpeechT5HifiGan
 
     folder = _folder(where, revision)
     _check_parts(folder)
@@ -81,7 +83,8 @@ def load_parts(where: str | Path, *, revision: str | None = None) -> Parts:
     with quiet_loading():
         unet = _load_part(UNet2DConditionModel, folder, "unet", weights)
         vae = _load_part(AutoencoderKL, folder, "vae", weights)
-        vocoder = _load_part(SpeechT5HifiGan, folder, "vocoder", {"dtype": torch.float32})
+        loader, options = vocoder_loader(folder / "vocoder")
+        vocoder = _load_part(loader, folder, "vocoder", options)
         scheduler = _load_part(DDIMScheduler, folder, "scheduler", {})
     _check_fit(unet, vae, vocoder, where)
     for model in (unet, vae, vocoder):
@@ -90,6 +93,20 @@ def load_parts(where: str | Path, *, revision: str | None = None) -> Parts:
         unet, vae, vocoder, scheduler, unconditional, note.trained,
         note.name or f"AudioLDM {where}", note.settings(str(folder / NOTE)),
     )  # fmt: skip
+
+
+def vocoder_loader(folder: Path) -> tuple[Any, dict[str, Any]]:
+    """Class of the vocoder in a folder, by its config.json, and the options its `from_pretrained` takes."""
+    import torch
+
+    config = read_json(folder / "config.json", "give a complete directory")
+    if config.get("_class_name") == "SpectralVocoder":
+        from bci_music.generation.audioldm.spectral_vocoder import SpectralVocoder
+
+        return SpectralVocoder, {"torch_dtype": torch.float32}
+    from transformers import SpeechT5HifiGan
+
+    return SpeechT5HifiGan, {"dtype": torch.float32}
 
 
 @contextmanager
@@ -161,7 +178,8 @@ def _check_fit(unet: Any, vae: Any, vocoder: Any, where: str | Path) -> None:
     downsample = 2 ** (len(vae.config.block_out_channels) - 1)
     if vae.config.out_channels != 1 or vocoder.config.model_in_dim % downsample:
         raise UserError(f"The VAE in {where} does not make the vocoder's spectrogram: give parts of one checkpoint.")
-    if vocoder.config.sampling_rate != SOUND_RATE_HZ or int(np.prod(vocoder.config.upsample_rates)) != MEL_HOP:
+    hop = vocoder.config.get("hop") if hasattr(vocoder.config, "get") else int(np.prod(vocoder.config.upsample_rates))
+    if (vocoder.config.sampling_rate, hop) != (SOUND_RATE_HZ, MEL_HOP):
         raise UserError(f"The vocoder in {where} is not one for 16 kHz with hop 160: give AudioLDM's vocoder.")
 
 

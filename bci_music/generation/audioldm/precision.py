@@ -44,6 +44,7 @@ def prepare(parts: Parts, device: torch.device, speed: Speed) -> tuple[str, ...]
     from bci_music.generation.audioldm.fast_conv import put_channels_last, put_fast
 
     unet, vae, vocoder = parts.unet, parts.vae, parts.vocoder
+    spectral = hasattr(vocoder, "log_magnitude")  # works at frame rate, where there is little to save
     dtype = getattr(torch, fastest_dtype(unet, device) if speed.dtype == "auto" else speed.dtype)
     # A vocoder in bfloat16 hisses (8 bits), and on a processor half precision is the slow way.
     sounding = torch.float32 if dtype == torch.bfloat16 or device.type == "cpu" else dtype
@@ -53,11 +54,12 @@ def prepare(parts: Parts, device: torch.device, speed: Speed) -> tuple[str, ...]
         unet.to(memory_format=torch.channels_last)
         vae.to(memory_format=torch.channels_last)
     if device.type == "cpu" and speed.fast_convolutions:
-        put_fast(vocoder)
+        if not spectral:
+            put_fast(vocoder)
         if dtype == torch.float32:
             for part in (vae.decoder, *unet.down_blocks[:_WIDE_LEVELS], *unet.up_blocks[-_WIDE_LEVELS:]):
                 put_fast(part)
-    if device.type == "cpu" and speed.channels_last:
+    if device.type == "cpu" and speed.channels_last and not spectral:
         put_channels_last(vocoder)  # what is left of it
     if not speed.compile:
         return ()

@@ -1,4 +1,4 @@
-"""Adversarial training of the vocoder: a stage for GPUs, where discriminators cost little.
+"""Adversarial training of the vocoder: magnitudes that discriminators of spectra cannot tell from music's.
 
 Vocoder and discriminators learn in one step of one optimiser: what each must not change for the other is detached.
 """
@@ -6,7 +6,7 @@ Vocoder and discriminators learn in one step of one optimiser: what each must no
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -17,18 +17,20 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from bci_music.config import Config
 from bci_music.training.audioldm.batches import Figures
-from bci_music.training.audioldm.vocoder import VocoderTask, magnitudes, spectral_loss
+from bci_music.training.audioldm.vocoder import EDGE, VocoderTask, log_magnitudes, magnitude_loss
 
 _SLOPE = 0.1
+_SPREAD = 3.0  # of log magnitudes, roughly
 
 
 class DiscriminatorConfig(Config):
     """Size of the discriminators and weights of the losses."""
 
+    REMOVED: ClassVar = {"periods": None, "resolutions": None}
+
     channels: int = Field(32, ge=4)
-    periods: tuple[int, ...] = (2, 3, 5, 7, 11)
-    resolutions: tuple[int, ...] = (512, 1024, 2048)
-    spectra: float = Field(15.0, ge=0)
+    parts: int = Field(3, ge=1, description="of the spectrum, each with a discriminator of its own")
+    spectra: float = Field(10.0, ge=0)
     features: float = Field(2.0, ge=0)
 
 
@@ -54,23 +56,16 @@ class Discriminator(nn.Module):
 
 
 class Discriminators(nn.Module):
-    """Discriminators of periods and of spectra."""
+    """One discriminator for each part of the spectrum."""
 
     def __init__(self, config: DiscriminatorConfig):
         super().__init__()
-        self._periods, self._resolutions = config.periods, config.resolutions
-        self.period = nn.ModuleList(Discriminator(config.channels, (5, 1), (3, 1)) for _ in config.periods)
-        self.spectrum = nn.ModuleList(Discriminator(config.channels, (3, 9), (1, 2)) for _ in config.resolutions)
+        self.parts = nn.ModuleList(Discriminator(config.channels, (3, 9), (1, 2)) for _ in range(config.parts))
 
-    def forward(self, sound: Tensor) -> list[list[Tensor]]:
-        """Features by discriminator of (B, n) sound."""
-        found = []
-        for period, discriminator in zip(self._periods, self.period, strict=True):
-            whole = functional.pad(sound, (0, -sound.shape[1] % period))
-            found.append(discriminator(whole.reshape(len(sound), 1, -1, period)))
-        for size, discriminator in zip(self._resolutions, self.spectrum, strict=True):
-            found.append(discriminator(magnitudes(sound, size).log()[:, None]))
-        return found
+    def forward(self, level: Tensor) -> list[list[Tensor]]:
+        """Features by discriminator of log magnitudes (B, frames, 513)."""
+        pieces = (level / _SPREAD)[:, None].tensor_split(len(self.parts), dim=3)
+        return [discriminator(piece) for discriminator, piece in zip(self.parts, pieces, strict=True)]
 
 
 class AdversarialPair(nn.Module):
@@ -90,14 +85,16 @@ class AdversarialTask:
         Draws the pieces and evaluates the vocoder.
     """
 
-    def __init__(self, module: AdversarialPair, inner: VocoderTask, config: DiscriminatorConfig, mel: float):
-        self.module, self._inner, self._config, self._mel = module, inner, config, mel
+    def __init__(self, module: AdversarialPair, inner: VocoderTask, config: DiscriminatorConfig):
+        self.module, self._inner, self._config = module, inner, config
 
     def step(self, module: Any, at: int) -> tuple[Tensor, Figures]:
         """Losses of both sides; each moves its own weights only."""
         c = self._config
-        picture, true = self._inner.draw(at)
-        made = module.vocoder(picture).float()
+        picture, sound = self._inner.draw(at)
+        made, true = module.vocoder.log_magnitude(picture), log_magnitudes(sound)
+        spectra, metrics = magnitude_loss(made, true)
+        made, true = made[:, EDGE:-EDGE], true[:, EDGE:-EDGE]
         genuine, copied = module.discriminators(true), module.discriminators(made.detach())
         discriminating = sum(
             (1 - t[-1]).square().mean() + f[-1].square().mean() for t, f in zip(genuine, copied, strict=True)
@@ -109,7 +106,6 @@ class AdversarialTask:
             (a - b.detach()).abs().mean() for f, t in zip(seen, genuine, strict=True)
             for a, b in zip(f[:-1], t[:-1], strict=True)
         )  # fmt: skip
-        spectra, metrics = spectral_loss(made, true, self._mel)
         loss = discriminating + fooling + c.features * alike + c.spectra * spectra
         return torch.as_tensor(loss), metrics | {"discriminators": float(torch.as_tensor(discriminating).detach())}
 

@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bci_music.generation.audioldm.loading import NOTE, PARTS, UNCONDITIONAL, Note, quiet_loading
+from bci_music.generation.audioldm.loading import NOTE, PARTS, UNCONDITIONAL, Note, quiet_loading, vocoder_loader
 from bci_music.messages import UserError
 
 FEW = "unet-few"  # the UNet distilled to less work, beside the one it comes from
 FEW_NOTE = "unet-few.json"  # how the sampler uses it
 EMBEDDER = "embedder.json"  # beside the parts: which embedder's vectors lead the UNet
-BUDGET = {"unet": 6_000_000, "vae": 2_000_000, "vocoder": 1_000_000}  # parameters
+BUDGET = {"unet": 6_000_000, "vae": 2_000_000, "vocoder": 3_000_000}  # parameters
 CREDITS = "credits.json"  # of the real music learned from: beside the parts, and in a pack's generator/
 _KIND = {"unet": "UNet2DConditionModel", FEW: "UNet2DConditionModel", "vae": "AutoencoderKL"}
 
@@ -64,11 +64,8 @@ def load_part(parts: Path, name: str, device: str = "cpu") -> Any:
                 folder, use_safetensors=True, local_files_only=True, torch_dtype=torch.float32
             )
         else:
-            from transformers import SpeechT5HifiGan
-
-            model = SpeechT5HifiGan.from_pretrained(
-                folder, use_safetensors=True, local_files_only=True, dtype=torch.float32
-            )
+            loader, options = vocoder_loader(folder)
+            model = loader.from_pretrained(folder, local_files_only=True, **options)
     return model.to(device)
 
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from bci_music.config import Config, note_renamed
 from bci_music.messages import Log, UserError
 from bci_music.models.embedder import Embedder
-from bci_music.training.audioldm import vocoder as voc
 from bci_music.training.audioldm.batches import FULL_SCALE, Clips, Figures, Task
 from bci_music.training.audioldm.cache import cached_rows, rows_key, weights_key
 from bci_music.training.audioldm.diffusion import UnetConfig, UnetTask, condition_moments, new_scheduler, new_unet
@@ -49,7 +48,7 @@ class MusicModelsConfig(Config):
     vocoder: VocoderConfig = VocoderConfig()
     fit: VocoderConfig = VocoderConfig(
         seed=1, loop=LoopConfig(
-            steps=1500, lr=4e-4, warmup=50, weight_decay=0.0, clip=10.0, ema=0.99, bf16=False, watch_every=500
+            steps=3000, lr=4e-4, warmup=50, weight_decay=0.01, clip=1.0, ema=0.99, bf16=False, watch_every=1000
         ),
     )  # fmt: skip
     discriminators: DiscriminatorConfig = DiscriminatorConfig()
@@ -167,18 +166,24 @@ def _vocoder(stage: str, workspace: Workspace, config: MusicModelsConfig, start:
         start = start or workspace.parts
         vae = load_part(workspace.parts, "vae", workspace.device).eval()
         mel, held_mel = workspace.mel_rows("rebuilt", lambda x: rebuild(vae, x), weights_key(vae))
-    module = voc.with_weight_norm(load_part(start, "vocoder") if start else new_vocoder(c, mel))
+    module = _begun_with(start) or new_vocoder(c, mel)
     inner = VocoderTask(module, workspace.clips, workspace.held, c, workspace.device, mel=mel, held_mel=held_mel)
     adversarial = stage == "vocoder-adversarial"
     task: Task = inner
     if adversarial:
-        task = AdversarialTask(AdversarialPair(module, config.discriminators), inner, config.discriminators, c.mel)
+        task = AdversarialTask(AdversarialPair(module, config.discriminators), inner, config.discriminators)
 
     def export(learned: Any) -> Any:
-        save_part(voc.without_weight_norm(learned.vocoder if adversarial else learned), workspace.parts, "vocoder")
+        save_part(learned.vocoder if adversarial else learned, workspace.parts, "vocoder")
         return load_part(workspace.parts, "vocoder", workspace.device)
 
     return Job(task, c.loop, c.seed, export, inner.evaluate)
+
+
+def _begun_with(start: Path | None) -> Any:
+    """The vocoder of earlier parts, unless there is none or it is a HiFi-GAN, which is not trained here."""
+    vocoder = load_part(start, "vocoder") if start and (start / "vocoder").is_dir() else None
+    return vocoder if hasattr(vocoder, "log_magnitude") else None
 
 
 def _unet(stage: str, workspace: Workspace, config: MusicModelsConfig, start: Path | None) -> Job:

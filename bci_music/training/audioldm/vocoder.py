@@ -1,19 +1,18 @@
-"""The vocoder: AudioLDM's class (a HiFi-GAN), small, trained on spectra of several resolutions."""
+"""The vocoder: a network learns the magnitudes that belong to mel bands; see `SpectralVocoder`."""
 
 from __future__ import annotations
 
-import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch import Tensor
 
 from bci_music.config import Config
-from bci_music.models.log_mel import BANDS, RATE_HZ, log_mel_torch
+from bci_music.metrics.comb import EXCERPT_S, comb_db
+from bci_music.models.log_mel import FLOOR, HOP, N_FFT, RATE_HZ, log_mel_torch
 from bci_music.training.audioldm.batches import (
     FULL_SCALE,
     Clips,
@@ -27,11 +26,12 @@ from bci_music.training.audioldm.batches import (
 from bci_music.training.loop import LoopConfig
 
 if TYPE_CHECKING:
-    from transformers import SpeechT5HifiGan
+    from bci_music.generation.audioldm.spectral_vocoder import SpectralVocoder
 
 
 RESOLUTIONS = (256, 512, 1024, 2048)  # samples per window; hop a quarter
 _FLOOR = 1e-5
+DECIBEL = 20 / float(np.log(10))  # of one unit of a natural logarithm of magnitude
 
 
 def magnitudes(sound: Tensor, size: int) -> Tensor:
@@ -77,51 +77,34 @@ def log_spectral_distance(made: Tensor, true: Tensor, size: int = 1024) -> Tenso
 class VocoderConfig(Config):
     """Size, loss and schedule."""
 
-    channels: int = Field(192, ge=32, multiple_of=32)
-    kernels: tuple[int, ...] = (3, 7)
-    dilations: tuple[int, ...] = (1, 3)
-    frames: int = Field(64, ge=8)
-    batch: int = Field(8, ge=1)
-    mel: float = Field(1.0, ge=0, description="weight of the log-mel difference")
+    REMOVED: ClassVar = dict.fromkeys(("channels", "kernels", "dilations", "mel"))
+
+    dim: int = Field(256, ge=8)
+    depth: int = Field(6, ge=1)
+    kernel: int = Field(7, ge=1)
+    expansion: int = Field(3, ge=1)
+    iterations: int = Field(8, ge=0, description="rounds of Griffin-Lim")
+    frames: int = Field(72, ge=16)
+    batch: int = Field(16, ge=1)
     loop: LoopConfig = LoopConfig(
-        steps=4000, lr=1e-3, warmup=100, weight_decay=0.0, clip=10.0, ema=0.995, bf16=False, watch_every=1000
+        steps=8000, lr=1e-3, warmup=100, weight_decay=0.01, clip=1.0, ema=0.995, bf16=False, watch_every=2000
     )
     held: int = Field(32, ge=1)
     seed: int = 0
 
 
-def new_vocoder(config: VocoderConfig, mel: NDArray[np.float16]) -> SpeechT5HifiGan:
-    """Make an untrained vocoder that sees each band of the music of `mel` with mean 0 and spread 1."""
-    from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
+def new_vocoder(config: VocoderConfig, mel: NDArray[np.float16]) -> SpectralVocoder:
+    """Make an untrained vocoder that sees each band of the music of `mel` with mean 0 and spread 1.
 
-    vocoder = SpeechT5HifiGan(SpeechT5HifiGanConfig(
-        model_in_dim=BANDS, sampling_rate=RATE_HZ, upsample_initial_channel=config.channels,
-        upsample_rates=[5, 4, 2, 2, 2], upsample_kernel_sizes=[15, 8, 4, 4, 4],
-        resblock_kernel_sizes=list(config.kernels),
-        resblock_dilation_sizes=[list(config.dilations)] * len(config.kernels), normalize_before=True,
-    ))  # fmt: skip
-    for layer in vocoder.modules():
-        if isinstance(layer, nn.Conv1d | nn.ConvTranspose1d):
-            layer.reset_parameters()  # the class begins with weights near 0, which costs hundreds of steps
+    It sounds already: what it has to learn is how a band's sound is spread over its frequencies.
+    """
+    from bci_music.generation.audioldm.spectral_vocoder import SpectralVocoder
+
+    vocoder = SpectralVocoder(config.dim, config.depth, config.kernel, config.expansion, config.iterations)
     mean, std = moments(mel, (0, 1))
     vocoder.mean.copy_(torch.from_numpy(mean))
     vocoder.scale.copy_(torch.from_numpy(std))
     return vocoder
-
-
-def with_weight_norm(vocoder: SpeechT5HifiGan) -> SpeechT5HifiGan:
-    """Split weights into direction and length, as the class does for its training."""
-    vocoder.apply_weight_norm()
-    return vocoder
-
-
-def without_weight_norm(vocoder: SpeechT5HifiGan) -> SpeechT5HifiGan:
-    """Return a copy with plain weights, as checkpoints hold them. (The class's own way back knows older norms only.)"""
-    plain = copy.deepcopy(vocoder)
-    for layer in list(plain.modules()):
-        if parametrize.is_parametrized(layer, "weight"):
-            parametrize.remove_parametrizations(layer, "weight")
-    return plain
 
 
 class VocoderTask:
@@ -142,9 +125,9 @@ class VocoderTask:
         self._held_mel = held.mel if held_mel is None else held_mel
 
     def step(self, module: Any, at: int) -> tuple[Tensor, Figures]:
-        """Spectral difference of pieces."""
+        """Distance of the log magnitudes of pieces."""
         picture, true = self.draw(at)
-        return spectral_loss(module(picture), true, self._config.mel)
+        return magnitude_loss(module.log_magnitude(picture), log_magnitudes(true))
 
     def draw(self, at: int) -> tuple[Tensor, Tensor]:
         """Spectrograms (B, frames, 64) and sounds (B, frames * 160) of step `at`."""
@@ -155,28 +138,44 @@ class VocoderTask:
 
     @torch.no_grad()
     def evaluate(self, module: Any) -> Figures:
-        """Distances of held-out clips, whole ones, and those of silence."""
+        """Distances of held-out clips, whole ones, those of silence, and how much of a comb they have."""
         rows: list[Tensor] = []
+        combs: list[float] = []
         for i in spread_evenly(len(self._held_mel), self._config.held):
             true = torch.from_numpy(self._held.sound[i].astype(np.float32) / np.float32(FULL_SCALE))[None]
             true = true.to(self._device)
             picture = torch.from_numpy(self._held_mel[i].astype(np.float32))[None].to(self._device)
-            made = module(picture)[:, : true.shape[1]]
+            made = module(picture)[:, : true.shape[1]].float()
             convergence, logs = distances(made, true)
             silence, _ = distances(torch.zeros_like(true), true)
             mel = (log_mel_torch(made) - log_mel_torch(true)).abs().mean((1, 2))
             rows.append(torch.stack([convergence, logs, log_spectral_distance(made, true), mel, silence])[:, 0])
+            if made.shape[1] >= EXCERPT_S * RATE_HZ:
+                combs += comb_db(made[0].cpu().numpy(), RATE_HZ).tolist()
         metrics = torch.stack(rows).mean(0).tolist()
         names = ("convergence", "log_stft", "log_spectral_db", "mel_l1", "silence_convergence")
-        return dict(zip(names, metrics, strict=True)) | {"held_clips": len(rows)}
+        found = dict(zip(names, metrics, strict=True)) | {"held_clips": len(rows)}
+        return found | ({"comb_db": float(np.median(combs)), "comb_most_db": max(combs)} if combs else {})
 
 
-def spectral_loss(made: Tensor, true: Tensor, mel: float) -> tuple[Tensor, Figures]:
-    """Convergence plus log difference plus weighted log-mel difference."""
-    with torch.autocast(made.device.type, enabled=False):  # spectra need all digits
-        made = made.float()
-        convergence, logs = (d.mean() for d in distances(made, true))
-        bands = (log_mel_torch(made) - log_mel_torch(true)).abs().mean()
-        loss = convergence + logs + mel * bands
-    return loss, {"convergence": float(convergence.detach()), "log_stft": float(logs.detach()),
-                  "mel_l1": float(bands.detach())}  # fmt: skip
+EDGE = N_FFT // 2 // HOP + 1  # frames at the ends of a piece that lack its neighbours
+HEARD_DB = 60.0  # below the loudest frame
+
+
+def log_magnitudes(sound: Tensor) -> Tensor:
+    """Natural logarithms (B, frames, 513) of the magnitudes of sound (B, frames * 160), frames as in `log_mel`."""
+    window = torch.hann_window(N_FFT, device=sound.device)
+    found = torch.stft(sound.float(), N_FFT, HOP, window=window, pad_mode="reflect", return_complex=True)
+    power = found.real.square() + found.imag.square()
+    return 0.5 * power[..., : sound.shape[1] // HOP].clamp_min(FLOOR**2).log().transpose(1, 2)
+
+
+def magnitude_loss(made: Tensor, true: Tensor) -> tuple[Tensor, Figures]:
+    """Root mean square distance over frequency of log magnitudes (B, frames, 513), mean over the frames heard."""
+    with torch.autocast(made.device.type, enabled=False):
+        made, true = (x.float()[:, EDGE:-EDGE] for x in (made, true))
+        level = true.exp().square().mean(2).log()
+        heard = (level >= level.amax(1, keepdim=True) - HEARD_DB / DECIBEL * 2.0).float()
+        distance = ((made - true).square().mean(2) + 1e-6).sqrt()
+        loss = (distance * heard).sum() / heard.sum()
+    return loss, {"log_spectral_db": float(loss.detach()) * DECIBEL}

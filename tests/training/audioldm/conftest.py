@@ -67,13 +67,13 @@ def schedule(steps, lr, **more):
 
 @pytest.fixture(scope="session")
 def tiny():
-    vocoder = {"channels": 32, "kernels": (3,), "dilations": (1,), "frames": 32, "batch": 2, "held": 4}
+    vocoder = {"dim": 16, "depth": 1, "frames": 32, "batch": 4, "held": 4}
     return MusicModelsConfig(
         vae=VaeConfig(channels=(4, 8, 8), groups=4, frames=32, batch=4, held=8, loop=schedule(60, 1e-2)),
         vocoder=VocoderConfig(**vocoder, loop=schedule(80, 5e-3, clip=10.0)),
         fit=VocoderConfig(**vocoder, seed=1, loop=schedule(4, 1e-3, clip=10.0)),
         adversarial=VocoderConfig(**vocoder, seed=2, loop=schedule(3, 1e-3, clip=1e3)),
-        discriminators=DiscriminatorConfig(channels=4, periods=(2,), resolutions=(512,)),
+        discriminators=DiscriminatorConfig(channels=4, parts=2),
         unet=UnetConfig(
             channels=(8, 16), attention=(False, True), heads=2, groups=4, frames=16, batch=8, held=8,
             loop=schedule(60, 1e-2),

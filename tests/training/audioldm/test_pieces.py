@@ -1,4 +1,4 @@
-"""The parts of the stages: caches, spectra, weight norm, discriminators."""
+"""The parts of the stages: caches, spectra, discriminators."""
 
 import numpy as np
 import pytest
@@ -15,13 +15,14 @@ from bci_music.training.audioldm.parts import BUDGET
 from bci_music.training.audioldm.stages import MusicModelsConfig, current_stage
 from bci_music.training.audioldm.vae import VaeConfig, new_vae
 from bci_music.training.audioldm.vocoder import (
+    EDGE,
     VocoderConfig,
     VocoderTask,
     distances,
+    log_magnitudes,
     log_spectral_distance,
+    magnitude_loss,
     new_vocoder,
-    with_weight_norm,
-    without_weight_norm,
 )
 
 
@@ -69,38 +70,39 @@ def test_spectral_distances():
     assert torch.allclose(log_spectral_distance(2 * true, true), torch.full((2,), 6.02), atol=0.01)
 
 
-def test_plain_weights_sound_the_same(clips):
-    torch.manual_seed(0)
-    vocoder = new_vocoder(VocoderConfig(channels=32, kernels=(3,), dilations=(1,)), clips.mel)
-    picture = torch.from_numpy(clips.mel[:1].astype(np.float32))
-    names = set(vocoder.state_dict())
-    before = vocoder(picture)
-    normed = with_weight_norm(vocoder)
-    assert set(normed.state_dict()) != names
-    plain = without_weight_norm(normed)
-    assert set(plain.state_dict()) == names
-    assert torch.allclose(plain(picture), before, atol=1e-5)
-    assert before.shape == (1, 64 * 160)
+def test_the_loss_of_magnitudes_is_their_distance_where_something_is_heard():
+    chance = torch.Generator().manual_seed(0)
+    sound = 0.1 * torch.randn(2, 30 * 160, generator=chance)
+    true = log_magnitudes(sound)
+    assert true.shape == (2, 30, 513)
+    assert float(magnitude_loss(true, true)[0]) < 2e-3
+    other, silent = true + np.log(2.0), true.clone()
+    assert float(magnitude_loss(other, true)[1]["log_spectral_db"]) == pytest.approx(6.02, abs=0.01)
+    silent[:, 15:] = np.log(1e-5)
+    other = silent.clone()
+    other[:, 15:] += 3.0  # where nothing is heard
+    assert float(magnitude_loss(other, silent)[0]) < 2e-3
 
 
 def test_discriminators_and_vocoder_move_their_own_weights_only(clips, held):
     torch.manual_seed(0)
-    config = VocoderConfig(channels=32, kernels=(3,), dilations=(1,), frames=32, batch=2)
-    discriminators = DiscriminatorConfig(channels=4, periods=(2, 3), resolutions=(512,), spectra=0.0, features=0.0)
+    config = VocoderConfig(dim=8, depth=1, frames=32, batch=2)
+    discriminators = DiscriminatorConfig(channels=4, parts=2, spectra=0.0, features=0.0)
     adversarial = AdversarialPair(new_vocoder(config, clips.mel), discriminators)
+    torch.nn.init.normal_(adversarial.vocoder.last.weight, std=0.1)
     inner = VocoderTask(adversarial.vocoder, clips, held, config)
-    loss, _ = AdversarialTask(adversarial, inner, discriminators, mel=0.0).step(adversarial, 0)
+    loss, _ = AdversarialTask(adversarial, inner, discriminators).step(adversarial, 0)
     loss.backward()
     found = {name: p.grad.clone() for name, p in adversarial.named_parameters() if p.grad is not None}
     adversarial.zero_grad()
-    picture, true = inner.draw(0)
-    made = adversarial.vocoder(picture)
+    picture, sound = inner.draw(0)
+    made, true = adversarial.vocoder.log_magnitude(picture)[:, EDGE:-EDGE], log_magnitudes(sound)[:, EDGE:-EDGE]
     discriminating = sum((1 - t[-1]).square().mean() for t in adversarial.discriminators(true))
     discriminating = discriminating + sum(f[-1].square().mean() for f in adversarial.discriminators(made.detach()))
     discriminating.backward()
     wanted = {name: p.grad.clone() for name, p in adversarial.discriminators.named_parameters()}
     adversarial.zero_grad()
-    sum((1 - f[-1]).square().mean() for f in adversarial.discriminators(adversarial.vocoder(picture))).backward()
+    sum((1 - f[-1]).square().mean() for f in adversarial.discriminators(made)).backward()
     for name, gradient in wanted.items():
         assert torch.allclose(found[f"discriminators.{name}"], gradient, rtol=1e-3, atol=1e-6), name
     for name, p in adversarial.vocoder.named_parameters():
@@ -121,7 +123,7 @@ def test_the_gpu_preset_changes_batches_but_no_sizes():
     ours, theirs = MusicModelsConfig(), MusicModelsConfig.load(shipped("configs/music-models-gpu.yaml"))
     assert theirs.unet.batch > ours.unet.batch
     assert theirs.unet.channels == ours.unet.channels
-    assert theirs.vocoder.channels == theirs.fit.channels == theirs.adversarial.channels == ours.vocoder.channels
+    assert theirs.vocoder.dim == theirs.fit.dim == theirs.adversarial.dim == ours.vocoder.dim
     assert theirs.vae.channels == ours.vae.channels
     assert (theirs.fit, theirs.adversarial, theirs.distil) == (ours.fit, ours.adversarial, ours.distil)
 
