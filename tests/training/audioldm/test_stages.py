@@ -15,7 +15,6 @@ from bci_music.training.audioldm.parts import FEW_NOTE, assemble, check_budget, 
 from bci_music.training.audioldm.schedule import describe, run_schedule, run_stage
 from bci_music.training.audioldm.stages import SHARES, Workspace
 from bci_music.training.audioldm.vae import encode
-from bci_music.training.audioldm.vocoder import VocoderConfig, new_vocoder
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.learning]  # 20 s of computing, on a machine that may do much else
 
@@ -44,15 +43,11 @@ def test_latents_have_mean_0_and_spread_1_in_every_channel(outcomes, clips):
     assert vae.config.scaling_factor == pytest.approx(1.0, abs=0.05)
 
 
-def test_the_vocoder_gets_nearer_than_an_untrained_one(outcomes, clips, held):
-    from bci_music.training.audioldm.vocoder import VocoderTask
-
-    config = VocoderConfig(dim=16, depth=1, held=4)
-    untrained = VocoderTask(None, clips, held, config).evaluate(new_vocoder(config, clips.mel))
+def test_the_vocoder_sounds_as_it_was_told(outcomes):
+    """There is nothing to learn of tones that may lie anywhere; see test_pieces for what it does learn."""
     learned = outcomes[1]["vocoder"].metrics
-    assert learned["log_spectral_db"] < 0.9 * untrained["log_spectral_db"]
-    assert learned["log_stft"] < untrained["log_stft"]
-    assert learned["convergence"] < learned["silence_convergence"]
+    assert learned["convergence"] < 0.7 * learned["silence_convergence"]
+    assert learned["magnitude_db"] < 9.0
 
 
 def test_the_denoiser_beats_predicting_nothing_and_hears_its_condition(outcomes):
