@@ -147,7 +147,8 @@ def _run(
     with Ending() as ending, folder or nullcontext(), _with_generator(config, display) as config:
         with display.busy("loading the decoder"), _no_empty_file(wav):
             device = config.sound.device
-            player = open_player(clock, device=int(device) if device and device.isdigit() else device, wav_path=wav)
+            number = int(device) if device and device.isdigit() else device
+            player = open_player(clock, device=number, wav_path=wav, room=config.sound.room)
             engine = build_engine(config, source, player, clock, make_markers)
         if player.note:
             display.log(player.note, "dim")

@@ -220,7 +220,7 @@ class SinkPlayer(ClockPlayer):
     clock : Clock
     form : Form
         Of the device.
-    wav_path, subtype, prime_s
+    wav_path, subtype, prime_s, room
         As of `ClockPlayer`.
     """
 

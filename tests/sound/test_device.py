@@ -11,6 +11,7 @@ from bci_music.clock import Clock
 from bci_music.messages import AUDIO_RATE_HZ, UserError
 from bci_music.sound.device import DevicePlayer, open_player
 from bci_music.sound.player import BLOCK, ClockPlayer
+from bci_music.sound.room import Room
 
 pytestmark = [pytest.mark.sound, pytest.mark.realtime]
 SKIP = round(0.1 * AUDIO_RATE_HZ)
@@ -113,6 +114,28 @@ def test_starvation_is_counted_and_the_device_goes_on(sound_server, server_modul
     hole = len(first) + counters.starved_frames
     assert not tee[len(first) : hole].any()
     np.testing.assert_array_equal(tee[hole : hole + len(second)], second)
+
+
+def test_the_device_gets_the_room_that_the_file_has(sound_server, tmp_path):
+    samples, other = noise(2.0, 6), noise(0.4, 7)
+    player = open_player(Clock(), wav_path=tmp_path / "tee.wav", subtype="FLOAT", room=0.4)
+    with sound_server.capture() as captured:
+        player.start()
+        player.write(samples)
+        assert player.replace(70_000, other)
+        while player.queued_s > 0:
+            player.poll(Clock().now())
+            time.sleep(0.02)
+        time.sleep(player.latency_s + 0.4)
+    player.stop()
+    samples[70_000 : 70_000 + len(other)] = other
+    expected = Room(0.4)(samples, 0)
+    tee, _ = soundfile.read(tmp_path / "tee.wav", dtype="float32")
+    np.testing.assert_allclose(tee[: len(samples)], expected, atol=1e-6)
+    first = int(np.abs(captured[0] - expected[SKIP]).max(axis=1).argmin())
+    heard = captured[0][first : first + len(expected) - SKIP]
+    assert len(heard) > len(expected) - 2 * SKIP
+    np.testing.assert_allclose(heard, expected[SKIP : SKIP + len(heard)], atol=1e-5)
 
 
 def test_queued_sound_changes_before_it_is_heard(sound_server, server_module, tmp_path):

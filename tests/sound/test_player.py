@@ -12,12 +12,41 @@ from bci_music.sound.device import open_player
 from bci_music.sound.loudness import Meter
 from bci_music.sound.player import BLOCK, ClockPlayer
 from bci_music.sound.queue import HeardTime
+from bci_music.sound.room import Room
 from bci_music.sound.span_log import SpanLog
 
 
 def noise(seconds, seed=0):
     rng = np.random.default_rng(seed)
     return (0.1 * rng.standard_normal((round(seconds * AUDIO_RATE_HZ), 2))).astype(np.float32)
+
+
+def played_on(player, clock, samples, change=None):
+    for at in range(0, len(samples), 7919):
+        player.write(samples[at : at + 7919])
+    if change is not None:
+        assert player.replace(*change)
+    while player.queued_s > 0:
+        player.poll(clock.advance(0.1))
+
+
+@pytest.mark.parametrize("wet", [0.0, 0.4])
+def test_what_is_heard_has_room_also_after_a_late_change(tmp_path, wet):
+    clock = ManualClock(10.0)
+    player = ClockPlayer(clock, tmp_path / "a.wav", subtype="FLOAT", threaded=False, prime_s=0.5, room=wet)
+    player.start()
+    samples, again = noise(3.0), noise(0.5, seed=1)
+    player.poll(clock.now())
+    played_on(player, clock, samples, (60_000, again))
+    player.stop()
+    samples[60_000 : 60_000 + len(again)] = again
+    heard, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
+    expected = Room(wet)(samples, 0)
+    if wet:
+        np.testing.assert_allclose(heard[: len(samples)], expected, atol=1e-6)
+        assert np.corrcoef(heard.T)[0, 1] < 0.95 * np.corrcoef(samples.T)[0, 1] + 0.05
+    else:
+        np.testing.assert_array_equal(heard[: len(samples)], samples)
 
 
 @pytest.mark.realtime
