@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
 
@@ -110,6 +111,40 @@ def run_splices(
     else:
         _show_splices(found)
     return bool(found["passes"])
+
+
+def run_latency(pack: str, generators: list[str], changes: int, eeg: bool, *, as_json: bool) -> None:
+    """Measure how soon a change of style, or of what is heard, is heard in the sound."""
+    from bci_music.models.device import sleep_while_waiting
+
+    sleep_while_waiting()
+    from bci_music.bench.latency import LatencyConfig, measure_latency
+
+    console, found = Console(stderr=True), []
+    for generator in generators:
+        with console.status(f"{generator} plays") as status:
+
+            def show(share: float, name: str = generator, status: Status = status) -> None:
+                status.update(f"{name} plays: {share:.0%}")
+
+            found.append(measure_latency(pack, generator, LatencyConfig(changes=changes), eeg=eeg, progress=show))
+    if as_json:
+        _print_json({"latency": found})
+    else:
+        _show_latency(found)
+
+
+def _show_latency(found: list[dict[str, Any]]) -> None:
+    table = Table(title=f"from {found[0]['changed']} to ear, seconds", title_justify="left")
+    for column in ("generator", "heard", "p50", "p95", "least", "most", "made in", "silent"):
+        table.add_column(column)
+    for row in found:
+        seconds = ["–" if row[k] is None else f"{row[k]:.2f}" for k in ("p50_s", "p95_s", "least_s", "most_s")]
+        rtf = "–" if row["rtf"] is None else f"{row['rtf']:.2f} s/s"
+        table.add_row(row["generator"], f"{row['heard']} of {row['changes']}", *seconds, rtf, f"{row['silent_s']:.2f}")
+    console = Console()
+    console.print(table)
+    console.print(found[0]["protocol"], highlight=False)
 
 
 def _print_json(found: dict[str, Any]) -> None:

@@ -120,4 +120,25 @@ def splices(
         raise typer.Exit(1)
 
 
+@app.command()
+def latency(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    generator: Annotated[
+        list[str] | None, typer.Option("--generator", help="library, audioldm; repeatable.  \\[default: both]")
+    ] = None,
+    eeg: Annotated[
+        bool, typer.Option("--eeg", help="Change what a simulated listener hears, not the style: the whole engine.")
+    ] = False,
+    changes: Annotated[int, typer.Option("--changes", min=3, help="Changes to hear; about 13 s each.")] = 20,
+    pack: Annotated[str, typer.Option("--pack", help="Whose generators play, in the styles of its library.")] = "demo",
+) -> None:
+    """Seconds from another style (or EEG) to the moment the sound's own embedding has moved half of the way.
+
+    Plays in real time: some five minutes for each generator; let nothing else run meanwhile.
+    """
+    from bci_music.bench.run import run_latency
+
+    run_latency(pack, generator or ["library", "audioldm"], changes, eeg, as_json=json)
+
+
 app.command("joints", hidden=True, help="Old name of `splices`, kept until the next version.")(splices)

@@ -66,9 +66,10 @@ def _echoes() -> NDArray[np.float64]:
     rng = np.random.default_rng(20)
     grid = AUDIO_RATE_HZ / ECHOES_PER_S
     at = (np.arange(int((LENGTH - FIRST_S * AUDIO_RATE_HZ) / grid)) + rng.random()) * grid
-    at = np.minimum(FIRST_S * AUDIO_RATE_HZ + at + rng.uniform(0, grid - 1, len(at)), LENGTH - 1).astype(int)
+    at = np.minimum(FIRST_S * AUDIO_RATE_HZ + at + rng.uniform(0, grid - 1, len(at)), LENGTH - 1)
+    places = at.astype(np.intp)
     filter_ = np.zeros(LENGTH)
-    np.add.at(filter_, at, rng.choice([-1.0, 1.0], len(at)) * np.exp(-at / (DECAY_S * AUDIO_RATE_HZ)))
+    np.add.at(filter_, places, rng.choice([-1.0, 1.0], len(at)) * np.exp(-places / (DECAY_S * AUDIO_RATE_HZ)))
     decay = np.exp(-2 * np.pi * LOWEST_HZ / AUDIO_RATE_HZ)
     high, slow = np.empty(LENGTH), 0.0
     for i, value in enumerate(filter_):
