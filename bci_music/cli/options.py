@@ -142,6 +142,10 @@ class RunOptions(Group):
     audioldm: Annotated[str | None, typer.Option("--audioldm", help="Folder or hub id of an AudioLDM checkpoint.")] = (
         None
     )
+    from_library: Annotated[
+        float | None,
+        typer.Option("--from-library", min=0, max=0.99, help="Vary the library's nearest clip: share of it kept."),
+    ] = None
     device: Annotated[
         str | None,
         typer.Option("--sound-device", help="Name or number, see `doctor`; 'none' plays on a clock into music.wav."),
@@ -166,6 +170,8 @@ class RunOptions(Group):
         values["sound"].update({key: value for key, value in sound.items() if value is not None})
         if self.audioldm is not None:
             values["sound"]["audioldm"]["checkpoint"] = self.audioldm
+        if self.from_library is not None:
+            values["sound"]["audioldm"]["from_library"] = self.from_library
         for name, settings in outputs.settings.items():
             values["outputs"][name].update(settings)
         values["pack"] = self.pack if self.pack is not None else values["pack"]

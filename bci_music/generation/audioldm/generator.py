@@ -14,8 +14,9 @@ from pydantic import Field
 from bci_music.clock import Clock
 from bci_music.generation.audioldm.loading import MEL_HOP, SOUND_RATE_HZ
 from bci_music.generation.audioldm.precision import Speed
-from bci_music.generation.audioldm.sampler import AudioLdm, Budget, Continuation, load_audioldm
+from bci_music.generation.audioldm.sampler import AudioLdm, Budget, Continuation, Variation, load_audioldm
 from bci_music.generation.audioldm.solver import SamplerSettings
+from bci_music.generation.audioldm.sources import Place, Sources
 from bci_music.generation.config import GeneratorConfig
 from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, AudioBlock, SoundSpan, Style, UserError
 from bci_music.sound.generator import Generator
@@ -54,6 +55,9 @@ class AudioLdmConfig(GeneratorConfig):
     same_above: float = Field(0.98, ge=0, le=1, description="with a style nearer than this cosine the clip stays")
     most_repeats: int = Field(1, ge=0, description="a clip is played again at most this often")
     most_hold_s: float = Field(12.0, ge=0, description="and for at most this long")
+    from_library: float = Field(
+        0.0, ge=0, lt=1, description="share kept of the library's clip nearest to the style: 0 invents, more varies it"
+    )
     seed: int = 0
 
     def available(self, pack: Pack | None) -> bool:
@@ -73,15 +77,19 @@ class AudioLdmConfig(GeneratorConfig):
 
             require_lead(pack.embedder, where, pack.name, pack.manifest.spaces.targets)
         model = load_audioldm(where, revision=self.revision, device=self.device, speed=self.speed)
-        near = pack.library().nearest_song if pack is not None else None
-        return AudioLdmGenerator(model, self, clock, near)
+        if self.from_library > 0 and pack is None:
+            raise UserError("A variation needs the library of a pack: give --pack with its name or folder.")
+        library = pack.library() if pack is not None else None
+        sources = Sources(library, model) if library is not None and self.from_library > 0 else None
+        return AudioLdmGenerator(model, self, clock, library.nearest_song if library is not None else None, sources)
 
 
 @dataclass(frozen=True, eq=False)
 class AudioLdmState:
     """The newest clip (n, 2) with its latents and the vector it was made for, and the totals.
 
-    The clip's last `overlap_s` were not played yet. `splice` is where in the newest block the crossfade lies.
+    The clip's last `overlap_s` were not played yet. `splice` is where in the newest block the crossfade lies, `source`
+    the place in the library's clip of which the newest clip is a variation.
     """
 
     clip: NDArray[np.float32]
@@ -89,6 +97,7 @@ class AudioLdmState:
     vector: NDArray[np.float32]
     limiter: LimiterState | None = None
     splice: tuple[int, int] = (0, 0)
+    source: Place | None = None
     repeats: int = 0
     held_s: float = 0.0
     clips_generated: int = 0
@@ -108,15 +117,18 @@ class AudioLdmGenerator(Generator):
         The clock deadlines are on.
     near : callable
         Gives the known song (id, title, genre) nearest to a vector (512,): what a clip is called after.
+    sources : Sources
+        What clips are variations of; None: they are invented.
     """
 
     realtime = False
 
     def __init__(
         self, model: AudioLdm, config: AudioLdmConfig | None = None, clock: Clock | None = None,
-        near: Near | None = None,
+        near: Near | None = None, sources: Sources | None = None,
     ):
         self.model, self.config, self._clock, self._near = model, config or AudioLdmConfig(), clock or Clock(), near
+        self._sources = sources
         self.name, self.trained = model.name, model.trained
         self.settings = self.config.sampler or model.settings
         self._stop = threading.Event()
@@ -173,9 +185,11 @@ class AudioLdmGenerator(Generator):
             vector = toward(state.vector, vector, np.deg2rad(config.turn_deg))
             start = Continuation(state.latents[:, :, -self._kept :], self._kept, config.continuation_strength)
             made = state.clips_generated
+        frames = model.frames(max(seconds, 3 * config.overlap_s) + config.margin_s)
+        source = self._source(vector, state)
         latents = model.latents(
-            vector, model.frames(max(seconds, 3 * config.overlap_s) + config.margin_s), settings=self.settings,
-            seed=(config.seed * 1_000_003 + made) % 2**63, budget=self._budget(deadline), start=start,
+            vector, frames, settings=self.settings, seed=(config.seed * 1_000_003 + made) % 2**63,
+            budget=self._budget(deadline), start=start, variation=self._variation(source, frames),
         )
         end = latents.shape[2] - self._margin
         mel = model.decode(latents)[: end * model.downsample + _SEEN]
@@ -183,8 +197,23 @@ class AudioLdmGenerator(Generator):
         full = soxr.resample(sound - sound.mean(), SOUND_RATE_HZ, AUDIO_RATE_HZ).astype(np.float32)
         clip = to_loudness(np.repeat(full[:, None], 2, axis=1), config.loudness_lufs)
         return AudioLdmState(
-            clip, latents, vector, clips_generated=made + 1, clips_kept=state.clips_kept if state else 0
+            clip, latents, vector, source=source, clips_generated=made + 1, clips_kept=state.clips_kept if state else 0
         )
+
+    def _source(self, vector: NDArray[np.float32], state: AudioLdmState | None) -> Place | None:
+        """Where in the library the next clip's source begins: on from the last one's while that clip is the nearest."""
+        if self._sources is None:
+            return None
+        if state is None or state.source is None:
+            return self._sources.nearest(vector, None)
+        on = Place(state.source.clip, state.source.frame + state.latents.shape[2] - self._kept)
+        return self._sources.nearest(vector, on)
+
+    def _variation(self, source: Place | None, frames: int) -> Variation | None:
+        if source is None or self._sources is None:
+            return None
+        latents = self._sources.latents(source, frames // self.model.downsample)
+        return Variation(latents, 1.0 - self.config.from_library)
 
     def _budget(self, deadline: float) -> Budget:
         if not self.config.anytime:
@@ -197,6 +226,9 @@ class AudioLdmGenerator(Generator):
         """Named after the song nearest to what it was made for; a model that is not trained follows nothing."""
         title = f"clip {after.clips_generated}" + (", again" if after.repeats else "")
         song = self._near(after.vector) if self._near is not None and self.trained else {}
+        if self._sources is not None and after.source is not None:
+            song = self._sources.song(after.source)
+            song = song | {"title": f"variation of {song['title']}"}
         return SoundSpan(
             0, length, "generated",
             song.get("title", title) if self.trained else f"{title} of a model that is not trained",

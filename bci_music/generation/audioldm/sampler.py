@@ -6,6 +6,7 @@ stop, nor hurry, nor go on where the last clip ended.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -100,6 +101,17 @@ class Continuation:
     strength: float = 1.0
 
 
+@dataclass(frozen=True, eq=False)
+class Variation:
+    """Clean latents (1, C, K, M), as long as the clip, that it varies.
+
+    `strength` in (0, 1] is the noise level they are brought to before the first step: with 1 nothing of them is left.
+    """
+
+    latents: Tensor
+    strength: float
+
+
 class AudioLdm:
     """An AudioLDM on a device.
 
@@ -168,13 +180,13 @@ class AudioLdm:
 
     def latents(
         self, vector: NDArray[np.float32], frames: int, *, settings: SamplerSettings | None = None, seed: int,
-        budget: Budget | None = None, start: Continuation | None = None,
+        budget: Budget | None = None, start: Continuation | None = None, variation: Variation | None = None,
         progress: Callable[[int, int], None] = lambda done, of: None,
     ) -> Tensor:
         """Denoise latents towards `vector`: (1, C, frames / downsample, mel_bins / downsample) float32 on the device.
 
         Fewer steps are made when, by what steps took so far, the budget does not last for all of them. `progress` is
-        called after each step with how many of how many were made.
+        called after each step with how many of how many were made. A `variation` takes as many steps, from its level.
         """
         import torch
 
@@ -186,9 +198,25 @@ class AudioLdm:
         shape = (1, self.unet.config.in_channels, frames // self.downsample, self.mel_bins // self.downsample)
         noise = torch.randn(shape, generator=chance).to(self.device)
         steps = self.steps_within(budget.left_s(), frames, settings)
-        solver = Solver(self.scheduler.config, settings, steps, self.device, chance)
+        from_level = variation.strength if variation else 1.0
+        solver = Solver(self.scheduler.config, settings, math.ceil(steps / from_level), self.device, chance)
+        first = solver.first_below(from_level)
         with torch.inference_mode():
-            return self._denoise(noise, self._guide(vector, settings), solver, budget, start, progress)
+            latents = solver.noised(variation.latents.to(noise), noise, first) if variation else noise
+            guide = self._guide(vector, settings)
+            return self._denoise(latents, noise, guide, solver, first, budget, start, progress)
+
+    def encode(self, sound: NDArray[np.float32]) -> Tensor:
+        """Latents (1, C, k, M) on the device of sound (n,) at 16 kHz; what fills no latent frame is left out."""
+        import torch
+
+        from bci_music.models.log_mel import log_mel_torch
+
+        frames = len(sound) // (MEL_HOP * self.downsample) * self.downsample
+        with torch.inference_mode():
+            mel = log_mel_torch(torch.from_numpy(np.ascontiguousarray(sound, np.float32))[None])[:, :frames]
+            spread = self.vae.encode(mel[:, None].to(self.device, self.vae.dtype)).latent_dist
+            return spread.mode().float() * self.vae.config.scaling_factor
 
     def decode(self, latents: Tensor) -> Tensor:
         """Turn latents (1, C, k, M) into a log mel spectrogram (frames, mel_bins) on the device."""
@@ -233,12 +261,13 @@ class AudioLdm:
         return Guide(predict, both[:1], both[1:], settings)
 
     def _denoise(
-        self, noise: Tensor, guide: Guide, solver: Solver, budget: Budget, start: Continuation | None,
-        progress: Callable[[int, int], None],
+        self, latents: Tensor, noise: Tensor, guide: Guide, solver: Solver, first: int, budget: Budget,
+        start: Continuation | None, progress: Callable[[int, int], None],
     ) -> Tensor:
-        latents = noise
         tail = start.latents.to(noise) if start else None
         for i, level in enumerate(solver.levels):
+            if i < first:
+                continue
             if budget.stop.is_set():
                 raise Interrupted
             began = time.perf_counter()
@@ -249,7 +278,7 @@ class AudioLdm:
             before, latents = latents, solver.step(prediction, latents, i)
             settle(self.device)
             self.walls.note(f"step of {branches}", time.perf_counter() - began, self._frames)
-            progress(i + 1, len(solver.levels))
+            progress(i + 1 - first, len(solver.levels) - first)
             if budget.left_s() < self._step_s(branches, self._frames) + 1.2 * self._after_s(self._frames):
                 latents = solver.clean(prediction, before, i)
                 break

@@ -75,6 +75,10 @@ class Solver:
         self.levels = [float(t) / self._scheduler.config.num_train_timesteps for t in self.times.tolist()]
         self._scales = [self._scale(i) for i in range(len(self.levels))]
 
+    def first_below(self, level: float) -> int:
+        """Number of the first step that starts from no more noise than `level`; the last one where none does."""
+        return next((i for i, own in enumerate(self.levels) if own <= level + 1e-6), len(self.levels) - 1)
+
     def noised(self, clean: Tensor, noise: Tensor, step: int) -> Tensor:
         """Give clean latents the noise level that step number `step` starts from."""
         signal, sigma = self._scales[step]
