@@ -150,10 +150,10 @@ class RunOptions(Group):
         str | None,
         typer.Option("--sound-device", help="Name or number, see `doctor`; 'none' plays on a clock into music.wav."),
     ] = None
-    room: Annotated[
+    reverb: Annotated[
         float | None,
         typer.Option(
-            "--room", min=0, max=1, help="Width and reverberation added to the sound, 0 to 1.  \\[default: 0.35]"
+            "--reverb", min=0, max=1, help="Width and reverberation added to the sound, 0 to 1.  \\[default: 0.35]"
         ),
     ] = None
     out: Annotated[Path | None, typer.Option("--out", help="Folder for report.json, music.wav, overview.png.")] = None
@@ -166,7 +166,7 @@ class RunOptions(Group):
         if stream is not None:
             values["stream"] = stream.query(values["stream"]).model_dump()
             values["wait_s"] = values["wait_s"] if stream.wait is None else stream.wait
-        sound = {"generator": self.generator, "device": self.device, "room": self.room}
+        sound = {"generator": self.generator, "device": self.device, "reverb": self.reverb}
         values["sound"].update({key: value for key, value in sound.items() if value is not None})
         if self.audioldm is not None:
             values["sound"]["audioldm"]["checkpoint"] = self.audioldm

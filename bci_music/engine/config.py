@@ -24,7 +24,7 @@ class SoundConfig(GeneratorsConfig):
 
     device: str | None = Field(None, description="name or number of the output device; none: the system's default")
     volume_db: float = Field(0.0, ge=-60, le=0)
-    room: float = Field(0.35, ge=0, le=1, description="width and reverberation added to what is heard; 0: none")
+    reverb: float = Field(0.35, ge=0, le=1, description="width and reverberation added to what is heard; 0: none")
     steering: SteeringConfig = SteeringConfig()
     stage: StageConfig = StageConfig()
 

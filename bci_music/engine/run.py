@@ -148,7 +148,7 @@ def _run(
         with display.busy("loading the decoder"), _no_empty_file(wav):
             device = config.sound.device
             number = int(device) if device and device.isdigit() else device
-            player = open_player(clock, device=number, wav_path=wav, room=config.sound.room)
+            player = open_player(clock, device=number, wav_path=wav, reverb=config.sound.reverb)
             engine = build_engine(config, source, player, clock, make_markers)
         if player.note:
             display.log(player.note, "dim")

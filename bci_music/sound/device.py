@@ -59,7 +59,7 @@ class DevicePlayer(QueuePlayer):
         Where to write what was played.
     prime_s : float
         Queued before the device starts.
-    room : float
+    reverb : float
         As of `ClockPlayer`.
     """
 
@@ -67,7 +67,7 @@ class DevicePlayer(QueuePlayer):
 
     def __init__(
         self, clock: Clock, *, device: Form | int | str | None = None, wav_path: str | Path | None = None,
-        subtype: str = "PCM_16", prime_s: float = PRIME_S, room: float = 0.0,
+        subtype: str = "PCM_16", prime_s: float = PRIME_S, reverb: float = 0.0,
     ):
         form = device if isinstance(device, Form) else find_form(device)
         import rtmixer
@@ -80,7 +80,7 @@ class DevicePlayer(QueuePlayer):
             )
         except (sounddevice.PortAudioError, ValueError) as error:
             raise NoDevice(" ".join(str(error).split())) from None
-        super().__init__(wav_path, subtype, prime_s, room)
+        super().__init__(wav_path, subtype, prime_s, reverb)
         self._clock = clock
         self._memory = np.zeros((self._queue.capacity, 2), np.float32)
         self._ring = rtmixer.RingBuffer(FRAME_BYTES, buffer=self._memory)
@@ -237,7 +237,7 @@ class DevicePlayer(QueuePlayer):
 
 def open_player(
     clock: Clock, *, device: int | str | None = None, wav_path: str | Path | None = None, subtype: str = "PCM_16",
-    room: float = 0.0,
+    reverb: float = 0.0,
 ) -> DevicePlayer | ClockPlayer:
     """Open the sound device, or a `ClockPlayer` with a note in words where there is none.
 
@@ -249,17 +249,17 @@ def open_player(
         Number or part of the name of an output device; "none" for no device; None for the default one.
     wav_path : path, optional
         Where to write what was played.
-    room : float
-        How wet the room is that is added to the sound, 0 to 1; see `Room`.
+    reverb : float
+        How much reverberation is added to the sound, 0 to 1; see `Reverb`.
     """
     if device == "none":
         note = "no sound device wanted: the sound runs on a clock"
-        return ClockPlayer(clock, wav_path, subtype=subtype, room=room, note=note)
+        return ClockPlayer(clock, wav_path, subtype=subtype, reverb=reverb, note=note)
     try:
         form = find_form(device)
         if not form.usual:
-            return SinkPlayer(clock, form, wav_path=wav_path, subtype=subtype, room=room)
-        return DevicePlayer(clock, device=form, wav_path=wav_path, subtype=subtype, room=room)
+            return SinkPlayer(clock, form, wav_path=wav_path, subtype=subtype, reverb=reverb)
+        return DevicePlayer(clock, device=form, wav_path=wav_path, subtype=subtype, reverb=reverb)
     except NoDevice as reason:
         if device is not None:
             text = (
@@ -268,4 +268,4 @@ def open_player(
             )
             raise UserError(text) from None
         note = f"no sound device ({reason}): the sound runs on a clock" + (f" and into {wav_path}" if wav_path else "")
-        return ClockPlayer(clock, wav_path, subtype=subtype, room=room, note=note)
+        return ClockPlayer(clock, wav_path, subtype=subtype, reverb=reverb, note=note)

@@ -19,7 +19,7 @@ from bci_music.clock import Clock
 from bci_music.messages import AUDIO_RATE_HZ, UserError
 from bci_music.sound.loudness import from_db
 from bci_music.sound.queue import HeardTime, PlayQueue
-from bci_music.sound.room import Room
+from bci_music.sound.reverb import Reverb
 from bci_music.sound.silence import SilenceMeter
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Player(Protocol):
         """Change queued samples from absolute index `start` on; False, and nothing changed, when it is too late."""
 
     def peek(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Queued samples `start` to `stop`, before room and the operator's gain."""
+        """Queued samples `start` to `stop`, before reverberation and the operator's gain."""
 
     def set_gain(self, volume_db: float, muted: bool) -> None:
         """Glide to another volume (at most 0 dB); queued sound follows."""
@@ -141,10 +141,10 @@ class QueuePlayer(ABC):
 
     margin_s = 0.15  # queued sound nearer to the ear than this is left alone
 
-    def __init__(self, wav_path: str | Path | None, subtype: str, prime_s: float = PRIME_S, room: float = 0.0):
+    def __init__(self, wav_path: str | Path | None, subtype: str, prime_s: float = PRIME_S, reverb: float = 0.0):
         self.prime_s = prime_s
         self.heard = HeardTime()
-        self._queue = PlayQueue(room=Room(room))
+        self._queue = PlayQueue(reverb=Reverb(reverb))
         self._lock = threading.RLock()
         self._silence = SilenceMeter()
         self._listeners: list[Listener] = [self._silence]
@@ -191,7 +191,7 @@ class QueuePlayer(ABC):
         """Queue (n, 2) samples; returns how many were taken."""
         with self._lock:
             space = self._queue.capacity - (self._queue.written - self._taken())
-            samples = samples[: max(0, space - BLOCK - self._queue.room.reach)]
+            samples = samples[: max(0, space - BLOCK - self._queue.reverb.reach)]
             start = self._queue.written
             self._queue.put(start, samples)
             self._pass_on(start, start + len(samples))
@@ -212,7 +212,7 @@ class QueuePlayer(ABC):
         return True
 
     def peek(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Queued samples `start` to `stop`, before room and the operator's gain."""
+        """Queued samples `start` to `stop`, before reverberation and the operator's gain."""
         return self._queue.raw(start, stop)
 
     def set_gain(self, volume_db: float, muted: bool) -> None:
@@ -251,8 +251,8 @@ class ClockPlayer(QueuePlayer):
         Why there is no device, in words.
     prime_s : float
         Queued before the first sample is played.
-    room : float
-        How wet the room is that is added to the sound, 0 to 1; see `Room`.
+    reverb : float
+        How much reverberation is added to the sound, 0 to 1; see `Reverb`.
     """
 
     latency_s = 0.0
@@ -260,9 +260,9 @@ class ClockPlayer(QueuePlayer):
 
     def __init__(
         self, clock: Clock, wav_path: str | Path | None = None, *, subtype: str = "PCM_16", threaded: bool = True,
-        note: str = "", prime_s: float = PRIME_S, room: float = 0.0,
+        note: str = "", prime_s: float = PRIME_S, reverb: float = 0.0,
     ):
-        super().__init__(wav_path, subtype, prime_s, room)
+        super().__init__(wav_path, subtype, prime_s, reverb)
         self.note = note
         self._clock = clock
         self._taken_index = 0

@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 from bci_music.messages import AUDIO_RATE_HZ
 from bci_music.sound.loudness import GainCurve
-from bci_music.sound.room import Room
+from bci_music.sound.reverb import Reverb
 
 CAPACITY = 2**19  # frames, 10.9 s; a power of two because PortAudio's ring asks for it
 
 
 class PlayQueue:
-    """(n, 2) float32 samples by absolute index, before room and the operator's gain, with these beside them.
+    """(n, 2) float32 samples by absolute index, before reverberation and the operator's gain, with these beside them.
 
     Not locked: its owner locks.
     """
 
-    def __init__(self, capacity: int = CAPACITY, room: Room | None = None):
+    def __init__(self, capacity: int = CAPACITY, reverb: Reverb | None = None):
         self.capacity = capacity
-        self.room = room or Room(0.0)
+        self.reverb = reverb or Reverb(0.0)
         self.written = 0  # index of the next sample to be written
         self.gain = GainCurve()
         self._ring = np.zeros((capacity, 2), np.float32)
@@ -34,7 +34,7 @@ class PlayQueue:
             self._ring[at] = samples[part]
 
     def raw(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Samples `start` to `stop` before room and gain."""
+        """Samples `start` to `stop` before reverberation and gain."""
         out = np.empty((stop - start, 2), np.float32)
         for at, part in self.parts(start, stop):
             out[part] = self._ring[at]
@@ -42,8 +42,8 @@ class PlayQueue:
 
     def get(self, start: int, stop: int) -> NDArray[np.float32]:
         """Samples `start` to `stop` as they are heard."""
-        before = min(start, self.room.reach)
-        out = self.room(self.raw(start - before, stop), before)
+        before = min(start, self.reverb.reach)
+        out = self.reverb(self.raw(start - before, stop), before)
         curve = self.gain.at(start, stop)
         if not (curve == 1.0).all():
             out *= curve[:, None]
@@ -51,7 +51,7 @@ class PlayQueue:
 
     def touched(self, stop: int) -> int:
         """Where what is heard is as before, when samples up to `stop` have changed."""
-        return min(self.written, stop + self.room.reach)
+        return min(self.written, stop + self.reverb.reach)
 
     def parts(self, start: int, stop: int) -> list[tuple[slice, slice]]:
         """Where absolute samples `start` to `stop` lie: (slice of the ring, slice of the samples), one or two pairs."""

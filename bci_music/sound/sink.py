@@ -220,7 +220,7 @@ class SinkPlayer(ClockPlayer):
     clock : Clock
     form : Form
         Of the device.
-    wav_path, subtype, prime_s, room
+    wav_path, subtype, prime_s, reverb
         As of `ClockPlayer`.
     """
 

@@ -51,14 +51,20 @@ def test_torch_free_packages_load_without_torch():
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
+# Classes of heavy libraries' kinds: nobody imports these files at the head of another one.
+LATE = {"bci_music.generation.audioldm.spectral_vocoder"}
+
+
 @pytest.mark.parametrize("top", ["bci_music", "gui"])
 def test_nothing_heavy_is_imported_on_the_way_in(top):
     """Heavy libraries are imported where they are used: inside functions, or in modules that are loaded late."""
     heavy = {"transformers", "diffusers", "matplotlib"}
     found = []
     for file in (REPO / top).rglob("*.py"):
+        own = ".".join(file.relative_to(REPO).with_suffix("").parts)
         for node in ast.parse(file.read_text()).body:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            found += [f"{file.relative_to(REPO)}: {n}" for n in names if n.split(".")[0] in heavy]
+            bad = [n for n in names if n in LATE or (own not in LATE and n.split(".")[0] in heavy)]
+            found += [f"{file.relative_to(REPO)}: {n}" for n in bad]
     assert found == []

@@ -39,6 +39,7 @@ ENTRY_POINTS = {
     "Result": "a run's result",
     "EvaluationReport": "report.json of the lab",
     "SplicesConfig": "options of bench splices",
+    "LatencyConfig": "options of bench latency",
     "EvaluateConfig": "options of evaluate",
     "TrackingFile": "tracking.yaml of a plain folder",
 }

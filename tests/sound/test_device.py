@@ -11,7 +11,7 @@ from bci_music.clock import Clock
 from bci_music.messages import AUDIO_RATE_HZ, UserError
 from bci_music.sound.device import DevicePlayer, open_player
 from bci_music.sound.player import BLOCK, ClockPlayer
-from bci_music.sound.room import Room
+from bci_music.sound.reverb import Reverb
 
 pytestmark = [pytest.mark.sound, pytest.mark.realtime]
 SKIP = round(0.1 * AUDIO_RATE_HZ)
@@ -116,9 +116,9 @@ def test_starvation_is_counted_and_the_device_goes_on(sound_server, server_modul
     np.testing.assert_array_equal(tee[hole : hole + len(second)], second)
 
 
-def test_the_device_gets_the_room_that_the_file_has(sound_server, tmp_path):
+def test_the_device_gets_the_reverb_that_the_file_has(sound_server, tmp_path):
     samples, other = noise(2.0, 6), noise(0.4, 7)
-    player = open_player(Clock(), wav_path=tmp_path / "tee.wav", subtype="FLOAT", room=0.4)
+    player = open_player(Clock(), wav_path=tmp_path / "tee.wav", subtype="FLOAT", reverb=0.4)
     with sound_server.capture() as captured:
         player.start()
         player.write(samples)
@@ -129,7 +129,7 @@ def test_the_device_gets_the_room_that_the_file_has(sound_server, tmp_path):
         time.sleep(player.latency_s + 0.4)
     player.stop()
     samples[70_000 : 70_000 + len(other)] = other
-    expected = Room(0.4)(samples, 0)
+    expected = Reverb(0.4)(samples, 0)
     tee, _ = soundfile.read(tmp_path / "tee.wav", dtype="float32")
     np.testing.assert_allclose(tee[: len(samples)], expected, atol=1e-6)
     first = int(np.abs(captured[0] - expected[SKIP]).max(axis=1).argmin())

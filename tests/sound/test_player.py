@@ -12,7 +12,7 @@ from bci_music.sound.device import open_player
 from bci_music.sound.loudness import Meter
 from bci_music.sound.player import BLOCK, ClockPlayer
 from bci_music.sound.queue import HeardTime
-from bci_music.sound.room import Room
+from bci_music.sound.reverb import Reverb
 from bci_music.sound.span_log import SpanLog
 
 
@@ -31,9 +31,9 @@ def played_on(player, clock, samples, change=None):
 
 
 @pytest.mark.parametrize("wet", [0.0, 0.4])
-def test_what_is_heard_has_room_also_after_a_late_change(tmp_path, wet):
+def test_what_is_heard_has_reverb_also_after_a_late_change(tmp_path, wet):
     clock = ManualClock(10.0)
-    player = ClockPlayer(clock, tmp_path / "a.wav", subtype="FLOAT", threaded=False, prime_s=0.5, room=wet)
+    player = ClockPlayer(clock, tmp_path / "a.wav", subtype="FLOAT", threaded=False, prime_s=0.5, reverb=wet)
     player.start()
     samples, again = noise(3.0), noise(0.5, seed=1)
     player.poll(clock.now())
@@ -41,7 +41,7 @@ def test_what_is_heard_has_room_also_after_a_late_change(tmp_path, wet):
     player.stop()
     samples[60_000 : 60_000 + len(again)] = again
     heard, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
-    expected = Room(wet)(samples, 0)
+    expected = Reverb(wet)(samples, 0)
     if wet:
         np.testing.assert_allclose(heard[: len(samples)], expected, atol=1e-6)
         assert np.corrcoef(heard.T)[0, 1] < 0.95 * np.corrcoef(samples.T)[0, 1] + 0.05

@@ -149,8 +149,8 @@ class VocoderTask:
             convergence, logs = distances(made, true)
             silence, _ = distances(torch.zeros_like(true), true)
             mel = (log_mel_torch(made) - log_mel_torch(true)).abs().mean((1, 2))
-            told = magnitude_loss(module.log_magnitude(picture), log_magnitudes(true))[0][None] * DECIBEL
-            rows.append(torch.stack([convergence, logs, log_spectral_distance(made, true), mel, silence, told])[:, 0])
+            off = magnitude_loss(module.log_magnitude(picture), log_magnitudes(true))[0][None] * DECIBEL
+            rows.append(torch.stack([convergence, logs, log_spectral_distance(made, true), mel, silence, off])[:, 0])
             if made.shape[1] >= EXCERPT_S * RATE_HZ:
                 combs += comb_db(made[0].cpu().numpy(), RATE_HZ).tolist()
         metrics = torch.stack(rows).mean(0).tolist()

@@ -42,14 +42,14 @@ def clean(model):
     return torch.randn((1, 8, FRAMES // 4, 16), generator=torch.Generator().manual_seed(5))
 
 
-def likeness(model, strength):
+def similarity(model, strength):
     source = clean(model)
     made = model.latents(vector(), FRAMES, seed=3, variation=Variation(source, strength))
     return float(torch.corrcoef(torch.stack([made.flatten(), source.flatten()]))[0, 1])
 
 
 def test_the_less_noise_the_more_is_kept(model):
-    kept = [likeness(model, strength) for strength in (0.1, 0.4, 0.8)]
+    kept = [similarity(model, strength) for strength in (0.1, 0.4, 0.8)]
     assert kept[0] > kept[1] > kept[2]
     assert kept[0] > 0.8
 

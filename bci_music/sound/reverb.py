@@ -1,4 +1,4 @@
-"""Width and room for sound that is the same left and right: a short, decorrelated reverberation between the ears.
+"""Width and reverberation for sound that is the same left and right: sparse echoes that differ between the ears.
 
 What is added to the left is taken from the right, so that the sum of both, a mono loudspeaker, is the sound as it was.
 The reverberation is a filter of finite length on the queued sound: what it adds to a sample follows from the samples
@@ -21,13 +21,13 @@ ECHOES_PER_S = 2000.0
 LOWEST_HZ = 250.0  # what is lower has no side: it would only make the bass weaker in one ear
 
 
-class Room:
-    """Adds room to sound.
+class Reverb:
+    """Adds reverberation to sound.
 
     Parameters
     ----------
     wet : float
-        Level of what is added, relative to the sound: 0 is the sound bit for bit, 0.35 a small room.
+        Level of what is added, relative to the sound: 0 is the sound bit for bit, 0.35 a small hall.
     """
 
     def __init__(self, wet: float):
@@ -41,7 +41,7 @@ class Room:
         return LENGTH - 1 if self.wet else 0
 
     def __call__(self, samples: NDArray[np.float32], before: int) -> NDArray[np.float32]:
-        """Sound (n, 2) with room, of samples (before + n, 2) that begin `before` earlier.
+        """Sound (n, 2) with reverberation, of samples (before + n, 2) that begin `before` earlier.
 
         With `before` less than `reach` what came earlier counts as silence.
         """
