@@ -52,13 +52,14 @@ class SpectralVocoder(ModelMixin, ConfigMixin):
         self.last = nn.Linear(dim, N_FFT // 2 + 1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
-        filters = torch.from_numpy(mel_filters().copy())
         self._filters: Tensor
         self._spread: Tensor
         self._window: Tensor
-        self.register_buffer("_filters", filters, persistent=False)  # (513, 64)
-        self.register_buffer("_spread", _spread(filters), persistent=False)  # (64, 513)
-        self.register_buffer("_window", torch.hann_window(N_FFT), persistent=False)
+        with torch.device("cpu"):  # constants, also where weights are made on no device to be loaded later
+            filters = torch.from_numpy(mel_filters().copy())
+            self.register_buffer("_filters", filters, persistent=False)  # (513, 64)
+            self.register_buffer("_spread", _spread(filters), persistent=False)  # (64, 513)
+            self.register_buffer("_window", torch.hann_window(N_FFT), persistent=False)
 
     def forward(self, mel: Tensor) -> Tensor:
         """Sound (B, frames * 160), float32, of spectrograms (B, frames, 64)."""
