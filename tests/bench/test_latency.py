@@ -57,6 +57,7 @@ def test_songs_change_their_genre_each_time():
     assert all(genres[a] != genres[b] for a, b in pairwise(order))
 
 
+@pytest.mark.soak
 @pytest.mark.realtime
 def test_the_library_of_the_pack_follows_within_seconds():
     found = measure_latency("demo", "library", LatencyConfig(changes=3, gap_s=(4.5, 5.0)))

@@ -201,6 +201,7 @@ def test_under_nohup_a_closing_terminal_is_not_heard():
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.soak
 def test_streams_of_a_run_that_ended_are_gone(started, outlet, tmp_path):
     """The next `monitor` must not find two."""
     run, stream = live(started, outlet, tmp_path, window=False, record=True)
