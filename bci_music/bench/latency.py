@@ -111,7 +111,7 @@ def by_style(
     from bci_music.sound.steering import Steering
     from bci_music.workers import Latest
 
-    sounds = GeneratorsConfig(generator=generator)
+    sounds = GeneratorsConfig.parse({"generator": generator}, "--generator")
     fallback = open_generator("library", sounds, pack, clock)
     kind = choose_generator(sounds, pack)
     maker = fallback if kind == "library" else open_generator(kind, sounds, pack, clock)
@@ -120,7 +120,7 @@ def by_style(
     latest: Latest[Embedding] = Latest()
     stage = SoundStage(maker, fallback, Steering(latest), player, clock)
     songs = pack.library()
-    order = song_order([song["genre"] for song in songs.songs], config)
+    order = song_order([song.get("genre", "") for song in songs.songs], config)
     player.start()
     try:
         return _ask(stage, latest, songs.prototypes, order, config, progress), stage.status(clock.now())
@@ -168,7 +168,7 @@ def by_eeg(
     from bci_music.streaming.replay import SessionSource
 
     songs = pack.library().songs
-    order = song_order([song["genre"] for song in songs], config)
+    order = song_order([song.get("genre", "") for song in songs], config)
     rng = np.random.default_rng(config.seed)
     lengths = [2 * config.gap_s[1], *rng.uniform(*config.gap_s, config.changes)]
     program = [(songs[k]["id"], HELD_OUT_SECONDS[0], float(s)) for k, s in zip(order, lengths, strict=True)]
@@ -194,7 +194,15 @@ def by_eeg(
 
 
 def song_order(genres: list[str], config: LatencyConfig) -> list[int]:
-    """Songs, one more than there are changes, each of another genre than the one before."""
+    """Songs, one more than there are changes, each of another genre than the one before.
+
+    Raises
+    ------
+    UserError
+        If all songs are of one genre.
+    """
+    if len(set(genres)) < 2:
+        raise UserError("All songs of the pack's library are of one genre, so no style can change: give another pack.")
     rng = np.random.default_rng(config.seed)
     order = [int(rng.integers(len(genres)))]
     while len(order) <= config.changes:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bci_music.bench.latency import Change, LatencyConfig, latencies, measure_latency, song_order, step_at, summary
-from bci_music.messages import AUDIO_RATE_HZ
+from bci_music.messages import AUDIO_RATE_HZ, UserError
 
 pytestmark = pytest.mark.learning
 
@@ -55,6 +55,13 @@ def test_songs_change_their_genre_each_time():
     order = song_order(genres, LatencyConfig(changes=30))
     assert len(order) == 31
     assert all(genres[a] != genres[b] for a, b in pairwise(order))
+
+
+def test_without_another_genre_or_generator_it_says_so():
+    with pytest.raises(UserError, match="one genre"):
+        song_order(["a", "a"], LatencyConfig())
+    with pytest.raises(UserError, match="library"):
+        measure_latency("demo", "libary", LatencyConfig())
 
 
 @pytest.mark.soak
