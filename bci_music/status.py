@@ -139,6 +139,42 @@ class Identification:
 
 
 @dataclass(frozen=True, slots=True)
+class Chance:
+    """Is it above chance? Bets against chance; see `metrics.sequential`.
+
+    Attributes
+    ----------
+    method : str
+        What is bet on: "songs", "sound", or "" where it cannot be known; `why` says that in a sentence.
+    n : int
+        Pieces of evidence so far: songs, or excerpts of sound.
+    evidence, highest : float
+        What a stake of 1 is worth now and was worth at most.
+    shown : bool
+        Whether `highest` reached 1 / `alarm_rate`: it is above chance.
+    shown_s : float or None
+        LSL time at which it did.
+    alarm_rate : float
+        Share of runs under chance in which it ever says so, at most.
+    measured : (int, int)
+        Sham runs in which it did, of how many.
+    sham : bool
+        Whether these are bets on sham.
+    """
+
+    method: str = ""
+    why: str = ""
+    n: int = 0
+    evidence: float = 1.0
+    highest: float = 1.0
+    shown: bool = False
+    shown_s: float | None = None
+    alarm_rate: float = 0.05
+    measured: tuple[int, int] = (0, 0)
+    sham: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class OutputStatus:
     """One output in one glance: counters are totals since the start."""
 
@@ -188,6 +224,7 @@ class Snapshot:
     timeline: tuple[TimelineSpan, ...] = ()
     waveform: NDArray[np.float32] | None = None  # (n, 2) min/max of the played sound, 20 per second, newest last
     identification: Identification | None = None
+    chance: Chance = Chance()
     channel_names: tuple[str, ...] = ()  # montage order of quality and attention
     pack_name: str = ""
     warning: str = ""  # e.g. the pack was trained on simulated EEG

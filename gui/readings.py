@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass
 
 from bci_music.messages import ChannelState, ChannelVerdict, Quality, SoundSpan, StreamState
-from bci_music.metrics.live import above_chance
-from bci_music.status import Failure, FallbackSteps, Snapshot, StreamStatus, mix_words
+from bci_music.status import Chance, Failure, FallbackSteps, Snapshot, StreamStatus, mix_words
 
 EAR_KINDS = ("retrieved", "generated")
 KIND_WORDS = {
@@ -22,7 +21,6 @@ LATE_WORDS = {
     "hold": "the next clip is late, enough is queued",
     "library": "the next clip is late: from the library",
 }
-NO_FROM_WINDOWS = 100  # independent windows after which "not yet" becomes "no"
 SEVERITY = {ChannelState.BAD: 0, ChannelState.DOUBTFUL: 1, ChannelState.ABSENT: 2}
 
 
@@ -98,27 +96,39 @@ class BrainToEar:
 
 def verdict(snapshot: Snapshot) -> Verdict:
     """Whether the decoder is above chance, in words; the word is "" where nothing can be counted."""
-    found = snapshot.identification
-    if found is None or found.n == 0:
+    chance = snapshot.chance
+    if snapshot.stream.info is None or not chance.method:
         return Verdict("", *_not_counted(snapshot))
-    low, high = found.ci95
-    word = "yes" if above_chance(found) else "no" if found.n >= NO_FROM_WINDOWS else "not yet"
+    return Verdict("yes" if chance.shown else "not yet", _counted(snapshot), alarm_words(chance))
+
+
+def alarm_words(chance: Chance) -> str:
+    """How often "yes" would be wrong, as stated and as measured on sham."""
+    alarms, runs = chance.measured
+    measured = f", sham: {alarms} of {runs}" if runs else ""
+    return f"wrong in ≤ {100 * chance.alarm_rate:.0f} % of runs{measured}"
+
+
+def _counted(snapshot: Snapshot) -> str:
+    """What was counted so far."""
+    chance, found = snapshot.chance, snapshot.identification
+    if chance.method == "sound":
+        excerpts = "excerpt" if chance.n == 1 else "excerpts"
+        return f"{chance.n} {excerpts} compared with the sound that is heard"
+    if found is None or found.n == 0:
+        return "counting the first windows"
     expected = found.n * found.chance
     by_chance = f"{expected:.0f}" if expected >= 1 else "below 1"
     windows = "window" if found.n == 1 else "windows"
-    return Verdict(
-        word,
-        f"{found.hits} of {found.n} {windows} found the song, chance {by_chance}",
-        f"95 % interval {100 * low:.0f}–{100 * high:.0f} %, chance {100 * found.chance:.0f} %",
-    )
+    return f"{found.hits} of {found.n} {windows} found the song, chance {by_chance}"
 
 
 def _not_counted(snapshot: Snapshot) -> tuple[str, str]:
+    """Why nothing can be counted: the sentence's first part, and the reason."""
     if snapshot.stream.info is None:
         return "no stream yet", ""
-    if any(span.lane == "heard" for span in snapshot.timeline):
-        return "counting the first windows", "each is one guess among all songs"
-    return "no music markers in this stream", "without them nobody knows what is being heard"
+    first, _, second = snapshot.chance.why.partition(": ")
+    return first, second
 
 
 def now_playing(snapshot: Snapshot, paused: bool = False) -> Playing:

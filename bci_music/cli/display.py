@@ -101,7 +101,22 @@ def print_summary(report: dict[str, Any], out: Path, console: Console) -> None:
             f"{found['hits']} of {found['n']} windows found the song, chance {found['n'] * found['chance']:.1f} "
             f"(p = {found['p']:.3f} against circular shifts)"
         )
+    if report["chance"]:
+        lines.append(_chance_line(report["chance"]))
     if report["warning"]:
         lines.append(report["warning"])
     for line in [*lines, f"see {out / 'overview.png'}, {out / 'report.json'} and {out / 'music.wav'}"]:
         _print(console, line, "")
+
+
+def _chance_line(chance: dict[str, Any]) -> str:
+    """Say whether it was above chance, and how often that would be wrong."""
+    if not chance["method"]:
+        return str(chance["why"])
+    rate, (alarms, runs) = chance["alarm_rate"], chance["measured"]
+    measured = f", on sham {alarms} of {runs}" if runs else ""
+    return (
+        f"above chance: {'yes' if chance['shown'] else 'not shown'} (evidence {chance['highest']:.3g} after "
+        f"{chance['n']} {chance['method'] if chance['method'] == 'songs' else 'excerpts'}, yes at {1 / rate:.0f}; "
+        f"wrong in at most {100 * rate:.0f} % of runs{measured})"
+    )

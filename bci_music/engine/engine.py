@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 
 from bci_music.messages import SoundSpan, StreamInfo, StreamState, UserError
 from bci_music.outputs.output import OutputContext
-from bci_music.status import Command, Failure, Identification, Snapshot, SoundStatus, StreamStatus, TimelineSpan
+from bci_music.status import Chance, Command, Failure, Identification, Snapshot, SoundStatus, StreamStatus, TimelineSpan
 from bci_music.workers import Stage, Worker
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ class Engine:
         self.ended_s: float | None = None
         self.first_sample_s: float | None = None
         self.identification: Identification | None = None
+        self.chance = Chance()
         events.listeners = self.outputs
         beats: list[tuple[str, Stage | None, float]] = [
             ("acquire", acquirer, 0.010), ("watch", self._watch, 0.100), ("decode", decode, 0.020),
@@ -248,6 +249,7 @@ class Engine:
             timeline=self.timeline(now - TIMELINE_S, now),
             waveform=sound.waveform() if sound else None,
             identification=self.identification,
+            chance=self.chance,
             channel_names=self._channel_names(),
             pack_name=decoder.manifest.name if decoder else "",
             warning=self.warning,
@@ -368,6 +370,7 @@ class _Watch:
             self._markers.step(now)
         if engine.history is not None:
             engine.identification = engine.history.identification()
+            engine.chance = engine.history.chance()
         if engine.sound is not None and engine.sound.player.lost:
             self._say_lost(engine.sound.player.lost, now)
 

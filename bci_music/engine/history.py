@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bci_music.engine.chance import SongChance
 from bci_music.messages import Embedding, MusicMarker
 from bci_music.metrics.live import LiveGauge
-from bci_music.status import Identification, TimelineSpan
+from bci_music.status import Chance, Identification, TimelineSpan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_WINDOWS = 57_600  # eight hours at two windows a second
+NO_CHOICE = "Cannot know: the library has fewer than two songs, and the sound that is heard is not given."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,15 @@ class History:
             if len(songs) > 1
             else None
         )
+        self._chance = SongChance([song.id for song in songs], prototypes, window_s) if len(songs) > 1 else None
+        self._sham = False
         self._lock = threading.RLock()
         self._markers: list[MusicMarker] = []
         self._windows: deque[DecodedWindow] = deque(maxlen=MAX_WINDOWS)
         self._vectors: deque[Embedding] = deque(maxlen=keep_vectors)
 
-    def add_embedding(self, embedding: Embedding) -> None:
-        """Note a decoded window."""
+    def add_embedding(self, embedding: Embedding, sham: bool = False) -> None:
+        """Note a decoded window; `sham`: of EEG from another time."""
         scores = self._prototypes @ embedding.vector
         nearest = int(scores.argmax()) if len(scores) else -1
         with self._lock:
@@ -83,6 +87,9 @@ class History:
             heard = self.heard_at(embedding.end_s - self.window_s / 2)
             if self._gauge is not None:
                 self._gauge.add(embedding.window_index, embedding.vector, heard.song if heard else None)
+            if self._chance is not None:
+                self._chance.add(embedding, self._markers, sham)
+            self._sham = sham
 
     def add_marker(self, marker: MusicMarker) -> None:
         """Note that the music changed; markers may come late but are kept in order."""
@@ -111,8 +118,13 @@ class History:
         with self._lock:
             return list(self._markers)
 
+    def chance(self, sham: bool | None = None) -> Chance:
+        """Whether it is above chance, for sham or for EEG as it came; by default as the newest window."""
+        with self._lock:
+            return self._chance.answer(self._sham if sham is None else sham) if self._chance else Chance(why=NO_CHOICE)
+
     def identification(self, refresh: bool = False) -> Identification | None:
-        """How far song identification is above chance so far."""
+        """How many windows found the song so far."""
         with self._lock:
             return self._gauge.identification(refresh) if self._gauge else None
 

@@ -161,17 +161,15 @@ def _evidence(axes: Any, report: dict[str, Any]) -> None:
 
 def _words(report: dict[str, Any]) -> list[tuple[str, str, int]]:
     """Sentences with colour and size."""
-    found, follow = report["identification"], report["played_agreement"]
+    found, follow, chance = report["identification"], report["played_agreement"], report["chance"]
     lines: list[tuple[str, str, int]] = []
-    if found is None:
-        lines.append(("not known: no music markers came with this stream", MUTED, 12))
-    else:
-        above = found["above_chance"]
+    if chance is not None:
+        lines += _chance_words(chance)
+    if found is not None:
         expected = found["n"] * found["chance"]
         low, high = (100 * x for x in found["ci95"])
         shuffled = 100 * found["shuffled_top1"]
         lines += [
-            ("yes" if above else "not shown", ACCENT if above else WARM, 30),
             (f"{found['hits']} of {found['n']} windows found the song, chance {expected:.1f}", TEXT, 12),
             (f"95 % interval {low:.0f} to {high:.0f} %, shuffled {shuffled:.0f} %, p = {found['p']:.3f}", MUTED, 10),
         ]
@@ -187,6 +185,20 @@ def _words(report: dict[str, Any]) -> list[tuple[str, str, int]]:
         if late := {step: n for step, n in report["late_steps"].items() if n}:
             lines.append((f"late clips bridged: {', '.join(f'{step} {n}' for step, n in late.items())}", WARM, 10))
     return lines
+
+
+def _chance_words(chance: dict[str, Any]) -> list[tuple[str, str, int]]:
+    """Yes or not shown, the evidence, and how often that would be said wrongly."""
+    if not chance["method"]:
+        return [(chance["why"], MUTED, 12)]
+    yes = chance["shown"]
+    alarms, runs = chance["measured"]
+    return [
+        ("yes" if yes else "not shown", ACCENT if yes else WARM, 30),
+        (f"evidence {chance['highest']:.3g} after {chance['n']} {chance['method']}, "
+         f"yes at {1 / chance['alarm_rate']:.0f}", TEXT, 12),
+        (f"wrong in at most {100 * chance['alarm_rate']:.0f} % of runs, on sham {alarms} of {runs}", MUTED, 10),
+    ]
 
 
 def _timeline(axes: Any, engine: Engine, now: float) -> None:

@@ -14,10 +14,10 @@ import numpy as np
 from bci_music.engine.decode_stage import percentiles
 from bci_music.engine.history import History
 from bci_music.metrics.agreement import Agreement, agreement
-from bci_music.metrics.live import above_chance
 
 if TYPE_CHECKING:
     from bci_music.engine.engine import Engine
+    from bci_music.status import Chance
 
 STEP_S = 0.1
 PACKAGES = (
@@ -55,6 +55,7 @@ def build_report(engine: Engine, now: float, wav: Path | None = None) -> dict[st
         "device": engine.decoder.device_name if engine.decoder else None,
         "pack": _pack(engine),
         "identification": _identification(engine.history),
+        "chance": _chance(engine),
         "played_agreement": _agreement(played_agreement(engine, now)),
         "warning": engine.warning or None,
         "outputs": {o.name: {"pushed": o.pushed, "dropped": o.dropped, "failed": o.failed} for o in snapshot.outputs},
@@ -182,7 +183,25 @@ def _identification(history: History | None) -> dict[str, Any] | None:
     if result is None:
         return None
     values = asdict(result)
-    return {**values, "top1": result.top1, "ci95": list(result.ci95), "above_chance": above_chance(result)}
+    return {**values, "top1": result.top1, "ci95": list(result.ci95)}
+
+
+def _chance(engine: Engine) -> dict[str, Any] | None:
+    """Is it above chance: the bets on the EEG as it came, and on sham where there was some."""
+    if engine.history is None:
+        return None
+    found = engine.history.chance(sham=False)
+    return {
+        "protocol": "bets on ranks, a bet for each piece of evidence; above chance once a stake of 1 has grown to "
+        "1 / alarm_rate, which under chance happens in at most that share of runs, however often one looks",
+        **_bets(found, engine),
+    }
+
+
+def _bets(found: Chance, engine: Engine) -> dict[str, Any]:
+    began = engine.first_sample_s
+    shown_s = found.shown_s - began if found.shown_s is not None and began is not None else None
+    return {**asdict(found), "shown_s": shown_s}
 
 
 def _agreement(result: Agreement | None) -> dict[str, Any] | None:

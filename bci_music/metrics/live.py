@@ -1,4 +1,7 @@
-"""Is it above chance? The running answer while somebody listens."""
+"""How many windows found the song: the running count while somebody listens.
+
+A count with its interval, for one look. Whether it is above chance is answered by `sequential`.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,6 @@ from bci_music.metrics.controls import shift_test
 from bci_music.metrics.identification import cosine
 from bci_music.metrics.intervals import wilson
 from bci_music.status import Identification
-
-ENOUGH = 8  # windows below which nothing is claimed
 
 
 class LiveGauge:
@@ -72,10 +73,6 @@ class LiveGauge:
             self._answer = self._evaluate()
         return self._answer
 
-    def words(self) -> str:
-        """Return the answer as it stands on the window."""
-        return chance_words(self.identification())
-
     def _evaluate(self) -> Identification | None:
         first = min(self._rows)
         n = max(self._rows) - first + 1
@@ -92,24 +89,3 @@ class LiveGauge:
             k=len(self.songs), hits=test.hits, n=test.n, chance=1.0 / len(self.songs),
             ci95=wilson(test.hits, test.n), shuffled_top1=test.shuffled_top1, p=test.p,
         )  # fmt: skip
-
-
-def chance_words(found: Identification | None) -> str:
-    """Return "yes, 14 of 38 windows found the song, chance 3", or why that cannot be said."""
-    if found is None or found.n == 0:
-        return "cannot tell: nothing is marked as heard"
-    expected = found.n * found.chance
-    count = f"{found.hits} of {found.n} windows found the song, chance {expected:.0f}"
-    if expected < 1:
-        count = f"{found.hits} of {found.n} windows found the song, chance below 1"
-    if found.n < ENOUGH:
-        return f"too early: {count}"
-    if above_chance(found) and np.isfinite(found.p):
-        return f"yes, {count}"
-    return f"not shown: {count}"
-
-
-def above_chance(found: Identification) -> bool:
-    """Whether window and report may say yes: enough windows, interval above chance, and p < .05 where it is known."""
-    known = found.p < 0.05 if np.isfinite(found.p) else True
-    return bool(found.n >= ENOUGH and found.ci95[0] > found.chance and known)

@@ -1,66 +1,71 @@
-"""Is it above chance? One word, hits of n, and the interval against chance."""
+"""Is it above chance? One word, what was counted, how often it would be wrong, and the evidence on its way to yes."""
 
 from __future__ import annotations
+
+import math
 
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter
 
-from bci_music.status import Identification, Snapshot
+from bci_music.status import Chance, Snapshot
 from gui import theme
 from gui.readings import Verdict, verdict
 from gui.widgets.panel import INSET, Panel
-from gui.widgets.text import Run, draw, width
+from gui.widgets.text import Run, draw, width, wrapped
 
-WORD_COLOURS = {"yes": theme.ACCENT, "not yet": theme.TEXT, "no": theme.WARM}
+WORD_COLOURS = {"yes": theme.ACCENT, "not yet": theme.TEXT}
 
 
 class ChanceGauge(Panel):
-    """The running identification, in words first."""
+    """The running answer, in words first."""
 
     def __init__(self, parent=None):
         super().__init__("Is it above chance?", parent)
-        self._found: Identification | None = None
+        self._chance = Chance()
         self._shown = Verdict("", "", "")
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Show the newest count, or why nothing can be counted."""
-        shown, self._found = verdict(snapshot), snapshot.identification
-        if shown != self._shown:
-            self._shown = shown
+        shown = verdict(snapshot)
+        if (shown, snapshot.chance) != (self._shown, self._chance):
+            self._shown, self._chance = shown, snapshot.chance
             self.describe(", ".join(part for part in (shown.word, shown.first, shown.second) if part))
             self.update()
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:
-        """Paint the verdict and the interval."""
+        """Paint the verdict and the evidence."""
         shown = self._shown
-        if not shown.word or self._found is None:
+        if not shown.word:
             draw(painter, INSET, 76, [Run(shown.first, theme.TEXT, 20, True)], w - 2 * INSET)
-            draw(painter, INSET, 100, [Run(shown.second, theme.MUTED, 15)], w - 2 * INSET)
+            for row, line in enumerate(wrapped(shown.second, 15, w - 2 * INSET, 4)):
+                draw(painter, INSET, 100 + 20 * row, [Run(line, theme.MUTED, 15)], w - 2 * INSET)
             return
         word = [Run(shown.word, WORD_COLOURS[shown.word], 38, True)]
         draw(painter, INSET, 84, word)
         x, y = INSET + width(word) + 14, 68.0
-        if w - INSET - x < width([Run(shown.first, px=15)]):
+        if w - INSET - x < max(width([Run(text, px=15)]) for text in (shown.first, shown.second)):
             x, y = INSET, 112.0  # no space beside the word
         draw(painter, x, y, [Run(shown.first, px=15)], w - INSET - x)
         draw(painter, x, y + 20, [Run(shown.second, theme.MUTED, 15)], w - INSET - x)
-        self._draw_interval(painter, self._found, w, max(y + 40, 126.0))
+        self._draw_evidence(painter, w, max(y + 40, 126.0))
 
-    def _draw_interval(self, painter: QPainter, found: Identification, w: float, y: float) -> None:
+    def _draw_evidence(self, painter: QPainter, w: float, y: float) -> None:
+        """One bar from 1, where every run starts, to where it is above chance; in equal steps of doubling."""
+        enough = 1.0 / self._chance.alarm_rate
+        now, highest = (_share(value, enough) for value in (self._chance.evidence, self._chance.highest))
         left, length = INSET, w - 2 * INSET
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme.colour(theme.LINE))
         painter.drawRoundedRect(QRectF(left, y - 4, length, 8), 4, 4)
-        low, high = found.ci95
         painter.setBrush(theme.mixed(theme.ACCENT, theme.PANEL, 0.5))
-        painter.drawRoundedRect(QRectF(left + low * length, y - 4, max((high - low) * length, 8), 8), 4, 4)
+        painter.drawRoundedRect(QRectF(left, y - 4, max(now * length, 8), 8), 4, 4)
         painter.setBrush(theme.colour(theme.ACCENT))
-        painter.drawRoundedRect(QRectF(left + found.top1 * length - 2, y - 10, 4, 20), 2, 2)
-        at = left + found.chance * length
-        painter.setBrush(theme.colour(theme.WARM))
-        painter.drawRect(QRectF(at - 1, y - 12, 2, 24))
-        label = [Run("chance", theme.WARM, 12)]
-        draw(painter, max(at - width(label) / 2, left), y + 30, label)
-        for share, text in ((0.5, "50 %"), (1.0, "100 %")):
-            tick = [Run(text, theme.MUTED, 12)]
-            draw(painter, left + share * length - width(tick) * (0.5 if share < 1 else 1.0), y + 30, tick)
+        painter.drawRoundedRect(QRectF(left + highest * (length - 4), y - 10, 4, 20), 2, 2)
+        draw(painter, left, y + 30, [Run(f"evidence {self._chance.evidence:.3g}", theme.MUTED, 12)])
+        label = [Run(f"yes at {enough:.0f}", theme.WARM, 12)]
+        draw(painter, left + length - width(label), y + 30, label)
+
+
+def _share(value: float, enough: float) -> float:
+    """Where on the bar `value` stands, 0 to 1."""
+    return min(max(math.log(max(value, 1.0)) / math.log(enough), 0.0), 1.0)

@@ -24,7 +24,7 @@ from bci_music.messages import (
     StreamInfo,
     StreamState,
 )
-from bci_music.status import Health, Identification, Snapshot, SoundStatus, StreamStatus, TimelineSpan
+from bci_music.status import Chance, Health, Identification, Snapshot, SoundStatus, StreamStatus, TimelineSpan
 from bci_music.streaming.ring import Cursor, RingBuffer
 
 SONGS = ("Night Bus", "Paper Birds", "Low Tide", "Lantern", "Cinder Blues")
@@ -112,6 +112,7 @@ class FakeEngine:
             playing=SoundSpan(0, 0, "retrieved", "Paper Birds", "paper-birds", "waltz", 0.71, now - now % 40 - 5),
             timeline=self._timeline(), waveform=self._waveform(),
             identification=Identification("songs", 14, 14, 38, 1 / 14, (0.24, 0.53), 0.07, 0.002),
+            chance=Chance("songs", n=9, evidence=31.0, highest=42.0, shown=True, shown_s=30.0),
             channel_names=self.montage.names, pack_name="demo", device="cpu",
         )  # fmt: skip
 

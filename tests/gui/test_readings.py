@@ -2,8 +2,9 @@ import dataclasses
 
 import pytest
 
+from bci_music.engine.chance import NOT_KNOWN
 from bci_music.messages import ChannelState, ChannelVerdict, Quality, StreamState
-from bci_music.status import Failure, Identification, TimelineSpan
+from bci_music.status import Chance, Failure, Identification, TimelineSpan
 from gui import readings
 
 
@@ -13,32 +14,33 @@ def change(engine):
     return lambda **fields: dataclasses.replace(engine.snapshot(), **fields)
 
 
-def counted(hits, n, low, high, p=0.001):
-    return Identification("songs", 14, hits, n, 1 / 14, (low, high), 0.07, p)
-
-
 @pytest.mark.parametrize(
-    ("found", "word", "first"),
+    ("hits", "n", "chance", "word", "first"),
     [
-        (counted(14, 38, 0.24, 0.53), "yes", "14 of 38 windows found the song, chance 3"),
-        (counted(4, 38, 0.04, 0.24, 0.4), "not yet", "4 of 38 windows found the song, chance 3"),
-        (counted(5, 5, 0.57, 1.0), "not yet", "5 of 5 windows found the song, chance below 1"),
-        (counted(9, 120, 0.04, 0.14, 0.5), "no", "9 of 120 windows found the song, chance 9"),
-        (counted(20, 120, 0.11, 0.24, 0.2), "no", "20 of 120 windows found the song, chance 9"),
-        (counted(20, 120, 0.11, 0.24, float("nan")), "yes", "20 of 120 windows found the song, chance 9"),
+        (14, 38, Chance("songs", highest=20.0, shown=True), "yes", "14 of 38 windows found the song, chance 3"),
+        (4, 38, Chance("songs"), "not yet", "4 of 38 windows found the song, chance 3"),
+        (5, 5, Chance("songs"), "not yet", "5 of 5 windows found the song, chance below 1"),
+        (5, 5, Chance("sound", n=3), "not yet", "3 excerpts compared with the sound that is heard"),
     ],
 )
-def test_verdict(change, found, word, first):
-    text = readings.verdict(change(identification=found))
+def test_verdict(change, hits, n, chance, word, first):
+    found = Identification("songs", 14, hits, n, 1 / 14, (0.1, 0.5), 0.07, 0.01)
+    text = readings.verdict(change(identification=found, chance=chance))
     assert (text.word, text.first) == (word, first)
-    assert text.second.startswith("95 % interval")
+    assert text.second == "wrong in ≤ 5 % of runs"
+
+
+def test_how_often_yes_is_wrong_stands_beside_it_with_what_sham_came_to():
+    assert readings.alarm_words(Chance(measured=(3, 200))) == "wrong in ≤ 5 % of runs, sham: 3 of 200"
 
 
 def test_without_a_count_the_reason_is_stated(change, engine):
-    nobody_knows = readings.verdict(change(identification=None, timeline=()))
+    nobody_knows = readings.verdict(change(chance=Chance(why=NOT_KNOWN), timeline=()))
     assert nobody_knows.word == ""
-    assert nobody_knows.first == "no music markers in this stream"
-    assert readings.verdict(change(identification=None)).first == "counting the first windows"
+    assert nobody_knows.first == "Cannot know"
+    assert "nothing says which song is heard" in nobody_knows.second
+    first_song = change(identification=None, chance=Chance("songs"))
+    assert readings.verdict(first_song).first == "counting the first windows"
     bare = dataclasses.replace(engine.snapshot().stream, info=None)
     assert readings.verdict(change(identification=None, stream=bare)).first == "no stream yet"
 
