@@ -20,6 +20,11 @@ EMBEDDING_DIM = 512
 
 Log = Callable[[str], None]  # is given one line about what goes on
 
+
+def quiet(line: str) -> None:
+    """Say nothing: a `Log` that nobody reads."""
+
+
 # Flags of one EEG sample, as bits.
 FILLED = 1  # invented by interpolation across a gap of at most 50 ms
 HOLE = 2  # stands for data that never came; must not be decoded

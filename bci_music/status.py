@@ -233,6 +233,7 @@ class Snapshot:
     outputs: tuple[OutputStatus, ...] = ()
     failures: tuple[Failure, ...] = ()
     running: bool = True
+    starting: tuple[str, ...] = ()  # what was done to build the run, and last what is being done; none once it runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import threading
+import time
+from typing import TYPE_CHECKING, Protocol
 
-from bci_music.eeg.montage import Montage
-from bci_music.status import Command, Snapshot
-from bci_music.streaming.ring import Cursor
+from bci_music.status import Command, Health, Snapshot, SoundStatus, StreamStatus
 
+if TYPE_CHECKING:
+    from bci_music.eeg.montage import Montage
+    from bci_music.streaming.ring import Cursor
+
+OPENING = "opening the window"
 VOLUME_DB = (-40.0, 0.0)  # range of the slider
 
 
@@ -27,8 +32,36 @@ class EngineView(Protocol):
     def send(self, command: Command) -> None:
         """Queue a command."""
 
-    def stop(self, wait: bool = True) -> None:
-        """End all threads; without `wait` what is written may still be closing."""
+
+class Starting:
+    """Stands where the engine will stand, while that is built. `do` may be called from any thread."""
+
+    montage: Montage | None = None
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._steps = [OPENING]
+
+    def do(self, step: str) -> None:
+        """Say what is done now. Steps that count, "warming up, 2 of 3", replace each other."""
+        with self._lock:
+            if self._steps[-1].partition(",")[0] == step.partition(",")[0]:
+                self._steps.pop()
+            self._steps.append(step)
+
+    def snapshot(self) -> Snapshot:
+        """Return nothing but the steps."""
+        with self._lock:
+            steps = tuple(self._steps)
+        now = time.monotonic()
+        return Snapshot(now, now, StreamStatus(text=""), Health(), SoundStatus(), device="", starting=steps)
+
+    def trace_cursor(self) -> Cursor | None:
+        """There are no signals."""
+        return None
+
+    def send(self, command: Command) -> None:
+        """Nothing can be done yet."""
 
 
 class Bridge:
@@ -37,10 +70,15 @@ class Bridge:
     def __init__(self, engine: EngineView):
         self._engine = engine
         self._cursor: Cursor | None = None
-        self._stopped = False
         self.paused = False  # the operator pressed stop
         self.muted = False  # the operator's wish; a pause is silent too, but not muted
         self.snapshot = engine.snapshot()
+
+    def connect(self, engine: EngineView) -> None:
+        """Show another engine from now on."""
+        self._engine = engine
+        self.drop_cursor()
+        self.refresh()
 
     def refresh(self) -> Snapshot:
         """Take a new snapshot."""
@@ -84,9 +122,3 @@ class Bridge:
         """Ask to start or stop the music."""
         self.paused = not running
         self._engine.send(Command("start" if running else "stop"))
-
-    def stop_engine(self) -> None:
-        """Stop the engine, once."""
-        if not self._stopped:
-            self._stopped = True
-            self._engine.stop(wait=False)

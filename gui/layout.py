@@ -9,6 +9,7 @@ DESIGN = (1600, 900)
 MARGIN = GUTTER = 16
 BAR, STRIP = 40, 40
 SCALES = (0.6, 3.0)
+TITLE_BAR = 40  # px that a desktop puts above a window
 
 
 Places = dict[str, tuple[float, float, float, float]]  # x, y, w, h of each part, in design pixels
@@ -21,6 +22,12 @@ class Box(NamedTuple):
     y: int
     w: int
     h: int
+
+
+def opening(free_w: int, free_h: int) -> Box:
+    """Return where a window opens on a screen with so much free space: at the design's size, or as large as fits."""
+    w, h = min(DESIGN[0], free_w), min(DESIGN[1], free_h - TITLE_BAR)
+    return Box((free_w - w) // 2, TITLE_BAR + (free_h - TITLE_BAR - h) // 2, w, h)
 
 
 def scale_for(width: int, height: int) -> float:

@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QKeySequence, QPalette, QShortcut
+from PySide6.QtGui import QColor, QGuiApplication, QKeySequence, QPalette, QShortcut
 from PySide6.QtWidgets import QWidget
 
 from bci_music.status import Snapshot
 from gui import theme
 from gui.bridge import Bridge
-from gui.layout import DESIGN, arrange, scale_for
+from gui.layout import DESIGN, arrange, opening, scale_for
 from gui.readings import failure_sentence
+from gui.screen import WITHOUT_SCREEN
 from gui.views.registry import view_classes
+from gui.views.starting import StartingView
 from gui.views.view import View
 from gui.widgets.notice import Notice
 from gui.widgets.status_bar import StatusBar
@@ -41,7 +43,8 @@ class MainWindow(QWidget):
         super().__init__()
         self._bridge = bridge
         self._frame = 0
-        self._classes = view_classes()
+        self._closed = False
+        self._classes: tuple[type[View], ...] = ()  # loaded once there is something to show
         self._views: dict[type[View], View] = {}  # made when first shown
         self._chosen: type[View] | None = None  # by the operator
         self.setWindowTitle(f"bci-music · {title}" if title else "bci-music")
@@ -56,8 +59,7 @@ class MainWindow(QWidget):
         self.warning.hide()
         self.failure.hide()
         self._bind({"F11": self._toggle_full_screen, "Esc": self.close, "Ctrl+Q": self.close}, self)
-        self._bind({kind.key: partial(self._choose, kind) for kind in self._classes if kind.key}, self)
-        self.resize(*DESIGN)
+        self._fit_screen()
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self.tick)
@@ -67,6 +69,11 @@ class MainWindow(QWidget):
     # which view
 
     def _fitting(self, snapshot: Snapshot) -> type[View]:
+        if snapshot.starting:
+            return StartingView
+        if not self._classes:
+            self._classes = view_classes()
+            self._bind({kind.key: partial(self._choose, kind) for kind in self._classes if kind.key}, self)
         return self._chosen or next(kind for kind in self._classes if kind.fits(snapshot))
 
     def _choose(self, kind: type[View]) -> None:
@@ -86,6 +93,15 @@ class MainWindow(QWidget):
         self.view.show()
         self._bridge.drop_cursor()
         self.view.follow_stream(self._bridge.snapshot)
+
+    def _fit_screen(self) -> None:
+        """Open at the size of the design, or as large as the screen allows, in its middle."""
+        if QGuiApplication.platformName() in WITHOUT_SCREEN:
+            self.resize(*DESIGN)
+            return
+        free = self.screen().availableGeometry()
+        x, y, width, height = opening(free.width(), free.height())
+        self.setGeometry(free.x() + x, free.y() + y, width, height)
 
     def _bind(self, keys: Mapping[str, Callable[[], object]], owner: QWidget) -> None:
         """Let keys act while `owner` is visible."""
@@ -146,11 +162,12 @@ class MainWindow(QWidget):
         self._lay_out()
 
     def closeEvent(self, event) -> None:  # noqa: N802 (Qt's name)
-        """End the engine with the window."""
+        """Say so while the window is whole, then let go."""
         self._timer.stop()
-        self.closing.emit()
+        if not self._closed:
+            self._closed = True
+            self.closing.emit()
         self.hide()
-        self._bridge.stop_engine()
         for view in self._views.values():
             view.finish()
         event.accept()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtGui import QColor, QFont
 
 from bci_music.messages import ChannelState, StreamState
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 GROUND, PANEL, LINE = "#0e1116", "#151a21", "#27303a"
 TEXT, MUTED = "#e8ecf1", "#8a95a3"
@@ -77,6 +80,8 @@ def song_colour(song: str, order: dict[str, int]) -> str:
 
 def attention_table() -> NDArray[np.uint32]:
     """Return 256 opaque ARGB32 colours from the panel's ground through the accent to near white."""
+    import numpy as np
+
     stops = np.array([rgb(stop) for stop in ATTENTION_STOPS], float)
     at = np.linspace(0, len(stops) - 1, 256)
     table = np.stack([np.interp(at, np.arange(len(stops)), stops[:, i]) for i in range(3)], axis=1)

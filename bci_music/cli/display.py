@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from bci_music.engine.ending import Ending
     from bci_music.engine.engine import Engine
+    from bci_music.messages import Log
     from bci_music.streaming.discovery import StreamQuery
+    from gui.app import Picture
 
 
 class _Lines(Console):
@@ -26,13 +29,31 @@ class _Lines(Console):
 class Terminal:
     """A run without a window: one line shows how it goes."""
 
-    def __init__(self, seconds: float | None, wait_s: float, query: StreamQuery, console: Console | None = None):
+    def __init__(self, seconds: float | None, console: Console | None = None):
         self.console = console or _Lines(stderr=True)
-        self._seconds, self._wait_s, self._query = seconds, wait_s, query
+        self._seconds = seconds
+        self._wait_s = 15.0
+        self._query: StreamQuery | None = None
 
-    def busy(self, text: str) -> AbstractContextManager[object]:
+    def look_for(self, query: StreamQuery, wait_s: float) -> None:
+        """Give up where nothing matches `query` within `wait_s`."""
+        self._query, self._wait_s = query, wait_s
+
+    def carry(self, work: Callable[[], None]) -> None:
+        """Do what a run consists of."""
+        work()
+
+    def ending(self) -> AbstractContextManager[Ending]:
+        """Signals interrupt until the run begins, then ask it to end."""
+        from bci_music.engine.ending import Ending
+
+        return Ending()
+
+    @contextmanager
+    def busy(self, text: str) -> Iterator[Log]:
         """Show a spinner."""
-        return self.console.status(text)
+        with self.console.status(text) as status:
+            yield status.update
 
     def log(self, text: str, style: str = "") -> None:
         """Write a line."""
@@ -43,6 +64,7 @@ class Terminal:
         from bci_music.engine.run import run_headless
 
         shown = self.console.status("looking for the stream") if self.console.is_terminal else nullcontext()
+        assert self._query is not None
         with shown as status:
             update = status.update if status is not None else lambda line: None
             warn = partial(self.log, style="yellow")
@@ -50,35 +72,58 @@ class Terminal:
 
 
 class Window:
-    """A run in the window; `picture` is where to write its last frame, if `may_show` its EEG then."""
+    """A run in the window, which stands before the run is built."""
 
-    def __init__(
-        self, title: str, seconds: float | None, picture: Path | None = None,
-        may_show: Callable[[Engine], bool] = lambda engine: True,
-    ):
+    def __init__(self, title: str, seconds: float | None):
+        from gui.app import Standing, nothing_to_save
+
         self.console = _Lines(stderr=True)
-        self._title, self._seconds, self._picture, self._may_show = title, seconds, picture, may_show
+        self._seconds = seconds
+        self._standing = Standing(title)
+        self._picture: Picture = nothing_to_save
+        self._may_show: Callable[[Engine], bool] = lambda engine: True
 
-    def busy(self, text: str) -> AbstractContextManager[object]:
-        """Show a spinner in the terminal, as long as there is no window."""
-        return self.console.status(text)
+    def look_for(self, query: StreamQuery, wait_s: float) -> None:
+        """A window waits for its operator."""
+
+    def keep_picture(self, path: Path, may_show: Callable[[Engine], bool]) -> None:
+        """Write the last frame to `path`, if `may_show` the engine's EEG then."""
+        self._picture, self._may_show = (lambda: path), may_show
+
+    def carry(self, work: Callable[[], None]) -> None:
+        """Do what a run consists of, in a thread of its own."""
+        self._standing.carry(work)
+
+    def ending(self) -> AbstractContextManager[Ending]:
+        """The window is closed, or a signal comes."""
+        return nullcontext(self._standing.ending)
+
+    @contextmanager
+    def busy(self, text: str) -> Iterator[Log]:
+        """Show in the window what is done; leaves where that was asked for meanwhile."""
+
+        def tell(text: str) -> None:
+            self._standing.ending.check()
+            self._standing.starting.do(text)
+
+        tell(text)
+        yield tell
 
     def log(self, text: str, style: str = "") -> None:
         """Write a line to the terminal."""
         _print(self.console, text, style)
 
     def show(self, engine: Engine, ended: Callable[[], bool], stop: threading.Event) -> None:
-        """Show the window until it is closed."""
-        from gui.app import run as run_window
+        """Show the engine until the window is closed."""
 
         def picture() -> Path | None:
-            return self._picture if self._may_show(engine) else None
+            return self._picture() if self._may_show(engine) else None
 
         def over() -> bool:
             ended()  # raises where what streams has failed; its end alone leaves the window open
             return stop.is_set()
 
-        run_window(engine, title=self._title, screenshot=picture, seconds=self._seconds, over=over)
+        self._standing.show(engine, over, self._seconds, picture)
 
 
 def _print(console: Console, text: str, style: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,8 +11,13 @@ import typer
 from bci_music.cli.options import FileOutputs, Outputs, ReadingOptions, RunOptions, ShowOptions, StreamOptions, shared
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bci_music.cli.display import Terminal, Window
     from bci_music.engine.config import LiveConfig
+
+    Display = Terminal | Window
+    Report = dict[str, Any] | None
 
 GOES_ON = "It goes on without a window."
 MONITOR_SECONDS = 10.0  # without a window
@@ -30,13 +36,15 @@ def demo(
 
     Ends by itself when the session is over, after about two minutes.
     """
-    from bci_music.cli.display import Terminal
-    from bci_music.engine.run import run_demo
 
-    config = run.resolve(outputs)
-    display, out = _display(run, show, config, "demo, simulated EEG")
-    looped = not isinstance(display, Terminal) and show.seconds is None  # a window stays open
-    _summarise(run_demo(config, display, out, session=session, loop=looped), out, display)
+    def job(config: LiveConfig, display: Display, out: Path | None) -> Report:
+        from bci_music.cli.display import Terminal
+        from bci_music.engine.run import run_demo
+
+        looped = not isinstance(display, Terminal) and show.seconds is None  # a window stays open
+        return run_demo(config, display, out, session=session, loop=looped)
+
+    _carry(job, "demo, simulated EEG", run, show, lambda: run.resolve(outputs))
 
 
 @shared
@@ -45,11 +53,13 @@ def live(stream: StreamOptions, run: RunOptions, show: ShowOptions, outputs: Out
 
     Start your amplifier's LSL app first; `bci-music doctor` shows whether streams are visible at all.
     """
-    from bci_music.engine.run import run_live
 
-    config = run.resolve(outputs, stream)
-    display, out = _display(run, show, config, "live")
-    _summarise(run_live(config, display, out), out, display)
+    def job(config: LiveConfig, display: Display, out: Path | None) -> Report:
+        from bci_music.engine.run import run_live
+
+        return run_live(config, display, out)
+
+    _carry(job, "live", run, show, lambda: run.resolve(outputs, stream))
 
 
 @shared
@@ -68,14 +78,14 @@ def replay(
     ] = 0.0,
 ) -> None:
     """Replay a recorded session through the same path as live EEG."""
-    from bci_music.engine.run import run_replay
 
-    config = run.resolve(outputs)
-    display, out = _display(run, show, config, file.name)
-    report = run_replay(
-        config, display, out, file=file, reading=read.reading(), speed=speed, loop=loop, start_s=start
-    )
-    _summarise(report, out, display)
+    def job(config: LiveConfig, display: Display, out: Path | None) -> Report:
+        from bci_music.engine.run import run_replay
+
+        reading = read.reading()
+        return run_replay(config, display, out, file=file, reading=reading, speed=speed, loop=loop, start_s=start)
+
+    _carry(job, file.name, run, show, lambda: run.resolve(outputs))
 
 
 @shared
@@ -87,52 +97,67 @@ def monitor(
     """Watch channel quality only: which electrode is bad, why, and what to do. Needs no pack and any rate will do."""
     from rich.console import Console
 
-    from bci_music.cli.display import Terminal, Window
-    from bci_music.cli.monitor import print_report
-    from bci_music.engine.run import run_monitor
+    console = Console(stderr=json)
+    display = _open("monitor", show.seconds or MONITOR_SECONDS, show, json, console)
 
-    query, console = stream.query(), Console(stderr=json)
-    wait_s = 15.0 if stream.wait is None else stream.wait
-    display: Terminal | Window = Terminal(show.seconds or MONITOR_SECONDS, wait_s, query, console)
-    reason = "" if show.headless or json else _why_no_window()
+    def work() -> None:
+        from bci_music.cli.monitor import print_report
+        from bci_music.engine.run import run_monitor
+
+        query = stream.query()
+        display.look_for(query, 15.0 if stream.wait is None else stream.wait)
+        print_report(run_monitor(query, display), json, console)
+
+    display.carry(work)
+
+
+def _open(
+    title: str, seconds: float | None, show: ShowOptions, no_window: bool = False, console: Console | None = None
+) -> Display:
+    """Open the window, before anything heavy is loaded; where there is none, `seconds` end the run."""
+    from bci_music.cli.display import Terminal, Window
+
+    headless = show.headless or no_window
+    reason = "" if headless else _why_no_window()
+    if not headless and not reason:
+        return Window(title, show.seconds)
+    terminal = Terminal(seconds, console)
     if reason:
-        display.log(f"{reason} {GOES_ON}", "yellow")
-    elif not (show.headless or json):
-        display = Window("monitor", show.seconds)
-    print_report(run_monitor(query, display), json, console)
+        terminal.log(f"{reason} {GOES_ON}", "yellow")
+    return terminal
 
 
 def _why_no_window() -> str:
     """Say in a sentence why no window can open, "" where one can."""
     try:
-        from gui.app import why_no_window
+        from gui.screen import why_no_window
     except ImportError as error:  # a library that Qt is linked to
         return f"Qt cannot start ({error}): `make system` installs what it needs."
     return why_no_window()
 
 
-def _display(
-    run: RunOptions, show: ShowOptions, config: LiveConfig, title: str
-) -> tuple[Terminal | Window, Path | None]:
-    """Where the run shows itself, and the folder it writes to: everything it writes to is tried first."""
-    from bci_music.cli.display import Terminal, Window
-    from bci_music.engine.run_folder import may_keep, prepare
+def _carry(
+    job: Callable[[LiveConfig, Display, Path | None], Report], title: str, run: RunOptions, show: ShowOptions,
+    resolve: Callable[[], LiveConfig],
+) -> None:
+    """Open where the run shows itself, then do `job` there; everything the run writes to is tried first."""
+    display = _open(title, show.seconds, show)
 
-    out = prepare(config, run.out)
-    display: Terminal | Window = Terminal(show.seconds, config.wait_s, config.stream)
-    reason = "" if show.headless else _why_no_window()
-    if reason:
-        display.log(f"{reason} {GOES_ON}", "yellow")
-    elif not show.headless:
-        picture = out / "window.png" if out is not None else None
-        display = Window(title, show.seconds, picture, lambda engine: may_keep(config, engine))
-    if out != run.out:
-        display.log(f"{run.out} holds a run already: this one goes to {out}")
-    return display, out
+    def work() -> None:
+        from bci_music.cli.display import Window, print_summary
 
+        with display.busy("reading the configuration"):
+            from bci_music.engine.run_folder import may_keep, prepare
 
-def _summarise(report: dict[str, Any] | None, out: Path | None, display: Terminal | Window) -> None:
-    from bci_music.cli.display import print_summary
+            config = resolve()
+            out = prepare(config, run.out)
+        display.look_for(config.stream, config.wait_s)
+        if isinstance(display, Window) and out is not None:
+            display.keep_picture(out / "window.png", lambda engine: may_keep(config, engine))
+        if out != run.out:
+            display.log(f"{run.out} holds a run already: this one goes to {out}")
+        report = job(config, display, out)
+        if report is not None and out is not None:
+            print_summary(report, out, display.console)
 
-    if report is not None and out is not None:
-        print_summary(report, out, display.console)
+    display.carry(work)

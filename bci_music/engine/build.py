@@ -12,7 +12,8 @@ from bci_music.engine.decode_stage import DecodeStage
 from bci_music.engine.engine import Engine
 from bci_music.engine.events import Events
 from bci_music.engine.history import History, SongLabel
-from bci_music.messages import StreamInfo
+from bci_music.files import shown
+from bci_music.messages import Log, StreamInfo, quiet
 from bci_music.outputs.registry import make_outputs
 from bci_music.status import Failure
 
@@ -37,8 +38,13 @@ def build_engine(
     clock: Clock,
     make_markers: MakeMarkers | None = None,
     device: str | None = None,
+    tell: Log = quiet,
 ) -> Engine:
-    """Wire source, decoder and sound into an `Engine`; loads the pack and warms the decoder up."""
+    """Wire source, decoder and sound into an `Engine`; loads the pack and warms the decoder up.
+
+    `tell` is given what is being done, in words; what it raises ends that.
+    """
+    tell("loading the libraries")
     from bci_music.models.device import share_cores, sleep_while_waiting
 
     sleep_while_waiting()
@@ -51,14 +57,16 @@ def build_engine(
     from bci_music.streaming.lsl import LslSource
     from bci_music.streaming.replay import SessionSource
 
+    tell(f"opening the pack {shown(config.pack)}")
     pack = Pack.open(config.pack)
     library = open_generator("library", config.sound, pack, clock)
     kind = choose_generator(config.sound, pack)
     generator = library if kind == "library" else open_generator(kind, config.sound, pack, clock)
     if not generator.realtime:
         share_cores(2)  # it computes beside the decoder
+    tell("loading the decoder")
     decoder = Decoder.from_pack(pack, device=device)
-    decoder.warm_up()
+    decoder.warm_up(tell=tell)
     if isinstance(source, LslSource):
         source.min_channels = decoder.manifest.decoder.min_channels
     history = History(*_songs(pack), decoder.manifest.signal.window.seconds, decoder.manifest.signal.window.hop_s)

@@ -21,10 +21,18 @@ class Ending:
 
     Until `running` is called there is nothing to keep: a signal leaves at once, with the exit code that shells give
     (130 for Ctrl-C), through all context managers.
+
+    Parameters
+    ----------
+    patient : bool
+        For a run in another thread than the main one, which is all that a signal interrupts: that run leaves at its
+        next `check`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patient: bool = False) -> None:
         self.asked = threading.Event()
+        self._patient = patient
+        self._code = 0
         self._first_s = float("inf")
         self._running = False
         self._before: dict[int, Any] = {}
@@ -39,7 +47,17 @@ class Ending:
 
     def running(self) -> None:
         """From now on there is something to keep: signals ask, and do not interrupt."""
+        self.check()
         self._running = True
+
+    def leave(self) -> None:
+        """Ask for the end as a signal does, with exit code 0: the window was closed."""
+        self.asked.set()
+
+    def check(self) -> None:
+        """Leave if that was asked for before anything ran (any thread)."""
+        if self.asked.is_set() and not self._running:
+            raise SystemExit(self._code)
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
@@ -51,8 +69,10 @@ class Ending:
         if time.monotonic() - self._first_s > PATIENCE_S:
             os._exit(128 + number)
         self._first_s = min(self._first_s, time.monotonic())
+        if not self.asked.is_set():
+            self._code = 128 + number
         self.asked.set()
-        if not self._running:
+        if not self._running and not self._patient:
             raise SystemExit(128 + number)
 
 

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bci_music.engine.config import LiveConfig
-from bci_music.engine.ending import Ending
 from bci_music.engine.report import build_report
 from bci_music.engine.run_folder import RunFolder
+from bci_music.files import shown
 from bci_music.messages import Incomplete, Log, StreamState, UserError
 from bci_music.status import Failure, mix_words
 
 if TYPE_CHECKING:
     from bci_music.data.session import Reading
+    from bci_music.engine.ending import Ending
     from bci_music.engine.engine import Engine, MakeMarkers
+    from bci_music.sound.player import Player
     from bci_music.streaming.discovery import StreamQuery
     from bci_music.streaming.lsl import LslSource
     from bci_music.streaming.source import Source
@@ -35,8 +37,11 @@ UNTRAINED = (
 class Display(Protocol):
     """Where a run shows itself: a window or a terminal."""
 
-    def busy(self, text: str) -> AbstractContextManager[object]:
-        """Show `text` while inside."""
+    def ending(self) -> AbstractContextManager[Ending]:
+        """Return how this run is asked to end."""
+
+    def busy(self, text: str) -> AbstractContextManager[Log]:
+        """Show `text` while inside, or what is given to what this yields."""
 
     def log(self, text: str, style: str = "") -> None:
         """Write a line."""
@@ -76,7 +81,9 @@ def run_demo(
     """Stream a session, the sample by default, from a second process over LSL; decode and play it."""
     from bci_music.engine.sample import SampleStream, find_sample
 
-    with SampleStream(session or find_sample(), loop) as sample:
+    with display.busy("starting the simulated listener"):
+        stream = SampleStream(session or find_sample(), loop)
+    with stream as sample:
         config = config.model_copy(update={"stream": sample.query(config.stream)})
         return run_live(config, display, out, sample.ended)
 
@@ -92,7 +99,8 @@ def run_replay(
     from bci_music.streaming.markers import FileMarkers
     from bci_music.streaming.replay import SessionSource
 
-    session = open_session(file, reading or AS_IT_IS)
+    with display.busy(f"opening {shown(file.name)}"):
+        session = open_session(file, reading or AS_IT_IS)
     for note in session.notes:
         display.log(note, "yellow")
     source = SessionSource(session, speed=speed, loop=loop, start_s=start_s, clock=lsl_clock, warm_up_s=WARM_UP_S)
@@ -105,9 +113,10 @@ def run_monitor(query: StreamQuery, display: Display) -> dict[str, Any]:
     from bci_music.engine.monitoring import build_monitor, quality_report
     from bci_music.streaming.lsl import lsl_clock
 
-    with Ending() as ending:
-        engine = build_monitor(lsl_source(query), Clock(lsl_clock))
-        ending.running()
+    with display.ending() as ending:
+        with display.busy("finding streams"):
+            engine = build_monitor(lsl_source(query), Clock(lsl_clock))
+            ending.running()
         try:
             engine.start()
             display.show(engine, never, ending.asked)
@@ -144,15 +153,16 @@ def _run(
     folder = RunFolder(out, losses.append) if out is not None else None
     wav = out / "music.wav" if out else None
     clock = Clock(lsl_clock)
-    with Ending() as ending, folder or nullcontext(), _with_generator(config, display) as config:
-        with display.busy("loading the decoder"), _no_empty_file(wav):
+    with display.ending() as ending, folder or nullcontext(), _with_generator(config, display) as config:
+        with display.busy("opening the sound device") as tell, _no_empty_file(wav):
             device = config.sound.device
             number = int(device) if device and device.isdigit() else device
             player = open_player(clock, device=number, wav_path=wav, reverb=config.sound.reverb)
-            engine = build_engine(config, source, player, clock, make_markers)
+            with _stopped_unless_run(player):
+                engine = build_engine(config, source, player, clock, make_markers, tell=tell)
+                ending.running()
         if player.note:
             display.log(player.note, "dim")
-        ending.running()
         wrong: Exception | None = None
         try:
             engine.start()
@@ -195,6 +205,16 @@ def _say_where(engine: Engine, display: Display, folder: RunFolder | None, losse
             display.log(f"recorded to {output.output.path}")
     if folder is not None and folder.report is not None and (losses or engine.events.lost):
         display.log(f"the report is {folder.report}")
+
+
+@contextmanager
+def _stopped_unless_run(player: Player) -> Iterator[None]:
+    """A run that does not come to pass lets go of the sound device."""
+    try:
+        yield
+    except BaseException:
+        player.stop()
+        raise
 
 
 @contextmanager

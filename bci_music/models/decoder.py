@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.files import read_array, shown
-from bci_music.messages import EMBEDDING_DIM, Embedding, UserError, Window
+from bci_music.messages import EMBEDDING_DIM, Embedding, Log, UserError, Window, quiet
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.confidence import Confidence
 from bci_music.models.device import Device, choose_device
@@ -99,11 +99,15 @@ class Decoder:
         """The map from the shared space into the generator's."""
         return self._adapter
 
-    def warm_up(self, times: int = 3) -> float:
+    def warm_up(self, times: int = 3, tell: Log = quiet) -> float:
         """Decode noise so that the first real window is not the slow one; returns the last one's milliseconds."""
         e = self._config.encoder
         noise = np.random.default_rng(0).standard_normal((e.n_channels, e.n_times)).astype(np.float32)
-        return [self.decode_array(noise).decode_ms for _ in range(times)][-1]
+        milliseconds = 0.0
+        for turn in range(times):
+            tell(f"warming up, {turn + 1} of {times}")
+            milliseconds = self.decode_array(noise).decode_ms
+        return milliseconds
 
     def decode(self, window: Window, now: float) -> Embedding:
         """Decode one window of the live chain; `now` is the LSL time at which that is done.

@@ -15,10 +15,14 @@ TAIL = 24_000
 
 
 def run_stage(engine, seconds, picture):
-    from gui.app import run
+    from gui.app import Standing
 
     engine.start()
-    assert run(engine, title="test", screenshot=picture, seconds=seconds) == 0
+    standing = Standing("test")
+    try:
+        standing.carry(lambda: standing.show(engine, lambda: False, seconds, lambda: picture))
+    finally:
+        engine.stop(wait=False)
 
 
 def whole_stage(seconds, outlet, live_engine, tmp_path, sound_server, server_module):

@@ -1,7 +1,7 @@
 import pytest
 
 from bci_music.messages import UserError
-from gui import app as display
+from gui import screen as display
 
 
 def test_no_screen_is_one_sentence():

@@ -1,6 +1,6 @@
 import pytest
 
-from gui.layout import arrange, scale_for
+from gui.layout import arrange, opening, scale_for
 from gui.views.perform import Perform
 from gui.views.registry import view_classes
 
@@ -34,3 +34,12 @@ def test_text_grows_with_the_window():
     assert scale_for(1600, 900) == 1.0
     assert scale_for(3200, 1800) == 2.0
     assert scale_for(100, 100) > 0.5
+
+
+@pytest.mark.parametrize("screen", [(1280, 720), (1366, 728), (1600, 900), (3840, 2160)])
+def test_window_opens_within_the_screen(screen):
+    x, y, w, h = opening(*screen)
+    assert x >= 0
+    assert y >= 30  # a title bar lies above
+    assert (x + w, y + h) <= screen
+    assert (w, h) == (1600, 900) or w == screen[0] or h == screen[1] - 40

@@ -246,16 +246,18 @@ def test_stream_states_follow_the_electrodes(open_window, engine, qapp):
 
 
 @pytest.mark.parametrize("key", ["close", Qt.Key.Key_Escape])
-def test_closing_stops_the_engine_once(open_window, engine, qtbot, key):
+def test_closing_is_said_once(open_window, engine, qtbot, key):
     window = open_window(engine)
+    heard = []
+    window.closing.connect(lambda: heard.append(window.isVisible()))
     window.start()
     if key == "close":
         window.close()
     else:
         qtbot.keyClick(window, key)
-    assert engine.stops == 1
+    assert heard == [True]
     window.close()
-    assert engine.stops == 1
+    assert heard == [True]
     assert not window.isVisible()
     assert not window._timer.isActive()
 
