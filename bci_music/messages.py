@@ -144,13 +144,38 @@ class ChannelState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that speaks against an electrode: the measure, its value and its limit, both in `unit`.
+
+    `reason` says what is wrong and `remedy` what to do, e.g. "mains 14 dB above median" and "press the electrode".
+    """
+
+    measure: str
+    state: ChannelState  # what it alone would make of the electrode
+    value: float
+    limit: float
+    unit: str
+    reason: str
+    remedy: str
+
+    @property
+    def sentence(self) -> str:
+        """Reason and remedy in one line."""
+        return f"{self.reason}: {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelVerdict:
-    """Verdict on one electrode with its reasons in words, e.g. ``"mains 14 dB above median: press the electrode"``."""
+    """Verdict on one electrode with its reasons in words, e.g. ``"mains 14 dB above median: press the electrode"``.
+
+    `metrics` are all measures by name, NaN where one was not made; `findings` are those that speak against it.
+    """
 
     name: str
     state: ChannelState
     reasons: tuple[str, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +185,7 @@ class Quality:
     channels: tuple[ChannelVerdict, ...]
     sample_index: int
     time_s: float
+    missing: float = 0.0  # share of the last seconds' rows that never came, filled or not
 
     @property
     def n_usable(self) -> int:

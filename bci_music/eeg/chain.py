@@ -65,7 +65,7 @@ class SignalChain(Stateful):
         self._preprocessor = Preprocessor(config.preprocess, len(rows), sfreq_hz)
         self._windower = Windower(config.window, config.preprocess, rows, len(montage.names))
         self._monitor = QualityMonitor(
-            config.quality, montage.names, sfreq_hz, self._present, reference, self._left_out
+            config.quality, montage.names, sfreq_hz, self._present, reference, self._left_out, montage.positions_m
         )
         self.delay_s = self._preprocessor.delay_s
         self._expected: int | None = None  # absolute index of the next row

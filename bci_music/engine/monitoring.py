@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +23,18 @@ class QualityChain:
         from bci_music.eeg.montage import Montage
         from bci_music.eeg.quality import QualityConfig, QualityMonitor
 
-        self._monitor = QualityMonitor(QualityConfig(), info.labels, info.sfreq_hz)
-        self.process = self._monitor.process
         self.channels = None
         try:
             self.montage: Montage | None = Montage.from_names(info.labels, info.positions_m)
         except UserError:  # quality needs no places; only the map of the window does
             self.montage = None
+        positions = self.montage.positions_m if self.montage is not None else None
+        named = [label.upper() for label in info.labels]
+        reference = next((named.index(label) for label in ("VREF", "REF") if label in named), -1)
+        self._monitor = QualityMonitor(
+            QualityConfig(), info.labels, info.sfreq_hz, reference=reference, positions_m=positions
+        )
+        self.process = self._monitor.process
 
 
 def build_monitor(source: Source, clock: Clock) -> Engine:
@@ -45,9 +51,11 @@ def quality_report(engine: Engine) -> dict[str, Any]:
     stream = engine.snapshot().stream
     quality: Quality | None = engine.decode.quality.get()
     channels = [
-        {"name": c.name, "state": c.state.value, "reasons": list(c.reasons), "metrics": dict(c.metrics)}
+        {"name": c.name, "state": c.state.value, "reasons": list(c.reasons),
+         "metrics": {key: value for key, value in c.metrics.items() if math.isfinite(value)},
+         "findings": [asdict(finding) for finding in c.findings]}
         for c in (quality.channels if quality else ())
-    ]
+    ]  # fmt: skip
     return {
         "stream": {
             "name": stream.info.name if stream.info else None,
@@ -57,6 +65,7 @@ def quality_report(engine: Engine) -> dict[str, Any]:
             "excluded": list(stream.info.excluded) if stream.info else [],
             "unit": stream.info.unit if stream.info else None,
             "simulated": stream.info.simulated if stream.info else None,
+            "missing": quality.missing if quality else None,
         },
         "counters": {k: v for k, v in asdict(stream).items() if isinstance(v, int) and not isinstance(v, bool)},
         "channels": channels,
