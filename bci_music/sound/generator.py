@@ -9,9 +9,22 @@ know it: the sound stage sees no more than what stands here.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 from bci_music.messages import AudioBlock, Style
+
+
+@dataclass(frozen=True)
+class Rejoin:
+    """A state to go on from before the end of what is queued.
+
+    The next block's first sample belongs `back` samples before that end; its first `skip` repeat what is queued there.
+    """
+
+    state: Any
+    back: int
+    skip: int
 
 
 class Generator(ABC):
@@ -65,6 +78,13 @@ class Generator(ABC):
     def prepare(self) -> bool:
         """Get one more thing ready for later, such as a file to read; False when there is nothing left to do."""
         return False
+
+    def rejoin(self, style: Style, state: Any, back: int) -> Rejoin | None:
+        """Say where a block for another style may go on before the end of what is queued; None: at the end will do.
+
+        Asked of generators that are not realtime. What is queued may change from `back` samples before its end on.
+        """
+        return None
 
     def choice(self, style: Style, state: Any) -> int:
         """Say cheaply which clip a block made now from `state` would lead to.

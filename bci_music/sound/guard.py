@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, Style
-from bci_music.sound.generator import Generator
+from bci_music.sound.generator import Generator, Rejoin
 from bci_music.sound.silence import SHORTEST_S, THRESHOLD
 
 LOUDEST, PRESSED_RMS = 4.0, 0.63  # peak 12 dB above full scale; -4 dB: no music is that loud without a pause
@@ -126,6 +126,10 @@ class Guarded(Generator):
     def prepare(self) -> bool:
         """As the generator's own; nothing while it does not answer."""
         return not self._caller.busy and self.generator.prepare()
+
+    def rejoin(self, style: Style, state: Any, back: int) -> Rejoin | None:
+        """As the generator's own."""
+        return self.generator.rejoin(style, state, back)
 
     def choice(self, style: Style, state: Any) -> int:
         """As the generator's own."""

@@ -23,6 +23,7 @@ MOMENT = round(0.05 * AUDIO_RATE_HZ)  # shorter pauses are not heard as such
 NEARLY = 0.8  # of the power, 1 dB: as loud as the loudest
 CONTEXT = 4 * AUDIO_RATE_HZ  # of which the beat is found
 GLIDE_SHARE = 0.4  # of what follows the splice: within it a clip comes to its own loudness
+REJOIN = round(0.02 * AUDIO_RATE_HZ)  # crossfade between a sound and itself
 SEARCH_S = 1.2  # a clip that comes back is spliced to what is queued within this time
 
 
@@ -249,6 +250,27 @@ class Splicer:
         if at + found.leave + len(samples) - found.enter < written:  # too short to cover what is queued
             return at, 0, min(self._fade, written - at), 0.0
         return at + found.leave, found.enter, found.length, found.similarity
+
+    def rejoin(self, at: int, block: AudioBlock, skip: int) -> bool:
+        """Put a block without its first `skip` samples over what is queued from sample `at` on, and on beyond its end.
+
+        The block begins with what is queued there. False, and nothing changed, when it is too late or too short.
+        """
+        written, samples = self._player.written, soft_limit(block.samples[skip:])
+        fade = min(REJOIN, len(samples), written - at)
+        if at + len(samples) < written or fade <= 0:
+            return False
+        over = mix(self._player.peek(at, at + fade), samples[:fade], fade, similarity=1.0)
+        samples = np.concatenate([over, samples[fade:]])
+        if not self._player.replace(at, samples[: written - at]):
+            return False
+        if self._player.write(samples[written - at :]) < len(samples) - (written - at):
+            raise RuntimeError("the sound queue is full: the clip is too long for it")
+        self.splices += 1
+        self._span_log.truncate(at)
+        spans = [replace(span, start=max(span.start, skip)) for span in block.spans if span.stop > skip]
+        self._span_log.append(at - skip, spans)
+        return True
 
     def replace(self, start: int, blocks: list[AudioBlock]) -> bool:
         """Replace all that is queued from sample `start` on; False, and nothing changed, when it is too late."""

@@ -84,6 +84,7 @@ class SoundStage:
         self._on_failure = on_failure
         self._block = round(self.config.block_s * AUDIO_RATE_HZ)
         self._producer = None if generator.realtime else make_producer(self._generator)
+        self._rejoin: tuple[int, int, int] | None = None  # of what is ordered: first sample, skip, samples queued then
         self._asked_s: float | None = None  # when the slow generator was asked for what it has not answered
         self._named = False
         self._state: Any = None
@@ -242,6 +243,8 @@ class SoundStage:
             return
         producer.start()
         self._name_hung(now, producer)
+        if producer.ready and self._rejoin is not None:
+            self._take_rejoined(now, producer)
         if producer.ready and self.player.queued_s < self.config.low_water_s + self.config.clip_s / 2:
             try:
                 block, self._state, wall_s = producer.take()
@@ -255,10 +258,39 @@ class SoundStage:
                 self._fallback.in_time()
         due = self.player.queued_s < self.config.low_water_s + producer.expected_s
         idle = not producer.busy and not producer.ready
-        if idle and style.from_eeg and now >= self._rest_until and (due or self._splicer.source != "generator"):
+        if not (idle and style.from_eeg and now >= self._rest_until):
+            return
+        if due or self._splicer.source != "generator":
             deadline = now + max(self.config.low_water_s, self.player.queued_s) - self.config.reserve_s
             producer.submit(style, self._state, self.config.clip_s, deadline)
             self._asked_s = now
+        elif not self._fallback.step:
+            self._follow(now, style, producer)
+
+    def _follow(self, now: float, style: Style, producer: Producer) -> None:
+        """Order a clip that goes on from what is queued, before its end, where the style has turned."""
+        written = self.player.written
+        back = written - self.player.changeable - round(producer.expected_s * AUDIO_RATE_HZ)
+        found = self._generator.rejoin(style, self._state, back) if back > 0 else None
+        if found is not None:
+            at = written - found.back + found.skip
+            deadline = now + producer.expected_s
+            producer.submit(style, found.state, self.config.clip_s, deadline)
+            self._rejoin, self._asked_s = (at, found.skip, written), now
+
+    def _take_rejoined(self, now: float, producer: Producer) -> None:
+        """Put a clip for a style that turned in the place of what is queued; one that came too late is left out."""
+        assert self._rejoin is not None
+        (at, skip, written), self._rejoin = self._rejoin, None
+        try:
+            block, state, wall_s = producer.take()
+        except Exception as error:  # the music goes on without the generator
+            self._fail(now, error)
+            return
+        self._wall_s += wall_s
+        if self.player.written == written and self._splicer.rejoin(at, block, skip):
+            self._state = state
+            self._made_s += (self.player.written - written) / AUDIO_RATE_HZ
 
     def _name_hung(self, now: float, producer: Producer) -> None:
         """Say once that a slow generator does not answer: the fallback chain plays all the while."""

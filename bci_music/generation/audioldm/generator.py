@@ -19,10 +19,10 @@ from bci_music.generation.audioldm.solver import SamplerSettings
 from bci_music.generation.audioldm.sources import Place, Sources
 from bci_music.generation.config import GeneratorConfig
 from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, AudioBlock, SoundSpan, Style, UserError
-from bci_music.sound.generator import Generator
+from bci_music.sound.generator import Generator, Rejoin
 from bci_music.sound.loudness import DELAY, LimiterState, limit, loudness_lufs, to_loudness
 from bci_music.sound.splice import fade_in, splice
-from bci_music.sound.steering import toward, unit
+from bci_music.sound.steering import angle, toward, unit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 TO_FULL_RATE = AUDIO_RATE_HZ // SOUND_RATE_HZ
 Near = Callable[[NDArray[np.float32]], Mapping[str, Any]]
+GAIN_S = 1.0  # a new style that would be heard sooner by less than this can wait
 _SEEN = 16  # frames beyond the last one that a vocoder may look at
 
 
@@ -51,6 +52,8 @@ class AudioLdmConfig(GeneratorConfig):
     continuation_strength: float = Field(1.0, ge=0, le=1, description="share of the denoising in which it is held")
     fade_s: float = Field(0.48, gt=0, le=4, description="crossfade within the overlap")
     turn_deg: float = Field(60.0, gt=0, le=180, description="the style turns by at most this angle from clip to clip")
+    follow_deg: float = Field(30.0, gt=0, le=180, description="a style that turns by more is followed at once")
+    follow_fade_s: float = Field(0.32, gt=0, le=4, description="what is queued goes on for this long before it turns")
     loudness_lufs: float = Field(-20.0, le=-10, ge=-40, description="integrated loudness of a clip, EBU R128")
     same_above: float = Field(0.98, ge=0, le=1, description="with a style nearer than this cosine the clip stays")
     most_repeats: int = Field(1, ge=0, description="a clip is played again at most this often")
@@ -153,6 +156,20 @@ class AudioLdmGenerator(Generator):
         return AudioBlock(limited, (self._span(style, after, len(limited)),)), replace(
             after, limiter=limiter, splice=place, crossfades=state.crossfades + 1 if state else 0
         )
+
+    def rejoin(self, style: Style, state: AudioLdmState | None, back: int) -> Rejoin | None:
+        """Go on from the middle of the newest clip: its latents up to there are what the next clip begins with."""
+        if state is None or angle(style.vector, state.vector) < np.deg2rad(self.config.follow_deg):
+            return None
+        frame = len(state.clip) // state.latents.shape[2]
+        end = len(state.clip) - self._overlap - DELAY  # place in the clip of the end of what is queued
+        head = min(self._overlap, round(self.config.follow_fade_s * AUDIO_RATE_HZ))
+        kept = -(-(end - back + head) // frame)
+        if kept < self._kept or end + self._overlap - kept * frame < GAIN_S * AUDIO_RATE_HZ:
+            return None
+        clip, latents = state.clip[: kept * frame], state.latents[:, :, :kept]
+        cut = replace(state, clip=clip, latents=latents, limiter=None, repeats=0)
+        return Rejoin(cut, end - kept * frame + self._overlap, self._overlap - head)
 
     def warm_up(self, seconds: float = 5.12) -> None:
         """Run once with few steps, so that the first clip already knows how long steps take here."""
