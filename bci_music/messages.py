@@ -206,6 +206,8 @@ class Embedding:
         token's attention in the last layer (channel tokens). NaN where the channel was no token; sums to 1.
     confidence : float
         Calibrated probability that this window is identified rightly; 0 when held or stale.
+    sham : bool
+        Whether it is of EEG from another time, in place of the window's own.
     """
 
     vector: NDArray[np.float32]
@@ -218,6 +220,7 @@ class Embedding:
     made_s: float
     decode_ms: float
     connection: int = 0
+    sham: bool = False
 
 
 @dataclass(frozen=True, slots=True)

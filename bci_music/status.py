@@ -175,6 +175,26 @@ class Chance:
 
 
 @dataclass(frozen=True, slots=True)
+class ShamStatus:
+    """What may be shown of sham: `mode` is "off" | "sham" | "blind", whose answer is sealed."""
+
+    mode: str = "off"
+    ready: bool = False  # False while there is no EEG old enough
+    sealed: str = ""  # SHA-256 of the answer of a blind trial
+    revealed: str = ""  # what the last blind trial was, once it has ended
+
+    @property
+    def words(self) -> str:
+        """What stands on the window, "" for nothing."""
+        if self.mode == "off":
+            return self.revealed
+        wait = "" if self.ready else ", begins once there is EEG old enough"
+        if self.mode == "sham":
+            return f"SHAM: the music follows EEG from another time{wait}"
+        return f"BLIND: brain or sham, sealed as {self.sealed[:12]}{wait}"
+
+
+@dataclass(frozen=True, slots=True)
 class OutputStatus:
     """One output in one glance: counters are totals since the start."""
 
@@ -225,6 +245,7 @@ class Snapshot:
     waveform: NDArray[np.float32] | None = None  # (n, 2) min/max of the played sound, 20 per second, newest last
     identification: Identification | None = None
     chance: Chance = Chance()
+    sham: ShamStatus = ShamStatus()
     channel_names: tuple[str, ...] = ()  # montage order of quality and attention
     pack_name: str = ""
     warning: str = ""  # e.g. the pack was trained on simulated EEG
@@ -241,7 +262,7 @@ class Command:
     """From the operator to the engine, handled in order.
 
     `name` is "volume" (dB) | "mute" (0 or 1) | "stop" | "start" | "prompt" (text; "" for none) |
-    "prompt_weight" (0, brain only, to 1).
+    "prompt_weight" (0, brain only, to 1) | "sham" (text: "off", "sham" or "blind").
     """
 
     name: str

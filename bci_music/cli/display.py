@@ -148,6 +148,8 @@ def print_summary(report: dict[str, Any], out: Path, console: Console) -> None:
         )
     if report["chance"]:
         lines.append(_chance_line(report["chance"]))
+    lines += [span["revealed"] or f"SHAM from {max(span['start_s'], 0.0):.0f} to {span['stop_s']:.0f} s"
+              for span in report["sham"]]
     if report["warning"]:
         lines.append(report["warning"])
     for line in [*lines, f"see {out / 'overview.png'}, {out / 'report.json'} and {out / 'music.wav'}"]:

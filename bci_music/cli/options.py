@@ -156,6 +156,12 @@ class RunOptions(Group):
             "--reverb", min=0, max=1, help="Width and reverberation added to the sound, 0 to 1.  \\[default: 0.35]"
         ),
     ] = None
+    sham: Annotated[
+        bool, typer.Option("--sham", help="The music follows EEG from another time, and everything says so.")
+    ] = False
+    blind: Annotated[
+        bool, typer.Option("--blind", help="Brain or sham by the toss of a coin: sealed now, revealed at the end.")
+    ] = False
     out: Annotated[Path | None, typer.Option("--out", help="Folder for report.json, music.wav, overview.png.")] = None
 
     def resolve(self, outputs: Outputs, stream: StreamOptions | None = None) -> LiveConfig:
@@ -172,6 +178,8 @@ class RunOptions(Group):
             values["sound"]["audioldm"]["checkpoint"] = self.audioldm
         if self.from_library is not None:
             values["sound"]["audioldm"]["from_library"] = self.from_library
+        if self.sham or self.blind:
+            values["sham"]["mode"] = "blind" if self.blind else "sham"
         for name, settings in outputs.settings.items():
             values["outputs"][name].update(settings)
         values["pack"] = self.pack if self.pack is not None else values["pack"]

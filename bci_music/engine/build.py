@@ -12,6 +12,7 @@ from bci_music.engine.decode_stage import DecodeStage
 from bci_music.engine.engine import Engine
 from bci_music.engine.events import Events
 from bci_music.engine.history import History, SongLabel
+from bci_music.engine.sham import Sham
 from bci_music.files import shown
 from bci_music.messages import Log, StreamInfo, quiet
 from bci_music.outputs.registry import make_outputs
@@ -20,7 +21,7 @@ from bci_music.status import Failure
 if TYPE_CHECKING:
     from bci_music.clock import Clock
     from bci_music.eeg.chain import SignalChain
-    from bci_music.engine.engine import MakeMarkers
+    from bci_music.engine.watch import MakeMarkers
     from bci_music.models.decoder import Decoder
     from bci_music.models.pack import Pack
     from bci_music.sound.player import Player
@@ -83,6 +84,8 @@ def build_engine(
     acquirer.hold = lambda: decode.behind_s() > BEHIND_S
     if isinstance(source, SessionSource):
         decode.not_before = lambda: source.begins_s
+    sham = Sham(config.sham, history.heard_at, history.window_s, clock.now)
+    decode.choose = sham.choose
     steering = Steering(decode.embedding, config.sound.steering)
     sound = SoundStage(
         generator,
@@ -103,6 +106,7 @@ def build_engine(
         sound=sound,
         make_markers=make_markers,
         prompter=make_prompter(pack, steering, events.failure),
+        sham=sham,
         outputs=make_outputs(config.outputs.model_dump(), events.failure, clock.now),
     )
 

@@ -58,9 +58,9 @@ class SongChance:
         self._until_s = float("-inf")  # songs that began by then are counted
         self._marked = False
 
-    def add(self, embedding: Embedding, markers: Sequence[MusicMarker], sham: bool = False) -> None:
+    def add(self, embedding: Embedding, markers: Sequence[MusicMarker]) -> None:
         """Take a decoded window and all changes of the music so far, in order of time."""
-        self._windows.append((embedding.end_s, cosine(embedding.vector[None], self._prototypes)[0], sham))
+        self._windows.append((embedding.end_s, cosine(embedding.vector[None], self._prototypes)[0], embedding.sham))
         while self._windows[0][0] < embedding.end_s - KEEP_S:
             self._windows.popleft()
         for start_s, stop_s, song in _songs(markers):

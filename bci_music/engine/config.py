@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from bci_music.config import Config
+from bci_music.engine.sham import ShamConfig
 from bci_music.generation.open import GeneratorsConfig
 from bci_music.outputs.registry import outputs_config
 from bci_music.sound.stage import StageConfig
@@ -36,5 +37,6 @@ class LiveConfig(Config):
     pack: str = "demo"
     sound: SoundConfig = SoundConfig()
     outputs: OutputsConfig = OutputsConfig()
+    sham: ShamConfig = ShamConfig()
     ring_seconds: float = Field(60.0, ge=10, le=600)
     wait_s: float = Field(15.0, ge=1, le=86_400, description="how long to look for the stream before giving up")

@@ -115,6 +115,7 @@ class DecodeStage:
         self._cursor: Cursor | None = None
         self._ring: RingBuffer | None = None
         self.chain: Chain | None = None
+        self.choose: Callable[[Embedding], Embedding | None] = lambda embedding: embedding  # what steers the music
         self.not_before: Callable[[], float] = lambda: float("-inf")  # windows that end earlier only warm up
         self.counters = DecodeCounters()
         self.embedding: Latest[Embedding] = Latest()
@@ -197,6 +198,9 @@ class DecodeStage:
                 self.counters.skipped += len(left)
                 left.clear()
             self.counters.note(embedding.decode_ms, max(0.0, (now - window.end_s) * 1e3))
-            self.embedding.put(embedding, embedding.end_s)
+            chosen = self.choose(embedding)
+            if chosen is None:
+                continue
+            self.embedding.put(chosen, chosen.end_s)
             if self._on_embedding:
-                self._on_embedding(embedding)
+                self._on_embedding(chosen)

@@ -30,9 +30,20 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from bci_music.engine.watch import Watch
 from bci_music.messages import SoundSpan, StreamInfo, StreamState, UserError
 from bci_music.outputs.output import OutputContext
-from bci_music.status import Chance, Command, Failure, Identification, Snapshot, SoundStatus, StreamStatus, TimelineSpan
+from bci_music.status import (
+    Chance,
+    Command,
+    Failure,
+    Identification,
+    ShamStatus,
+    Snapshot,
+    SoundStatus,
+    StreamStatus,
+    TimelineSpan,
+)
 from bci_music.workers import Stage, Worker
 
 if TYPE_CHECKING:
@@ -40,16 +51,14 @@ if TYPE_CHECKING:
     from bci_music.eeg.montage import Montage
     from bci_music.engine.decode_stage import DecodeStage
     from bci_music.engine.events import Events
-    from bci_music.messages import MusicMarker
+    from bci_music.engine.sham import Sham
+    from bci_music.engine.watch import MakeMarkers
     from bci_music.models.decoder import Decoder
     from bci_music.outputs.stage import OutputStage
     from bci_music.sound.prompting import PromptStage
     from bci_music.sound.stage import SoundStage
     from bci_music.streaming.acquire import Acquirer
-    from bci_music.streaming.markers import Markers
     from bci_music.streaming.ring import Cursor, RingBuffer
-
-    MakeMarkers = Callable[[StreamInfo, Callable[[MusicMarker], None]], Markers]
 
 log = logging.getLogger(__name__)
 TIMELINE_S = 45.0
@@ -59,7 +68,7 @@ SIMULATED_WARNING = (
     "This decoder was trained on simulated EEG; that a real brain steers it is not shown. "
     "Next step: calibrate on this listener."
 )
-COMMANDS = ("volume", "mute", "start", "stop", "prompt", "prompt_weight")
+COMMANDS = ("volume", "mute", "start", "stop", "prompt", "prompt_weight", "sham")
 
 
 class Engine:
@@ -80,6 +89,8 @@ class Engine:
         ``(StreamInfo, on_marker) -> Markers``: follows the music being heard, once the stream is known.
     prompter : PromptStage, optional
         Takes the operator's words.
+    sham : Sham, optional
+        Answers windows with EEG from another time.
     outputs : sequence of OutputStage
         Where results also go, in order of opening.
     """
@@ -95,6 +106,7 @@ class Engine:
         sound: SoundStage | None = None,
         make_markers: MakeMarkers | None = None,
         prompter: PromptStage | None = None,
+        sham: Sham | None = None,
         outputs: Sequence[OutputStage] = (),
     ):
         self._acquirer, self.decode, self.sound = acquirer, decode, sound
@@ -102,7 +114,8 @@ class Engine:
         self.history = events.history
         self.outputs = tuple(outputs)
         self._prompter = prompter
-        self._watch = _Watch(self, make_markers)
+        self.sham = sham
+        self._watch = Watch(self, make_markers)
         self._lock = threading.Lock()
         self._closing = threading.Thread(target=self._stop_outputs, name="bci-music-closing", daemon=True)
         self._muted = self._paused = self._stopped = False
@@ -211,6 +224,9 @@ class Engine:
                 raise ValueError(f"unknown command {command.name!r}")
             if self.sound is None:
                 return
+            if command.name == "sham":
+                self._take_sham(command.text)
+                return
             if command.name.startswith("prompt"):
                 self._take_words(command)
                 return
@@ -221,6 +237,13 @@ class Engine:
             else:
                 self._paused = command.name == "stop"  # the music goes on unheard, so that it comes back at once
             self.sound.set_muted(self._muted or self._paused)
+
+    def _take_sham(self, mode: str) -> None:
+        if mode not in ("off", "sham", "blind"):
+            raise ValueError(f"sham is off, sham or blind, not {mode!r}")
+        if self.sham is not None:
+            status = self.sham.set(mode)  # type: ignore[arg-type]
+            self.events.log(f"sham: {status.words or mode}")
 
     def _take_words(self, command: Command) -> None:
         if self._prompter is None:
@@ -237,6 +260,7 @@ class Engine:
         """Everything the window shows, taken at once; cheap enough for every frame."""
         now, sound, decoder, decode = self._clock.now(), self.sound, self.decoder, self.decode
         outputs = tuple(output.status() for output in self.outputs)
+        sham = self.sham.status() if self.sham else ShamStatus()
         return Snapshot(
             now_s=now,
             started_s=self.started_s,
@@ -246,19 +270,30 @@ class Engine:
             quality=decode.quality.get(),
             embedding=decode.embedding.get(),
             playing=sound.playing(now) if sound else None,
-            timeline=self.timeline(now - TIMELINE_S, now),
+            timeline=tuple(s for s in self.timeline(now - TIMELINE_S, now) if s.lane != "heard" or not self.blind),
             waveform=sound.waveform() if sound else None,
-            identification=self.identification,
+            identification=None if self.blind else self.identification,
             chance=self.chance,
+            sham=sham,
             channel_names=self._channel_names(),
             pack_name=decoder.manifest.name if decoder else "",
-            warning=self.warning,
+            warning="  ".join(text for text in (sham.words, self.warning) if text),
             device=decoder.device_name if decoder else "",
             recording=self.recording,
             outputs=outputs,
             failures=tuple(self.events.failures),
             running=self.alive,
         )
+
+    @property
+    def sealed(self) -> str:
+        """SHA-256 of the answer of a blind trial, "" where there is none."""
+        return self.sham.status().sealed if self.sham is not None else ""
+
+    @property
+    def blind(self) -> bool:
+        """Whether a blind trial is under way."""
+        return self.sham is not None and self.sham.status().mode == "blind"
 
     def timeline(self, from_s: float, to_s: float) -> tuple[TimelineSpan, ...]:
         """Bars of the lanes heard, decoded and played between two LSL times."""
@@ -343,44 +378,6 @@ class Engine:
         if self.decoder is None:
             return self.info.labels if self.info is not None else ()
         return self.montage.names if self.montage is not None else ()
-
-
-class _Watch:
-    """Slow beat: notices the stream, follows the music markers and keeps the running identification fresh."""
-
-    def __init__(self, engine: Engine, make_markers: MakeMarkers | None):
-        self._engine = engine
-        self._make_markers = make_markers
-        self._markers: Markers | None = None
-        self._connected = False
-
-    def step(self, now: float) -> None:
-        engine = self._engine
-        info, ring = engine.info, engine.ring
-        if info is None:
-            return
-        if engine.first_sample_s is None and ring is not None and ring.head > 0:
-            engine.first_sample_s = min(float(ring.read(ring.tail, 1).times[0]), now)
-        if not self._connected:
-            self._connected = True
-            engine.connect_outputs(info)
-        if self._markers is None and self._make_markers is not None:
-            self._markers = self._make_markers(info, engine.events.marker)
-        if self._markers is not None:
-            self._markers.step(now)
-        if engine.history is not None:
-            engine.identification = engine.history.identification()
-            engine.chance = engine.history.chance()
-        if engine.sound is not None and engine.sound.player.lost:
-            self._say_lost(engine.sound.player.lost, now)
-
-    def _say_lost(self, text: str, now: float) -> None:
-        if text not in self._engine.events.lost:
-            self._engine.events.failure(Failure(now, "sound", text, lost=True))
-
-    def close(self) -> None:
-        if self._markers is not None:
-            self._markers.close()
 
 
 def _strength(span: SoundSpan) -> float:

@@ -77,8 +77,8 @@ class History:
         self._windows: deque[DecodedWindow] = deque(maxlen=MAX_WINDOWS)
         self._vectors: deque[Embedding] = deque(maxlen=keep_vectors)
 
-    def add_embedding(self, embedding: Embedding, sham: bool = False) -> None:
-        """Note a decoded window; `sham`: of EEG from another time."""
+    def add_embedding(self, embedding: Embedding) -> None:
+        """Note a decoded window."""
         scores = self._prototypes @ embedding.vector
         nearest = int(scores.argmax()) if len(scores) else -1
         with self._lock:
@@ -88,8 +88,8 @@ class History:
             if self._gauge is not None:
                 self._gauge.add(embedding.window_index, embedding.vector, heard.song if heard else None)
             if self._chance is not None:
-                self._chance.add(embedding, self._markers, sham)
-            self._sham = sham
+                self._chance.add(embedding, self._markers)
+            self._sham = embedding.sham
 
     def add_marker(self, marker: MusicMarker) -> None:
         """Note that the music changed; markers may come late but are kept in order."""

@@ -165,6 +165,9 @@ def _words(report: dict[str, Any]) -> list[tuple[str, str, int]]:
     lines: list[tuple[str, str, int]] = []
     if chance is not None:
         lines += _chance_words(chance)
+    if report["sham"]:
+        seconds = sum(span["stop_s"] - max(span["start_s"], 0.0) for span in report["sham"] if span["sham"])
+        lines.append((f"SHAM for {seconds:.0f} s: the music followed EEG from another time", WARM, 11))
     if found is not None:
         expected = found["n"] * found["chance"]
         low, high = (100 * x for x in found["ci95"])

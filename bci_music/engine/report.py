@@ -13,6 +13,7 @@ import numpy as np
 
 from bci_music.engine.decode_stage import percentiles
 from bci_music.engine.history import History
+from bci_music.engine.sham import revealed
 from bci_music.metrics.agreement import Agreement, agreement
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def build_report(engine: Engine, now: float, wav: Path | None = None) -> dict[st
         "pack": _pack(engine),
         "identification": _identification(engine.history),
         "chance": _chance(engine),
+        "sham": _sham(engine),
         "played_agreement": _agreement(played_agreement(engine, now)),
         "warning": engine.warning or None,
         "outputs": {o.name: {"pushed": o.pushed, "dropped": o.dropped, "failed": o.failed} for o in snapshot.outputs},
@@ -190,12 +192,23 @@ def _chance(engine: Engine) -> dict[str, Any] | None:
     """Is it above chance: the bets on the EEG as it came, and on sham where there was some."""
     if engine.history is None:
         return None
-    found = engine.history.chance(sham=False)
+    found, of_sham = engine.history.chance(sham=False), engine.history.chance(sham=True)
     return {
         "protocol": "bets on ranks, a bet for each piece of evidence; above chance once a stake of 1 has grown to "
         "1 / alarm_rate, which under chance happens in at most that share of runs, however often one looks",
         **_bets(found, engine),
+        "on_sham": _bets(of_sham, engine) if of_sham.n else None,
     }
+
+
+def _sham(engine: Engine) -> list[dict[str, Any]]:
+    """When the music followed EEG from another time; of blind trials the answer with its key."""
+    began = engine.first_sample_s or engine.started_s
+    return [
+        {**asdict(span), "start_s": span.start_s - began, "stop_s": (span.stop_s or engine.now()) - began,
+         "revealed": revealed(span)}
+        for span in (engine.sham.end() if engine.sham is not None else ())
+    ]
 
 
 def _bets(found: Chance, engine: Engine) -> dict[str, Any]:

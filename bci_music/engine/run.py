@@ -19,7 +19,8 @@ from bci_music.status import Failure, mix_words
 if TYPE_CHECKING:
     from bci_music.data.session import Reading
     from bci_music.engine.ending import Ending
-    from bci_music.engine.engine import Engine, MakeMarkers
+    from bci_music.engine.engine import Engine
+    from bci_music.engine.watch import MakeMarkers
     from bci_music.sound.player import Player
     from bci_music.streaming.discovery import StreamQuery
     from bci_music.streaming.lsl import LslSource
@@ -163,6 +164,8 @@ def _run(
                 ending.running()
         if player.note:
             display.log(player.note, "dim")
+        if sealed := engine.sealed:
+            display.log(f"The answer of the blind trial is sealed by SHA-256 {sealed}; the report gives the key.")
         wrong: Exception | None = None
         try:
             engine.start()
@@ -329,5 +332,5 @@ def status_line(engine: Engine) -> str:
     found = f"  ·  {n.hits}/{n.n} windows found the song" if n else ""
     return (
         f"{s.stream.state.value}  ·  {age}  ·  {s.health.windows_decoded} windows  ·  playing: {playing}"
-        f"  ·  underruns {s.sound.underruns}{found}"
+        f"  ·  underruns {s.sound.underruns}{found}{f'  ·  {s.sham.words}' if s.sham.words else ''}"
     )

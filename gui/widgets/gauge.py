@@ -10,7 +10,7 @@ from PySide6.QtGui import QPainter
 from bci_music.status import Chance, Snapshot
 from gui import theme
 from gui.readings import Verdict, verdict
-from gui.widgets.panel import INSET, Panel
+from gui.widgets.panel import INSET, TITLE_PX, Panel
 from gui.widgets.text import Run, draw, width, wrapped
 
 WORD_COLOURS = {"yes": theme.ACCENT, "not yet": theme.TEXT}
@@ -31,6 +31,11 @@ class ChanceGauge(Panel):
             self._shown, self._chance = shown, snapshot.chance
             self.describe(", ".join(part for part in (shown.word, shown.first, shown.second) if part))
             self.update()
+
+    def title_runs(self) -> list[Run]:
+        """Return the question, and that it is asked of sham."""
+        sham = [Run("  SHAM", theme.WARM, TITLE_PX, True)] if self._chance.sham else []
+        return [Run(self.title, theme.MUTED, TITLE_PX), *sham]
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:
         """Paint the verdict and the evidence."""
