@@ -145,9 +145,9 @@ class Chance:
     Attributes
     ----------
     method : str
-        What is bet on: "songs", "sound", or "" where it cannot be known; `why` says that in a sentence.
+        What is bet on: "songs", or "" where it cannot be known; `why` says that in a sentence.
     n : int
-        Pieces of evidence so far: songs, or excerpts of sound.
+        Pieces of evidence so far: songs.
     evidence, highest : float
         What a stake of 1 is worth now and was worth at most.
     shown : bool

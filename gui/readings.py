@@ -111,10 +111,7 @@ def alarm_words(chance: Chance) -> str:
 
 def _counted(snapshot: Snapshot) -> str:
     """What was counted so far."""
-    chance, found = snapshot.chance, snapshot.identification
-    if chance.method == "sound":
-        excerpts = "excerpt" if chance.n == 1 else "excerpts"
-        return f"{chance.n} {excerpts} compared with the sound that is heard"
+    found = snapshot.identification
     if found is None or found.n == 0:
         return "counting the first windows"
     expected = found.n * found.chance

@@ -164,6 +164,6 @@ def _chance_line(chance: dict[str, Any]) -> str:
     measured = f", on sham {alarms} of {runs}" if runs else ""
     return (
         f"above chance: {'yes' if chance['shown'] else 'not shown'} (evidence {chance['highest']:.3g} after "
-        f"{chance['n']} {chance['method'] if chance['method'] == 'songs' else 'excerpts'}, yes at {1 / rate:.0f}; "
+        f"{chance['n']} {chance['method']}, yes at {1 / rate:.0f}; "
         f"wrong in at most {100 * rate:.0f} % of runs{measured})"
     )

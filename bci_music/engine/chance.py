@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 COUNT_S = 20.0  # of a song, from its beginning: what comes later says little more
 LATE_S = 1.0  # a marker may come this much later than the EEG it belongs to
 KEEP_S = 4 * COUNT_S
-SHAM_ALARMS = {"songs": (0, 0), "sound": (0, 0)}  # runs that said yes, of how many; measured on sham
-NOT_KNOWN = "Cannot know: nothing says which song is heard, and the sound that is heard is not given."
-NOT_IN_LIBRARY = "Cannot know: what is heard is not in the decoder's library, and its sound is not given."
+SHAM_ALARMS = (6, 200)  # sham runs that said yes, of how many: tests/engine/test_chance_measured.py
+NOT_KNOWN = "Cannot know: no music markers came with this stream, so nothing says which song is heard."
+NOT_IN_LIBRARY = "Cannot know: what is heard is not in the decoder's library."
 
 
 class SongChance:
@@ -77,7 +77,7 @@ class SongChance:
         return Chance(
             method="songs" if self._marked and not why else "", why=why if self._marked else NOT_KNOWN, n=bets.n,
             evidence=bets.wealth, highest=bets.highest, shown=bets.shown, shown_s=self._shown_s[sham],
-            alarm_rate=ALARM_RATE, measured=SHAM_ALARMS["songs"], sham=sham,
+            alarm_rate=ALARM_RATE, measured=SHAM_ALARMS, sham=sham,
         )  # fmt: skip
 
     def _count(self, song: str, start_s: float, stop_s: float, now_s: float) -> None:

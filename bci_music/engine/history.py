@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_WINDOWS = 57_600  # eight hours at two windows a second
-NO_CHOICE = "Cannot know: the library has fewer than two songs, and the sound that is heard is not given."
+NO_CHOICE = "Cannot know: the library has fewer than two songs, so there is none to tell from another."
 
 
 @dataclass(frozen=True, slots=True)

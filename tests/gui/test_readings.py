@@ -20,7 +20,6 @@ def change(engine):
         (14, 38, Chance("songs", highest=20.0, shown=True), "yes", "14 of 38 windows found the song, chance 3"),
         (4, 38, Chance("songs"), "not yet", "4 of 38 windows found the song, chance 3"),
         (5, 5, Chance("songs"), "not yet", "5 of 5 windows found the song, chance below 1"),
-        (5, 5, Chance("sound", n=3), "not yet", "3 excerpts compared with the sound that is heard"),
     ],
 )
 def test_verdict(change, hits, n, chance, word, first):
