@@ -165,9 +165,7 @@ def _words(report: dict[str, Any]) -> list[tuple[str, str, int]]:
     lines: list[tuple[str, str, int]] = []
     if chance is not None:
         lines += _chance_words(chance)
-    if report["sham"]:
-        seconds = sum(span["stop_s"] - max(span["start_s"], 0.0) for span in report["sham"] if span["sham"])
-        lines.append((f"SHAM for {seconds:.0f} s: the music followed EEG from another time", WARM, 11))
+    lines += _sham_words(report)
     if found is not None:
         expected = found["n"] * found["chance"]
         low, high = (100 * x for x in found["ci95"])
@@ -202,6 +200,19 @@ def _chance_words(chance: dict[str, Any]) -> list[tuple[str, str, int]]:
          f"yes at {1 / chance['alarm_rate']:.0f}", TEXT, 12),
         (f"wrong in at most {100 * chance['alarm_rate']:.0f} % of runs, on sham {alarms} of {runs}", MUTED, 10),
     ]
+
+
+def _sham_words(report: dict[str, Any]) -> list[tuple[str, str, int]]:
+    """When the music followed EEG from another time, and what blind trials were."""
+    lines = []
+    for span in report["sham"]:
+        began, ended = max(span["start_s"], 0.0), span["stop_s"]
+        kind = "blind trial: " if span["mode"] == "blind" else ""
+        was = "SHAM" if span["sham"] else "the brain"
+        lines.append((f"{kind}{was}, {began:.0f} to {ended:.0f} s", WARM if span["sham"] else TEXT, 11))
+    if bets := (report["chance"] or {}).get("on_sham"):
+        lines.append((f"on sham: evidence {bets['highest']:.3g} after {bets['n']} songs", MUTED, 10))
+    return lines[-3:]
 
 
 def _timeline(axes: Any, engine: Engine, now: float) -> None:

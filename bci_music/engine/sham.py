@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bci_music.config import Config
 from bci_music.messages import Embedding, MusicMarker
@@ -35,6 +35,12 @@ class ShamConfig(Config):
 
     mode: Mode = Field("off", description="sham: the music follows EEG from another time; blind: that or the EEG's own")
     lag_s: float = Field(30.0, ge=5, le=240, description="how old the EEG is at least")
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _off_unquoted(cls, value: object) -> object:
+        """YAML reads off without quotes as false."""
+        return "off" if value is False else value
 
 
 @dataclass(frozen=True)
