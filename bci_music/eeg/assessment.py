@@ -1,7 +1,7 @@
 """From measures to doubt: the limits of every measure, and what a technician is told where one is passed.
 
 Where a limit is PREP's (Bigdely-Shamlo et al. 2015, Front. Neuroinform. 9:16) or an amplifier program's it says so;
-the others were set on recordings of 19 to 257 electrodes. PREP judges a whole recording at once; here a verdict looks
+the others were set on recordings of 19 to 257 electrodes. PREP assesses a whole recording at once; here a verdict looks
 at a few seconds, so that an electrode that is pressed comes back.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QPainter
 
 from bci_music.eeg.montage import Montage
@@ -21,8 +22,11 @@ HEAD_WIDTH = 192.0  # px of width for the head
 class QualityMap(Panel):
     """Electrodes by state: shape, colour and words."""
 
+    picked = Signal(str)  # name of the electrode that was clicked
+
     def __init__(self, parent=None):
         super().__init__("Electrodes", parent)
+        self._scalp = Scalp(0.0, 0.0, 1.0)
         self._positions: NDArray[np.float64] | None = None
         self._quality: Quality | None = None
 
@@ -39,6 +43,16 @@ class QualityMap(Panel):
         shown = [f"{c.name} {what}: {advice}" for c, what, advice in worst(quality)]
         self.describe("; ".join([in_use(quality), *shown]))
         self.update()
+
+    def mousePressEvent(self, event) -> None:  # noqa: N802 (Qt's name)
+        """Pick the electrode nearest to the pointer."""
+        if self._quality is None or self._positions is None or not len(self._positions):
+            return
+        at = event.position() / self.scale
+        right, front = (at.x() - self._scalp.x) / self._scalp.radius, (self._scalp.y - at.y()) / self._scalp.radius
+        nearest = int(((self._positions - [right, front]) ** 2).sum(axis=1).argmin())
+        if nearest < len(self._quality.channels):
+            self.picked.emit(self._quality.channels[nearest].name)
 
     def title_runs(self) -> list[Run]:
         """Return name and count."""
@@ -58,7 +72,7 @@ class QualityMap(Panel):
     def _draw_head(self, painter: QPainter, x: float, y: float, radius: float) -> None:
         positions = self._positions if self._positions is not None else np.zeros((0, 2))
         reach = max(1.13, float(np.abs(positions).max(initial=0.0)) + 0.04)
-        scalp = Scalp(x, y, radius / reach)
+        scalp = self._scalp = Scalp(x, y, radius / reach)
         scalp.draw(painter, theme.MUTED, 1.2)
         channels = self._quality.channels if self._quality is not None else ()
         size = radius / 84 * float(np.clip(36.0 / np.sqrt(len(positions) + 1), 2.6, 5.0))

@@ -95,7 +95,7 @@ def test_ten_kinds_of_faults_are_found_and_named(spoiled):
 
 
 def test_prep_finds_the_same_faults_where_it_looks_for_them(spoiled):
-    """pyprep judges the recording afterwards, this program while it comes: on PREP's own kinds they agree."""
+    """pyprep assesses the recording afterwards, this program while it comes: on PREP's own kinds they agree."""
     prep = pytest.importorskip("pyprep", reason="pyprep is not installed: pip install bci-music[prep]")
     import mne
 

@@ -178,7 +178,7 @@ def test_without_decoder_and_sound_signals_and_electrodes_take_the_space(open_wi
     window = open_window(engine)
     run(window, engine, 1.0, qapp)
     assert isinstance(window.view, Monitor)
-    assert {name for name, part in window.view.parts.items() if part.isVisible()} == {"traces", "quality"}
+    assert {name for name, part in window.view.parts.items() if part.isVisible()} == {"traces", "quality", "electrode"}
     assert window.view.traces.width() > 1000
     engine.changes = {}
     run(window, engine, 0.3, qapp)
