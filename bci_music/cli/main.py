@@ -18,6 +18,7 @@ from bci_music.cli import (
     generate,
     lab,
     live,
+    session,
     simulate,
     tracking,
 )
@@ -65,6 +66,7 @@ app.command("replay", rich_help_panel=HEAR)(live.replay)
 app.command("monitor", rich_help_panel=LOOK)(live.monitor)
 app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)
 app.add_typer(data.app, name="data", rich_help_panel=LOOK)
+app.add_typer(session.app, name="session", rich_help_panel=LOOK)
 app.add_typer(bench.app, name="bench", rich_help_panel=LOOK)
 app.command("stream", rich_help_panel=MAKE)(data.stream)
 app.command("generate", rich_help_panel=MAKE)(generate.generate)

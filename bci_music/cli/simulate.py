@@ -59,7 +59,7 @@ def songbook(
     from bci_music.compose.composer import render
     from bci_music.compose.songbook import GENRES, new_song
     from bci_music.evaluation.music.pictures import draw_songs
-    from bci_music.sound.player import WavFile
+    from bci_music.sound.player import AudioFile
 
     out.mkdir(parents=True, exist_ok=True)
     specs = [new_song(genre, seed + k) for genre in GENRES for k in range(per_genre)]
@@ -68,7 +68,7 @@ def songbook(
         for spec in specs:
             status.update(f"composing {spec.id}")
             song = render(spec, seconds, 48_000, start_s=4 * spec.bar_s)
-            file = WavFile(out / f"{spec.id}.wav")
+            file = AudioFile(out / f"{spec.id}.wav")
             file(song.samples)
             file.close()
             typer.echo(f"{spec.id}.wav: {caption(spec, 0)}")

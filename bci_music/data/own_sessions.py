@@ -84,7 +84,11 @@ def _look_into(path: Path, directory: Path, reading: Reading) -> tuple[Recording
 
 def _listener(path: Path, directory: Path) -> str:
     inner = path.parent.relative_to(directory)
-    return _subject(path) or (inner.parts[0] if inner.parts else directory.resolve().name)
+    name = inner.parts[0] if inner.parts else directory.resolve().name
+    again = re.fullmatch(r"(.+)-\d+", name)  # `--record s01` made s01-2 beside s01: the same listener
+    if again and path.name == "recording.xdf" and (directory / again[1] / path.name).is_file():
+        name = again[1]
+    return _subject(path) or name
 
 
 def _subject(path: Path) -> str:

@@ -15,6 +15,7 @@ from bci_music.engine.history import History, SongLabel
 from bci_music.engine.sham import Sham
 from bci_music.files import shown
 from bci_music.messages import Log, StreamInfo, quiet
+from bci_music.outputs.output import RunFacts
 from bci_music.outputs.registry import make_outputs
 from bci_music.status import Failure
 
@@ -108,6 +109,7 @@ def build_engine(
         prompter=make_prompter(pack, steering, events.failure),
         sham=sham,
         outputs=make_outputs(config.outputs.model_dump(), events.failure, clock.now),
+        facts=RunFacts(config.model_dump(mode="json"), {"name": pack.name, "manifest_sha256": pack.sha256}),
     )
 
 

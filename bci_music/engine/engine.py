@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 
 from bci_music.engine.watch import Watch
 from bci_music.messages import SoundSpan, StreamInfo, StreamState, UserError
-from bci_music.outputs.output import OutputContext
+from bci_music.outputs.output import OutputContext, RunFacts
 from bci_music.status import (
     Chance,
     Command,
@@ -93,6 +93,8 @@ class Engine:
         Answers windows with EEG from another time.
     outputs : sequence of OutputStage
         Where results also go, in order of opening.
+    facts : RunFacts
+        What a record of the run names.
     """
 
     def __init__(
@@ -108,7 +110,9 @@ class Engine:
         prompter: PromptStage | None = None,
         sham: Sham | None = None,
         outputs: Sequence[OutputStage] = (),
+        facts: RunFacts = RunFacts(),  # noqa: B008 (frozen)
     ):
+        self._facts = facts
         self._acquirer, self.decode, self.sound = acquirer, decode, sound
         self._clock, self.events, self.decoder = clock, events, decoder
         self.history = events.history
@@ -161,7 +165,10 @@ class Engine:
         """Give the outputs the stream that was found (watch thread)."""
         channels = self.decoder.montage.names if self.decoder is not None else info.labels
         for output in self.outputs:
-            output.connect(OutputContext(info, tuple(channels), self.events.log, self._received))
+            player = self.sound.player if self.sound is not None else None
+            output.connect(
+                OutputContext(info, tuple(channels), self.events.log, self._received, self._facts, player)
+            )
 
     def stop(self, wait: bool = True) -> None:
         """Stop all threads, let the sound fade, let go of stream, device and outputs; safe to call again.

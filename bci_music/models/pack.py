@@ -191,6 +191,11 @@ class Pack:
         """Name and version, for people."""
         return f"{self.manifest.name} {self.manifest.version}"
 
+    @property
+    def sha256(self) -> str:
+        """Hash of the manifest, which holds those of all files."""
+        return file_sha256(self.directory / MANIFEST)
+
     def for_live(self) -> Pack:
         """Return the pack if windows can be made for it as EEG comes in.
 

@@ -8,12 +8,13 @@ the run publishes and closes it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from bci_music.messages import Embedding, Quality, StreamEvent, StreamInfo
+    from bci_music.sound.player import Player
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +38,28 @@ def _none() -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a record of the run names: its resolved configuration, and its pack with the hash of its manifest."""
+
+    config: Mapping[str, Any] = field(default_factory=dict)
+    pack: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class OutputContext:
     """What an output needs to know of the run when it is opened.
 
     `channels` names the electrodes in the order of attention and quality. `log_event` writes an event into the run,
-    for all outputs; `received` is how many samples of the stream have come so far.
+    for all outputs; `received` is how many samples of the stream have come so far; `player` plays the sound, if any
+    is played.
     """
 
     stream: StreamInfo
     channels: tuple[str, ...]
     log_event: Callable[[str], None]
     received: Callable[[], int] = _none
+    facts: RunFacts = RunFacts()
+    player: Player | None = None
 
 
 class Output:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bci_music.data.consent import consent_reference
 from bci_music.files import try_folder
-from bci_music.messages import UserError
+from bci_music.messages import AUDIO_RATE_HZ, UserError
 from bci_music.outputs.lsl import stream_names
 from bci_music.outputs.output import Output, OutputContext, Setting
+from bci_music.sessions.folder import RECORDING, SessionFolder
 
 if TYPE_CHECKING:
+    from bci_music.sound.player import Player
     from bci_music.streaming.recorder import LabRecorder
 
 LOOK_S = 0.2  # between two looks at the recorder
 
 
 class RecordingOutput(Output):
-    """One XDF file of the raw stream, its music markers and the derived streams, which another output sends.
+    """One session: an XDF file of the raw stream, its music markers and the derived streams, which another output
+    sends; beside it the played sound, the configuration, the counts and their sums (`sessions/folder.py`).
 
     The derived streams exist before the recorder starts, because one that comes later is never recorded. What the
     listener consents to is said here for the whole run: the recording, and embeddings kept beside the report.
@@ -31,7 +34,7 @@ class RecordingOutput(Output):
     required = True
     network_stream_only = True
     settings = (
-        Setting("folder", Path, None, "--record", "Folder to record into (XDF); needs --consent."),
+        Setting("folder", Path, None, "--record", "Folder of the session to record; needs --consent."),
         Setting(
             "consent", str, None, "--consent", "Reference of the listener's consent to what is kept.", for_files=True
         ),
@@ -47,6 +50,7 @@ class RecordingOutput(Output):
         self._recorder: LabRecorder | None = None
         self._context: OutputContext | None = None
         self._looked_s = 0.0
+        self._session: SessionFolder | None = None
         self._given_up = False
         self._lacks = ""
 
@@ -94,21 +98,33 @@ class RecordingOutput(Output):
             raise UserError(f"{stream.name} is a file, and only an LSL stream can be recorded: leave --record out.")
         derived = stream_names(stream.name)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._session = SessionFolder(self._folder, context.facts.config)
+            folder = self._session.folder
             streams = [stream.name, f"{stream.name} music", *derived]
-            self._recorder = LabRecorder(self._folder / "recording.xdf", streams, consent=self._consent)
+            self._recorder = LabRecorder(
+                folder / RECORDING, streams, consent=self._consent, note={"pack": dict(context.facts.pack)}
+            )
             if self._given_up:
                 self._recorder.give_up()
             self._recorder.start()
+            if context.player is not None:
+                self._session.listen(context.player.add_listener, _heard_by(context.player))
         except (UserError, OSError):
             self.status = "NOT RECORDING"
+            if self._session is not None:
+                self._session.discard()
             raise
         self._context = context
         self.path = self._recorder.path
         self.status = f"recording, consent {self._consent}"
+        if folder != self._folder:
+            context.log_event(f"{self._folder} holds a session already: this one is {folder}")
         context.log_event(f"recording started, consent reference {self._consent}")
-        if absent := [name for name in derived if name in self._recorder.missing]:
-            self._lacks = f"The recording lacks {', '.join(absent)}: LabRecorder does not see them."
+        missing, blocked = self._recorder.missing, self._recorder.blocked
+        lacks = [f"The recording lacks {name}: {sentence}" for name, sentence in blocked.items()]
+        if absent := [name for name in derived if name in missing and name not in blocked]:
+            lacks.append(f"The recording lacks {', '.join(absent)}: LabRecorder does not see them.")
+        self._lacks = " ".join(lacks)
 
     def step(self) -> None:
         """Look whether the recording grows."""
@@ -117,7 +133,7 @@ class RecordingOutput(Output):
             return
         self._looked_s = now
         wrong = self._recorder.look(self._context.received(), self._context.stream.sfreq_hz)
-        self.problem = wrong or self._lacks
+        self.problem = wrong or self._lacks or (self._session.problem if self._session is not None else "")
         self.status = "NOT RECORDING" if wrong else f"recording, consent {self._consent}"
 
     def give_up(self) -> None:
@@ -127,9 +143,27 @@ class RecordingOutput(Output):
             self._recorder.give_up()
 
     def close(self) -> None:
-        """Let the last events arrive, then close the file."""
+        """Let the last events arrive, close the file, count what is in it and vouch for all with sums."""
         self.status = ""
-        if self._recorder is not None:
+        if self._recorder is None or self._session is None:
+            return
+        faults = [self._lacks] if self._lacks else []
+        try:
             self._recorder.stop()
-        if self._lacks:
-            raise UserError(self._lacks)
+        except UserError as error:
+            faults.append(str(error))
+        check, ours = self._recorder.check, self._recorder.streams
+        counts = check.samples if check is not None else {}
+        self._session.close({name: counts.get(name, 0) for name in ours}, faults)
+        if faults or self._session.problem:
+            raise UserError(" ".join([*faults, self._session.problem]).strip())
+
+
+def _heard_by(player: Player) -> Callable[[int], float | None]:
+    """When the newest block of so many frames began to be heard."""
+
+    def heard_from(frames: int) -> float | None:
+        origin = player.heard.origin_s
+        return None if origin is None else origin + (player.put_out - frames) / AUDIO_RATE_HZ
+
+    return heard_from

@@ -26,17 +26,18 @@ if TYPE_CHECKING:
     from soundfile import SoundFile
 
 
-class WavFile:
-    """Writes what was played, as float32 (exact) or 16 bit PCM."""
+class AudioFile:
+    """Writes what was played: WAV as float32 (exact) or 16 bit PCM, or FLAC, readable wherever it is cut off."""
 
     def __init__(self, path: str | Path, subtype: str = "PCM_16"):
         import soundfile
 
         path = self._path = Path(path)
+        kind = "FLAC" if path.suffix == ".flac" else "WAV"
         self.lost = ""  # why writing ended early
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: SoundFile = soundfile.SoundFile(path, "w", AUDIO_RATE_HZ, 2, subtype=subtype, format="WAV")
+            self._file: SoundFile = soundfile.SoundFile(path, "w", AUDIO_RATE_HZ, 2, subtype=subtype, format=kind)
         except (OSError, soundfile.SoundFileError) as error:
             text = f"The sound cannot be written to {path} ({error}): give a folder you may write to."
             raise UserError(text) from error
@@ -96,6 +97,10 @@ class Player(Protocol):
         """Seconds of silence that were played, from the first sound on."""
 
     @property
+    def put_out(self) -> int:
+        """Frames that the listeners were given so far, zeros included."""
+
+    @property
     def written(self) -> int:
         """Samples written so far."""
 
@@ -148,7 +153,7 @@ class QueuePlayer(ABC):
         self._lock = threading.RLock()
         self._silence = SilenceMeter()
         self._listeners: list[Listener] = [self._silence]
-        self._wav = WavFile(wav_path, subtype) if wav_path else None
+        self._wav = AudioFile(wav_path, subtype) if wav_path else None
         if self._wav:
             self._listeners.append(self._wav)
         self._late = 0
@@ -177,6 +182,11 @@ class QueuePlayer(ABC):
     def silent_s(self) -> float:
         """Seconds of silence that were played, from the first sound on."""
         return self._silence.so_far
+
+    @property
+    def put_out(self) -> int:
+        """Frames that the listeners were given so far, zeros included."""
+        return self._silence.frames
 
     @property
     def lost(self) -> str:

@@ -26,11 +26,13 @@ class SilenceMeter:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.frames = 0  # taken in
         self._quiet = 0  # samples, of the stretch that has not ended
         self._begun = False
 
     def __call__(self, samples: NDArray[np.floating]) -> None:
         """Take the next (n, 2) samples."""
+        self.frames += len(samples)
         loud = np.flatnonzero(np.abs(samples).max(axis=1, initial=0.0) >= THRESHOLD)
         if not len(loud):
             self._quiet += len(samples) * self._begun

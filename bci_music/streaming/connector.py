@@ -23,6 +23,7 @@ GRACE_S = 0.5  # an outlet that answers again gets this long to send on its old 
 MAX_GRACE_S = 8.0
 CORRECTION_EVERY_S = 5.0
 PAUSE_S = 0.2
+SILENT_S = 1.0  # after its first vain attempt a visible stream that still cannot be opened is said to be blocked
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Connector:
         self.correction_s: float | None = None
         self._asked_s = float("-inf")
         self._waves = 0  # searches for the known stream since it was lost
+        self._vain_since_s: float | None = None  # first attempt to open what is visible that came to nothing
         self._thread: threading.Thread | None = None
 
     def seek(self) -> None:
@@ -136,8 +138,9 @@ class Connector:
                     with self._lock:
                         self._error = error
                     self._rest(PAUSE_S)
-                except Exception as error:  # LostError, TimeoutError ...: the stream went while we connected
+                except Exception as error:  # LostError: the stream went while we connected
                     log.info("connecting failed, trying again: %s", error)
+                    self._vain_since_s = None
                     self._rest(PAUSE_S)
                 continue
             inlet = self._inlet
@@ -181,7 +184,20 @@ class Connector:
                 self._rest(0.05)
                 return
             self._grace_s = min(2 * self._grace_s, MAX_GRACE_S)  # it answers but sends nothing: the fault lies there
-        self._connect(stream)
+        try:
+            self._connect(stream)
+        except liblsl().util.TimeoutError as error:
+            self._in_vain(stream, error)
+
+    def _in_vain(self, stream: FoundStream, error: Exception) -> None:
+        """A visible stream did not answer on its data port; say so once that is no accident, if it is the first."""
+        log.info("connecting failed, trying again: %s", error)
+        now = time.monotonic()
+        if self._vain_since_s is None:
+            self._vain_since_s = now
+        elif self._known is None and now - self._vain_since_s > SILENT_S:
+            raise UserError(stream.undelivered()) from error
+        self._rest(PAUSE_S)
 
     def _first_look(self) -> list[FoundStream]:
         """Search as the query says; names are tried as names before they are predicates."""
@@ -209,6 +225,7 @@ class Connector:
         if stream.hostname != socket.gethostname():  # here the clocks are the same, to begin with
             self._ask_correction(inlet, 0.7)
         inlet.open_stream(timeout=1.0)
+        self._vain_since_s = None
         with self._lock:
             if self._seeking and not self._stop:
                 self._ready = Connection(inlet, stream, layout)

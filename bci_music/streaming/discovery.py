@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,10 @@ class FoundStream:
             f"source id {self.source_id[:100] or 'none'})"
         )
 
+    def undelivered(self) -> str:
+        """Say in a sentence that discovery sees this stream and no data come."""
+        return undelivered(self.name, self.hostname)
+
     def again(self) -> str:
         """Predicate that finds this stream when it comes back, also from another process."""
         return f"{self.alike()} and source_id={quoted(self.source_id)}" if self.source_id else self.alike()
@@ -94,6 +99,40 @@ def liblsl() -> Any:
         ) from error
     _quieten(pylsl)
     return pylsl
+
+
+def undelivered(name: str, host: str) -> str:
+    """Say in a sentence that discovery sees a stream and its data port does not answer."""
+    return (
+        f"Stream {name[:100]!r} can be seen but does not deliver: its data port (TCP) on {host[:60] or 'its computer'} "
+        "does not answer; let TCP 16572 to 16604 through its firewall, or start its program again."
+    )
+
+
+def blocked(handles: Sequence[Any], timeout_s: float) -> dict[str, str]:
+    """Try the data ports of streams at the same time; returns a sentence for each that does not answer, by its name.
+
+    Parameters
+    ----------
+    handles : sequence of pylsl.StreamInfo
+    timeout_s : float
+        How long each may take.
+    """
+    lsl, silent, open_names = liblsl(), dict[str, str](), set[str]()
+
+    def attempt(handle: Any) -> None:
+        try:
+            lsl.StreamInlet(handle, recover=False).open_stream(timeout=timeout_s)
+            open_names.add(handle.name())
+        except RuntimeError:  # pylsl's TimeoutError and LostError
+            silent[handle.name()] = undelivered(handle.name(), handle.hostname())
+
+    threads = [threading.Thread(target=attempt, args=(h,), name="bci-music-port", daemon=True) for h in handles]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {name: sentence for name, sentence in silent.items() if name not in open_names}
 
 
 _quiet = False

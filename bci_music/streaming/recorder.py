@@ -17,7 +17,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -28,6 +28,7 @@ from bci_music.data.consent import consent_reference, sidecar_of, write_sidecar
 from bci_music.files import home, shown
 from bci_music.messages import UserError
 from bci_music.processes import deaf_children
+from bci_music.streaming.discovery import blocked
 from bci_music.streaming.xdf_growth import RecordingCheck, XdfGrowth, check_recording
 
 LOOPBACK = "127.0.0.1"
@@ -84,6 +85,7 @@ START_TIMEOUT_S = 15.0
 STALL_S = 1.3  # LabRecorder writes every half second
 FULL_BYTES = 2**16
 FIND_S = 2.0  # how long to look for the streams
+OPEN_S = 1.5  # how long a stream's data port may take to answer
 COLLECTING = "Started data collection for stream "  # what LabRecorder writes once per stream
 
 
@@ -98,13 +100,18 @@ class LabRecorder:
     path : path
         File to write; a file that is there is never touched, ``name-2.xdf`` is written instead.
     streams : sequence of str
-        Names of the streams. The first must be there; others that are not are left out and listed in `missing`.
+        Names of the streams. The first must be there; others that are not are left out and listed in `missing`, and
+        those that can be seen but do not deliver in `blocked`, with a sentence each.
         A stream that appears later is not recorded, one that goes away and comes back is.
     consent : str
         Reference to the listener's consent; `UserError` without one.
+    note : mapping, optional
+        What the note beside the file says besides.
     """
 
-    def __init__(self, path: str | Path, streams: Sequence[str], *, consent: str):
+    def __init__(
+        self, path: str | Path, streams: Sequence[str], *, consent: str, note: Mapping[str, object] | None = None
+    ):
         self.consent = consent_reference(consent)
         if not streams:
             raise UserError("There is nothing to record: name at least one stream.")
@@ -114,6 +121,9 @@ class LabRecorder:
         self.path = free_name(Path(path))
         self.streams = tuple(dict.fromkeys(streams))
         self.missing: tuple[str, ...] = ()
+        self.blocked: dict[str, str] = {}
+        self.samples: dict[str, int] = {}  # written so far, by stream, as of the last look
+        self._more = dict(note or {})
         self.check: RecordingCheck | None = None
         self.messages: deque[str] = deque(maxlen=200)  # what the recorder wrote to stderr
         self._heard: deque[str] = deque(maxlen=200)  # and to stdout
@@ -139,11 +149,12 @@ class LabRecorder:
             raise UserError(f"Recording to {self.path} could not start: the run ended first.")
         self.missing = tuple(s for s in self.streams if s not in there)
         if self.streams[0] in self.missing:
-            raise UserError(f"There is no stream {self.streams[0]!r} to record: start it first.")
+            reason = self.blocked.get(self.streams[0])
+            raise UserError(reason or f"There is no stream {self.streams[0]!r} to record: start it first.")
         note: Path | None = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            note = write_sidecar(self.path, self.consent, there, missing_streams=list(self.missing))
+            note = write_sidecar(self.path, self.consent, there, missing_streams=list(self.missing), **self._more)
             self._spawn(there)
         except (RuntimeError, OSError) as error:  # TimeoutError is an OSError
             self._end(1.0)
@@ -173,7 +184,8 @@ class LabRecorder:
             return self._died()
         if not self.path.exists():
             return f"{self.path} is gone: what is recorded from now on is lost."
-        written = self._growth.look().get(self.streams[0], 0)
+        self.samples = self._growth.look()
+        written = self.samples.get(self.streams[0], 0)
         if not self._watch.stalled(written, received, sfreq_hz, time.monotonic()):
             return ""
         if shutil.disk_usage(self.path.parent).free < FULL_BYTES:
@@ -228,12 +240,13 @@ class LabRecorder:
         return f"The recorder had ended by itself{reason}: {self.path.name} holds only what came before."
 
     def _resolve(self) -> list[str]:
-        """Names of our streams that are on the network; returns as soon as all are found."""
+        """Names of our streams that are on the network and deliver; returns as soon as that is known of all."""
         wanted = " or ".join(f"name='{s}'" for s in self.streams)
         resolver, until, names = pylsl.ContinuousResolver(pred=wanted), time.monotonic() + FIND_S, set[str]()
         while not names >= set(self.streams) and time.monotonic() < until and not self._given_up.wait(0.05):
             names = {info.name() for info in resolver.results()}
-        return [s for s in self.streams if s in names]
+        self.blocked = {} if self._given_up.is_set() else blocked(resolver.results(), OPEN_S)
+        return [s for s in self.streams if s in names and s not in self.blocked]
 
     def _spawn(self, streams: Sequence[str]) -> None:
         """Start LabRecorder's program and wait until it collects; what it writes is private to the user."""

@@ -39,7 +39,7 @@ def imported(folders):
 
 
 @pytest.mark.parametrize(("folders", "extras"), [
-    (["bci_music", "gui"], ["realtime", "laion", "lab", "foundation", "cluster"]),
+    (["bci_music", "gui"], ["realtime", "laion", "lab", "foundation", "cluster", "export"]),
     (["tests"], ["realtime", "laion", "test", "foundation"]),
 ])
 def test_every_import_is_declared(folders, extras):

@@ -14,7 +14,7 @@ from bci_music.generation.audioldm.sampler import MEL_HOP, SOUND_RATE_HZ, AudioL
 from bci_music.generation.audioldm.solver import SamplerSettings
 from bci_music.messages import AUDIO_RATE_HZ
 from bci_music.sound.loudness import to_db, to_level
-from bci_music.sound.player import WavFile
+from bci_music.sound.player import AudioFile
 
 LEVEL_DB, PEAK_DB = -20.0, -1.0
 
@@ -49,7 +49,7 @@ class SingleClip:
 
     def write(self, path: Path) -> None:
         """Write the sound as a WAV file."""
-        file = WavFile(path)
+        file = AudioFile(path)
         file(self.samples)
         file.close()
 
