@@ -9,6 +9,7 @@ import json
 import math
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -209,6 +210,17 @@ def home() -> Path:
         return Path.home()
     except RuntimeError:
         return Path(os.devnull, "no home")
+
+
+def settings_dir() -> Path:
+    """Folder of what the program remembers for its user: BCI_MUSIC_SETTINGS, else the system's place for settings."""
+    if own := os.environ.get("BCI_MUSIC_SETTINGS"):
+        return Path(own).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA", home() / "AppData" / "Roaming")) / "bci-music"
+    if sys.platform == "darwin":
+        return home() / "Library" / "Application Support" / "bci-music"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or home() / ".config") / "bci-music"
 
 
 def write_whole(path: Path, write: Callable[[Path], object], *, private: bool = False) -> None:

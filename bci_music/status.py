@@ -38,6 +38,20 @@ class StreamStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamChoice:
+    """An EEG stream on the network. `age_s` is since it was made, where `here`; else since it was seen first."""
+
+    uid: str
+    name: str
+    source_id: str
+    host: str
+    n_channels: int
+    sfreq_hz: float
+    age_s: float
+    here: bool
+
+
+@dataclass(frozen=True, slots=True)
 class FallbackSteps:
     """How often each step of the fallback chain was taken while the generator's next clip was not there."""
 
@@ -254,6 +268,7 @@ class Snapshot:
     outputs: tuple[OutputStatus, ...] = ()
     failures: tuple[Failure, ...] = ()
     running: bool = True
+    streams: tuple[StreamChoice, ...] | None = None  # to choose from, while looked for; None: this run has no choice
     starting: tuple[str, ...] = ()  # what was done to build the run, and last what is being done; none once it runs
 
 
@@ -262,7 +277,8 @@ class Command:
     """From the operator to the engine, handled in order.
 
     `name` is "volume" (dB) | "mute" (0 or 1) | "stop" | "start" | "prompt" (text; "" for none) |
-    "prompt_weight" (0, brain only, to 1) | "sham" (text: "off", "sham" or "blind").
+    "prompt_weight" (0, brain only, to 1) | "sham" (text: "off", "sham" or "blind") | "look" (for streams: 0 or 1) |
+    "choose" (text: a stream's uid).
     """
 
     name: str

@@ -82,7 +82,10 @@ class Bridge:
 
     def refresh(self) -> Snapshot:
         """Take a new snapshot."""
+        before = self.snapshot.stream.info
         self.snapshot = self._engine.snapshot()
+        if before is not None and self.snapshot.stream.info is None:  # another stream was chosen: it has its own ring
+            self.drop_cursor()
         return self.snapshot
 
     @property
@@ -122,3 +125,11 @@ class Bridge:
         """Ask to start or stop the music."""
         self.paused = not running
         self._engine.send(Command("start" if running else "stop"))
+
+    def look_for_streams(self, wanted: bool) -> None:
+        """Ask for the list of the streams there are, or say that nobody looks at it any more."""
+        self._engine.send(Command("look", float(wanted)))
+
+    def choose_stream(self, uid: str) -> None:
+        """Ask for another stream."""
+        self._engine.send(Command("choose", text=uid))

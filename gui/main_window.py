@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QGuiApplication, QKeySequence, QPalette, QShortcut
 from PySide6.QtWidgets import QWidget
 
+from bci_music.messages import StreamState
 from bci_music.status import Snapshot
 from gui import theme
 from gui.bridge import Bridge
@@ -20,8 +21,10 @@ from gui.views.starting import StartingView
 from gui.views.view import View
 from gui.widgets.notice import Notice
 from gui.widgets.status_bar import StatusBar
+from gui.widgets.stream_picker import StreamPicker
 
 FRAME_MS = 16
+PICKER = (720, 420)  # size of the list of streams, design px
 MOTION, MAP, WORDS = 2, 4, 12  # every so many frames
 
 
@@ -58,7 +61,11 @@ class MainWindow(QWidget):
         self.failure = Notice("Failure", theme.BAD, self)
         self.warning.hide()
         self.failure.hide()
-        self._bind({"F11": self._toggle_full_screen, "Esc": self.close, "Ctrl+Q": self.close}, self)
+        self.picker = StreamPicker(self)
+        self.picker.chosen.connect(self._choose_stream)
+        self._looking = self._asked = False  # for streams; the operator was asked which
+        self._bind({"F11": self._toggle_full_screen, "Esc": self._leave, "Ctrl+Q": self.close}, self)
+        self._bind({"L": self._toggle_picker}, self)
         self._fit_screen()
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
@@ -93,6 +100,52 @@ class MainWindow(QWidget):
         self.view.show()
         self._bridge.drop_cursor()
         self.view.follow_stream(self._bridge.snapshot)
+
+    # which stream
+
+    def _follow_streams(self, snapshot: Snapshot) -> None:
+        """Ask which stream is meant, once, where several match; look for them only while somebody does."""
+        streams, info = snapshot.streams, snapshot.stream.info
+        searching = streams is not None and snapshot.stream.state is StreamState.SEARCHING
+        if not searching:
+            self._asked = False
+        if searching and not self._asked and streams is not None and len(streams) > 1:
+            self._asked = True
+            self._open_picker()
+        if streams is None:
+            self.picker.hide()
+        elif self.picker.isVisible():
+            self.picker.show_streams(streams, info.source_id if info is not None else "")
+        looking = searching or self.picker.isVisible()
+        if looking != self._looking:
+            self._looking = looking
+            self._bridge.look_for_streams(looking)
+
+    def _open_picker(self) -> None:
+        self.picker.show_streams(self._bridge.snapshot.streams or (), "")
+        self._lay_out()
+        self.picker.show()
+        self.picker.raise_()
+        self.picker.rows.setFocus()
+
+    def _toggle_picker(self) -> None:
+        """Show the list of streams, or hide it; a run on a file has none."""
+        if self.picker.isVisible():
+            self.picker.hide()
+            self.setFocus()
+        elif self._bridge.snapshot.streams is not None:
+            self._open_picker()
+
+    def _choose_stream(self, uid: str) -> None:
+        self._asked = True
+        self._bridge.choose_stream(uid)
+        self._toggle_picker()
+
+    def _leave(self) -> None:
+        """Escape leaves the list of streams first."""
+        self._toggle_picker() if self.picker.isVisible() else self.close()
+
+    # size and keys
 
     def _fit_screen(self) -> None:
         """Open at the size of the design, or as large as the screen allows, in its middle."""
@@ -135,6 +188,7 @@ class MainWindow(QWidget):
         if changed:
             self._show_view(fitting)
         self.bar.show_snapshot(snapshot)
+        self._follow_streams(snapshot)
         self.view.show_words(snapshot)
         came = self.warning.show_sentence(snapshot.warning)
         failed = self.failure.show_sentence(failure_sentence(snapshot.failures, snapshot.now_s))
@@ -154,6 +208,9 @@ class MainWindow(QWidget):
             if part.scale != scale:
                 part.set_scale(scale)
             part.setGeometry(*box)
+        self.picker.set_scale(scale)
+        w, h = min(self.width() - 32, max(480, round(PICKER[0] * scale))), round(PICKER[1] * scale)
+        self.picker.setGeometry((self.width() - w) // 2, (self.height() - h) // 2, w, h)
         self.view.setGeometry(self.rect())
         self.view.lay_out(len(notices))
 

@@ -46,7 +46,7 @@ class Playing:
 def stream_detail(stream: StreamStatus) -> str:
     """Name, channels and rate of the stream, or what is being done about it."""
     if stream.info is None:
-        return stream.text
+        return _searching(stream)
     info = stream.info
     return f"{info.name}  {len(info.labels)} ch  {info.sfreq_hz:g} Hz"
 
@@ -67,7 +67,12 @@ def stream_note(stream: StreamStatus) -> str:
         return stream.notes[-1] if stream.notes else ""
     if stream.state in (StreamState.STALLED, StreamState.LOST) and stream.data_age_s is not None:
         return f"{stream.state.value}: no new data for {stream.data_age_s:.1f} s"
-    return stream.text or stream.state.value
+    return _searching(stream) or stream.state.value
+
+
+def _searching(stream: StreamStatus) -> str:
+    """Return the stream's sentence; where it tells which option chooses a stream, the window has a list instead."""
+    return "press L to choose among the streams there are" if "--stream" in stream.text else stream.text
 
 
 class BrainToEar:

@@ -29,6 +29,8 @@ class _Lines(Console):
 class Terminal:
     """A run without a window: one line shows how it goes."""
 
+    chooses = False
+
     def __init__(self, seconds: float | None, console: Console | None = None):
         self.console = console or _Lines(stderr=True)
         self._seconds = seconds
@@ -73,6 +75,8 @@ class Terminal:
 
 class Window:
     """A run in the window, which stands before the run is built."""
+
+    chooses = True
 
     def __init__(self, title: str, seconds: float | None):
         from gui.app import Standing, nothing_to_save

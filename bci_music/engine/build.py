@@ -56,6 +56,7 @@ def build_engine(
     from bci_music.sound.stage import SoundStage
     from bci_music.sound.steering import Steering
     from bci_music.streaming.acquire import Acquirer
+    from bci_music.streaming.choosing import StreamChooser
     from bci_music.streaming.lsl import LslSource
     from bci_music.streaming.replay import SessionSource
 
@@ -106,6 +107,7 @@ def build_engine(
         decoder=decoder,
         sound=sound,
         make_markers=make_markers,
+        chooser=StreamChooser(acquirer, source) if isinstance(source, LslSource) else None,
         prompter=make_prompter(pack, steering, events.failure),
         sham=sham,
         outputs=make_outputs(config.outputs.model_dump(), events.failure, clock.now),

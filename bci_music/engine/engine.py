@@ -8,6 +8,7 @@ Threads of a run, each a `Worker` that calls ``stage.step(now)`` unless its row 
 | watch | music markers, identification so far | 100 ms | the timeline is late | as acquire |
 | decode | signal chain, windower, model | 20 ms | live: newest window only; a file is held back | as acquire |
 | generate | steering, fallback chain, queue | 50 ms | plays what is queued, then falls back | as acquire |
+| choose | the list of streams | 500 ms | is old | as acquire |
 | prompt | the text model | 100 ms | the words steer later | as acquire |
 | output-NAME | one output | 20 ms | drops what its queue cannot hold, counted | counted, reported once |
 | generator (`sound.producer`) | a slow generator | an order | the fallback chain plays | the library plays |
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from bci_music.sound.prompting import PromptStage
     from bci_music.sound.stage import SoundStage
     from bci_music.streaming.acquire import Acquirer
+    from bci_music.streaming.choosing import StreamChooser
     from bci_music.streaming.ring import Cursor, RingBuffer
 
 log = logging.getLogger(__name__)
@@ -68,7 +70,7 @@ SIMULATED_WARNING = (
     "This decoder was trained on simulated EEG; that a real brain steers it is not shown. "
     "Next step: calibrate on this listener."
 )
-COMMANDS = ("volume", "mute", "start", "stop", "prompt", "prompt_weight", "sham")
+COMMANDS = ("volume", "mute", "start", "stop", "prompt", "prompt_weight", "sham", "look", "choose")
 
 
 class Engine:
@@ -91,6 +93,8 @@ class Engine:
         Takes the operator's words.
     sham : Sham, optional
         Answers windows with EEG from another time.
+    chooser : StreamChooser, optional
+        Lists the streams there are and joins another one.
     outputs : sequence of OutputStage
         Where results also go, in order of opening.
     facts : RunFacts
@@ -109,6 +113,7 @@ class Engine:
         make_markers: MakeMarkers | None = None,
         prompter: PromptStage | None = None,
         sham: Sham | None = None,
+        chooser: StreamChooser | None = None,
         outputs: Sequence[OutputStage] = (),
         facts: RunFacts = RunFacts(),  # noqa: B008 (frozen)
     ):
@@ -117,7 +122,7 @@ class Engine:
         self._clock, self.events, self.decoder = clock, events, decoder
         self.history = events.history
         self.outputs = tuple(outputs)
-        self._prompter = prompter
+        self._prompter, self._chooser = prompter, chooser
         self.sham = sham
         self._watch = Watch(self, make_markers)
         self._lock = threading.Lock()
@@ -131,7 +136,7 @@ class Engine:
         events.listeners = self.outputs
         beats: list[tuple[str, Stage | None, float]] = [
             ("acquire", acquirer, 0.010), ("watch", self._watch, 0.100), ("decode", decode, 0.020),
-            ("generate", sound, 0.050), ("prompt", prompter, 0.100),
+            ("generate", sound, 0.050), ("prompt", prompter, 0.100), ("choose", chooser, 0.500),
         ]  # fmt: skip
         self._stages: list[Stage] = [*(stage for _, stage, _ in beats if stage is not None), *self.outputs]
         self._workers = [
@@ -229,7 +234,7 @@ class Engine:
         with self._lock:
             if command.name not in COMMANDS:
                 raise ValueError(f"unknown command {command.name!r}")
-            if self.sound is None:
+            if (self._chooser is not None and self._chooser.take(command)) or self.sound is None:
                 return
             if command.name == "sham":
                 self._take_sham(command.text)
@@ -290,6 +295,7 @@ class Engine:
             outputs=outputs,
             failures=tuple(self.events.failures),
             running=self.alive,
+            streams=self._chooser.streams if self._chooser and not (self.outputs and self.info) else None,
         )
 
     @property

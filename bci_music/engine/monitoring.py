@@ -40,10 +40,13 @@ class QualityChain:
 def build_monitor(source: Source, clock: Clock) -> Engine:
     """Make an engine that acquires and assesses channels, and does nothing else."""
     from bci_music.streaming.acquire import Acquirer
+    from bci_music.streaming.choosing import StreamChooser
+    from bci_music.streaming.lsl import LslSource
 
     events = Events(clock)
     acquirer = Acquirer(source, clock, on_event=events.stream_event)
-    return Engine(acquirer, DecodeStage(acquirer, None, QualityChain, live=True), clock, events)
+    chooser = StreamChooser(acquirer, source) if isinstance(source, LslSource) else None
+    return Engine(acquirer, DecodeStage(acquirer, None, QualityChain, live=True), clock, events, chooser=chooser)
 
 
 def quality_report(engine: Engine) -> dict[str, Any]:

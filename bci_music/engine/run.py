@@ -38,6 +38,8 @@ UNTRAINED = (
 class Display(Protocol):
     """Where a run shows itself: a window or a terminal."""
 
+    chooses: bool  # whether its operator can choose among streams
+
     def ending(self) -> AbstractContextManager[Ending]:
         """Return how this run is asked to end."""
 
@@ -71,9 +73,8 @@ def run_live(
     """
     from bci_music.streaming.markers import LslMarkers
 
-    return _run(
-        config, display, out, lsl_source(config.stream), lambda info, on: LslMarkers(info.name, on), ended
-    )
+    source = lsl_source(config.stream, display.chooses)
+    return _run(config, display, out, source, lambda info, on: LslMarkers(info.name, on), ended)
 
 
 def run_demo(
@@ -116,7 +117,7 @@ def run_monitor(query: StreamQuery, display: Display) -> dict[str, Any]:
 
     with display.ending() as ending:
         with display.busy("finding streams"):
-            engine = build_monitor(lsl_source(query), Clock(lsl_clock))
+            engine = build_monitor(lsl_source(query, display.chooses), Clock(lsl_clock))
             ending.running()
         try:
             engine.start()
@@ -131,13 +132,18 @@ def run_monitor(query: StreamQuery, display: Display) -> dict[str, Any]:
     return report
 
 
-def lsl_source(query: StreamQuery) -> LslSource:
-    """Make the source a query asks for; the names of a montage stand in for labels the stream lacks."""
+def lsl_source(query: StreamQuery, as_last_time: bool = False) -> LslSource:
+    """Make the source a query asks for; the names of a montage stand in for labels the stream lacks.
+
+    `as_last_time`: of several streams that match, the operator's choice of last time is meant.
+    """
     from bci_music.eeg.montage import Montage
+    from bci_music.streaming.choosing import chosen_last
+    from bci_music.streaming.connector import nobody
     from bci_music.streaming.lsl import LslSource
 
     names = tuple(Montage.load(query.montage).names) if query.montage else None
-    return LslSource(query, montage_labels=names)
+    return LslSource(query, montage_labels=names, prefer=chosen_last if as_last_time else nobody)
 
 
 def _run(

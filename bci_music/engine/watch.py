@@ -62,6 +62,7 @@ class Watch:
         self._engine = engine
         self._make_markers = make_markers
         self._markers: Markers | None = None
+        self._followed = ""  # the stream whose markers these are
         self._connected = False
 
     def step(self, now: float) -> None:
@@ -75,6 +76,9 @@ class Watch:
         if not self._connected:
             self._connected = True
             engine.connect_outputs(info)
+        if info.name != self._followed:
+            self.close()
+            self._markers, self._followed = None, info.name
         if self._markers is None and self._make_markers is not None:
             self._markers = self._make_markers(info, engine.events.marker)
         if self._markers is not None:

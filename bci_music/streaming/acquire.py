@@ -83,11 +83,12 @@ class Acquirer:
         self._drifting = False
         self._stepped_s: float | None = None
         self._live_since_s = 0.0
+        self._switch: Callable[[], None] | None = None
         self.error: UserError | None = None  # why the stream that is there cannot be used
 
     @property
     def ring(self) -> RingBuffer | None:
-        """The ring, None until the source was open once; the same object across reconnections."""
+        """The ring, None until the source was open once; the same object until another stream is chosen."""
         return self._ring
 
     @property
@@ -110,12 +111,18 @@ class Acquirer:
         """What the stamps show: rate, drift and jitter."""
         return self._rows.stamps if self._rows else None
 
+    def switch(self, choose: Callable[[], None]) -> None:
+        """Follow another stream from the next step on; `choose` tells the source, in the thread that steps."""
+        self._switch = choose
+
     def step(self, now: float) -> None:
         """Take what has come; search when there is no stream."""
         if self._link.state is StreamState.ENDED:
             return
         late_s = now - self._stepped_s if self._stepped_s is not None else 0.0
         self._stepped_s = now
+        if self._switch is not None:
+            self._begin_again(self._switch, now)
         if self._link.state is StreamState.LOST:
             self._log(self._link.looking(now, self._name), now)
         if not self._link.connected:
@@ -176,6 +183,17 @@ class Acquirer:
         self._ring = RingBuffer(len(info.labels), max(1, round(self._ring_seconds * sfreq_hz)))
         self._rows = RowGrid(sfreq_hz)
         self._info = replace(info, sfreq_hz=sfreq_hz)  # last: whoever sees it finds the ring
+
+    def _begin_again(self, choose: Callable[[], None], now: float) -> None:
+        """Forget the stream there was: the next one gets a ring of its own, and may have another rate and labels."""
+        self._flush(now)
+        self._switch = None
+        choose()
+        self._info = self._declared = self._ring = self._rows = self._trial = self._arrival = self.error = None
+        self._newest, self._drifting = _Newest(), False
+        self._rate.clear()
+        self._notes.clear()
+        self._log(self._link.searching(now, "joining the stream that was chosen"), now)
 
     def _refuse(self, error: UserError, now: float) -> None:
         if str(error) != str(self.error):

@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,15 @@ class Connection:
     inlet: Any
     stream: FoundStream
     layout: ChannelLayout
+    remark: str = ""  # why it was this stream, where that should be known
+
+
+Prefer = Callable[[Sequence[FoundStream]], FoundStream | None]
+
+
+def nobody(streams: Sequence[FoundStream]) -> FoundStream | None:
+    """Prefer none of the streams."""
+    return None
 
 
 class Connector:
@@ -45,10 +54,16 @@ class Connector:
         ``(pylsl StreamInfo with description) -> ChannelLayout``; may raise `UserError`.
     buffer_s : int
         Seconds the inlet keeps when nobody pulls.
+    prefer : callable
+        Which of several streams that match is meant.
     """
 
-    def __init__(self, query: StreamQuery, read: Callable[[Any], ChannelLayout], buffer_s: int):
+    def __init__(
+        self, query: StreamQuery, read: Callable[[Any], ChannelLayout], buffer_s: int, prefer: Prefer = nobody
+    ):
         self._query = query
+        self._prefer = prefer
+        self._remark = ""
         self._read = read
         self._buffer_s = buffer_s
         self._lock = threading.Lock()
@@ -207,9 +222,22 @@ class Connector:
                 continue
             if len(streams) == 1 and "uid" in xpath:  # of outlets that are alike in all else
                 self._twins = {s.uid for s in search(streams[0].again(), 8, FIRST_LOOK_S)} - {streams[0].uid}
+            if len(streams) > 1:
+                streams = self._preferred(xpath, streams)
             self._pin = f" and hostname={quoted(streams[0].hostname)}" if "hostname" in xpath else ""
             return streams
         return []
+
+    def _preferred(self, xpath: str, streams: list[FoundStream]) -> list[FoundStream]:
+        """Of several streams the one that is preferred, else all."""
+        if self._prefer is nobody:
+            return streams
+        streams = search(xpath, 32, FIRST_LOOK_S)
+        preferred = self._prefer(streams)
+        if preferred is None:
+            return streams
+        self._remark = f"joined {preferred.name[:100]!r}, chosen last time, of {len(streams)} EEG streams"
+        return [preferred]
 
     def _search_again(self, xpath: str, minimum: int, timeout_s: float) -> list[FoundStream]:
         """Search for the stream in use, leaving out others like it that were not chosen."""
@@ -228,7 +256,7 @@ class Connector:
         self._vain_since_s = None
         with self._lock:
             if self._seeking and not self._stop:
-                self._ready = Connection(inlet, stream, layout)
+                self._ready = Connection(inlet, stream, layout, self._remark)
             else:
                 self._put_away(inlet)
 

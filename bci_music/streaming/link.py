@@ -74,6 +74,11 @@ class Link:
         """The search for the lost stream begins."""
         return self._to(StreamState.RECONNECTING, now, f"looking for {name} again")
 
+    def searching(self, now: float, text: str) -> list[tuple[StreamState, str]]:
+        """Another stream was chosen."""
+        self.text = text
+        return self._to(StreamState.SEARCHING, now, text)
+
     def ended(self, now: float, text: str) -> list[tuple[StreamState, str]]:
         """A file is at its end, or the operator stopped."""
         return self._to(StreamState.ENDED, now, text)

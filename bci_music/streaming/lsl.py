@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bci_music.messages import Chunk, StreamInfo, UserError
-from bci_music.streaming.connector import Connection, Connector
-from bci_music.streaming.discovery import StreamQuery, liblsl
+from bci_music.streaming.connector import Connection, Connector, Prefer, nobody
+from bci_music.streaming.discovery import FoundStream, StreamQuery, liblsl, quoted
 from bci_music.streaming.layout import MIN_CHANNELS, ChannelLayout, check_rejoin, read_layout, rejoined
 from bci_music.streaming.source import SourceLost
 
@@ -95,6 +95,8 @@ class LslSource:
         Channel names for a stream without labels.
     buffer_s : int
         Seconds the inlet keeps for a stalled consumer; older data are dropped, newest kept.
+    prefer : callable
+        Which of several streams that match is meant, None for a `UserError`.
     """
 
     live = True
@@ -106,11 +108,13 @@ class LslSource:
         unit: str | None = None,
         montage_labels: tuple[str, ...] | None = None,
         buffer_s: int = BUFFER_S,
+        prefer: Prefer = nobody,
     ):
         self.query = query or StreamQuery()
         self._unit = unit or self.query.unit
         self._montage_labels = montage_labels
-        self._connector = Connector(self.query, self._read, buffer_s)
+        self._buffer_s = buffer_s
+        self._connector = Connector(self.query, self._read, buffer_s, prefer)
         self._inlet: Puller | None = None
         self._layout: ChannelLayout | None = None  # as first opened
         self._current: ChannelLayout | None = None
@@ -156,6 +160,15 @@ class LslSource:
         self._inlet = None
         self._connector.close()
 
+    def choose(self, stream: FoundStream) -> None:
+        """Let go of the stream there is; the next `open` finds this one, whatever it is."""
+        self.close()
+        self.query = StreamQuery(
+            predicate=f"uid={quoted(stream.uid)}", unit=self.query.unit, montage=self.query.montage
+        )
+        self._layout = self._current = self._sfreq_hz = self._scale = self._columns = self._offset_s = None
+        self._connector = Connector(self.query, self._read, self._buffer_s)
+
     def _read(self, info: Any) -> ChannelLayout:
         layout = self._layout
         if self._sfreq_hz is not None and info.nominal_srate() != self._sfreq_hz:
@@ -188,7 +201,8 @@ class LslSource:
         return StreamInfo(
             name=stream.name, kind="simulated" if layout.simulated else "lsl", labels=layout.labels,
             sfreq_hz=stream.sfreq_hz, excluded=layout.excluded, source_id=stream.source_id, unit=layout.unit,
-            positions_m=layout.positions_m, simulated=layout.simulated, notes=layout.notes,
+            positions_m=layout.positions_m, simulated=layout.simulated,
+            notes=(*layout.notes, *([connection.remark] if connection.remark else [])),
         )
 
     def _convert(self, raw: np.ndarray) -> np.ndarray:
