@@ -31,7 +31,8 @@ class StatusBar(Panel):
         """Show the newest state."""
         self._snapshot = snapshot
         stream = snapshot.stream
-        self.describe(f"{stream.state.value}: {stream_detail(stream)}, data age {data_age(stream)[0]}")
+        shown = f"{stream.state.value}: {stream_detail(stream)}, data age {data_age(stream)[0]}"
+        self.describe("starting" if snapshot.starting else shown)
         self.update()
 
     def paintEvent(self, event) -> None:  # noqa: N802 (Qt's name)
@@ -48,7 +49,7 @@ class StatusBar(Panel):
         x = draw(painter, 4, base + 2, [Run(self._name, px=20, bold=True)])
         x = draw(painter, x + 16, base, [Run(self._subtitle, theme.MUTED, 15)], 240) + GAP
         snapshot = self._snapshot
-        if snapshot is None:
+        if snapshot is None or snapshot.starting:
             return
         right = self._draw_right(painter, snapshot, w - 4, h, base)
         x = self._draw_stream(painter, snapshot, x, h, base, right)
