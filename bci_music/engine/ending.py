@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import stat
@@ -56,7 +57,7 @@ class Ending:
 
     def check(self) -> None:
         """Leave if that was asked for before anything ran (any thread)."""
-        if self.asked.is_set() and not self._running:
+        if (self._code or self.asked.is_set()) and not self._running:
             raise SystemExit(self._code)
 
     def __exit__(self, *_: object) -> None:
@@ -69,9 +70,9 @@ class Ending:
         if time.monotonic() - self._first_s > PATIENCE_S:
             os._exit(128 + number)
         self._first_s = min(self._first_s, time.monotonic())
-        if not self.asked.is_set():
+        if not self._code and not self.asked.is_set():
             self._code = 128 + number
-        self.asked.set()
+        _thread.start_new_thread(self.asked.set, ())  # its lock may be held by the code that the signal interrupts
         if not self._running and not self._patient:
             raise SystemExit(128 + number)
 

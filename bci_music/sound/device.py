@@ -134,8 +134,7 @@ class DevicePlayer(QueuePlayer):
             self._close_file()
             return
         if self._order is not None and self._running:
-            self.set_gain(0.0, True)
-            time.sleep(self.margin_s + 0.1)
+            self._fade_out()
             self._mixer.stop()
             self._follow()
         self._running = False

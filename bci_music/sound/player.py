@@ -233,6 +233,15 @@ class QueuePlayer(ABC):
             self._queue.gain = self._queue.gain.toward(target, start)
             self._pass_on(start, self._queue.written)
 
+    def _fade_out(self) -> None:
+        """Fade, and wait until the device has taken some silence: it may be late, and what is left would be cut off."""
+        with self._lock:
+            self.set_gain(0.0, True)
+            silent = min(self._queue.written, self.changeable + round(FADE_S * AUDIO_RATE_HZ) + 2 * BLOCK)
+        until_s = time.monotonic() + 4 * (self.margin_s + FADE_S)
+        while self._taken() < silent and time.monotonic() < until_s:
+            time.sleep(0.005)
+
     def _pass_on(self, start: int, stop: int) -> None:  # noqa: B027 (nothing to do unless there is a device)
         """Samples `start` to `stop` of the queue are new or changed."""
 
@@ -312,8 +321,7 @@ class ClockPlayer(QueuePlayer):
     def stop(self) -> None:
         """Fade out, end and finish the file."""
         if self._thread and self._thread.is_alive() and self.heard.origin_s is not None:
-            self.set_gain(0.0, True)
-            time.sleep(self.margin_s + FADE_S)
+            self._fade_out()
         self._stop.set()
         if self._thread and self._thread.is_alive():
             self._thread.join()

@@ -206,3 +206,12 @@ def test_streams_of_a_run_that_ended_are_gone(started, outlet, tmp_path):
     names = {info.name() for info in pylsl.resolve_streams(1.0)}
     assert stream.name in names
     assert not [name for name in names if name.startswith(f"{stream.name} ")]
+
+
+def test_a_signal_that_comes_while_the_run_looks_whether_it_is_asked_does_not_hang():
+    """A handler interrupts the main thread wherever it is, also where it holds the event's own lock."""
+    with Ending() as ending:
+        ending.running()
+        with ending.asked._cond:
+            signal.raise_signal(signal.SIGINT)
+        assert ending.asked.wait(1)
