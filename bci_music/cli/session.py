@@ -76,9 +76,9 @@ def verify(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare every byte of a session with its sums, open it, and say what is whole and what is lost.
+    """Compare every byte of a session with its checksum, open it, and say what is whole and what is lost.
 
-    Exits with code 1 where anything is wrong or was never closed. `sha256sum -c SHA256SUMS` compares the same sums.
+    Exits with code 1 where anything is wrong or was never closed. `sha256sum -c SHA256SUMS` compares the same.
     """
     from bci_music.sessions.look import State, look_at
     from bci_music.sessions.look import repair as repair_session

@@ -23,7 +23,7 @@ LOOK_S = 0.2  # between two looks at the recorder
 
 class RecordingOutput(Output):
     """One session: an XDF file of the raw stream, its music markers and the derived streams, which another output
-    sends; beside it the played sound, the configuration, the counts and their sums (`sessions/folder.py`).
+    sends; beside it the played sound, the configuration, the counts and checksums (`sessions/folder.py`).
 
     The derived streams exist before the recorder starts, because one that comes later is never recorded. What the
     listener consents to is said here for the whole run: the recording, and embeddings kept beside the report.
@@ -143,7 +143,7 @@ class RecordingOutput(Output):
             self._recorder.give_up()
 
     def close(self) -> None:
-        """Let the last events arrive, close the file, count what is in it and vouch for all with sums."""
+        """Let the last events arrive, close the file, count what is in it and write the checksums."""
         self.status = ""
         if self._recorder is None or self._session is None:
             return

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from bci_music.files import write_whole
 from bci_music.messages import AUDIO_RATE_HZ
-from bci_music.sessions.sums import SUMS, write_sums
+from bci_music.sessions.checksums import SUMS, write_checksums
 from bci_music.sound.player import AudioFile
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RECORDING, NOTE, MUSIC, CONFIG, COUNTS = "recording.xdf", "recording.json", "music.flac", "session.yaml", "samples.json"
-CONTENTS = (RECORDING, NOTE, MUSIC, CONFIG, COUNTS)  # what the sums vouch for
+CONTENTS = (RECORDING, NOTE, MUSIC, CONFIG, COUNTS)  # what has a checksum
 
 
 def claim_folder(wanted: Path) -> Path:
@@ -81,7 +81,7 @@ class SessionFolder:
         return self._music.lost if self._music is not None else ""
 
     def close(self, samples: Mapping[str, int], faults: list[str]) -> None:
-        """Finish the music, write what was counted, and the sums last.
+        """Finish the music, write what was counted, and the checksums last.
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ class SessionFolder:
             }  # fmt: skip
             counts["faults"] = [*faults, *([self._music.lost] if self._music.lost else [])]
         _write(self.folder / COUNTS, json.dumps(counts, indent=2, ensure_ascii=False) + "\n")
-        write_sums(self.folder, CONTENTS)
+        write_checksums(self.folder, CONTENTS)
 
     def discard(self) -> None:
         """Leave nothing of a session that could not begin."""

@@ -11,8 +11,8 @@ from typing import Any
 
 from bci_music.files import opening, read_json, shown, write_whole
 from bci_music.messages import AUDIO_RATE_HZ, UserError
+from bci_music.sessions.checksums import SUMS, compare_checksums, write_checksums
 from bci_music.sessions.folder import CONTENTS, COUNTS, MUSIC, NOTE, RECORDING
-from bci_music.sessions.sums import SUMS, compare_sums, write_sums
 from bci_music.streaming.xdf_growth import XdfGrowth
 
 GROWS_S = 10.0  # a recording that was written to so lately is still being recorded
@@ -64,7 +64,7 @@ def look_at(folder: Path, *, compare: bool) -> Look:
     ----------
     folder : Path
     compare : bool
-        Whether every byte is compared with the sums and the recording is opened; quick without.
+        Whether every byte is compared with its checksum and the recording is opened; quick without.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def look_at(folder: Path, *, compare: bool) -> Look:
 
 
 def repair(folder: Path) -> list[str]:
-    """Close what a killed run left open: footers, the head of the music, counts, sums; returns what was done.
+    """Close what a killed run left open: footers, the head of the music, counts, checksums; returns what was done.
 
     Nothing that was recorded is changed. A session that was closed, or is being recorded, is refused.
     """
@@ -121,7 +121,7 @@ def repair(folder: Path) -> list[str]:
         counts = {"ended_utc": None, "samples": look.samples, "faults": ["the run was killed", *done]}
         text = json.dumps(counts, indent=2, ensure_ascii=False) + "\n"
         write_whole(folder / COUNTS, lambda part: part.write_text(text, encoding="utf-8"), private=True)
-    write_sums(folder, CONTENTS)
+    write_checksums(folder, CONTENTS)
     return [*done, f"{SUMS} vouches for what is there"]
 
 
@@ -146,7 +146,7 @@ def _closed(look: Look, compare: bool) -> None:
                 if look.samples.get(name, 0) != n:
                     look.faults.append(f"{shown(name)} has {look.samples.get(name, 0)} samples, {n} were recorded.")
     if compare:
-        faults, others = compare_sums(look.folder)
+        faults, others = compare_checksums(look.folder)
         look.faults += [f"{shown(name)} {words}." for name, words in faults.items()]
         look.notes += [f"{name} is not of the session." for name in others]
     if look.faults:

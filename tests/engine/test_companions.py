@@ -51,7 +51,10 @@ def ends_incomplete(run, tmp_path, words):
     assert "Traceback" not in run.text()
 
 
-@pytest.mark.parametrize(("do", "words"), [("kill", "had ended by itself"), pytest.param("suspend", "does not grow", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    ("do", "words"),
+    [("kill", "had ended by itself"), pytest.param("suspend", "does not grow", marks=pytest.mark.soak)],
+)
 def test_a_recorder_that_dies_or_hangs_is_said_within_two_seconds(recording, tmp_path, do, words):
     run = recording()
     getattr(run.program("LabRecorder"), do)()

@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from bci_music.cli.main import app
 from bci_music.data.formats import open_session
 from bci_music.messages import UserError
+from bci_music.sessions.checksums import SUMS
 from bci_music.sessions.export import export_session
 from bci_music.sessions.folder import RECORDING, SessionFolder
 from bci_music.sessions.look import State, find_sessions, look_at
-from bci_music.sessions.sums import SUMS
 
 FILES = {"recording.xdf", "recording.json", "music.flac", "session.yaml", "samples.json", SUMS}
 

@@ -1,4 +1,4 @@
-"""The sums of a session's files: written last, in the format of `sha256sum -c`, with a sum of themselves at the end."""
+"""The checksums of a session's files: written last, in the format of `sha256sum -c`, with their own checksum last."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MOST_FILES = 1000
 
 
 def sha256(path: Path) -> str:
-    """Return the sum of a file's bytes."""
+    """Return the checksum of a file's bytes."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def write_sums(folder: Path, names: Iterable[str]) -> Path:
-    """Write the sums of those of the files that are in `folder`; from then on a change of any of them can be told."""
+def write_checksums(folder: Path, names: Iterable[str]) -> Path:
+    """Write the checksums of those of the files that are in `folder`; from then on any change can be found."""
     lines = "".join(f"{sha256(folder / name)}  {name}\n" for name in names if (folder / name).is_file())
     text = f"{lines}{_OWN}{hashlib.sha256(lines.encode()).hexdigest()}\n"
     path = folder / SUMS
@@ -30,30 +30,30 @@ def write_sums(folder: Path, names: Iterable[str]) -> Path:
     return path
 
 
-def compare_sums(folder: Path) -> tuple[dict[str, str], list[str]]:
-    """Compare a folder with its sums.
+def compare_checksums(folder: Path) -> tuple[dict[str, str], list[str]]:
+    """Compare a folder with its checksums.
 
     Returns
     -------
     faults : dict
         What is wrong, in words, by the name of the file; empty where nothing is.
     others : list of str
-        Files that are not of the session: the sums do not speak of them.
+        Files that are not of the session: there is no checksum of them.
 
     Raises
     ------
     UserError
-        If there are no sums, or the file is not one that could hold them.
+        If there are no checksums, or the file is not one that could hold them.
     """
     path = folder / SUMS
-    with opening(path, "the sums of a session", "give the folder of a session that was closed"):
+    with opening(path, "the checksums of a session", "give the folder of a session that was closed"):
         text = plain_file(path, 2**20).read_bytes().decode("utf-8", "replace")
     lines, separator, own = text.rpartition(_OWN)
     if not separator or own != f"{hashlib.sha256(lines.encode()).hexdigest()}\n":
         return {SUMS: "was changed, so that it can vouch for nothing"}, []
     entries = [_LINE.fullmatch(line) for line in lines.splitlines()]
     if len(entries) > MOST_FILES or not all(entries):
-        return {SUMS: "holds a line that is no sum"}, []
+        return {SUMS: "holds a line that is no checksum"}, []
     sums = {entry[2]: entry[1] for entry in entries if entry is not None}
     faults = {}
     for name, wanted in sums.items():
@@ -66,7 +66,7 @@ def compare_sums(folder: Path) -> tuple[dict[str, str], list[str]]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """All plain files but the sums and what is still being written, by name."""
+    """All plain files but the checksums and what is still being written, by name."""
     return sorted(
         p for p in folder.iterdir() if p.is_file() and not p.is_symlink() and p.name != SUMS and ".part" not in p.name
     )
