@@ -209,6 +209,54 @@ class ShamStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayStatus:
+    """A recording that is replayed; seconds are from its beginning.
+
+    Attributes
+    ----------
+    position_s, duration_s : float
+    speed : float
+        0 while it is held.
+    passes : int
+        Counted up with every start over and every move.
+    songs : tuple of TimelineSpan
+        What was heard.
+    marks : tuple of (float, str)
+        Other markers: when and what.
+    """
+
+    position_s: float
+    duration_s: float
+    speed: float = 1.0
+    passes: int = 1
+    songs: tuple[TimelineSpan, ...] = ()
+    marks: tuple[tuple[float, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """A recorded session or the report of a run on disk; `facts` are names and values to show and to compare."""
+
+    path: str
+    name: str
+    kind: str  # "session" | "run"
+    state: str = ""
+    started: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What lies on disk, newest first, and what became of the last thing asked of it: `said`."""
+
+    entries: tuple[Shelved, ...] = ()
+    place: str = ""
+    said: str = ""
+    busy: str = ""  # what is being done
+
+
+@dataclass(frozen=True, slots=True)
 class OutputStatus:
     """One output in one glance: counters are totals since the start."""
 
@@ -269,6 +317,8 @@ class Snapshot:
     failures: tuple[Failure, ...] = ()
     running: bool = True
     streams: tuple[StreamChoice, ...] | None = None  # to choose from, while looked for; None: this run has no choice
+    replay: ReplayStatus | None = None  # where a recording is replayed
+    shelf: Shelf | None = None  # sessions and runs on disk, while looked for
     starting: tuple[str, ...] = ()  # what was done to build the run, and last what is being done; none once it runs
 
 
@@ -278,7 +328,9 @@ class Command:
 
     `name` is "volume" (dB) | "mute" (0 or 1) | "stop" | "start" | "prompt" (text; "" for none) |
     "prompt_weight" (0, brain only, to 1) | "sham" (text: "off", "sham" or "blind") | "look" (for streams: 0 or 1) |
-    "choose" (text: a stream's uid).
+    "choose" (text: a stream's uid) | "seek" (s into the recording) | "speed" (of the replay, 0 holds it) |
+    "shelf" (look at sessions on disk: 0 or 1) | "export" (text: format, space, folder of a session) |
+    "record" (text: reference of the consent; "" ends the recording).
     """
 
     name: str

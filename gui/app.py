@@ -49,9 +49,11 @@ class Standing:
     ----------
     title : str
         What runs, shown beside the name.
+    view : str
+        Name of the view to show, "" for the one that fits.
     """
 
-    def __init__(self, title: str = ""):
+    def __init__(self, title: str = "", view: str = ""):
         from gui import theme
         from gui.main_window import MainWindow
 
@@ -60,7 +62,7 @@ class Standing:
         self._app.setFont(theme.font(14))
         self.starting = Starting()
         self._bridge = Bridge(self.starting)
-        self.window = MainWindow(self._bridge, title)
+        self.window = MainWindow(self._bridge, title, view)
         self._gone = threading.Event()  # the window was closed
         self._engine: EngineView | None = None
         self._connected = False

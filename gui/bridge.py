@@ -82,9 +82,10 @@ class Bridge:
 
     def refresh(self) -> Snapshot:
         """Take a new snapshot."""
-        before = self.snapshot.stream.info
+        before = self.snapshot
         self.snapshot = self._engine.snapshot()
-        if before is not None and self.snapshot.stream.info is None:  # another stream was chosen: it has its own ring
+        chosen = before.stream.info is not None and self.snapshot.stream.info is None
+        if chosen or _passes(before) != _passes(self.snapshot):  # another stream or place has a ring of its own
             self.drop_cursor()
         return self.snapshot
 
@@ -126,6 +127,30 @@ class Bridge:
         self.paused = not running
         self._engine.send(Command("start" if running else "stop"))
 
+    def seek(self, seconds: float) -> None:
+        """Ask the replay to go to a place."""
+        self._engine.send(Command("seek", seconds))
+
+    def set_speed(self, speed: float) -> None:
+        """Ask for another speed of the replay, 0 to hold it."""
+        self._engine.send(Command("speed", speed))
+
+    def set_sham(self, mode: str) -> None:
+        """Ask for "off", "sham" or "blind"."""
+        self._engine.send(Command("sham", text=mode))
+
+    def record(self, consent: str) -> None:
+        """Ask for a recording under this consent, "" to end it."""
+        self._engine.send(Command("record", text=consent))
+
+    def export(self, kind: str, folder: str) -> None:
+        """Ask for a session in another format."""
+        self._engine.send(Command("export", text=f"{kind} {folder}"))
+
+    def look_at_shelf(self, wanted: bool) -> None:
+        """Ask for what lies on disk, or say that nobody looks at it any more."""
+        self._engine.send(Command("shelf", float(wanted)))
+
     def look_for_streams(self, wanted: bool) -> None:
         """Ask for the list of the streams there are, or say that nobody looks at it any more."""
         self._engine.send(Command("look", float(wanted)))
@@ -133,3 +158,7 @@ class Bridge:
     def choose_stream(self, uid: str) -> None:
         """Ask for another stream."""
         self._engine.send(Command("choose", text=uid))
+
+
+def _passes(snapshot: Snapshot) -> int:
+    return snapshot.replay.passes if snapshot.replay is not None else 0

@@ -13,6 +13,7 @@ from bci_music.messages import StreamState
 from bci_music.status import Snapshot
 from gui import theme
 from gui.bridge import Bridge
+from gui.key_sheet import KeySheet
 from gui.layout import DESIGN, arrange, opening, scale_for
 from gui.readings import failure_sentence
 from gui.screen import WITHOUT_SCREEN
@@ -37,12 +38,14 @@ class MainWindow(QWidget):
         The engine.
     title
         What runs, e.g. "demo".
+    view
+        Name of the view to show, "" for the one that fits.
     """
 
     closing = Signal()  # still whole and visible
     view: View
 
-    def __init__(self, bridge: Bridge, title: str = ""):
+    def __init__(self, bridge: Bridge, title: str = "", view: str = ""):
         super().__init__()
         self._bridge = bridge
         self._frame = 0
@@ -50,6 +53,7 @@ class MainWindow(QWidget):
         self._classes: tuple[type[View], ...] = ()  # loaded once there is something to show
         self._views: dict[type[View], View] = {}  # made when first shown
         self._chosen: type[View] | None = None  # by the operator
+        self._wanted = view.lower()
         self.setWindowTitle(f"bci-music · {title}" if title else "bci-music")
         self.setAccessibleName("bci-music")
         palette = QPalette()
@@ -61,11 +65,13 @@ class MainWindow(QWidget):
         self.failure = Notice("Failure", theme.BAD, self)
         self.warning.hide()
         self.failure.hide()
+        self.keys = KeySheet(self)
+        self.bar.view_asked.connect(self._choose_named)
         self.picker = StreamPicker(self)
         self.picker.chosen.connect(self._choose_stream)
         self._looking = self._asked = False  # for streams; the operator was asked which
         self._bind({"F11": self._toggle_full_screen, "Esc": self._leave, "Ctrl+Q": self.close}, self)
-        self._bind({"L": self._toggle_picker}, self)
+        self._bind({"L": self._toggle_picker, "?": self._toggle_keys}, self)
         self._fit_screen()
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
@@ -81,12 +87,25 @@ class MainWindow(QWidget):
         if not self._classes:
             self._classes = view_classes()
             self._bind({kind.key: partial(self._choose, kind) for kind in self._classes if kind.key}, self)
+            self._chosen = next((kind for kind in self._classes if kind.name.lower() == self._wanted), None)
         return self._chosen or next(kind for kind in self._classes if kind.fits(snapshot))
 
     def _choose(self, kind: type[View]) -> None:
         """Show a view whatever fits; the same key again goes back to the one that fits."""
         self._chosen = None if self._chosen is kind else kind
         self._show_words(self._bridge.refresh())
+
+    def _choose_named(self, name: str) -> None:
+        """Show the view of a name that was clicked in the bar."""
+        self._chosen = next(kind for kind in self._classes if kind.name == name)
+        self._show_words(self._bridge.refresh())
+
+    def _toggle_keys(self) -> None:
+        """Show what the keys do, or hide it."""
+        self.keys.show_keys(self.view.name, self.view.help)
+        self.keys.setVisible(not self.keys.isVisible())
+        self.keys.raise_()
+        self._lay_out()
 
     def _show_view(self, kind: type[View]) -> None:
         """Show the view of this class in place of the one before."""
@@ -142,8 +161,13 @@ class MainWindow(QWidget):
         self._toggle_picker()
 
     def _leave(self) -> None:
-        """Escape leaves the list of streams first."""
-        self._toggle_picker() if self.picker.isVisible() else self.close()
+        """Escape leaves the sheet of keys and the list of streams first."""
+        if self.keys.isVisible():
+            self.keys.hide()
+        elif self.picker.isVisible():
+            self._toggle_picker()
+        else:
+            self.close()
 
     # size and keys
 
@@ -187,6 +211,9 @@ class MainWindow(QWidget):
         changed = type(self.view) is not fitting
         if changed:
             self._show_view(fitting)
+            self.keys.show_keys(self.view.name, self.view.help)
+        names = tuple(kind.name for kind in sorted(self._classes, key=lambda kind: kind.key) if kind.name)
+        self.bar.show_views(names, self.view.name)
         self.bar.show_snapshot(snapshot)
         self._follow_streams(snapshot)
         self.view.show_words(snapshot)
@@ -211,6 +238,9 @@ class MainWindow(QWidget):
         self.picker.set_scale(scale)
         w, h = min(self.width() - 32, max(480, round(PICKER[0] * scale))), round(PICKER[1] * scale)
         self.picker.setGeometry((self.width() - w) // 2, (self.height() - h) // 2, w, h)
+        self.keys.set_scale(scale)
+        w, h = (round(side * scale) for side in self.keys.size_in_design())
+        self.keys.setGeometry((self.width() - w) // 2, (self.height() - h) // 2, w, h)
         self.view.setGeometry(self.rect())
         self.view.lay_out(len(notices))
 

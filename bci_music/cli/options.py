@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from enum import StrEnum
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
     from bci_music.data.session import Reading
     from bci_music.engine.config import LiveConfig
     from bci_music.streaming.discovery import StreamQuery
+
+
+class View(StrEnum):
+    """Views of the window."""
+
+    PERFORM = "perform"
+    MONITOR = "monitor"
+    STUDY = "study"
 
 
 class Group:
@@ -122,6 +131,9 @@ class ReadingOptions(Group):
 class ShowOptions(Group):
     """How a run is shown, and for how long."""
 
+    view: Annotated[
+        View | None, typer.Option("--view", help="View to begin with.  \\[default: the one that fits]")
+    ] = None
     headless: Annotated[bool, typer.Option("--headless", help="No window; needs no display.")] = False
     seconds: Annotated[
         float | None, typer.Option("--seconds", min=1, help="Stop after this many seconds of stream.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,9 @@ from bci_music.engine.decode_stage import DecodeStage
 from bci_music.engine.engine import Engine
 from bci_music.engine.events import Events
 from bci_music.engine.history import History, SongLabel
+from bci_music.engine.replaying import Replay
 from bci_music.engine.sham import Sham
+from bci_music.engine.shelving import Shelving
 from bci_music.files import shown
 from bci_music.messages import Log, StreamInfo, quiet
 from bci_music.outputs.output import RunFacts
@@ -88,6 +91,7 @@ def build_engine(
         decode.not_before = lambda: source.begins_s
     sham = Sham(config.sham, history.heard_at, history.window_s, clock.now)
     decode.choose = sham.choose
+    decode.begin_again = history.begin_again
     steering = Steering(decode.embedding, config.sound.steering)
     sound = SoundStage(
         generator,
@@ -108,6 +112,8 @@ def build_engine(
         sound=sound,
         make_markers=make_markers,
         chooser=StreamChooser(acquirer, source) if isinstance(source, LslSource) else None,
+        replay=Replay(acquirer, source, clock, events) if isinstance(source, SessionSource) else None,
+        shelving=Shelving(Path(), config.outputs.model_dump(), events.failure, clock.now),
         prompter=make_prompter(pack, steering, events.failure),
         sham=sham,
         outputs=make_outputs(config.outputs.model_dump(), events.failure, clock.now),

@@ -116,6 +116,7 @@ class DecodeStage:
         self._ring: RingBuffer | None = None
         self.chain: Chain | None = None
         self.choose: Callable[[Embedding], Embedding | None] = lambda embedding: embedding  # what steers the music
+        self.begin_again: Callable[[], None] = lambda: None  # told that the windows of another stream follow
         self.not_before: Callable[[], float] = lambda: float("-inf")  # windows that end earlier only warm up
         self.counters = DecodeCounters()
         self.embedding: Latest[Embedding] = Latest()
@@ -156,6 +157,8 @@ class DecodeStage:
     def _attach(self, ring: RingBuffer, info: StreamInfo) -> None:
         from bci_music.streaming.ring import Cursor
 
+        if self._ring is not None:
+            self.begin_again()
         self._ring = ring
         self._cursor = Cursor(ring, at=ring.tail)
         self.chain = self._make_chain(info)

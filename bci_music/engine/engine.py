@@ -9,6 +9,7 @@ Threads of a run, each a `Worker` that calls ``stage.step(now)`` unless its row 
 | decode | signal chain, windower, model | 20 ms | live: newest window only; a file is held back | as acquire |
 | generate | steering, fallback chain, queue | 50 ms | plays what is queued, then falls back | as acquire |
 | choose | the list of streams | 500 ms | is old | as acquire |
+| shelf | the list of sessions, exports | 250 ms | is old | as acquire |
 | prompt | the text model | 100 ms | the words steer later | as acquire |
 | output-NAME | one output | 20 ms | drops what its queue cannot hold, counted | counted, reported once |
 | generator (`sound.producer`) | a slow generator | an order | the fallback chain plays | the library plays |
@@ -31,6 +32,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from bci_music.engine.commands import Commands
 from bci_music.engine.watch import Watch
 from bci_music.messages import SoundSpan, StreamInfo, StreamState, UserError
 from bci_music.outputs.output import OutputContext, RunFacts
@@ -52,7 +54,9 @@ if TYPE_CHECKING:
     from bci_music.eeg.montage import Montage
     from bci_music.engine.decode_stage import DecodeStage
     from bci_music.engine.events import Events
+    from bci_music.engine.replaying import Replay
     from bci_music.engine.sham import Sham
+    from bci_music.engine.shelving import Shelving
     from bci_music.engine.watch import MakeMarkers
     from bci_music.models.decoder import Decoder
     from bci_music.outputs.stage import OutputStage
@@ -70,7 +74,6 @@ SIMULATED_WARNING = (
     "This decoder was trained on simulated EEG; that a real brain steers it is not shown. "
     "Next step: calibrate on this listener."
 )
-COMMANDS = ("volume", "mute", "start", "stop", "prompt", "prompt_weight", "sham", "look", "choose")
 
 
 class Engine:
@@ -95,6 +98,10 @@ class Engine:
         Answers windows with EEG from another time.
     chooser : StreamChooser, optional
         Lists the streams there are and joins another one.
+    replay : Replay, optional
+        Moves the recording that is replayed.
+    shelving : Shelving, optional
+        Lists and exports what lies on disk, and begins recordings.
     outputs : sequence of OutputStage
         Where results also go, in order of opening.
     facts : RunFacts
@@ -114,6 +121,8 @@ class Engine:
         prompter: PromptStage | None = None,
         sham: Sham | None = None,
         chooser: StreamChooser | None = None,
+        replay: Replay | None = None,
+        shelving: Shelving | None = None,
         outputs: Sequence[OutputStage] = (),
         facts: RunFacts = RunFacts(),  # noqa: B008 (frozen)
     ):
@@ -122,12 +131,14 @@ class Engine:
         self._clock, self.events, self.decoder = clock, events, decoder
         self.history = events.history
         self.outputs = tuple(outputs)
-        self._prompter, self._chooser = prompter, chooser
+        self._chooser, self._replay, self._shelving = chooser, replay, shelving
         self.sham = sham
+        takers = tuple(taker for taker in (chooser, replay, shelving) if taker is not None)
+        self._commands = Commands(sound, prompter, sham, takers, events, clock.now)
         self._watch = Watch(self, make_markers)
         self._lock = threading.Lock()
         self._closing = threading.Thread(target=self._stop_outputs, name="bci-music-closing", daemon=True)
-        self._muted = self._paused = self._stopped = False
+        self._stopped = False
         self.started_s = float("nan")
         self.ended_s: float | None = None
         self.first_sample_s: float | None = None
@@ -137,6 +148,7 @@ class Engine:
         beats: list[tuple[str, Stage | None, float]] = [
             ("acquire", acquirer, 0.010), ("watch", self._watch, 0.100), ("decode", decode, 0.020),
             ("generate", sound, 0.050), ("prompt", prompter, 0.100), ("choose", chooser, 0.500),
+            ("shelf", shelving, 0.250),
         ]  # fmt: skip
         self._stages: list[Stage] = [*(stage for _, stage, _ in beats if stage is not None), *self.outputs]
         self._workers = [
@@ -144,10 +156,9 @@ class Engine:
             for name, stage, period_s in beats
             if stage is not None
         ]
-        self._output_workers = [
-            Worker(f"output-{output.name}", output, clock, 0.020, events.failure, MAX_FAILURES)
-            for output in self.outputs
-        ]
+        self._output_workers = [self._output_worker(output) for output in self.outputs]
+        if shelving is not None:
+            shelving.add, shelving.standing = self._add_outputs, lambda: self.outputs
 
     # -- from start to stop ---------------------------------------------------------------------
 
@@ -168,12 +179,33 @@ class Engine:
 
     def connect_outputs(self, info: StreamInfo) -> None:
         """Give the outputs the stream that was found (watch thread)."""
+        self._connect(self.outputs, info)
+
+    def _connect(self, outputs: Sequence[OutputStage], info: StreamInfo) -> None:
         channels = self.decoder.montage.names if self.decoder is not None else info.labels
-        for output in self.outputs:
+        for output in outputs:
             player = self.sound.player if self.sound is not None else None
             output.connect(
                 OutputContext(info, tuple(channels), self.events.log, self._received, self._facts, player)
             )
+
+    def _add_outputs(self, outputs: Sequence[OutputStage]) -> None:
+        """Take outputs that the operator switched on while the run goes on."""
+        with self._lock:
+            if self._stopped:
+                return
+            workers = [self._output_worker(output) for output in outputs]
+            self._stages += outputs
+            self.outputs = (*self.outputs, *outputs)
+            self.events.listeners = self.outputs
+            self._output_workers += workers
+            for worker in workers if self.alive else ():
+                worker.start()
+        if self.info is not None:
+            self._connect(outputs, self.info)
+
+    def _output_worker(self, output: OutputStage) -> Worker:
+        return Worker(f"output-{output.name}", output, self._clock, 0.020, self.events.failure, MAX_FAILURES)
 
     def stop(self, wait: bool = True) -> None:
         """Stop all threads, let the sound fade, let go of stream, device and outputs; safe to call again.
@@ -232,39 +264,7 @@ class Engine:
     def send(self, command: Command) -> None:
         """Take an operator's command; commands act in the order they come."""
         with self._lock:
-            if command.name not in COMMANDS:
-                raise ValueError(f"unknown command {command.name!r}")
-            if (self._chooser is not None and self._chooser.take(command)) or self.sound is None:
-                return
-            if command.name == "sham":
-                self._take_sham(command.text)
-                return
-            if command.name.startswith("prompt"):
-                self._take_words(command)
-                return
-            if command.name == "volume":
-                self.sound.set_volume(command.value)
-            elif command.name == "mute":
-                self._muted = bool(command.value)
-            else:
-                self._paused = command.name == "stop"  # the music goes on unheard, so that it comes back at once
-            self.sound.set_muted(self._muted or self._paused)
-
-    def _take_sham(self, mode: str) -> None:
-        if mode not in ("off", "sham", "blind"):
-            raise ValueError(f"sham is off, sham or blind, not {mode!r}")
-        if self.sham is not None:
-            status = self.sham.set(mode)  # type: ignore[arg-type]
-            self.events.log(f"sham: {status.words or mode}")
-
-    def _take_words(self, command: Command) -> None:
-        if self._prompter is None:
-            text = "Words cannot steer this run: it has nothing that understands them."
-            self.events.failure(Failure(self._clock.now(), "prompt", text))
-        elif command.name == "prompt":
-            self._prompter.set_text(command.text, self._clock.now())
-        else:
-            self._prompter.set_weight(command.value)
+            self._commands.take(command)
 
     # -- what others read -----------------------------------------------------------------------
 
@@ -295,6 +295,8 @@ class Engine:
             outputs=outputs,
             failures=tuple(self.events.failures),
             running=self.alive,
+            replay=self._replay.status() if self._replay else None,
+            shelf=self._shelving.shelf if self._shelving else None,
             streams=self._chooser.streams if self._chooser and not (self.outputs and self.info) else None,
         )
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_WINDOWS = 57_600  # eight hours at two windows a second
+MOVED = (
+    "Cannot know after a jump: whoever chooses the place chooses what is counted. `replay --start` counts from a place."
+)
 NO_CHOICE = "Cannot know: the library has fewer than two songs, so there is none to tell from another."
 
 
@@ -65,13 +68,10 @@ class History:
         self.window_s = window_s
         self.hop_s = hop_s
         self._prototypes = prototypes
-        self._gauge = (
-            LiveGauge([song.id for song in songs], prototypes, window_s=window_s, hop_s=hop_s)
-            if len(songs) > 1
-            else None
-        )
+        self._gauge = self._new_gauge()
         self._chance = SongChance([song.id for song in songs], prototypes, window_s) if len(songs) > 1 else None
         self._sham = False
+        self._moved = False  # by the operator, to a place of their choice
         self._lock = threading.RLock()
         self._markers: list[MusicMarker] = []
         self._windows: deque[DecodedWindow] = deque(maxlen=MAX_WINDOWS)
@@ -103,6 +103,18 @@ class History:
             at = bisect_right(self._markers, time_s, key=lambda m: m.time_s) - 1
             return self._markers[at] if at >= 0 and self._markers[at].song is not None else None
 
+    def begin_again(self) -> None:
+        """Count anew: another stream was joined, or another place of a recording (decode thread)."""
+        with self._lock:
+            self._gauge = self._new_gauge()
+
+    def cut_markers(self, time_s: float) -> None:
+        """Forget music that was announced for later than `time_s`: the replay goes on from another place."""
+        with self._lock:
+            self._markers = [m for m in self._markers if m.time_s < time_s]
+            self._markers.append(MusicMarker(time_s, None))
+            self._moved = True
+
     def windows(self) -> list[DecodedWindow]:
         """All windows kept, oldest first."""
         with self._lock:
@@ -121,6 +133,8 @@ class History:
     def chance(self, sham: bool | None = None) -> Chance:
         """Whether it is above chance, for sham or for EEG as it came; by default as the newest window."""
         with self._lock:
+            if self._moved:
+                return Chance(why=MOVED)
             return self._chance.answer(self._sham if sham is None else sham) if self._chance else Chance(why=NO_CHOICE)
 
     def identification(self, refresh: bool = False) -> Identification | None:
@@ -139,6 +153,12 @@ class History:
                 start_s, stop_s = max(marker.time_s, from_s), min(until, to_s)
                 bars.append(TimelineSpan("heard", start_s, stop_s, marker.title, 1.0, marker.song))
         return [*bars, *self._decoded_bars(windows, to_s)]
+
+    def _new_gauge(self) -> LiveGauge | None:
+        if len(self.songs) < 2:
+            return None
+        names = [song.id for song in self.songs]
+        return LiveGauge(names, self._prototypes, window_s=self.window_s, hop_s=self.hop_s)
 
     def _decoded_bars(self, windows: list[DecodedWindow], to_s: float) -> list[TimelineSpan]:
         """Merge runs of windows that found the same song into bars."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,7 @@ def make_outputs(
     config: Mapping[str, Mapping[str, Any]],
     on_failure: Callable[[Failure], None],
     now: Callable[[], float],
+    standing: Sequence[OutputStage] = (),
 ) -> list[OutputStage]:
     """Make the stages of all outputs that `config` switches on, those they need among them, in order of opening.
 
@@ -73,6 +74,8 @@ def make_outputs(
         Takes the one `Failure` of an output that fails or cannot keep up.
     now : callable
         LSL time.
+    standing : sequence of OutputStage
+        Outputs that are open: one that is needed is not made again, and none of them is returned.
     """
     from bci_music.outputs.stage import OutputStage
 
@@ -81,8 +84,9 @@ def make_outputs(
     for name in wanted:  # grows while it is walked through: what is needed may need others
         wanted += [other for other in known[name].needs if other not in wanted]
     stages: dict[str, OutputStage] = {}
+    there = {stage.name: stage for stage in standing if stage.name != "recording"}
     for name, output in known.items():
-        if name in wanted:
-            first = [stages[other] for other in output.needs]
+        if name in wanted and name not in there:
+            first = [there.get(other) or stages[other] for other in output.needs]
             stages[name] = OutputStage(output(config.get(name, {})), on_failure, now, first)
     return list(stages.values())

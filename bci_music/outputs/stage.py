@@ -107,6 +107,11 @@ class OutputStage:
         """Let an output that is still being opened give up: the run ends."""
         self.output.give_up()
 
+    def finish(self) -> None:
+        """Close the output with the next step, while the run goes on."""
+        self._ending = True
+        self.output.give_up()
+
     def flush(self) -> None:
         """Hand on what is left; after the thread that called `step` has ended. What is not open stays closed."""
         self._tried = True

@@ -117,7 +117,7 @@ class Acquirer:
 
     def step(self, now: float) -> None:
         """Take what has come; search when there is no stream."""
-        if self._link.state is StreamState.ENDED:
+        if self._link.state is StreamState.ENDED and self._switch is None:
             return
         late_s = now - self._stepped_s if self._stepped_s is not None else 0.0
         self._stepped_s = now

@@ -102,9 +102,10 @@ class FileMarkers:
 
     def step(self, now: float) -> None:
         """Hand on the markers of a pass that has begun."""
-        if self._passes > self._source.loops:
+        passes = self._source.passes
+        if self._passes == passes or not self._source.opened:
             return
-        self._passes = self._source.loops + 1
+        self._passes = passes
         spans = self._source.heard()
         for number, span in enumerate(spans):
             self._on_marker(MusicMarker(span.start_s, span.song, span.title, span.song_start_s))

@@ -14,6 +14,7 @@ from bci_music.streaming.source import SourceEnded
 from bci_music.timing.stamps import on_lattice
 
 CHUNK_S = 0.02  # data per chunk at speed 1
+LAST_S = 0.5  # of a recording: no place behind it can be sought
 _FAST_CHUNK_S = 1.0  # data per chunk when nothing holds the speed back
 _CATCH_UP_S = 0.1  # most data per chunk, at speed 1, after having been held
 
@@ -28,8 +29,8 @@ def lsl_time() -> float:
 class SessionSource:
     """Replay of a `Session` as a `Source` that may be held back.
 
-    Stamps keep the spacing of the recording and start at the clock's time of `open`; at speed 1 a row is due
-    when the clock reaches its stamp, at other speeds earlier or later. Rows, stamps and gaps do not depend on
+    Stamps keep the spacing of the recording and start at the clock's time of `open`, or of `seek`; at speed 1 a row
+    is due when the clock reaches its stamp, at other speeds earlier or later. Rows, stamps and gaps do not depend on
     speed or chunking, so what the acquirer makes of them equals `Session.grid_rows`.
 
     Parameters
@@ -55,13 +56,14 @@ class SessionSource:
         self.session = session
         self.speed = speed
         self.loop = loop
-        self.loops = 0
+        self.passes = 1  # with every start over, and every place sought
+        self._warm_up_s = warm_up_s
+        self._held = False
         self._now = clock.now if isinstance(clock, Clock) else clock
-        self._first = session.first_row(start_s)
-        warm = session.first_row(max(0.0, start_s - warm_up_s))
         self._times = on_lattice(session.times_s)
         self._pace = np.maximum.accumulate(self._times)  # stamps may jump back, the clock does not
-        self._row = warm
+        self._first = self._row = 0
+        self._place(start_s)
         self._offset_s: float | None = None
         self._opened_s = 0.0
         self._played_s = 0.0  # recording time of the passes before this one
@@ -81,6 +83,8 @@ class SessionSource:
         """Return the rows that are due, or None; `SourceEnded` after the last."""
         if self._offset_s is None:
             raise RuntimeError("pull before open")
+        if self._held:
+            return None
         if self._row >= len(self._times):
             if not self.loop:
                 raise SourceEnded(f"{self.session.name} is at its end")
@@ -92,8 +96,35 @@ class SessionSource:
         self._row = stop
         return Chunk(self.session.samples_uv[rows], self._times[rows] + self._offset_s, self._now())
 
+    def seek(self, start_s: float, speed: float) -> None:
+        """Go on from another place, with stamps from the clock's time now, once it is opened again.
+
+        A speed of 0 holds the replay there. In the thread that pulls.
+        """
+        self._held = speed <= 0
+        self.speed = self.speed if self._held else max(speed, 0.5)
+        self._place(min(max(start_s, 0.0), max(self.session.duration_s - LAST_S, 0.0)))
+        self._offset_s, self._played_s = None, 0.0
+        self.passes += 1
+
+    @property
+    def held(self) -> bool:
+        """Whether it stands still."""
+        return self._held
+
+    @property
+    def position_s(self) -> float:
+        """Seconds into the session of the newest row that was delivered, or of the place sought."""
+        row = min(max(self._row - 1, self._first), len(self._times) - 1)
+        return float(self._times[row] - self._times[0]) if row >= 0 else 0.0
+
     def close(self) -> None:
         """Let go of nothing: the session belongs to the caller."""
+
+    @property
+    def opened(self) -> bool:
+        """Whether its clock runs: not between `seek` and `open`."""
+        return self._offset_s is not None
 
     @property
     def begins_s(self) -> float:
@@ -107,11 +138,17 @@ class SessionSource:
         return time_s + self._offset_s
 
     def heard(self) -> tuple[HeardSpan, ...]:
-        """Return the songs heard on the replay's clock, in the pass that is playing."""
+        """Return the songs heard on the replay's clock, in the pass that is playing; what is before it is left out."""
+        begin_s = self.session.times_s[self._first] if self.passes > 1 and len(self._times) else float("-inf")
         return tuple(
-            HeardSpan(self.to_clock(h.start_s), self.to_clock(h.stop_s), h.song, h.title, h.song_start_s)
-            for h in self.session.heard()
+            HeardSpan(self.to_clock(from_s), self.to_clock(h.stop_s), h.song, h.title, h.song_position_s(from_s))
+            for h in self.session.heard() if h.stop_s > begin_s for from_s in [max(h.start_s, begin_s)]
         )
+
+    def _place(self, start_s: float) -> None:
+        """Go to the row of `start_s`, and so far back that filters settle."""
+        self._first = self.session.first_row(start_s)
+        self._row = self.session.first_row(max(0.0, start_s - self._warm_up_s))
 
     def _due(self) -> int:
         """Row before which everything may be delivered now."""
@@ -136,4 +173,4 @@ class SessionSource:
         self._offset_s += pass_s
         self._played_s += pass_s
         self._row = self._first
-        self.loops += 1
+        self.passes += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from PySide6.QtWidgets import QWidget
 
@@ -10,6 +11,7 @@ from bci_music.status import Snapshot
 from gui.bridge import Bridge
 from gui.layout import GUTTER, MARGIN, Places
 from gui.views.signals import SignalView
+from gui.views.view import Keys
 from gui.widgets.electrode import ElectrodePanel
 
 ELECTRODE = 184  # height of the electrode's panel, design px
@@ -17,6 +19,12 @@ ELECTRODE = 184  # height of the electrode's panel, design px
 
 class Monitor(SignalView):
     """Is the cap on right?"""
+
+    key = "F2"
+    name = "Monitor"
+    help: ClassVar[Keys] = (
+        *SignalView.help, ("W", "the worst electrode, then the next"), ("Left Right", "the electrode before, the next"),
+    )  # fmt: skip
 
     def __init__(self, bridge: Bridge, parent: QWidget | None = None):
         super().__init__(bridge, parent)

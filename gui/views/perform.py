@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from PySide6.QtWidgets import QWidget
 
@@ -11,6 +12,7 @@ from bci_music.status import Snapshot
 from gui.bridge import Bridge
 from gui.layout import GUTTER, MARGIN, Places
 from gui.views.signals import SignalView
+from gui.views.view import Keys
 from gui.widgets.gauge import ChanceGauge
 from gui.widgets.headmap import HeadMap
 from gui.widgets.now_playing import NowPlaying
@@ -22,6 +24,10 @@ BOTTOM = 216  # height of what plays, design px
 
 class Perform(SignalView):
     """Does the brain steer the sound?"""
+
+    key = "F1"
+    name = "Perform"
+    help: ClassVar[Keys] = (*SignalView.help, ("Space", "mute"), ("+ = -", "louder, softer"))
 
     def __init__(self, bridge: Bridge, parent: QWidget | None = None):
         super().__init__(bridge, parent)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 VIEWS = (  # the first that fits is shown
     "gui.views.monitor.Monitor",
     "gui.views.perform.Perform",
+    "gui.views.study.Study",
 )
 
 

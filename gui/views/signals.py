@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from PySide6.QtWidgets import QWidget
 
@@ -12,7 +13,7 @@ from bci_music.status import Snapshot
 from gui.bridge import Bridge
 from gui.placement import Placement, place
 from gui.readings import stream_note
-from gui.views.view import View
+from gui.views.view import Keys, View
 from gui.widgets.quality import QualityMap
 from gui.widgets.traces import Traces
 
@@ -21,6 +22,8 @@ SILENT_FRAMES = 120  # frames without a sample on a live stream after which a ne
 
 class SignalView(View):
     """Traces of the raw stream and the electrodes' quality."""
+
+    help: ClassVar[Keys] = (("Up Down", "larger or smaller signals"),)
 
     def __init__(self, bridge: Bridge, parent: QWidget | None = None):
         super().__init__(bridge, parent)

@@ -6,14 +6,15 @@ A new view is one file in this package with a subclass of `View`, and its line i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from PySide6.QtWidgets import QWidget
 
 from bci_music.status import Snapshot
 from gui.bridge import Bridge
 from gui.layout import Places, arrange, scale_for
-from gui.widgets.panel import Panel
+
+Keys = tuple[tuple[str, str], ...]  # keys as they are bound, with spaces between; what they do
 
 
 class View(QWidget):
@@ -31,7 +32,9 @@ class View(QWidget):
     """
 
     key: ClassVar[str] = ""  # shows this view, whatever fits
-    parts: dict[str, Panel]
+    name: ClassVar[str] = ""  # as it stands in the bar
+    help: ClassVar[Keys] = ()  # of each key in `keys` what it does
+    parts: dict[str, Any]  # panels, and other widgets with `scale` and `set_scale`
 
     def __init__(self, bridge: Bridge, parent: QWidget | None = None):
         super().__init__(parent)

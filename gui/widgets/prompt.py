@@ -13,18 +13,17 @@ PLACEHOLDER = "words for the music, then Enter"
 LONGEST = 200
 
 
-class PromptLine(QLineEdit):
+class WordLine(QLineEdit):
     """One line of words; `asked` carries them when the operator presses Enter, "" for none."""
 
     asked = Signal(str)
 
-    def __init__(self, parent=None):
+    def __init__(self, placeholder: str, name: str, parent=None):
         super().__init__(parent)
         self.setMaxLength(LONGEST)
-        self.setPlaceholderText(PLACEHOLDER)
-        self.setAccessibleName("Prompt")
+        self.setPlaceholderText(placeholder)
+        self.setAccessibleName(name)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self._status = PromptStatus()
         self.returnPressed.connect(self._ask)
         self.set_scale(1.0)
 
@@ -38,17 +37,6 @@ class PromptLine(QLineEdit):
             f" QLineEdit:disabled {{ color: {theme.DIM}; }}"
         )
 
-    def show_status(self, status: PromptStatus) -> None:
-        """Follow the engine, but leave alone what the operator is typing."""
-        if status == self._status:
-            return
-        self._status = status
-        self.setEnabled(not status.unavailable)
-        working = "  (being understood)" if status.text != status.heard else ""
-        self.setToolTip(status.unavailable or f"{status.words}{working}")
-        if not self.hasFocus() and self.text() != status.text:
-            self.setText(status.text)
-
     def event(self, event) -> bool:
         """Escape leaves the line, not the program."""
         if event.type() == QEvent.Type.ShortcutOverride and event.key() == Qt.Key.Key_Escape:
@@ -59,14 +47,41 @@ class PromptLine(QLineEdit):
     def keyPressEvent(self, event) -> None:  # noqa: N802 (Qt's name)
         """Take words, or leave with what was there before."""
         if event.key() == Qt.Key.Key_Escape:
-            self.setText(self._status.text)
+            self.setText(self.before())
             self.clearFocus()
         else:
             super().keyPressEvent(event)
 
+    def before(self) -> str:
+        """Return what Escape brings back."""
+        return ""
+
     def _ask(self) -> None:
         self.asked.emit(self.text())
         self.clearFocus()
+
+
+class PromptLine(WordLine):
+    """The words that steer the music beside the EEG."""
+
+    def __init__(self, parent=None):
+        super().__init__(PLACEHOLDER, "Prompt", parent)
+        self._status = PromptStatus()
+
+    def before(self) -> str:
+        """Return what steers."""
+        return self._status.text
+
+    def show_status(self, status: PromptStatus) -> None:
+        """Follow the engine, but leave alone what the operator is typing."""
+        if status == self._status:
+            return
+        self._status = status
+        self.setEnabled(not status.unavailable)
+        working = "  (being understood)" if status.text != status.heard else ""
+        self.setToolTip(status.unavailable or f"{status.words}{working}")
+        if not self.hasFocus() and self.text() != status.text:
+            self.setText(status.text)
 
 
 class ShareSlider(Slider):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QPainter, QPen
 
 from bci_music.messages import StreamState
@@ -19,13 +19,18 @@ PILL = 28.0
 
 
 class StatusBar(Panel):
-    """State in words: who is connected, how fresh, through which decoder."""
+    """State in words: who is connected, how fresh, through which decoder; `view_asked` carries a view's name."""
+
+    view_asked = Signal(str)
 
     def __init__(self, name: str, title: str, parent=None):
         super().__init__("Status", parent)
         self._name, self._subtitle = name, title
         self._snapshot: Snapshot | None = None
         self._latency = BrainToEar()
+        self._views: tuple[str, ...] = ()
+        self._view = ""
+        self._tabs: dict[str, QRectF] = {}  # where the views' names stand, design px
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Show the newest state."""
@@ -34,6 +39,18 @@ class StatusBar(Panel):
         shown = f"{stream.state.value}: {stream_detail(stream)}, data age {data_age(stream)[0]}"
         self.describe("starting" if snapshot.starting else shown)
         self.update()
+
+    def show_views(self, names: tuple[str, ...], shown: str) -> None:
+        """Show which views there are, and which is shown."""
+        if (names, shown) != (self._views, self._view):
+            self._views, self._view = names, shown
+            self.update()
+
+    def mousePressEvent(self, event) -> None:  # noqa: N802 (Qt's name)
+        """Ask for the view whose name is pressed."""
+        for name, box in self._tabs.items():
+            if box.contains(event.position() / self.scale):
+                self.view_asked.emit(name)
 
     def paintEvent(self, event) -> None:  # noqa: N802 (Qt's name)
         """Paint on the bare ground: this is no panel."""
@@ -47,7 +64,8 @@ class StatusBar(Panel):
         """Paint from the left the name and the stream, from the right recording, device and pack."""
         base = h / 2 + 5
         x = draw(painter, 4, base + 2, [Run(self._name, px=20, bold=True)])
-        x = draw(painter, x + 16, base, [Run(self._subtitle, theme.MUTED, 15)], 240) + GAP
+        x = self._draw_tabs(painter, x + 16, h, base)
+        x = draw(painter, x + 8, base, [Run(self._subtitle, theme.MUTED, 15)], 200) + 24
         snapshot = self._snapshot
         if snapshot is None or snapshot.starting:
             return
@@ -62,6 +80,22 @@ class StatusBar(Panel):
         if latency is not None:
             words += [Run("      brain to ear ", theme.MUTED, 15), Run(f"{latency:.1f} s", px=15, bold=True)]
         draw(painter, x, base, words, right - x)
+
+    def _draw_tabs(self, painter: QPainter, x: float, h: float, base: float) -> float:
+        """Draw the views' names, the one that is shown as a pill; returns where they end."""
+        self._tabs = {}
+        for name in self._views:
+            shown = name == self._view
+            run = [Run(name, theme.GROUND if shown else theme.MUTED, 14, shown)]
+            box = QRectF(x, (h - PILL) / 2, width(run) + 24, PILL)
+            if shown:
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(theme.colour(theme.ACCENT))
+                painter.drawRoundedRect(box, PILL / 2, PILL / 2)
+            draw(painter, x + 12, base, run)
+            self._tabs[name] = box
+            x += box.width() + 4
+        return x
 
     def _draw_stream(self, painter: QPainter, snapshot: Snapshot, x: float, h: float, base: float, end: float) -> float:
         """Draw the pill: shape, word and colour of the state, then the stream; returns where it ends."""

@@ -14,7 +14,7 @@ HOW = "Up and Down, then Enter. L shows and hides this list."
 UID = Qt.ItemDataRole.UserRole
 
 
-class _Rows(QListWidget):
+class Rows(QListWidget):
     """A list that keeps its keys from the window's shortcuts."""
 
     KEYS = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Home, Qt.Key.Key_End)
@@ -38,7 +38,7 @@ class StreamPicker(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.scale = 0.0
         self._title, self._how = QLabel(ASK, self), QLabel(HOW, self)
-        self.rows = _Rows(self)
+        self.rows = Rows(self)
         self.rows.setAccessibleName("EEG streams")
         self.rows.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.rows.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -47,7 +47,8 @@ class PillButton(QAbstractButton):
         held = self.isDown() or self.isChecked()
         painter.setBrush(theme.colour(theme.TRACK if held or self.underMouse() else theme.PANEL))
         painter.drawRoundedRect(QRectF(0.6, 0.6, w - 1.2, h - 1.2), 8, 8)
-        word = [Run(self.text(), theme.WARM if self.isChecked() else theme.TEXT, 14)]
+        tint = theme.DIM if not self.isEnabled() else theme.WARM if self.isChecked() else theme.TEXT
+        word = [Run(self.text(), tint, 14)]
         draw(painter, (w - width(word)) / 2, h / 2 + 5, word)
         painter.end()
 

@@ -1,0 +1,94 @@
+"""What lies on disk: recorded sessions and reports of runs, one or two of them chosen."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QAbstractItemView, QLabel, QListWidgetItem, QVBoxLayout, QWidget
+
+from bci_music.status import Shelf, Shelved
+from gui import theme
+from gui.widgets.stream_picker import Rows
+
+NOTHING = "No session and no run lies here yet. Record one on the right, or give a run --out FOLDER."
+NONE_HERE = "This run only watches signals. Sessions are listed by demo, live and replay."
+HOW = "Up and Down choose one. With Shift or Ctrl choose two: they are compared."
+PATH = Qt.ItemDataRole.UserRole
+
+
+class ShelfList(QWidget):
+    """Name, kind, state and time of each; `picked` says that others are chosen."""
+
+    picked = Signal()
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.setAccessibleName("Sessions and runs")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.scale = 0.0
+        self._entries: tuple[Shelved, ...] = ()
+        self._title, self._how = QLabel("Sessions and runs on disk", self), QLabel(HOW, self)
+        self._title.setWordWrap(True)
+        self._how.setWordWrap(True)
+        self.rows = Rows(self)
+        self.rows.setAccessibleName("Sessions and runs")
+        self.rows.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.rows.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.rows.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.rows.itemSelectionChanged.connect(self.picked)
+        layout = QVBoxLayout(self)
+        for part in (self._title, self.rows, self._how):
+            layout.addWidget(part, 1 if part is self.rows else 0)
+        self.set_scale(1.0)
+
+    def set_scale(self, scale: float) -> None:
+        """Set widget pixels per design pixel."""
+        if scale == self.scale:
+            return
+        self.scale = scale
+        self.restyle()
+
+    def restyle(self) -> None:
+        """Take the colours of the theme."""
+        scale = self.scale
+        self.setStyleSheet(
+            f"ShelfList {{ background: {theme.PANEL}; border-radius: {round(theme.CORNER * scale)}px; }}"
+            f" QLabel {{ color: {theme.MUTED}; font-size: {max(11, round(13 * scale))}px; }}"
+            f" QListWidget {{ background: {theme.PANEL}; color: {theme.TEXT}; border: none; outline: none;"
+            f" font-size: {max(12, round(15 * scale))}px; }}"
+            f" QListWidget::item {{ padding: {round(6 * scale)}px; }}"
+            f" QListWidget::item:selected {{ background: {theme.TRACK}; color: {theme.TEXT}; }}"
+        )
+
+    @property
+    def chosen(self) -> tuple[Shelved, ...]:
+        """The first two that are chosen, in the order of the list."""
+        paths = {(item.data(PATH)) for item in self.rows.selectedItems()}
+        return tuple(e for e in self._entries if e.path + e.kind in paths)[:2]
+
+    def show_shelf(self, shelf: Shelf | None) -> None:
+        """Show what there is; what was chosen stays chosen."""
+        entries = shelf.entries if shelf is not None else ()
+        place = f" below {shelf.place}" if shelf is not None and shelf.place else ""
+        self._title.setText(f"Sessions and runs on disk{place}")
+        self._title.setToolTip(self._title.text())
+        self._how.setText(NONE_HERE if shelf is None else HOW if entries else NOTHING)
+        if entries == self._entries:
+            return
+        before = {item.data(PATH) for item in self.rows.selectedItems()}
+        self._entries = entries
+        self.rows.blockSignals(True)
+        self.rows.clear()
+        for entry in entries:
+            item = QListWidgetItem(words(entry), self.rows)
+            item.setData(PATH, entry.path + entry.kind)
+            item.setToolTip(f"{entry.path}\n{words(entry)}")
+            item.setSelected(entry.path + entry.kind in before)
+        if entries and not self.rows.selectedItems():
+            self.rows.setCurrentRow(0)
+        self.rows.blockSignals(False)
+        self.picked.emit()
+
+
+def words(entry: Shelved) -> str:
+    """Describe one on two lines."""
+    return f"{entry.name}\n{entry.kind}  ·  {entry.state}  ·  {entry.started or 'time unknown'} UTC"
