@@ -51,12 +51,15 @@ class Standing:
         What runs, shown beside the name.
     view : str
         Name of the view to show, "" for the one that fits.
+    light : bool
+        Whether it begins with bright colours.
     """
 
-    def __init__(self, title: str = "", view: str = ""):
+    def __init__(self, title: str = "", view: str = "", light: bool = False):
         from gui import theme
         from gui.main_window import MainWindow
 
+        theme.use("light" if light else "dark")
         self.ending = Ending(patient=True)
         self._app = application()
         self._app.setFont(theme.font(14))

@@ -16,6 +16,7 @@ WINDOW_KEYS: Keys = (
     ("F2", "the Monitor view"),
     ("F3", "the Study view"),
     ("L", "choose among EEG streams"),
+    ("T", "dark or light"),
     ("F11", "full screen"),
     ("?", "this sheet"),
     ("Esc Ctrl+Q", "leave: a list or this sheet first, then the program"),

@@ -53,16 +53,14 @@ class MainWindow(QWidget):
         self._classes: tuple[type[View], ...] = ()  # loaded once there is something to show
         self._views: dict[type[View], View] = {}  # made when first shown
         self._chosen: type[View] | None = None  # by the operator
-        self._wanted = view.lower()
+        self._wanted = view.lower() or None
         self.setWindowTitle(f"bci-music · {title}" if title else "bci-music")
         self.setAccessibleName("bci-music")
-        palette = QPalette()
-        palette.setColor(QPalette.ColorRole.Window, QColor(theme.GROUND))
-        self.setPalette(palette)
+        self._paint_ground()
         self.setMinimumSize(960, 540)
         self.bar = StatusBar("bci-music", title, self)
-        self.warning = Notice("Warning", theme.WARM, self)
-        self.failure = Notice("Failure", theme.BAD, self)
+        self.warning = Notice("Warning", "warm", self)
+        self.failure = Notice("Failure", "bad", self)
         self.warning.hide()
         self.failure.hide()
         self.keys = KeySheet(self)
@@ -71,7 +69,7 @@ class MainWindow(QWidget):
         self.picker.chosen.connect(self._choose_stream)
         self._looking = self._asked = False  # for streams; the operator was asked which
         self._bind({"F11": self._toggle_full_screen, "Esc": self._leave, "Ctrl+Q": self.close}, self)
-        self._bind({"L": self._toggle_picker, "?": self._toggle_keys}, self)
+        self._bind({"L": self._toggle_picker, "?": self._toggle_keys, "T": self._toggle_theme}, self)
         self._fit_screen()
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
@@ -184,6 +182,21 @@ class MainWindow(QWidget):
         """Let keys act while `owner` is visible."""
         for name, action in keys.items():
             QShortcut(QKeySequence(name), owner).activated.connect(action)
+
+    def _paint_ground(self) -> None:
+        palette = QPalette()
+        palette.setColor(QPalette.ColorRole.Window, QColor(theme.GROUND))
+        self.setPalette(palette)
+
+    def _toggle_theme(self) -> None:
+        """Paint dark for a stage, light for a bright room."""
+        theme.use("light" if theme.name == "dark" else "dark")
+        self._paint_ground()
+        for part in self.findChildren(QWidget):
+            restyle = getattr(part, "restyle", None)
+            if restyle is not None:
+                restyle()
+            part.update()
 
     def _toggle_full_screen(self) -> None:
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)

@@ -78,12 +78,12 @@ class Window:
 
     chooses = True
 
-    def __init__(self, title: str, seconds: float | None, view: str = ""):
+    def __init__(self, title: str, seconds: float | None, view: str = "", light: bool = False):
         from gui.app import Standing, nothing_to_save
 
         self.console = _Lines(stderr=True)
         self._seconds = seconds
-        self._standing = Standing(title, view)
+        self._standing = Standing(title, view, light)
         self._picture: Picture = nothing_to_save
         self._may_show: Callable[[Engine], bool] = lambda engine: True
 

@@ -120,7 +120,7 @@ def _open(
     headless = show.headless or no_window
     reason = "" if headless else _why_no_window()
     if not headless and not reason:
-        return Window(title, show.seconds, show.view or "")
+        return Window(title, show.seconds, show.view or "", show.light)
     terminal = Terminal(seconds, console)
     if reason:
         terminal.log(f"{reason} {GOES_ON}", "yellow")

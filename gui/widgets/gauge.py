@@ -13,8 +13,6 @@ from gui.readings import Verdict, verdict
 from gui.widgets.panel import INSET, TITLE_PX, Panel
 from gui.widgets.text import Run, draw, width, wrapped
 
-WORD_COLOURS = {"yes": theme.ACCENT, "not yet": theme.TEXT}
-
 
 class ChanceGauge(Panel):
     """The running answer, in words first."""
@@ -45,7 +43,7 @@ class ChanceGauge(Panel):
             for row, line in enumerate(wrapped(shown.second, 15, w - 2 * INSET, 4)):
                 draw(painter, INSET, 100 + 20 * row, [Run(line, theme.MUTED, 15)], w - 2 * INSET)
             return
-        word = [Run(shown.word, WORD_COLOURS[shown.word], 38, True)]
+        word = [Run(shown.word, theme.ACCENT if shown.word == "yes" else theme.TEXT, 38, True)]
         draw(painter, INSET, 84, word)
         x, y = INSET + width(word) + 14, 68.0
         if w - INSET - x < max(width([Run(text, px=15)]) for text in (shown.first, shown.second)):

@@ -23,7 +23,6 @@ SETTLE_S = 4.0  # the top of the scale follows with this time constant
 OLD_S = 3.0  # attention older than this is dimmed and called held
 REBUILD_AFTER = 15  # images
 CALM_S = 0.6  # so do the values, for the eye
-INK = "#0a0d11"
 NOSE = 1.15  # how far the outline reaches, in head units
 RIM = 0.975  # share of the map's extent that is shown
 LEVELS = (0.3, 0.5, 0.7, 0.9)
@@ -47,6 +46,10 @@ class HeadMap(Panel):
         self._held = ""  # how old the attention is, once it is old
         self._empty = "no decoder is loaded"
         self._pixels = np.zeros((1, 1), np.uint32)
+
+    def restyle(self) -> None:
+        """Take the colours of the theme."""
+        self._table = theme.attention_table()
 
     def show_montage(self, montage: Montage | None) -> None:
         """Prepare the map of a montage."""
@@ -137,7 +140,7 @@ class HeadMap(Panel):
             painter.restore()
         if self._montage is not None:
             painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(theme.colour(INK if shown else theme.MUTED))
+            painter.setBrush(theme.colour(theme.INK if shown else theme.MUTED))
             for right, front in self._montage.positions_2d():
                 painter.drawEllipse(scalp.at(right, front), 1.2, 1.2)
         scalp.draw(painter, theme.TEXT if shown else theme.DIM)
@@ -160,7 +163,7 @@ class HeadMap(Panel):
         axis = np.linspace(-extent, extent, n)
         lines = contour_generator(axis, axis, np.ma.masked_invalid(shares))
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QPen(theme.colour(INK, 0.75), 1.0))
+        painter.setPen(QPen(theme.colour(theme.INK, 0.75), 1.0))
         for level in LEVELS:
             for line in lines.lines(level):
                 points = np.asarray(line).tolist()

@@ -36,9 +36,9 @@ class Notice(Panel):
     def draw(self, painter: QPainter, w: float, h: float) -> None:
         """Paint sign and sentence."""
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(theme.mixed(self._tint, theme.GROUND, 0.16))
+        painter.setBrush(theme.mixed(theme.token(self._tint), theme.GROUND, 0.16))
         painter.drawRoundedRect(QRectF(0, 0, w, h), theme.CORNER, theme.CORNER)
-        painter.setBrush(theme.colour(self._tint))
+        painter.setBrush(theme.colour(theme.token(self._tint)))
         x, y = INSET + 8, h / 2
         painter.drawPolygon(QPolygonF([QPointF(x, y - 8), QPointF(x + 9, y + 7), QPointF(x - 9, y + 7)]))
-        draw(painter, x + 18, y + 5, [Run(self.sentence, self._tint, 15)], w - x - 18 - INSET)
+        draw(painter, x + 18, y + 5, [Run(self.sentence, theme.token(self._tint), 15)], w - x - 18 - INSET)

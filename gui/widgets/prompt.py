@@ -29,6 +29,12 @@ class WordLine(QLineEdit):
 
     def set_scale(self, scale: float) -> None:
         """Set widget pixels per design pixel."""
+        self._scale = scale
+        self.restyle()
+
+    def restyle(self) -> None:
+        """Take the colours of the theme."""
+        scale = self._scale
         self.setStyleSheet(
             f"QLineEdit {{ background: {theme.PANEL}; color: {theme.TEXT}; border: 1px solid {theme.LINE};"
             f" border-radius: {round(6 * scale)}px; padding: 0 {round(8 * scale)}px; font-size: {round(13 * scale)}px;"

@@ -22,9 +22,9 @@ class Scalp:
         """Painter position of a place in head units."""
         return QPointF(self.x + right * self.radius, self.y - front * self.radius)
 
-    def draw(self, painter: QPainter, name: str = theme.TEXT, px: float = 1.3) -> None:
+    def draw(self, painter: QPainter, name: str = "", px: float = 1.3) -> None:
         """Draw the outline."""
-        painter.setPen(QPen(theme.colour(name), px, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap,
+        painter.setPen(QPen(theme.colour(name or theme.TEXT), px, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap,
                             Qt.PenJoinStyle.RoundJoin))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawEllipse(QPointF(self.x, self.y), self.radius, self.radius)

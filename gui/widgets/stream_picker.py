@@ -58,6 +58,11 @@ class StreamPicker(QWidget):
         if scale == self.scale:
             return
         self.scale = scale
+        self.restyle()
+
+    def restyle(self) -> None:
+        """Take the colours of the theme."""
+        scale = self.scale
         self.setStyleSheet(
             f"StreamPicker {{ background: {theme.PANEL}; border: 1px solid {theme.ACCENT};"
             f" border-radius: {round(theme.CORNER * scale)}px; }}"

@@ -16,7 +16,7 @@ class Run:
     """A piece of text in one style."""
 
     text: str
-    colour: str = theme.TEXT
+    colour: str = ""  # the text's
     px: int = 14
     bold: bool = False
 
@@ -35,7 +35,7 @@ def draw(painter: QPainter, x: float, baseline: float, runs: Sequence[Run], spac
         if x + metrics.horizontalAdvance(shown) > end:
             shown = metrics.elidedText(run.text, Qt.TextElideMode.ElideRight, max(end - x, 0.0))
         painter.setFont(theme.font(run.px, run.bold))
-        painter.setPen(theme.colour(run.colour))
+        painter.setPen(theme.colour(run.colour or theme.TEXT))
         painter.drawText(QPointF(x, baseline), shown)
         x += metrics.horizontalAdvance(shown)
         if shown != run.text:

@@ -122,6 +122,10 @@ class Traces(Panel):
             self._states = states
             self._look = self._make_look()
 
+    def restyle(self) -> None:
+        """Take the colours of the theme."""
+        self.redraw()
+
     def set_note(self, note: str) -> None:
         """Show what is wrong with the stream, beside the title."""
         if note != self.note:
