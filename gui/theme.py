@@ -35,7 +35,6 @@ class Palette:
     warm: str
     bad: str
     good: str
-    second: str
     track: str  # bars that are there but not chosen
     ink: str  # contours on the map of the attention
     regions: tuple[str, str, str, str, str]
@@ -46,14 +45,14 @@ class Palette:
 PALETTES = {
     "dark": Palette(
         ground="#0e1116", panel="#151a21", line="#27303a", text="#e8ecf1", muted="#8a95a3", dim="#7b8694",
-        accent="#4cc9b0", warm="#f2b260", bad="#ef6a5b", good="#7bd88f", second="#a394f5", track="#232e3d",
+        accent="#4cc9b0", warm="#f2b260", bad="#ef6a5b", good="#7bd88f", track="#232e3d",
         ink="#0a0d11", regions=("#5aa9e6", "#4cc9b0", "#9ccf6e", "#c9b458", "#a394f5"),
         songs=("#a394f5", "#f2b260", "#4cc9b0", "#5aa9e6", "#9ccf6e", "#e58fb1"),
         attention=("#151c24", "#1a2f38", "#1f5a58", "#319482", "#4cc9b0", "#b5ecd6", "#fdfff8"),
     ),
     "light": Palette(
         ground="#eef1f4", panel="#ffffff", line="#d5dbe2", text="#171c22", muted="#505b69", dim="#5d6876",
-        accent="#06705f", warm="#9a5b00", bad="#a3121c", good="#16703a", second="#5b46c8", track="#dfe5ec",
+        accent="#06705f", warm="#9a5b00", bad="#a3121c", good="#16703a", track="#dfe5ec",
         ink="#17302b", regions=("#1a66a8", "#06705f", "#3d8a2e", "#806000", "#5b46c8"),
         songs=("#5b46c8", "#9a5b00", "#06705f", "#1a66a8", "#4b7212", "#a8326b"),
         attention=("#ffffff", "#e3f1ee", "#b5ddd6", "#6fbdb0", "#2a9585", "#06705f", "#033d36"),
@@ -64,7 +63,7 @@ name = "dark"
 _p = PALETTES[name]
 GROUND, PANEL, LINE, TRACK = _p.ground, _p.panel, _p.line, _p.track
 TEXT, MUTED, DIM = _p.text, _p.muted, _p.dim
-ACCENT, WARM, BAD, GOOD, SECOND = _p.accent, _p.warm, _p.bad, _p.good, _p.second
+ACCENT, WARM, BAD, GOOD = _p.accent, _p.warm, _p.bad, _p.good
 INK = _p.ink
 REGIONS: dict[str, str] = {}
 UNPLACED = DIM  # channels that have no place on the head
@@ -74,12 +73,12 @@ STREAM_COLOURS: dict[StreamState, str] = {}
 
 def use(wanted: str) -> None:
     """Paint with the "dark" or the "light" colours from now on."""
-    global name, GROUND, PANEL, LINE, TRACK, TEXT, MUTED, DIM, ACCENT, WARM, BAD, GOOD, SECOND, INK, UNPLACED
+    global name, GROUND, PANEL, LINE, TRACK, TEXT, MUTED, DIM, ACCENT, WARM, BAD, GOOD, INK, UNPLACED
     name = wanted
     p = PALETTES[wanted]
     GROUND, PANEL, LINE, TRACK, INK = p.ground, p.panel, p.line, p.track, p.ink
     TEXT, MUTED, DIM = p.text, p.muted, p.dim
-    ACCENT, WARM, BAD, GOOD, SECOND, UNPLACED = p.accent, p.warm, p.bad, p.good, p.second, p.dim
+    ACCENT, WARM, BAD, GOOD, UNPLACED = p.accent, p.warm, p.bad, p.good, p.dim
     REGIONS.update(zip(("front", "left", "centre", "right", "back"), p.regions, strict=True))
     channel, stream = ChannelState, StreamState
     CHANNEL_COLOURS.update({

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bci_music.status import TimelineSpan
 
 GROUND, PANEL, LINE, TEXT, MUTED = "#0e1116", "#151a21", "#27303a", "#e8ecf1", "#8a95a3"
-ACCENT, WARM, BAD, SECOND = "#4cc9b0", "#f2b260", "#ef6a5b", "#a394f5"
+ACCENT, WARM, BAD = "#4cc9b0", "#f2b260", "#ef6a5b"
 REGIONS = {"front": "#5aa9e6", "left": "#4cc9b0", "centre": "#9ccf6e", "right": "#c9b458", "back": "#a394f5"}
 LANES = ("heard", "decoded", "played")
 

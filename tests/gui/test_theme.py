@@ -51,7 +51,7 @@ def dark_again():
 @pytest.mark.parametrize("name", THEMES)
 def test_text_has_a_contrast_of_4_5_and_marks_of_3(name):
     p = theme.PALETTES[name]
-    words = (p.text, p.muted, p.dim, p.accent, p.warm, p.bad, p.good, p.second)
+    words = (p.text, p.muted, p.dim, p.accent, p.warm, p.bad, p.good)
     low = {(w, g): contrast(w, g) for w in words for g in (p.ground, p.panel)}
     low |= {(w, p.track): contrast(w, p.track) for w in (p.text, p.muted)}
     low[p.ground, p.accent] = contrast(p.ground, p.accent)  # the view that is shown
