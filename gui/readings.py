@@ -151,7 +151,9 @@ def now_playing(snapshot: Snapshot, paused: bool = False) -> Playing:
     if span.kind == "waiting":
         return Playing("waiting for the EEG", f"{span.title} {words}", ready, False)
     near = f"near {span.title}" if span.title else "a generated clip"
-    return Playing(near, _facts(span), "  ·  ".join(part for part in (words, ready) if part), span.kind in EAR_KINDS)
+    late = span.late or span.kind in ("looped", "faded")  # then the timeline alone says what is ready
+    second = "  ·  ".join(part for part in (words, "" if late else ready) if part)
+    return Playing(near, _facts(span), second, span.kind in EAR_KINDS)
 
 
 def late_words(steps: FallbackSteps) -> str:

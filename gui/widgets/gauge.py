@@ -46,11 +46,15 @@ class ChanceGauge(Panel):
         word = [Run(shown.word, theme.ACCENT if shown.word == "yes" else theme.TEXT, 38, True)]
         draw(painter, INSET, 84, word)
         x, y = INSET + width(word) + 14, 68.0
-        if w - INSET - x < max(width([Run(text, px=15)]) for text in (shown.first, shown.second)):
-            x, y = INSET, 112.0  # no space beside the word
-        draw(painter, x, y, [Run(shown.first, px=15)], w - INSET - x)
-        draw(painter, x, y + 20, [Run(shown.second, theme.MUTED, 15)], w - INSET - x)
-        self._draw_evidence(painter, w, max(y + 40, 126.0))
+        longest = max(width([Run(text, px=15)]) for text in (shown.first, shown.second))
+        if w - INSET - x < longest:
+            x, y = INSET, 108.0  # no space beside the word
+        px = 15 if w - INSET - x >= longest else 13
+        for text, tint in ((shown.first, theme.TEXT), (shown.second, theme.MUTED)):
+            for line in wrapped(text, px, w - INSET - x):
+                draw(painter, x, y, [Run(line, tint, px)], w - INSET - x)
+                y += px + 4
+        self._draw_evidence(painter, w, min(max(y + 8, 126.0), h - 38))
 
     def _draw_evidence(self, painter: QPainter, w: float, y: float) -> None:
         """One bar from 1, where every run starts, to where it is above chance; in equal steps of doubling."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, Qt
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from PySide6.QtCore import QEvent, QRectF, Qt
 from PySide6.QtGui import QPainter
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QToolTip, QWidget
 
 from gui import theme
+from gui.widgets import text
 from gui.widgets.text import Run, draw
 
 INSET = 16.0  # px from the panel's edge to its content
@@ -36,6 +40,7 @@ class Panel(QWidget):
         self._within = within
         self.title = title
         self.scale = 1.0
+        self.cut: tuple[str, ...] = ()  # lines that did not fit when it was painted last; its tooltip has them
         self.setAccessibleName(title)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
 
@@ -48,6 +53,25 @@ class Panel(QWidget):
         """Publish what the panel shows, for assistive technology and tests."""
         if self.accessibleDescription() != sentence:
             self.setAccessibleDescription(sentence)
+
+    @contextmanager
+    def noting_cuts(self) -> Iterator[None]:
+        """Keep which lines are cut while it is painted."""
+        text.cut.clear()
+        yield
+        self.cut = tuple(dict.fromkeys(text.cut))
+
+    @property
+    def hint(self) -> str:
+        """What the tooltip says: what there is to say, and every line that is cut."""
+        return "\n".join(dict.fromkeys(part for part in (self.toolTip(), *self.cut) if part))
+
+    def event(self, event) -> bool:
+        """Show the tooltip with what is cut."""
+        if event.type() == QEvent.Type.ToolTip and self.cut:
+            QToolTip.showText(event.globalPos(), self.hint, self)
+            return True
+        return super().event(event)
 
     def title_runs(self) -> list[Run]:
         """Return the title's runs; a panel may add its state behind the name."""
@@ -64,8 +88,9 @@ class Panel(QWidget):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(theme.colour(theme.PANEL))
             painter.drawRoundedRect(QRectF(0, 0, w, h), theme.CORNER, theme.CORNER)
-        draw(painter, INSET, TITLE_BASELINE, self.title_runs(), w - 2 * INSET)
-        self.draw(painter, w, h)
+        with self.noting_cuts():
+            draw(painter, INSET, TITLE_BASELINE, self.title_runs(), w - 2 * INSET)
+            self.draw(painter, w, h)
         painter.end()
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:

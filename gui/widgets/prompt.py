@@ -9,7 +9,7 @@ from bci_music.status import PromptStatus, mix_words
 from gui import theme
 from gui.widgets.transport import Slider
 
-PLACEHOLDER = "words for the music, then Enter"
+PLACEHOLDER = "words, then Enter"
 LONGEST = 200
 
 

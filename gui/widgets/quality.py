@@ -97,8 +97,8 @@ class QualityMap(Panel):
             draw(painter, x, y + 8, [Run("all electrodes are good", theme.TEXT, 15)], space)
             return
         for channel, what, advice in shown:
-            lines = wrapped(f"{channel.name} {what}", 14, space - 20)
-            if y + 19 * len(lines) > h - 10:
+            lines = wrapped(f"{channel.name} {what}", 14, space - 24, 3)
+            if y + 19 * len(lines) + 18 * len(wrapped(advice, 13, space - 18)) - 19 > h - 10:
                 break
             draw_channel(painter, channel.state, x + 5, y - 5, 5)
             first = lines[0].removeprefix(channel.name)
@@ -106,8 +106,9 @@ class QualityMap(Panel):
             for line in lines[1:]:
                 y += 19
                 draw(painter, x + 18, y, [Run(line, px=14)], space - 18)
-            y += 18
-            draw(painter, x + 18, y, [Run(advice, theme.MUTED, 13)], space - 18)
+            for line in wrapped(advice, 13, space - 18):
+                y += 18
+                draw(painter, x + 18, y, [Run(line, theme.MUTED, 13)], space - 18)
             y += 24
         counted = unused_words(self._quality)
         if counted and y <= h - 30:

@@ -57,7 +57,8 @@ class StatusBar(Panel):
         painter = QPainter(self)
         fill_ground(painter, self, theme.GROUND)
         painter.scale(self.scale, self.scale)
-        self.draw(painter, self.width() / self.scale, self.height() / self.scale)
+        with self.noting_cuts():
+            self.draw(painter, self.width() / self.scale, self.height() / self.scale)
         painter.end()
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:
@@ -114,7 +115,7 @@ class StatusBar(Panel):
 
     def _draw_right(self, painter: QPainter, snapshot: Snapshot, right: float, h: float, base: float) -> float:
         if snapshot.recording:
-            words = [Run(f"recording  {snapshot.recording}", theme.WARM, 14)]
+            words = [Run(snapshot.recording, theme.WARM, 14)]
             length = min(width(words) + 48, 320)
             box = QRectF(right - length, (h - PILL) / 2, length, PILL)
             painter.setPen(QPen(theme.colour(theme.WARM), 1.2))

@@ -146,6 +146,8 @@ class Traces(Panel):
         self.frame_times.close()
         with self.frame_times.part():
             new = cursor.pull()
+            if new.samples.shape[1] != len(self._labels):
+                return 0  # of another stream
             if new.lost and len(new.times):
                 sweep.jump(float(new.times[0]))
             if len(new.times):

@@ -173,7 +173,7 @@ def engine():
     return FakeEngine()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_engine():
     """The class, for other shapes."""
     return FakeEngine

@@ -108,14 +108,14 @@ class TrialPanel(Panel):
         for n, button in enumerate(self.formats.values()):
             put(button, INSET + 360 + 72 * n, 43, 64, 32)
         for n, button in enumerate(self.modes.values()):
-            put(button, INSET + 88 * n, 128, 80, 32)
+            put(button, INSET + 88 * n, 122, 80, 32)
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:
         """Paint how each stands, below its controls."""
         tint = theme.WARM if self.record.text() == "End" else theme.MUTED
-        lines = wrapped(self._said, 13, w - 2 * INSET - 360, 2)
+        lines = wrapped(self._said, 13, w - 2 * INSET - 360, 4)
         draw(painter, INSET, 98, [Run(self._why, tint, 13)], 340)
         for row, line in enumerate(lines if self._said else ["export the chosen session"]):
             draw(painter, INSET + 360, 98 + 18 * row, [Run(line, theme.MUTED, 13)], w - 2 * INSET - 360)
-        for row, line in enumerate(wrapped(self._words, 14, w - 2 * INSET - 280, 3)):
-            draw(painter, INSET + 280, 142 + 19 * row, [Run(line, px=14)], w - 2 * INSET - 280)
+        for row, line in enumerate(wrapped(self._words, 14, w - 2 * INSET)):
+            draw(painter, INSET, 180 + 19 * row, [Run(line, px=14)], w - 2 * INSET)
