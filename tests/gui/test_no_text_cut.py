@@ -25,6 +25,8 @@ from gui.main_window import MainWindow
 from gui.widgets.panel import Panel
 
 LONG = "An exceptionally long name " + "that somebody gave " * 9
+LABELS, MARKS = tuple(f"E{n}" for n in range(125)), tuple((float(n), "mark") for n in range(99))
+LANES = ("heard", "decoded", "played")
 TITLES = ("Night Bus", "Paper Birds", "Low Tide", "Lantern", "Cinder Blues")
 ENDED = "The blind trial was sham: the music followed EEG from another time."
 NO_MARKERS = "Cannot know: no music markers came with this stream, so nothing says which song is heard."
@@ -42,7 +44,7 @@ FINDINGS = (
 
 
 def stream(state, **more):
-    return {"stream": StreamStatus(state, StreamInfo("EGI-128", "lsl", tuple(f"E{n}" for n in range(125)), 1000.0),
+    return {"stream": StreamStatus(state, StreamInfo("EGI-128", "lsl", LABELS, 1000.0),
                                    data_age_s=2.3, text=state.value, **more)}  # fmt: skip
 
 
@@ -103,18 +105,18 @@ STATES = {
         "calm piano and strings", "calm piano and strings", 0.35))},
     "trouble everywhere": trouble(125),
     "only watching": {**WATCHING, **trouble(64)},
-    "old data": {"stream": StreamStatus(StreamState.STALLED, StreamInfo("EGI-128", "lsl", tuple(f"E{n}" for n in range(125)), 1000.0),
+    "old data": {"stream": StreamStatus(StreamState.STALLED, StreamInfo("EGI-128", "lsl", LABELS, 1000.0),
                                         data_age_s=123.0, clock_offset_s=0.4, text="stalled",
                                         notes=("The stamps of EGI-128 follow another clock: 12.3 s behind.",))},
     "recording": {"recording": "recording, consent FORM-2026-014", "shelf": Shelf(ENTRIES, "/home/lab/eeg", (
         "written to /home/lab/eeg/sessions/2026-11-28-193012.edf"))},
     "held replay": {"shelf": Shelf(ENTRIES, "/home/lab/eeg", "", "writing 2026-11-28-193012 as bids"),
-                    "replay": ReplayStatus(4321.0, 5400.0, 0.0, 2, SONGS, tuple((float(n), "mark") for n in range(99)))},
+                    "replay": ReplayStatus(4321.0, 5400.0, 0.0, 2, SONGS, MARKS)},
 }  # fmt: skip
 NAMED = {  # states with names that others gave, which may be elided
-    "long stream": {"stream": StreamStatus(StreamState.LIVE, StreamInfo(LONG, "lsl", (LONG, *(f"E{n}" for n in range(124))), 1000.0))},
+    "long stream": {"stream": StreamStatus(StreamState.LIVE, StreamInfo(LONG, "lsl", (LONG, *LABELS[1:]), 1000.0))},
     "long songs": {"playing": SoundSpan(0, 0, "retrieved", LONG, LONG, LONG, 0.71, 0.0),
-                   "timeline": tuple(TimelineSpan(lane, 990.0, 1000.0, LONG) for lane in ("heard", "decoded", "played"))},
+                   "timeline": tuple(TimelineSpan(lane, 990.0, 1000.0, LONG) for lane in LANES)},
     "long pack and consent": {"pack_name": LONG, "device": LONG, "recording": LONG, "warning": LONG,
                               "failures": (Failure(1e9, "x", LONG),)},
     "long files": {"shelf": Shelf((Shelved(LONG, LONG, "session", LONG, LONG, ((LONG, LONG),), (LONG,)),), LONG, LONG),
