@@ -248,11 +248,11 @@ class Shelved:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What lies on disk, newest first, and what became of the last thing asked of it: `said`."""
+    """What lies on disk, newest first, and what became of the last thing asked of it: `outcome`."""
 
     entries: tuple[Shelved, ...] = ()
     place: str = ""
-    said: str = ""
+    outcome: str = ""
     busy: str = ""  # what is being done
 
 

@@ -189,7 +189,7 @@ class MainWindow(QWidget):
         self.setPalette(palette)
 
     def _toggle_theme(self) -> None:
-        """Paint dark for a stage, light for a bright room."""
+        """Paint dark for a stage, light for daylight."""
         theme.use("light" if theme.name == "dark" else "dark")
         self._paint_ground()
         for part in self.findChildren(QWidget):

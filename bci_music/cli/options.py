@@ -134,7 +134,7 @@ class ShowOptions(Group):
     view: Annotated[
         View | None, typer.Option("--view", help="View to begin with.  \\[default: the one that fits]")
     ] = None
-    light: Annotated[bool, typer.Option("--light", help="Bright colours, for a bright room.")] = False
+    light: Annotated[bool, typer.Option("--light", help="Bright colours, for daylight.")] = False
     headless: Annotated[bool, typer.Option("--headless", help="No window; needs no display.")] = False
     seconds: Annotated[
         float | None, typer.Option("--seconds", min=1, help="Stop after this many seconds of stream.")

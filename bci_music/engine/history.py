@@ -104,7 +104,7 @@ class History:
             return self._markers[at] if at >= 0 and self._markers[at].song is not None else None
 
     def begin_again(self) -> None:
-        """Count anew: another stream was joined, or another place of a recording (decode thread)."""
+        """Begin a new count: another stream was joined, or another place of a recording (decode thread)."""
         with self._lock:
             self._gauge = self._new_gauge()
 

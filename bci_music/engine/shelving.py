@@ -114,7 +114,7 @@ class Shelving:
                     known = self._known[path] = (changed_s, entry)
                 found.append(known[1])
         found.sort(key=lambda entry: entry.started, reverse=True)
-        self.shelf = Shelf(tuple(found[:MOST]), self.shelf.place, self.shelf.said, self.shelf.busy)
+        self.shelf = Shelf(tuple(found[:MOST]), self.shelf.place, self.shelf.outcome, self.shelf.busy)
 
     # what is asked
 

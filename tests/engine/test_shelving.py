@@ -72,14 +72,14 @@ def test_an_export_lies_beside_its_session_and_what_stops_it_is_said(shelving, p
         return out, ["No gap was filled."]
 
     monkeypatch.setattr("bci_music.sessions.export.export_session", export)
-    said = []
+    outcome = []
     for step in range(2):
         shelving.take(Command("export", text=f"fif {folder}"))
         shelving.step(float(step))
-        said.append(shelving.shelf.said)
+        outcome.append(shelving.shelf.outcome)
     out = place / "sessions" / "evening_eeg.fif"
     assert written == [(folder, out, "fif")]
-    assert said[0] == f"written to {out} No gap was filled."
+    assert outcome[0] == f"written to {out} No gap was filled."
     assert [f.text for f in shelving.failures] == [f"{out} is there already."]
 
 

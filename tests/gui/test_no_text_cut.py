@@ -1,4 +1,4 @@
-"""In every state, at 1280 x 720, each text has room; names that others gave may be elided, with a tooltip."""
+"""In every state, at 1280 x 720, each text has its space; names that others gave may be elided, with a tooltip."""
 
 import pytest
 from PySide6.QtGui import QFontMetrics
@@ -147,8 +147,8 @@ def cut(window):
             assert all(line in panel.hint for line in panel.cut)
             found[panel.accessibleName()] = panel.cut
     for line in window.findChildren(QLineEdit):
-        room = line.width() - 24 * window.width() / 1600
-        if line.isVisible() and QFontMetrics(line.font()).horizontalAdvance(line.placeholderText()) > room:
+        space = line.width() - 24 * window.width() / 1600
+        if line.isVisible() and QFontMetrics(line.font()).horizontalAdvance(line.placeholderText()) > space:
             found[line.accessibleName()] = (line.placeholderText(),)
     for label in window.findChildren(QLabel):
         if label.isVisible() and label.heightForWidth(label.width()) > label.height() + 1:

@@ -1,4 +1,4 @@
-"""Both themes: contrast of text and marks, states apart for every kind of eye, and all painted anew when it changes."""
+"""Both themes: contrast of text and marks, states apart for every kind of eye, and everything painted again when it changes."""
 
 from itertools import combinations
 
@@ -78,7 +78,7 @@ def test_attention_goes_one_way_from_the_panel(qapp):
         assert (steps > 0).all() or (steps < 0).all()
 
 
-def test_the_key_paints_everything_anew(qtbot, engine, qapp):
+def test_the_key_paints_everything_again(qtbot, engine, qapp):
     window = MainWindow(Bridge(engine), "test")
     qtbot.addWidget(window)
     with qtbot.waitActive(window):

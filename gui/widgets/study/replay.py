@@ -154,7 +154,7 @@ class ReplayBar(Panel):
             draw(painter, w - INSET - width(run) if at is None else at, top + height + 18, run)
 
     def _draw_marks(self, painter: QPainter, replay: ReplayStatus, per_s: float, w: float, top: float) -> None:
-        """A triangle above each marker, with its words where there is room."""
+        """A triangle above each marker, with its words where there is space."""
         free = INSET
         for at_s, text in replay.marks:
             x = INSET + at_s * per_s

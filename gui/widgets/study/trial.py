@@ -31,7 +31,7 @@ class TrialPanel(Panel):
 
     def __init__(self, parent=None):
         super().__init__("Record, export, sham", parent)
-        self._said = self._words = self._why = ""
+        self._outcome = self._words = self._why = ""
         self.consent = WordLine(ASK_CONSENT, "Consent", self)
         self.consent.asked.connect(self._begin)
         self.record = PillButton("Record", "record EEG, music and what is derived (R); ends a recording", self)
@@ -62,13 +62,13 @@ class TrialPanel(Panel):
         for mode, button in self.modes.items():
             button.setChecked(snapshot.sham.mode == mode)
             button.setEnabled(bool(snapshot.pack_name))
-        said = (shelf.busy or shelf.said) if shelf is not None else ""
+        outcome = (shelf.busy or shelf.outcome) if shelf is not None else ""
         first = snapshot.recording or ("not recording" if live else "a replay is not recorded again")
         own = "the music follows the EEG" if snapshot.pack_name else "nothing is decoded here"
         words = snapshot.sham.words or own
-        if (first, said, words) != (self._why, self._said, self._words):
-            self._why, self._said, self._words = first, said, words
-            self.describe("; ".join(part for part in (first, said, words) if part))
+        if (first, outcome, words) != (self._why, self._outcome, self._words):
+            self._why, self._outcome, self._words = first, outcome, words
+            self.describe("; ".join(part for part in (first, outcome, words) if part))
             self.setToolTip(self.accessibleDescription())
             self.update()
 
@@ -113,9 +113,9 @@ class TrialPanel(Panel):
     def draw(self, painter: QPainter, w: float, h: float) -> None:
         """Paint how each stands, below its controls."""
         tint = theme.WARM if self.record.text() == "End" else theme.MUTED
-        lines = wrapped(self._said, 13, w - 2 * INSET - 360, 4)
+        lines = wrapped(self._outcome, 13, w - 2 * INSET - 360, 4)
         draw(painter, INSET, 98, [Run(self._why, tint, 13)], 340)
-        for row, line in enumerate(lines if self._said else ["export the chosen session"]):
+        for row, line in enumerate(lines if self._outcome else ["export the chosen session"]):
             draw(painter, INSET + 360, 98 + 18 * row, [Run(line, theme.MUTED, 13)], w - 2 * INSET - 360)
         for row, line in enumerate(wrapped(self._words, 14, w - 2 * INSET)):
             draw(painter, INSET, 180 + 19 * row, [Run(line, px=14)], w - 2 * INSET)
