@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from bci_music.files import write_whole
 from bci_music.messages import AUDIO_RATE_HZ
 from bci_music.sessions.checksums import SUMS, write_checksums
-from bci_music.sound.player import AudioFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,6 +116,8 @@ class PlayedMusic:
     """
 
     def __init__(self, path: Path, heard_from: Callable[[int], float | None]):
+        from bci_music.sound.player import AudioFile
+
         path.touch(mode=0o600)
         self._file = AudioFile(path)
         self._heard_from = heard_from

@@ -1,4 +1,4 @@
-"""Both themes: contrast of text and marks, states apart for every kind of eye, and everything painted again when it changes."""
+"""Both themes: contrast of text and marks, states apart for every kind of eye, all painted again when it changes."""
 
 from itertools import combinations
 
