@@ -288,8 +288,6 @@ def run_headless(
     UserError
         No stream was found within `wait_s`; names those that are visible.
     """
-    from bci_music.streaming.discovery import find_streams, nothing_found
-
     began, newest_s, shown = engine.now(), float("-inf"), 0
     while not stop.is_set():
         snapshot = engine.snapshot()
@@ -303,10 +301,7 @@ def run_headless(
             warn(note)
             shown += 1
         if engine.first_sample_s is None:
-            if engine.refusal is not None and engine.now() - began > REFUSED_S:
-                raise engine.refusal
-            if engine.now() - began > wait_s and snapshot.stream.state is not StreamState.LIVE:
-                raise UserError(_nothing_sent(snapshot.stream.name) or nothing_found(query, find_streams(1.0)))
+            refuse_to_wait(engine, engine.now() - began, wait_s, query)
         elif seconds is not None and engine.now() - engine.first_sample_s >= seconds:
             return
         if ended() or snapshot.stream.state == StreamState.ENDED:
@@ -314,6 +309,17 @@ def run_headless(
             return
         log(status_line(engine))
         stop.wait(0.25)
+
+
+def refuse_to_wait(engine: Engine, waited_s: float, wait_s: float, query: StreamQuery) -> None:
+    """Raise where the stream that is there cannot be used, or none sends anything within `wait_s`."""
+    from bci_music.streaming.discovery import find_streams, nothing_found
+
+    if engine.refusal is not None and waited_s > REFUSED_S:
+        raise engine.refusal
+    stream = engine.snapshot().stream
+    if waited_s > wait_s and stream.state is not StreamState.LIVE:
+        raise UserError(_nothing_sent(stream.name) or nothing_found(query, find_streams(1.0)))
 
 
 def _nothing_sent(name: str) -> str:

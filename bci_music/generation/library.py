@@ -202,24 +202,28 @@ class LibraryGenerator(Generator):
         return loop
 
 
-def read_sound(path: Path) -> NDArray[np.float32]:
-    """Read a clip as (n, 2) float32 at 48 kHz.
+def read_sound(
+    path: Path, kind: str = "a clip", advice: str = "install the pack again", seconds: float | None = None
+) -> NDArray[np.float32]:
+    """Read a clip, or its first `seconds`, as (n, 2) float32 at 48 kHz.
 
     Raises
     ------
     UserError
-        If it is no sound file, longer than ten minutes, of an unheard-of rate, or holds nothing that can be heard.
+        If it is no sound file, longer than ten minutes (where all of it is read), of an unheard-of rate, or holds
+        nothing that can be heard; `kind` and `advice` are words of its sentence.
     """
     import soundfile
     import soxr
 
-    with opening(path, "a clip", "install the pack again"):
+    with opening(path, kind, advice):
         about = soundfile.info(str(plain_file(path)))  # before anything is allocated
         if not (1 <= about.channels <= 8 and 4_000 <= about.samplerate <= 384_000):
             raise ValueError(f"it has {about.channels} channels at {about.samplerate} Hz")
-        if not 0 < about.frames <= LONGEST_S * about.samplerate:
+        if not 0 < about.frames <= (np.inf if seconds else LONGEST_S) * about.samplerate:
             raise ValueError(f"it is {about.frames / about.samplerate:.0f} s long, expected up to {LONGEST_S} s")
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        frames = -1 if seconds is None else round(seconds * about.samplerate)
+        samples, rate = soundfile.read(path, frames, dtype="float32", always_2d=True)
         if not np.isfinite(samples).all() or not np.abs(samples).max(initial=0.0) > THRESHOLD:
             raise ValueError("it is silent, or not finite")
     stereo = np.repeat(samples, 2, axis=1) if samples.shape[1] == 1 else samples[:, :2]

@@ -108,7 +108,7 @@ class RecordingOutput(Output):
                 self._recorder.give_up()
             self._recorder.start()
             if context.player is not None:
-                self._session.listen(context.player.add_listener, _heard_by(context.player))
+                self._session.listen(context.player.add_listener, heard_by(context.player))
         except (UserError, OSError):
             self.status = "NOT RECORDING"
             if self._session is not None:
@@ -159,7 +159,7 @@ class RecordingOutput(Output):
             raise UserError(" ".join([*faults, self._session.problem]).strip())
 
 
-def _heard_by(player: Player) -> Callable[[int], float | None]:
+def heard_by(player: Player) -> Callable[[int], float | None]:
     """When the newest block of so many frames began to be heard."""
 
     def heard_from(frames: int) -> float | None:
