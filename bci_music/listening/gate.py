@@ -45,7 +45,8 @@ class GateStatus:
             return "whether your recording carries the sound cannot be said yet"
         numbers = f"r {wording.number(self.r)}, {wording.p_value(self.p)}"
         if self.since_s is None:
-            return f"that your recording carries the sound is not shown after {clock(self.seconds)} ({numbers})"
+            control = f"{numbers}, shifted sound up to {wording.number(self.largest)}"
+            return f"that your recording carries the sound is not shown after {clock(self.seconds)} ({control})"
         return f"your recording carries the sound: {numbers}, above its control since {clock(self.since_s)}"
 
 
