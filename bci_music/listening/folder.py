@@ -22,7 +22,7 @@ from pydantic import Field
 from bci_music.config import Config
 from bci_music.data.session import HeardSpan, heard_spans
 from bci_music.data.xdf import choose_eeg, read_xdf, shared_clock
-from bci_music.files import opening, shown, write_whole
+from bci_music.files import opening, plain_file, shown, write_whole
 from bci_music.listening.songs import Excerpt
 from bci_music.messages import AUDIO_RATE_HZ, UserError
 from bci_music.sessions.folder import RECORDING
@@ -118,7 +118,7 @@ def played(excerpt: Excerpt) -> NDArray[np.float32]:
 
     first, n = round(excerpt.start_s * AUDIO_RATE_HZ), round(excerpt.seconds * AUDIO_RATE_HZ)
     with opening(excerpt.path, "a song of the calibration", "begin it again with another --record"):
-        samples, rate = soundfile.read(excerpt.path, n, first, dtype="float32", always_2d=True)
+        samples, rate = soundfile.read(plain_file(excerpt.path), n, first, dtype="float32", always_2d=True)
         if (rate, len(samples), samples.shape[1]) != (AUDIO_RATE_HZ, n, 2):
             raise ValueError(f"it has not the {excerpt.seconds:.1f} s from {excerpt.start_s:.1f} s on")
     return np.ascontiguousarray(samples)

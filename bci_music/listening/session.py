@@ -14,6 +14,7 @@ from bci_music.listening.folder import EEG_SHARE, played
 from bci_music.listening.gate import Gate, clock
 from bci_music.listening.playback import Heard, Playback
 from bci_music.messages import BREAK, NOT_DATA, ChannelState, Quality, StreamInfo, StreamState, UserError
+from bci_music.sound.sink import AWAY
 
 if TYPE_CHECKING:
     from bci_music.eeg.montage import Montage
@@ -144,7 +145,7 @@ class SongSession:
         while self._player.changes:
             text = self._player.changes.popleft()
             self._tell(text)
-            self._silent = not text.endswith("back.")
+            self._silent = AWAY in text
             if self._silent:
                 self.playback.spoil()
 

@@ -13,7 +13,7 @@ from bci_music.clock import Clock
 from bci_music.files import shown
 from bci_music.messages import AUDIO_RATE_HZ, UserError
 from bci_music.sound.player import BLOCK, PRIME_S, ClockPlayer, PlayerCounters, QueuePlayer
-from bci_music.sound.sink import LATENCY_S, Form, NoDevice, Sink, SinkPlayer, find_form
+from bci_music.sound.sink import AWAY, LATENCY_S, Form, NoDevice, Sink, SinkPlayer, find_form
 
 AGAIN_S = 0.1  # after starvation the device goes on once this much is queued
 LOOKS_S = 1.0
@@ -187,8 +187,7 @@ class DevicePlayer(QueuePlayer):
             self._instead = ClockPlayer.on(self, self._clock, taken, frames)
         self.device = f"clock ({self._name} is gone)"
         self.changes.append(
-            f"The sound device {self._name} takes no more sound: the sound runs on a clock until it is back; check its "
-            "cable or server."
+            f"The sound device {self._name} takes no more sound: {AWAY}; check its cable or server."
         )
         self._sink = Sink(self._name, None, self._heard_of, self._let_go)
         self.add_listener(self._sink)
@@ -199,7 +198,7 @@ class DevicePlayer(QueuePlayer):
         self._mixer.close()
 
     def _heard_of(self, text: str) -> None:
-        self.device = self._name if text.endswith("back.") else f"clock ({self._name} is gone)"
+        self.device = self._name if AWAY not in text else f"clock ({self._name} is gone)"
         self.changes.append(text)
 
     def _count_zeros(self, dry: bool) -> None:

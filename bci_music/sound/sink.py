@@ -17,6 +17,7 @@ from bci_music.sound.player import ClockPlayer
 LATENCY_S = 0.4  # at 0.25 s ALSA underran once beside work for four times the cores
 AHEAD_S = 0.4  # queued before the device is told to play, so that the clock and it may differ a little
 RING_S, AGAIN_S, STUCK_S = 3.0, 2.0, 4.0
+AWAY = "the sound runs on a clock until it is back"  # stands in what is told of a device that left
 
 
 class NoDevice(Exception):
@@ -128,7 +129,7 @@ class Sink:
                 left, self._stream = self._stream, None
                 self._close_aside(left.close)
                 self._next_s = now + AGAIN_S
-                self._tell(f"The sound device {self._name} is gone: the sound runs on a clock until it is back.")
+                self._tell(f"The sound device {self._name} is gone: {AWAY}.")
             elif self._search is not None and not self._search.is_alive():
                 self._search = None
                 if self._found is not None:

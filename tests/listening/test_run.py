@@ -47,7 +47,7 @@ def outlet(monkeypatch):
     made.close()
 
 
-def test_a_sitting_goes_on_where_it_was_ended(tmp_path, music, outlet, pack_directory, lines, monkeypatch):
+def test_a_calibration_goes_on_where_it_was_ended(tmp_path, music, outlet, pack_directory, lines, monkeypatch):
     name = outlet._outlet.get_info().name()
     wanted = run.Wanted(
         str(pack_directory), tmp_path / "anna", tmp_path / "recordings", "Anna B.", "FORM 7", StreamQuery(word=name),
