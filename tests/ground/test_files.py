@@ -12,7 +12,6 @@ REPO = Path(__file__).resolve().parents[2]
 LONGEST, MOST, SHORT = 400, 20, 60
 # Files under 60 lines that one file of their own package imports, and what makes each an idea of its own.
 SMALL_IDEAS = {
-    "bci_music.cli.calibrate": "a verb with its options",
     "bci_music.cli.monitor": "a verb with its options",
 }
 REGISTRIES = ("bci_music.outputs.", "gui.views.")  # whose files are opened by name

@@ -28,6 +28,8 @@ ENTRY_POINTS = {
     "ClapConfig": "pack clap --config",
     "NmedSimConfig": "simulate nmed --config",
     "CalibrateConfig": "calibrate --config",
+    "ListenConfig": "calibrate --minutes, --rest and --silence",
+    "Plan": "calibration.yaml of a calibration",
     "MontageFile": "a montage's YAML",
     "AudioEntry": "the YAML of --audio",
     "Note": "generator.json beside a checkpoint",
