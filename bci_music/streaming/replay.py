@@ -131,17 +131,14 @@ class SessionSource:
         """Clock time of `start_s`; rows before it only warm up."""
         return self._opened_s
 
-    def to_clock(self, time_s: float) -> float:
-        """Clock time of a time of the session, in the pass that is playing."""
-        if self._offset_s is None:
-            raise RuntimeError("the replay has no clock time before open")
-        return time_s + self._offset_s
-
     def heard(self) -> tuple[HeardSpan, ...]:
-        """Return the songs heard on the replay's clock, in the pass that is playing; what is before it is left out."""
-        begin_s = self.session.times_s[self._first] if self.passes > 1 and len(self._times) else float("-inf")
+        """Return the songs heard on the replay's clock, in the pass that is playing: none before `open`."""
+        offset_s = self._offset_s
+        if offset_s is None:  # a place was sought just now
+            return ()
+        begin_s = float(self.session.times_s[self._first]) if self.passes > 1 and len(self._times) else float("-inf")
         return tuple(
-            HeardSpan(self.to_clock(from_s), self.to_clock(h.stop_s), h.song, h.title, h.song_position_s(from_s))
+            HeardSpan(from_s + offset_s, h.stop_s + offset_s, h.song, h.title, h.song_position_s(from_s))
             for h in self.session.heard() if h.stop_s > begin_s for from_s in [max(h.start_s, begin_s)]
         )
 

@@ -30,10 +30,11 @@ def test_the_library_example_runs_as_printed():
     assert re.fullmatch(r".+ confidence [01]\.\d\d", done.stdout.strip())
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/guide.md"])
 def test_links_lead_somewhere(document):
     links = re.findall(r"\]\(([^)#]+)\)", (REPO / document).read_text())
-    assert [link for link in links if not link.startswith("http") and not (REPO / link).exists()] == []
+    folder = (REPO / document).parent
+    assert [link for link in links if not link.startswith("http") and not (folder / link).exists()] == []
 
 
 def test_readme_and_architecture_list_every_package():
@@ -54,6 +55,15 @@ def test_the_tree_is_the_one_that_is_there():
             names = [] if names[0] == "bci_music/" else names
         missing += [name for name in names if not (top / name).exists()]
     assert missing == []
+
+
+def test_the_guide_needs_three_actions_at_most_and_options_that_there_are():
+    guide = (REPO / "docs" / "guide.md").read_text()
+    for answer in guide.split("\n## ")[1:]:
+        assert 1 <= len(re.findall(r"^\d\. ", answer, flags=re.MULTILINE)) <= 3, answer
+    for verb, words in re.findall(r"`bci-music ([a-z]+)([^`]*)`", guide):
+        shown = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "200"}).output
+        assert [option for option in re.findall(r"--[a-z-]+", words) if option not in shown] == [], verb
 
 
 def test_every_command_shown_is_understood():

@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import dataclasses
+import threading
 import time
 
 import numpy as np
@@ -177,6 +178,16 @@ def engine():
 def make_engine():
     """The class, for other shapes."""
     return FakeEngine
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on():
+    """A window leaves no thread behind; a warning of Qt fails the test (`qt_log_level_fail`)."""
+    yield
+    until = time.time() + 5
+    while (left := [t.name for t in threading.enumerate() if "bci-music" in t.name]) and time.time() < until:
+        time.sleep(0.02)
+    assert left == []
 
 
 @pytest.fixture(autouse=True)
