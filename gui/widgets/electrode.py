@@ -16,7 +16,7 @@ from gui.widgets.panel import INSET, Panel
 from gui.widgets.text import Run, draw
 
 HISTORY_S = 60.0
-SEAM = 0.6  # px that a verdict reaches into the next, so that no line shows between them
+INTO_NEXT = 0.6  # px that a verdict reaches into the next, so that no line shows between them
 _VERDICTS = 1200  # kept; a minute of verdicts of 50 ms
 _NUMBERS = (  # measure, its words, factor, format
     ("spread_uv", "amplitude", 1.0, "{:.1f} µV"), ("mains_uv", "mains", 1.0, "{:.1f} µV"),
@@ -155,7 +155,7 @@ class ElectrodePanel(Panel):
                 state = states.get(name, ChannelState.UNKNOWN)
                 painter.setBrush(theme.colour(theme.CHANNEL_COLOURS[state]))
                 at = x + width * (1 - (newest - start) / HISTORY_S)
-                painter.drawRect(QRectF(at, y, width * (until - start) / HISTORY_S + SEAM, 10))
+                painter.drawRect(QRectF(at, y, width * (until - start) / HISTORY_S + INTO_NEXT, 10))
                 until = start
         draw(painter, x, y + 26, [Run("the last minute", theme.MUTED, 12)], width)
 
