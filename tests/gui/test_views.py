@@ -5,8 +5,11 @@ from types import ModuleType
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeySequence
+from PySide6.QtWidgets import QAbstractButton
 
-from bci_music.status import SoundStatus
+from bci_music.engine.commands import COMMANDS
+from bci_music.status import ReplayStatus, Shelf, SoundStatus, StreamStatus
 from gui.bridge import Bridge
 from gui.layout import MARGIN
 from gui.main_window import MainWindow
@@ -84,3 +87,41 @@ def test_keys_of_a_view_that_is_hidden_do_nothing(qtbot, engine):
         window.activateWindow()
     qtbot.keyClick(window, Qt.Key.Key_Space)
     assert engine.commands == []
+
+
+KINDS = {
+    "plays": {},
+    "watches": WATCHING,
+    "replays": {"replay": ReplayStatus(3.0, 9.0), "shelf": Shelf()},
+    "has nothing yet": {**WATCHING, "stream": StreamStatus(), "quality": None},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("view", ["perform", "monitor", "study"])
+def test_every_key_and_every_button_does_what_it_can_in_every_run(qtbot, engine, view, kind):
+    engine.changes = KINDS[kind]
+    window = MainWindow(Bridge(engine), "test", view)
+    qtbot.addWidget(window)
+    with qtbot.waitActive(window):
+        window.show()
+        window.activateWindow()
+
+    def go_on(frames=1):
+        for _ in range(frames):
+            engine.advance(1 / 60)
+            window.tick()
+
+    go_on(13)
+    assert window.view.name.lower() == view
+    for name in [*window.view.keys(), "L", "T", "T", "?", "?"]:
+        qtbot.keySequence(window, QKeySequence(name))
+        go_on()
+    pressed = [b for b in window.findChildren(QAbstractButton) if b.isVisible() and b.isEnabled()]
+    for button in pressed:
+        assert button.toolTip()
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        go_on()
+    go_on(13)
+    assert window.view.name.lower() == view
+    assert all(command.name in COMMANDS for command in engine.commands)
