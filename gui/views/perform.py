@@ -32,8 +32,9 @@ class Perform(SignalView):
     def __init__(self, bridge: Bridge, parent: QWidget | None = None):
         super().__init__(bridge, parent)
         self.head, self.tally = HeadMap(self), DecodedTally(self)
-        self.chance, self.playing = ChanceGauge(self), NowPlaying(self)
+        self.chance, self.playing = ChanceGauge(self, offers_sham=True), NowPlaying(self)
         self.parts.update({"head": self.head, "tally": self.tally, "chance": self.chance, "playing": self.playing})
+        self.chance.sham_asked.connect(bridge.set_sham)
         playing = self.playing
         playing.stop.clicked.connect(self._toggle_running)
         playing.mute.clicked.connect(lambda checked: bridge.set_muted(checked))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QPainter
 
 from bci_music.status import Chance, Snapshot
@@ -12,23 +12,52 @@ from gui import theme
 from gui.readings import Verdict, verdict
 from gui.widgets.panel import INSET, TITLE_PX, Panel
 from gui.widgets.text import Run, draw, width, wrapped
+from gui.widgets.transport import PillButton
+
+WORDS = {"off": "Sham off", "sham": "Sham on", "blind": "Reveal"}
+HINT = "the music follows EEG from another time, and everything says so; ends sham, or a blind trial (see Study, F3)"
 
 
 class ChanceGauge(Panel):
-    """The running answer, in words first."""
+    """The running answer, in words first; with `offers_sham` a button that asks for sham, or for an end of it."""
 
-    def __init__(self, parent=None):
+    sham_asked = Signal(str)
+
+    def __init__(self, parent=None, offers_sham: bool = False):
         super().__init__("Is it above chance?", parent)
         self._chance = Chance()
         self._shown = Verdict("", "", "")
+        self._mode = "off"
+        self._offers_sham = offers_sham
+        self.sham = PillButton(WORDS["off"], HINT, self)
+        self.sham.clicked.connect(lambda: self.sham_asked.emit("sham" if self._mode == "off" else "off"))
+        self.sham.hide()
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Show the newest count, or why nothing can be counted."""
+        self._mode = snapshot.sham.mode
+        self.sham.set_word(WORDS[self._mode])
+        self.sham.setVisible(self._offers_sham and bool(snapshot.pack_name))
         shown = verdict(snapshot)
         if (shown, snapshot.chance) != (self._shown, self._chance):
             self._shown, self._chance = shown, snapshot.chance
             self.describe(", ".join(part for part in (shown.word, shown.first, shown.second) if part))
             self.update()
+
+    def set_scale(self, scale: float) -> None:
+        """Set widget pixels per design pixel, for the button too."""
+        super().set_scale(scale)
+        self.sham.scale = scale
+        self._lay_out()
+
+    def resizeEvent(self, event) -> None:  # noqa: N802 (Qt's name)
+        """Put the button into the corner."""
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        w, h = round(96 * self.scale), round(32 * self.scale)
+        edge = round(10 * self.scale)
+        self.sham.setGeometry(self.width() - w - round(INSET * self.scale), self.height() - h - edge, w, h)
 
     def title_runs(self) -> list[Run]:
         """Return the question, and that it is asked of sham."""

@@ -141,6 +141,18 @@ def test_a_blind_trial_is_said_and_its_answer_is_not(study, engine):
     assert "BLIND: brain or sham, sealed as 0123456789ab" in trial.accessibleDescription()
 
 
+@pytest.mark.parametrize(("mode", "word", "asked"), [("off", "Sham off", "sham"), ("sham", "Sham on", "off"),
+                                                     ("blind", "Reveal", "off")])  # fmt: skip
+def test_sham_is_one_button_beside_the_verdict(study, engine, qtbot, mode, word, asked):
+    engine.changes["sham"] = ShamStatus(mode, True, "0123456789abcdef")
+    qtbot.keyClick(study, KEY.Key_F1)
+    go_on(study, engine)
+    button = study.view.chance.sham
+    assert button.text() == word
+    press(qtbot, button)
+    assert engine.commands[-1] == Command("sham", text=asked)
+
+
 def test_another_place_has_signals_of_its_own(study, engine, qtbot):
     qtbot.keyClick(study, KEY.Key_F1)
     go_on(study, engine)
