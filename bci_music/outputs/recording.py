@@ -154,7 +154,11 @@ class RecordingOutput(Output):
             faults.append(str(error))
         check, ours = self._recorder.check, self._recorder.streams
         counts = check.samples if check is not None else {}
-        self._session.close({name: counts.get(name, 0) for name in ours}, faults)
+        try:
+            self._session.close({name: counts.get(name, 0) for name in ours}, faults)
+        except OSError as error:
+            reason = f"({error.strerror or error})"
+            faults.append(f"The session was not closed: counts and checksums could not be written {reason}.")
         if faults or self._session.problem:
             raise UserError(" ".join([*faults, self._session.problem]).strip())
 
