@@ -71,6 +71,13 @@ def pytest_collection_modifyitems(config, items):
     items.sort(key=lambda item: next((n for n, name in enumerate(FIRST) if item.get_closest_marker(name)), len(FIRST)))
 
 
+def pytest_collection_finish(session):
+    """Refuse to run where nothing is grouped, as with pytest 9.2 and pytest-xdist 3.8: streams would disturb others."""
+    grouped = all("@" in item.nodeid for item in session.items)
+    if hasattr(session.config, "workerinput") and session.config.getoption("loadgroup", False) and not grouped:
+        raise pytest.UsageError("pytest-xdist does not group the tests: install the versions of constraints.txt.")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real EEG, XDF and music; tests that need it skip where it is absent."""

@@ -95,7 +95,8 @@ def test_every_signal_ends_every_run_whole_five_times(started, outlet, tmp_path,
         ends_well(started, outlet, tmp_path / str(turn), asked, window=window, record=record)
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.soak), signal.SIGKILL])
+@pytest.mark.soak
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_what_streams_ends_with_the_demo_however_that_ends(started, tmp_path, number):
     run = started("demo", "--sound-device", "none", "--out", tmp_path / "out")
     run.wait_for(lambda: size(tmp_path / "out" / "music.wav") > 100_000)

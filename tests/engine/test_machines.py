@@ -111,7 +111,10 @@ def test_in_a_folder_that_cannot_be_written_a_run_plays(locked):
     assert list(locked.iterdir()) == []
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+CODES = ["ascii", *(pytest.param(code, marks=pytest.mark.soak) for code in ("latin-1", "cp1252", "utf-8"))]
+
+
+@pytest.mark.parametrize("encoding", CODES)
 def test_a_terminal_that_cannot_show_everything_shows_the_rest(encoding):
     done = bci_music("doctor", PYTHONIOENCODING=encoding)
     assert done.returncode == 0, done.stderr
@@ -126,6 +129,7 @@ def test_json_for_programs_is_json_on_any_terminal(tmp_path):
     assert json.loads(done.stdout)["streams"]
 
 
+@pytest.mark.soak
 def test_where_nobody_reads_what_is_written_a_run_writes_its_report(tmp_path):
     """Its terminal was piped into a program that left."""
     reading, writing = os.pipe()

@@ -103,6 +103,7 @@ def test_too_few_electrodes(here, tmp_path):
     assert_one_sentence(here("replay", path, "--headless"), "8")
 
 
+@pytest.mark.soak
 def test_a_nan_channel_is_bad_and_the_rest_is_decoded(tmp_path, noise_session):
     """NaN in one channel is no reason to stop: that electrode is bad, in words, and the rest is used."""
     mne = pytest.importorskip("mne")
