@@ -24,6 +24,7 @@ UNLIKE = ListenerConfig(latency_spread_s=0.025, place_spread_m=0.008, direction_
 
 @pytest.mark.soak
 @pytest.mark.realtime
+@pytest.mark.timeout(1200)
 def test_from_electrodes_to_a_listeners_pack(tmp_path, lines, monkeypatch):
     """Six minutes with the demo pack's own music: all is heard, marked and recorded; the pack made of it decodes."""
     typical = np.concatenate([songs.sound_of(excerpt) for excerpt in songs.of_pack(Pack.open("demo"))[::7]])
@@ -47,9 +48,10 @@ def test_from_electrodes_to_a_listeners_pack(tmp_path, lines, monkeypatch):
         made = run.calibrate_live(wanted, run.ListenConfig(), CalibrateConfig(), display)
     finally:
         outlet.close()
+        print("\n".join(display.lines))
     ended = time.monotonic()
     computed_s = ended - next(at for at, text in stamps if text.startswith("preparing"))
-    print("\n".join([*display.lines, *made.words(), f"computed {computed_s:.0f} s of {ended - began:.0f} s"]))
+    print("\n".join([*made.words(), f"computed {computed_s:.0f} s of {ended - began:.0f} s"]))
 
     folder = CalibrationFolder.open(tmp_path / "recordings")
     assert not folder.missing()
