@@ -191,4 +191,5 @@ class SongSession:
 
 
 def _sentence(name: str, reasons: Sequence[str]) -> str:
-    return f"{name[:40]}: {', '.join(reasons)[:160]}" if reasons else name[:40]
+    """Name with the first two reasons, each with its remedy; `monitor` has them all."""
+    return f"{name[:40]}: {shown('; '.join(reasons[:2]))}" if reasons else name[:40]
