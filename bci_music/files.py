@@ -259,3 +259,9 @@ def try_folder(folder: Path, option: str) -> None:
         raise UserError(
             f"Nothing can be written to {shown(folder)} ({error.strerror}): give {option} a folder you may write to."
         ) from error
+
+
+def refuse_filled(out: Path) -> None:
+    """Raise if something is in the folder to be written."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{shown(out)} is not empty: remove it or choose another --out.")

@@ -305,6 +305,20 @@ def build(
     typer.echo(f"{pack.name} is in {pack.directory}")
 
 
+@app.command("replace-vocoder")
+def replace_vocoder(
+    pack: Annotated[str, typer.Argument(help="Name or directory.")],
+    out: Annotated[Path, typer.Option(help="Directory of the new pack.")],
+    models: Models = Path("runs/music-models"),
+) -> None:
+    """Write a pack that is another one with a vocoder that was trained anew; all else stays, and so do its figures."""
+    from bci_music.models.pack import Pack
+    from bci_music.packing.music_models import replace_vocoder as replaced
+
+    made = replaced(Pack.open(pack), models / "parts", out)
+    typer.echo(f"{made.name} is in {made.directory}; look at it with `bci-music pack check {made.directory}`")
+
+
 def _build_of_run(run: Path, data: Path, out: Path) -> None:
     from rich.console import Console
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from bci_music.config import Config
 from bci_music.data.consent import consent_reference
 from bci_music.data.session import Reading
-from bci_music.files import shown, try_folder
+from bci_music.files import refuse_filled, shown, try_folder
 from bci_music.listening import songs
 from bci_music.listening.folder import AUDIO, CalibrationFolder, folder_name
 from bci_music.messages import Incomplete, Log, UserError
@@ -85,7 +85,7 @@ def calibrate_live(wanted: Wanted, listen: ListenConfig, fit: CalibrateConfig, d
     Incomplete
         If the session was ended before all was heard.
     """
-    from bci_music.packing.listener import make_listener_pack, refuse_filled
+    from bci_music.packing.listener import make_listener_pack
 
     refuse_filled(wanted.out)
     with display.busy("opening the pack"):

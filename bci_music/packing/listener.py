@@ -14,6 +14,7 @@ from bci_music.data.session import AS_IT_IS, Reading
 from bci_music.evaluation.tracking.features import sound_rows
 from bci_music.evaluation.tracking.study import from_segments
 from bci_music.evaluation.tracking.track import track
+from bci_music.files import refuse_filled
 from bci_music.messages import Log, UserError
 from bci_music.metrics.identification import auroc, top1_hits
 from bci_music.models.confidence import Confidence
@@ -148,12 +149,6 @@ def write_listener_pack(
         out.rmdir()
     part.replace(out)
     return Pack.open(out)
-
-
-def refuse_filled(out: Path) -> None:
-    """Raise if something is in the folder to be written."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is not empty: remove it or choose another --out.")
 
 
 def _embedder(pack: Pack) -> FrameEmbedder:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bci_music.files import refuse_filled
+from bci_music.generation.audioldm.loading import NOTE, VOCODER
 from bci_music.messages import UserError
 from bci_music.models.embedder import FrameEmbedder, load_embedder
 from bci_music.models.pack import GeneratorPart, Pack
@@ -96,6 +98,31 @@ class PackMusic:
         shutil.copytree(self.pack.generator, out / "generator", dirs_exist_ok=True)
         shutil.copyfile(self.pack.file(CARD), out / CARD)
         return self.pack.manifest.generator
+
+
+def replace_vocoder(pack: Pack, parts: Path, out: Path) -> Pack:
+    """Write a pack that is this one with the vocoder of `parts`; decoder, denoiser and autoencoder stay as they are.
+
+    Raises
+    ------
+    UserError
+        If the pack ships no music models, there is no vocoder in `parts`, or `out` is not empty.
+    """
+    made = pack.manifest.generator
+    if pack.generator is None or made is None:
+        raise UserError(f"Pack {pack.name} ships no music models: build one with `bci-music pack build --generator`.")
+    if not (parts / VOCODER).is_dir():
+        raise UserError(f"There is no vocoder in {parts}: train it first (`bci-music pack train vocoder`).")
+    refuse_filled(out)
+    shutil.copytree(pack.directory, out, dirs_exist_ok=True)
+    folder = out / "generator"
+    shutil.rmtree(folder / VOCODER)
+    shutil.copytree(parts / VOCODER, folder / VOCODER)
+    part = made.model_copy(update={"parameters": check_budget(folder)})
+    note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    settings = {key: value for key, value in note.items() if key not in ("trained", "name")}
+    (out / CARD).write_text(card(part, settings), encoding="utf-8")
+    return Pack.write(out, pack.manifest.model_copy(update={"generator": part}))
 
 
 def _few_settings(parts: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from bci_music.eeg.montage import shipped_montages
 from bci_music.evaluation.decoded import DecodedWindows, Trained, predict, predict_before
 from bci_music.evaluation.music.audio import training_music
 from bci_music.evaluation.protocol import evaluate_decoded
+from bci_music.files import refuse_filled
 from bci_music.messages import Log, UserError
 from bci_music.metrics.identification import top1_hits
 from bci_music.metrics.metric import Metric
@@ -33,7 +34,6 @@ from bci_music.models.pack import (
     Provenance,
     Spaces,
 )
-from bci_music.packing.listener import refuse_filled
 from bci_music.packing.run_library import write_run_library
 from bci_music.packing.write import LICENCE, VERSION
 from bci_music.training.lab.config import LabConfig

@@ -8,11 +8,12 @@ import pytest
 from untrained_pack import write_untrained
 
 from bci_music.generation.audioldm.loading import write_random_audioldm
+from bci_music.generation.audioldm.spectral_vocoder import SpectralVocoder
 from bci_music.messages import UserError
 from bci_music.models.embedder import StatisticsEmbedder, load_embedder
 from bci_music.models.pack import Pack
 from bci_music.packing.describe import describe
-from bci_music.packing.music_models import CARD, MusicModels
+from bci_music.packing.music_models import CARD, MusicModels, replace_vocoder
 from bci_music.training.audioldm.distil import DistilConfig
 from bci_music.training.audioldm.parts import (
     BUDGET,
@@ -66,6 +67,29 @@ def test_a_pack_carries_generator_card_and_credits(parts, embedder, tmp_path):
     note = json.loads((pack.generator / "generator.json").read_text())
     assert note["trained"] is True
     assert note["solver"] == "dpm++"
+
+
+def test_a_new_vocoder_takes_the_place_of_the_old_one_and_nothing_else_changes(parts, embedder, tmp_path):
+    models = MusicModels.open(parts, embedder[0])
+    part = models.write(tmp_path / "pack")
+    models.write_embedder(tmp_path / "pack")
+    pack = write_untrained(tmp_path / "pack")
+    pack = Pack.write(pack.directory, pack.manifest.model_copy(update={"generator": part}))
+    with pytest.raises(UserError, match="no vocoder"):
+        replace_vocoder(pack, tmp_path / "nothing", tmp_path / "new")
+    save_part(SpectralVocoder(dim=16, depth=1), tmp_path / "learned", "vocoder")
+    made = replace_vocoder(pack, tmp_path / "learned", tmp_path / "new")
+    before, after = pack.manifest.files, made.manifest.files
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert changed <= {CARD, *(f"generator/vocoder/{n}" for n in ("config.json", "model.safetensors",
+                                                                  "diffusion_pytorch_model.safetensors"))}  # fmt: skip
+    counts = made.manifest.generator.parameters
+    assert counts["vocoder"] != part.parameters["vocoder"]
+    assert {**counts, "vocoder": 0} == {**part.parameters, "vocoder": 0}
+    assert f"{counts['vocoder']:,}" in (made.directory / CARD).read_text()
+    assert isinstance(load_part(made.generator, "vocoder"), SpectralVocoder)
+    with pytest.raises(UserError, match="is not empty"):
+        replace_vocoder(pack, tmp_path / "learned", tmp_path / "new")
 
 
 def test_a_pack_on_another_has_that_ones_generator(parts, embedder, tmp_path):

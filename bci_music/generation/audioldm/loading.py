@@ -26,7 +26,8 @@ from bci_music.models.pretrained import check_size, quiet_transformers
 
 SOUND_RATE_HZ = 16_000
 MEL_HOP = 160  # samples of sound per frame of the spectrogram
-PARTS = ("unet", "vae", "vocoder", "scheduler")
+VOCODER = "vocoder"
+PARTS = ("unet", "vae", VOCODER, "scheduler")
 NOTE = "generator.json"  # ours, beside the parts: see `Note`
 UNCONDITIONAL = "unconditional.npy"  # ours, optional: (512,) condition of the unguided branch, else zeros
 
