@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtWidgets import QAbstractItemView, QLabel, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QAbstractItemView, QListWidgetItem, QWidget
 
 from bci_music.status import StreamChoice
-from gui import theme
+from gui.list_panel import ListPanel
 
 ASK = "Which EEG stream?"
 NONE_YET = "No EEG stream can be seen yet: is the amplifier's program running, on the same network?"
@@ -14,64 +14,17 @@ HOW = "Up and Down, then Enter. L shows and hides this list."
 UID = Qt.ItemDataRole.UserRole
 
 
-class Rows(QListWidget):
-    """A list that keeps its keys from the window's shortcuts."""
-
-    KEYS = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Home, Qt.Key.Key_End)
-
-    def event(self, event) -> bool:
-        """Take the keys that walk through the list."""
-        if event.type() == QEvent.Type.ShortcutOverride and event.key() in self.KEYS:
-            event.accept()
-            return True
-        return super().event(event)
-
-
-class StreamPicker(QWidget):
+class StreamPicker(ListPanel):
     """Name, channels, rate, host and age of each stream; `chosen` carries the uid of one."""
 
     chosen = Signal(str)
+    SMALL, LARGE, PADDING, BORDERED = 14, 16, 8, True
 
     def __init__(self, parent: QWidget | None = None):
-        super().__init__(parent)
-        self.setAccessibleName("EEG streams")
-        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.scale = 0.0
-        self._title, self._how = QLabel(ASK, self), QLabel(HOW, self)
-        self.rows = Rows(self)
-        self.rows.setAccessibleName("EEG streams")
-        self.rows.setTextElideMode(Qt.TextElideMode.ElideRight)
-        self.rows.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.rows.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        super().__init__("EEG streams", ASK, HOW, QAbstractItemView.SelectionMode.SingleSelection, parent)
         self.rows.itemActivated.connect(self._choose)
         self.rows.itemClicked.connect(self._choose)
-        self._title.setWordWrap(True)
-        self._how.setWordWrap(True)
-        layout = QVBoxLayout(self)
-        for part in (self._title, self.rows, self._how):
-            layout.addWidget(part, 1 if part is self.rows else 0)
-        self.set_scale(1.0)
         self.hide()
-
-    def set_scale(self, scale: float) -> None:
-        """Set widget pixels per design pixel."""
-        if scale == self.scale:
-            return
-        self.scale = scale
-        self.restyle()
-
-    def restyle(self) -> None:
-        """Take the colours of the theme."""
-        scale = self.scale
-        self.setStyleSheet(
-            f"StreamPicker {{ background: {theme.PANEL}; border: 1px solid {theme.ACCENT};"
-            f" border-radius: {round(theme.CORNER * scale)}px; }}"
-            f" QLabel {{ color: {theme.MUTED}; font-size: {max(12, round(14 * scale))}px; }}"
-            f" QListWidget {{ background: {theme.PANEL}; color: {theme.TEXT}; border: none; outline: none;"
-            f" font-size: {max(13, round(16 * scale))}px; }}"
-            f" QListWidget::item {{ padding: {round(8 * scale)}px; }}"
-            f" QListWidget::item:selected {{ background: {theme.TRACK}; color: {theme.TEXT}; }}"
-        )
 
     def show_streams(self, streams: tuple[StreamChoice, ...], joined: str) -> None:
         """Show what there is to choose from; `joined` is the source id of the stream that runs."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QAbstractItemView, QLabel, QListWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QListWidgetItem, QWidget
 
 from bci_music.status import Shelf, Shelved
-from gui import theme
-from gui.widgets.stream_picker import Rows
+from gui.list_panel import ListPanel
 
 NOTHING = "No session and no run lies here yet. Record one on the right, or give a run --out FOLDER."
 NONE_HERE = "This run only watches signals. Sessions are listed by demo, live and replay."
@@ -15,49 +14,16 @@ HOW = "Up and Down choose one. With Shift or Ctrl choose two: they are compared.
 PATH = Qt.ItemDataRole.UserRole
 
 
-class ShelfList(QWidget):
+class ShelfList(ListPanel):
     """Name, kind, state and time of each; `picked` says that others are chosen."""
 
     picked = Signal()
 
     def __init__(self, parent: QWidget | None = None):
-        super().__init__(parent)
-        self.setAccessibleName("Sessions and runs")
-        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.scale = 0.0
+        mode = QAbstractItemView.SelectionMode.ExtendedSelection
+        super().__init__("Sessions and runs", "Sessions and runs on disk", HOW, mode, parent)
         self._entries: tuple[Shelved, ...] = ()
-        self._title, self._how = QLabel("Sessions and runs on disk", self), QLabel(HOW, self)
-        self._title.setWordWrap(True)
-        self._how.setWordWrap(True)
-        self.rows = Rows(self)
-        self.rows.setAccessibleName("Sessions and runs")
-        self.rows.setTextElideMode(Qt.TextElideMode.ElideRight)
-        self.rows.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.rows.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.rows.itemSelectionChanged.connect(self.picked)
-        layout = QVBoxLayout(self)
-        for part in (self._title, self.rows, self._how):
-            layout.addWidget(part, 1 if part is self.rows else 0)
-        self.set_scale(1.0)
-
-    def set_scale(self, scale: float) -> None:
-        """Set widget pixels per design pixel."""
-        if scale == self.scale:
-            return
-        self.scale = scale
-        self.restyle()
-
-    def restyle(self) -> None:
-        """Take the colours of the theme."""
-        scale = self.scale
-        self.setStyleSheet(
-            f"ShelfList {{ background: {theme.PANEL}; border-radius: {round(theme.CORNER * scale)}px; }}"
-            f" QLabel {{ color: {theme.MUTED}; font-size: {max(11, round(13 * scale))}px; }}"
-            f" QListWidget {{ background: {theme.PANEL}; color: {theme.TEXT}; border: none; outline: none;"
-            f" font-size: {max(12, round(15 * scale))}px; }}"
-            f" QListWidget::item {{ padding: {round(6 * scale)}px; }}"
-            f" QListWidget::item:selected {{ background: {theme.TRACK}; color: {theme.TEXT}; }}"
-        )
 
     @property
     def chosen(self) -> tuple[Shelved, ...]:
