@@ -1,4 +1,4 @@
-"""`bci-music calibrate`: fit a pack's adapter to one listener, from recordings or with the listener present."""
+"""`bci-music calibrate`: fit a pack to one listener, from recordings or with the listener present."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def calibrate(
 
     Without --session the listener is here: the electrodes are checked, songs are played, recorded with --consent, and
     looked at as they come. What was ended early goes on with the songs that are missing, by the same command.
-    The encoder stays; a new adapter is fitted around the pack's own. Afterwards: `bci-music live --pack FOLDER`.
+    A new adapter is fitted around the pack's own, or the encoder learns on from this EEG (a minute or two), whichever
+    surely helps more on held-out parts; where neither does, the pack stays as it is. Afterwards: `bci-music live --pack
+    FOLDER`.
     """
     from bci_music.config import read_yaml
     from bci_music.messages import UserError

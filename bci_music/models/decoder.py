@@ -90,6 +90,15 @@ class Decoder:
         return self.pack.montage
 
     @property
+    def network(self) -> Network:
+        """Encoder and head."""
+        return self._network
+
+    def with_network(self, network: Network) -> Decoder:
+        """Return the same decoder with another encoder and head of the same sizes."""
+        return Decoder(network, self._adapter, self._confidence, self._config, self._device, self._pack)
+
+    @property
     def device_name(self) -> str:
         """Device, threads and number format, for people."""
         return self._device.name

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bci_music.data.session import AS_IT_IS, Reading
 from bci_music.evaluation.tracking.features import sound_rows
@@ -19,16 +21,19 @@ from bci_music.messages import Log, UserError
 from bci_music.metrics.identification import auroc, top1_hits
 from bci_music.models.confidence import Confidence
 from bci_music.models.decoder import ANCHORS_FILE, Decoder
-from bci_music.models.embedder import FrameEmbedder, load_embedder
+from bci_music.models.embedder import FrameEmbedder, load_embedder, to_mono_16k
+from bci_music.models.music_features import RATE_HZ
 from bci_music.models.pack import (
     ADAPTER_FILE,
+    ENCODER_FILE,
     MANIFEST,
     ConfidenceFit,
     Pack,
     Provenance,
     file_sha256,
 )
-from bci_music.training.calibration.listener import CalibrateConfig, Calibrated, calibrate
+from bci_music.training.calibration.encoder import EncoderLearner
+from bci_music.training.calibration.listener import CalibrateConfig, Calibrated, Learn, calibrate
 from bci_music.training.calibration.listener_data import (
     ListenerData,
     audio_hashes,
@@ -37,6 +42,9 @@ from bci_music.training.calibration.listener_data import (
     heard_audio,
     open_listener_data,
 )
+from bci_music.training.eeg.bands import band_features
+from bci_music.training.eeg.corpus import Music, Segment
+from bci_music.training.eeg.targets import GRID_S
 from bci_music.training.lab.windows import training_seconds
 from bci_music.training.provenance import git_sha
 
@@ -65,7 +73,9 @@ class ListenerPack:
                 asked = comparison.question
                 lines.append(f"{asked[0].upper()}{asked[1:]}:")
             lines += comparison.lines()
-        if np.isinf(done.alpha):
+        if done.decoder is not None:
+            lines.append("The encoder learned on from this EEG, which surely helps more than a new adapter.")
+        elif np.isinf(done.alpha):
             lines.append("Cross-validation found no change that helps: the pack's own adapter is kept as it is.")
         else:
             lines.append(f"Penalty around the pack's own adapter: {done.alpha:g}.")
@@ -102,17 +112,40 @@ def make_listener_pack(
         log=log,
     )
     _unknown_to(pack, data)
+    sounds = heard_audio(data)
     log("looking for the heard sound in the EEG")
-    tracking = tracking_of(data, pack.manifest.signal.preprocess.sfreq_hz)
+    tracking = tracking_of(data, sounds, pack.manifest.signal.preprocess.sfreq_hz)
     log("embedding the music")
-    music = embedded_music(data, embedder, pack.manifest.signal.window.seconds)
-    done = calibrate(decoder, data, music, config, report=lambda n, of: log(f"window {n} of {of}"))
+    music = embedded_music(sounds, embedder, pack.manifest.signal.window.seconds)
+    learn = _learner(decoder, sounds, music, config, log) if config.encoder == "auto" else None
+    done = calibrate(decoder, data, music, config, learn=learn, report=lambda n, of: log(f"window {n} of {of}"))
     return ListenerPack(write_listener_pack(out, pack, done, data, config, tracking), done, data, tracking)
 
 
-def tracking_of(data: ListenerData, sfreq_hz: float) -> tuple[str, ...]:
+def _learner(
+    decoder: Decoder, audio: Mapping[str, tuple[NDArray[np.float32], float]], music: Mapping[str, NDArray[np.float32]],
+    config: CalibrateConfig, log: Log,
+) -> Learn:
+    """What lets the pack's encoder learn on from the music heard."""
+    heard = {
+        song: Music(targets, band_features(to_mono_16k(*audio[song]), RATE_HZ), GRID_S)
+        for song, targets in music.items()
+    }
+    learner = EncoderLearner(decoder, heard, config.learn)
+
+    def learn(trainings: Sequence[list[Segment]]) -> Sequence[Decoder]:
+        what = "held-out parts apart" if len(trainings) > 1 else "all of it"
+        log(f"letting the encoder learn on, {what}: a minute or so")
+        return learner(trainings)
+
+    return learn
+
+
+def tracking_of(
+    data: ListenerData, audio: Mapping[str, tuple[NDArray[np.float32], float]], sfreq_hz: float
+) -> tuple[str, ...]:
     """Whether the recordings carry the heard sound at all, in sentences: a reconstruction that knows no pack."""
-    sounds = {song: sound_rows(*audio) for song, audio in heard_audio(data).items()}
+    sounds = {song: sound_rows(*one) for song, one in audio.items()}
     pieces = {key: stimulus.name for key, stimulus in data.stimuli.items()}
     try:
         found = track(from_segments(
@@ -129,13 +162,15 @@ def write_listener_pack(
     out: Path, base: Pack, done: Calibrated, data: ListenerData, config: CalibrateConfig,
     tracking: tuple[str, ...] = (),
 ) -> Pack:
-    """Write a whole pack: all files of the base but the adapter."""
+    """Write a whole pack: all files of the base but adapter and, where it learned on, encoder."""
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    for name in sorted(_all_files(base) - {ADAPTER_FILE}):
+    for name in sorted(_all_files(base) - {ADAPTER_FILE} - ({ENCODER_FILE} if done.decoder else set())):
         (part / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(base.file(name), part / name)
     done.adapter.save(part / ADAPTER_FILE)
+    if done.decoder is not None:
+        done.decoder.network.save(part / ENCODER_FILE)
     m = base.manifest
     manifest = m.model_copy(update={
         "name": f"{m.name}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', data.listener).strip('-.') or 'listener'}",
@@ -188,16 +223,20 @@ def _provenance(
         seconds[song] = seconds.get(song, []) + [(round(a, 3), round(b, 3)) for a, b in spans]
     added: dict[str, Any] = {
         **config.model_dump(mode="json"), "listener": data.listener, "minutes": round(done.minutes, 2),
-        "alpha_chosen": str(done.alpha), "audio": dict(audio_hashes(data)), "composed_audio": composed(data),
-        "tracking": list(tracking),
+        "alpha_chosen": str(done.alpha), "encoder_learned_on": done.decoder is not None,
+        "audio": dict(audio_hashes(data)), "composed_audio": composed(data), "tracking": list(tracking),
     }  # fmt: skip
     return Provenance(
         kind="simulated" if made_up else "real",
-        data=f"adapter: {done.minutes:.1f} minutes of {eeg} of {data.listener}, around that of {base.name}; "
+        data=f"{_what(done)}: {done.minutes:.1f} minutes of {eeg} of {data.listener}, from that of {base.name}; "
         f"encoder: {old.data}",
         seeds=old.seeds, git_sha=git_sha(), config={**old.config, "calibrate": added}, trained_seconds=seconds,
         recordings={**old.recordings, **data.recordings},
     )  # fmt: skip
+
+
+def _what(done: Calibrated) -> str:
+    return "adapter" if done.decoder is None else "encoder, going on"
 
 
 def _confidence(base: Pack, done: Calibrated) -> ConfidenceFit:

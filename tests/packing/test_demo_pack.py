@@ -1,5 +1,6 @@
 """The pack that ships: what it claims, and that what it is shown on was never in its training."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from bci_music.metrics.comb import comb_db
 from bci_music.metrics.identification import best, cosine
 from bci_music.models.decoder import Decoder
 from bci_music.models.pack import Pack
-from bci_music.simulate.session import SAMPLE_PROGRAM, SAMPLE_SEED
+from bci_music.simulate.listener import ListenerConfig, SimulatedListener
+from bci_music.simulate.session import SAMPLE_PROGRAM, SAMPLE_SEED, make_session
 from bci_music.training.eeg.sessions import heard_windows
 from bci_music.training.eeg.simulated import session_hash
 
@@ -110,6 +112,27 @@ def test_it_can_be_calibrated_on_the_sample(tmp_path):
     before = next(m for m in pack.manifest.metrics if m.name.endswith("songs not calibrated on, before calibration"))
     assert before.ci95[0] > before.chance
     assert Decoder.from_pack(pack).warm_up() > 0
+
+
+@pytest.mark.soak
+def test_an_unlike_listener_is_reached_by_calibration(tmp_path, monkeypatch):
+    """Answers elsewhere on the head (20 mm, 27 degrees) and at other latencies (60 ms, standard deviations)."""
+    from bci_music.packing import listener as packing
+    from bci_music.training.calibration import listener_data
+
+    config = ListenerConfig(
+        latency_spread_s=0.06, place_spread_m=0.02, direction_spread=0.5, gain_spread=0.4
+    )  # of the simulated head
+    program = [(spec.id, 0.0, 42.0) for spec in SONGS]
+    session = make_session(SimulatedListener(302, config=config), program, 5)
+    monkeypatch.setattr(listener_data, "open_session", lambda path, reading: session)
+    began = time.monotonic()
+    made = packing.make_listener_pack("demo", [tmp_path / "anna.xdf"], tmp_path / "anna", listener="anna")
+    print("\n".join([*made.words(), f"computed {time.monotonic() - began:.0f} s"]))
+    assert made.calibrated.minutes <= 10.0
+    assert made.calibrated.decoder is not None
+    song = next(c for c in made.calibrated.comparisons if c.before.name.startswith("14-way"))
+    assert song.verdict == "better"
 
 
 @pytest.mark.learning

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 import yaml
 from typer.testing import CliRunner
 from untrained_pack import write_untrained
@@ -26,12 +27,16 @@ from bci_music.packing.describe import describe
 from bci_music.packing.listener import make_listener_pack
 from bci_music.simulate.listener import SimulatedListener
 from bci_music.simulate.session import make_session
+from bci_music.training.calibration import listener as calibration
 from bci_music.training.calibration import listener_data
+from bci_music.training.calibration.encoder import LearnConfig
+from bci_music.training.calibration.listener import CalibrateConfig
 from bci_music.training.eeg.simulated import session_hash
 
 pytestmark = pytest.mark.learning
 
 SONGS = ("night-bus", "lantern", "ash-waltz")
+KEPT = CalibrateConfig(encoder="kept")
 
 
 def tune(song):
@@ -100,7 +105,9 @@ def made(base, heard, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(listener_data, "open_session", lambda path, reading: heard)
         out = tmp_path_factory.mktemp("out") / "mine"
-        return make_listener_pack(base.directory, [Path("mine.xdf")], out, listener="Anna B.", device="cpu")
+        return make_listener_pack(
+            base.directory, [Path("mine.xdf")], out, listener="Anna B.", config=KEPT, device="cpu"
+        )
 
 
 def test_the_listeners_pack_is_whole_and_says_what_it_is(made, base, heard):
@@ -145,12 +152,29 @@ def test_own_audio_is_used_and_named_by_its_hash(base, heard, recorded, tunes, t
     entries["never-heard"] = {"file": "no-such-file.wav"}
     (tmp_path / "audio.yaml").write_text(yaml.safe_dump({"songs": entries}))
     made = make_listener_pack(
-        base.directory, [recorded(heard)], tmp_path / "pack", audio=tmp_path / "audio.yaml", device="cpu"
+        base.directory, [recorded(heard)], tmp_path / "pack", audio=tmp_path / "audio.yaml", config=KEPT, device="cpu"
     )
     settings = made.pack.manifest.provenance.config["calibrate"]
     assert settings["composed_audio"] == []
     assert settings["audio"]["lantern"] == file_sha256(tmp_path / "lantern.wav")
     assert made.pack.manifest.name == "untrained-mine"
+
+
+def test_an_encoder_that_learned_on_is_in_the_pack_and_its_adapter_is_the_bases(
+    base, heard, recorded, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(calibration, "_sure_gain", lambda task, first, second: 0.1)
+    config = CalibrateConfig(learn=LearnConfig(steps=2, batch=8, workers=1))
+    made = make_listener_pack(base.directory, [recorded(heard)], tmp_path / "pack", config=config, device="cpu")
+    pack = Pack.open(tmp_path / "pack")
+    assert pack.file("adapter.safetensors").read_bytes() == base.file("adapter.safetensors").read_bytes()
+    ours, theirs = (Decoder.from_pack(p, device="cpu").network.state_dict() for p in (pack, base))
+    moved = {name for name in ours if not torch.equal(ours[name], theirs[name])}
+    assert any(name.startswith("encoder.") for name in moved)
+    assert "basis" not in moved
+    assert pack.manifest.provenance.config["calibrate"]["encoder_learned_on"] is True
+    assert re.search(r"encoder, going on: 1\.[56] minutes", pack.manifest.provenance.data)
+    assert any(line.startswith("The encoder learned on") for line in made.words())
 
 
 def spoil(heard, kind):

@@ -113,7 +113,8 @@ class VocoderTask:
     Parameters
     ----------
     mel : (n, frames, 64), optional
-        What the vocoder reads instead of the clips' true spectrograms, e.g. those that come back from the autoencoder.
+        What the vocoder reads beside the clips' true spectrograms, e.g. those that come back from the autoencoder: each
+        piece is of one or the other with the same probability, so that what it knew of true ones is not forgotten.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class VocoderTask:
         mel: NDArray[np.float16] | None = None, held_mel: NDArray[np.float16] | None = None,
     ):
         self.module, self._clips, self._held, self._config, self._device = module, clips, held, config, device
-        self._mel = clips.mel if mel is None else mel
+        self._kinds = (clips.mel,) if mel is None else (clips.mel, mel)
         self._held_mel = held.mel if held_mel is None else held_mel
 
     def step(self, module: Any, at: int) -> tuple[Tensor, Figures]:
@@ -132,9 +133,12 @@ class VocoderTask:
     def draw(self, at: int) -> tuple[Tensor, Tensor]:
         """Spectrograms (B, frames, 64) and sounds (B, frames * 160) of step `at`."""
         c = self._config
-        where = places(len(self._mel), self._mel.shape[1], c.frames, seed=c.seed, step=at, batch=c.batch)
-        picture = pieces(self._mel, where, c.frames, self._device)
-        return picture, sounds(self._clips.sound, where, c.frames, self._device)
+        n, frames = self._clips.mel.shape[:2]
+        drawn = places(n * len(self._kinds), frames, c.frames, seed=c.seed, step=at, batch=c.batch)
+        where = [(row % n, first) for row, first in drawn]
+        cut = [pieces(self._kinds[row // n], [place], c.frames, self._device)
+               for (row, _), place in zip(drawn, where, strict=True)]
+        return torch.cat(cut), sounds(self._clips.sound, where, c.frames, self._device)
 
     @torch.no_grad()
     def evaluate(self, module: Any) -> Figures:

@@ -1,25 +1,33 @@
-"""Calibration: minutes of one listener fit a new adapter around a pack's own; the encoder stays as it is."""
+"""Calibration: minutes of one listener fit a new adapter around a pack's own, or the encoder learns on.
+
+Both are tried on held-out parts, and what surely helps more is taken, or nothing. A new adapter costs a second; it
+reaches listeners whom the encoder reads already. That the encoder learns on takes a minute or two, and reaches
+listeners whose answers lie elsewhere on the head or come at other latencies than those it was trained on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import zip_longest
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from bci_music.config import Config
-from bci_music.messages import UserError
+from bci_music.messages import EMBEDDING_DIM, UserError
 from bci_music.metrics.identification import distinct_music
 from bci_music.metrics.splits import WindowTable
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.decoder import Decoder
 from bci_music.training.calibration.compare import Comparison, compare
-from bci_music.training.calibration.folds import Question, make_folds
+from bci_music.training.calibration.encoder import LearnConfig
+from bci_music.training.calibration.folds import Folds, Question, make_folds
 from bci_music.training.calibration.listener_data import ListenerData
-from bci_music.training.calibration.ridge import CalibrationSums
+from bci_music.training.calibration.ridge import KEEP, CalibrationSums
+from bci_music.training.eeg.corpus import Segment
 from bci_music.training.eeg.targets import GRID_S
 from bci_music.training.lab.windows import LabWindows, Version, lab_windows
 
@@ -37,7 +45,12 @@ class CalibrateConfig(Config):
     folds: int = Field(4, ge=3)
     least_minutes: float = Field(1.5, gt=0)
     k: int = Field(50, ge=2)
+    encoder: Literal["auto", "kept"] = Field("auto", description="auto: it learns on where that surely helps more")
+    learn: LearnConfig = LearnConfig()
     seed: int = 0
+
+
+Learn = Callable[[Sequence[list[Segment]]], Sequence[Decoder]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +64,9 @@ class Calibrated:
     comparisons : tuple of Comparison
         Before and after, on what was held out.
     raw, attention, song : arrays
-        Held-out windows as a calibrated adapter decodes them (n, 512), their attention (n, C), songs (n,).
+        Held-out windows as what was calibrated decodes them (n, 512), their attention (n, C), songs (n,).
+    decoder : Decoder, optional
+        With the encoder that learned on; None where the pack's own is kept.
     """
 
     adapter: RidgeAdapter
@@ -61,50 +76,164 @@ class Calibrated:
     raw: NDArray[np.float32]
     attention: NDArray[np.float32]
     song: NDArray[np.str_]
+    decoder: Decoder | None = None
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Windows to calibrate on: (n,) rows of `windows`, as `table`, with their targets (n, 512) and folds.
+
+    `tested` holds for each question which rows it is evaluated on: as many as there can be without overlap.
+    """
+
+    windows: LabWindows
+    rows: NDArray[np.int64]
+    table: WindowTable
+    targets: NDArray[np.float32]
+    folds: Folds
+    tested: tuple[NDArray[np.bool_], ...]
 
 
 def calibrate(
     decoder: Decoder, data: ListenerData, music: dict[str, NDArray[np.float32]], config: CalibrateConfig, *,
-    report: Callable[[int, int], None] = lambda done, of: None,
+    learn: Learn | None = None, report: Callable[[int, int], None] = lambda done, of: None,
 ) -> Calibrated:
-    """Fit a ridge around the pack's adapter on all windows, and evaluate it on held-out ones.
+    """Calibrate on all windows, and evaluate on held-out ones.
 
-    What is evaluated is the procedure: for every held-out part, adapter and penalty are fitted on the others alone.
+    What is evaluated is the procedure: for every held-out part, adapter and penalty, or the encoder, are learned from
+    the others alone.
+
+    Parameters
+    ----------
+    learn : callable, optional
+        Makes decoders whose encoder learned on from segments (`EncoderLearner`); None: the encoder stays.
 
     Raises
     ------
     UserError
         If there is too little to fit and evaluate on.
     """
-    signal = decoder.manifest.signal
+    task = _task(decoder, data, music, config)
+    sums = CalibrationSums(decoder.adapter, task.folds)
+    shared, attention = _encode(decoder, task, sums, report)
+    before = [decoder.adapter(shared[tested]) for tested in task.tested]
+    after = [
+        _held_out(sums, question, tested, shared, config.alpha)
+        for question, tested in zip(task.folds.questions, task.tested, strict=True)
+    ]
+    change, alpha = sums.solve(config.alpha)
+    adapter = RidgeAdapter((decoder.adapter.weights + change).astype(np.float32), decoder.adapter.intercept, alpha)
+    learned = None
+    if learn is not None:
+        found = _learned(task, learn)
+        if _sure_gain(task, after, found) > 0:
+            after, adapter, alpha = found, decoder.adapter, KEEP
+            learned = learn([_segments(task, np.ones(len(task.rows), bool))])[0]
+            attention = _attention(learned, task, attention)
+    last = task.tested[-1]
+    return Calibrated(
+        adapter, alpha, _minutes(task.table, decoder.manifest.signal.window.seconds),
+        _comparisons(task, data, before, after, decoder.manifest.signal.window.seconds, config), after[-1],
+        attention[last], task.table.song[last], learned,
+    )  # fmt: skip
+
+
+def _task(
+    decoder: Decoder, data: ListenerData, music: dict[str, NDArray[np.float32]], config: CalibrateConfig
+) -> _Task:
     windows, rows = _usable(decoder, data, music, config)
     table = _rows_of(windows.table, rows)
-    _enough(data, table, config, signal.window.seconds)
+    _enough(data, table, config, decoder.manifest.signal.window.seconds)
     folds = make_folds(table, block_s=config.block_s, guard_s=config.guard_s, n=config.folds)
-    sums = CalibrationSums(decoder.adapter, folds)
-    chosen = [_apart(table, folds.of(question)) for question in folds.questions]
-    targets = _targets(table, music)
-    shared, attention = _encode(decoder, windows, rows, targets, sums, np.any(chosen, axis=0), report)
-    comparisons: list[Comparison] = []
-    after = np.empty((0, 0), np.float32)
-    for question, evaluated in zip(folds.questions, chosen, strict=True):
-        after = _held_out(sums, question, evaluated, shared, config.alpha)
-        there = _rows_of(table, evaluated)
-        pieces = distinct_music(targets[evaluated], there.song, there.name, there.song_start_s, signal.window.seconds)
+    tested = tuple(_apart(table, folds.of(question)) for question in folds.questions)
+    return _Task(windows, rows, table, _targets(table, music), folds, tested)
+
+
+def _comparisons(
+    task: _Task, data: ListenerData, before: Sequence[NDArray], after: Sequence[NDArray], window_s: float,
+    config: CalibrateConfig,
+) -> tuple[Comparison, ...]:
+    made: list[Comparison] = []
+    for number, (question, tested) in enumerate(zip(task.folds.questions, task.tested, strict=True)):
+        there = _rows_of(task.table, tested)
+        pieces = distinct_music(task.targets[tested], there.song, there.name, there.song_start_s, window_s)
         where = (
-            f"{_kind(data)} of {data.listener}, {question.name}: {question.kept_apart}; windows of "
-            f"{signal.window.seconds:g} s that do not overlap; interval by block of {config.block_s:g} s"
+            f"{_kind(data)} of {data.listener}, {question.name}: {question.kept_apart}; windows of {window_s:g} s that "
+            f"do not overlap; interval by block of {config.block_s:g} s"
         )
-        comparisons += compare(
-            decoder.adapter(shared[evaluated]), after, pieces, block=folds.block[evaluated], recording=there.recording,
+        made += compare(
+            before[number], after[number], pieces, block=task.folds.block[tested], recording=there.recording,
             question=question.name, where=where, k=config.k, seed=config.seed,
         )  # fmt: skip
-    change, alpha = sums.solve(config.alpha)
-    weights = (decoder.adapter.weights + change).astype(np.float32)
-    return Calibrated(
-        RidgeAdapter(weights, decoder.adapter.intercept, alpha), alpha, _minutes(table, signal.window.seconds),
-        tuple(comparisons), after, attention[chosen[-1]], table.song[chosen[-1]],
-    )  # fmt: skip
+    return tuple(made)
+
+
+def _learned(task: _Task, learn: Learn) -> list[NDArray[np.float32]]:
+    """What decoders make of the tested windows of each question (n, 512) whose encoder learned without their part.
+
+    To learn takes long, so one encoder serves a part of every question: it learns from neither.
+    """
+    parts = list(zip_longest(*(question.folds for question in task.folds.questions)))
+    held = [[fold for fold in part if fold is not None] for part in parts]
+    free = [np.asarray(task.folds.free[:, some].all(axis=1)) for some in held]
+    decoders = learn([_segments(task, rows) for rows in free])
+    found = [np.empty((len(task.rows), EMBEDDING_DIM), np.float32) for _ in task.tested]
+    for some, decoder in zip(held, decoders, strict=True):
+        for question, tested, decoded in zip(task.folds.questions, task.tested, found, strict=True):
+            ours = np.flatnonzero(tested & task.folds.tested[:, [f for f in some if f in question.folds]].any(axis=1))
+            for batch in np.array_split(ours, -(-len(ours) // BATCH)) if len(ours) else ():
+                vectors, _ = decoder.encode_many(*task.windows.gather(task.rows[batch]))
+                decoded[batch] = decoder.adapter(vectors)
+    return [decoded[tested] for decoded, tested in zip(found, task.tested, strict=True)]
+
+
+def _sure_gain(task: _Task, first: Sequence[NDArray], second: Sequence[NDArray]) -> float:
+    """By how much the second decoding agrees better with the music than the first, less twice the standard error.
+
+    The mean over held-out parts of all questions of the gain in the windows' mean cosine with their music, about the
+    mean of each: what all music has in common is no gain.
+    """
+    gains = []
+    for question, tested, *decoded in zip(task.folds.questions, task.tested, first, second, strict=True):
+        for fold in question.folds:
+            ours = task.folds.tested[tested, fold]
+            if ours.sum() > 1:
+                one, other = (_agreement(rows[ours], task.targets[tested][ours]) for rows in decoded)
+                gains.append(other - one)
+    if len(gains) < 2:
+        return 0.0
+    return float(np.mean(gains) - 2.0 * np.std(gains, ddof=1) / np.sqrt(len(gains)))
+
+
+def _agreement(decoded: NDArray, targets: NDArray) -> float:
+    """Mean cosine of rows with their targets, both about their means."""
+    rows, wanted = decoded - decoded.mean(axis=0), targets - targets.mean(axis=0)
+    sizes = np.linalg.norm(rows, axis=1) * np.linalg.norm(wanted, axis=1)
+    return float(np.mean((rows * wanted).sum(axis=1) / np.maximum(sizes, 1e-12)))
+
+
+def _segments(task: _Task, allowed: NDArray[np.bool_]) -> list[Segment]:
+    """Stretches that allowed windows cover together."""
+    windows, rate = task.windows, task.windows.sfreq_hz
+    rows, made = task.rows[allowed], []
+    for number in np.unique(windows.segment[rows]):
+        segment = windows.segments[number]
+        firsts = np.sort(windows.first[rows[windows.segment[rows] == number]])
+        for run in np.split(firsts, np.flatnonzero(np.diff(firsts) > windows.n_times) + 1):
+            begin, later = int(run[0]), int(run[0]) / rate
+            made.append(replace(
+                segment, eeg=segment.eeg[:, begin : int(run[-1]) + windows.n_times],
+                song_start_s=segment.song_start_s + later, start_s=segment.start_s + later,
+            ))  # fmt: skip
+    return made
+
+
+def _attention(decoder: Decoder, task: _Task, before: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, C) what a decoder weighs in the windows of the last question, on which confidence is evaluated."""
+    found, there = before.copy(), np.flatnonzero(task.tested[-1])
+    for batch in np.array_split(there, -(-len(there) // BATCH)):
+        found[batch] = decoder.encode_many(*task.windows.gather(task.rows[batch]))[1]
+    return found
 
 
 def _usable(
@@ -166,22 +295,22 @@ def _apart(table: WindowTable, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _encode(
-    decoder: Decoder, windows: LabWindows, rows: NDArray[np.int64], targets: NDArray[np.float32], sums: CalibrationSums,
-    evaluated: NDArray[np.bool_], report: Callable[[int, int], None],
+    decoder: Decoder, task: _Task, sums: CalibrationSums, report: Callable[[int, int], None]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Add every window to the normal equations; shared vectors and attention of those that are evaluated are kept.
 
     The arrays have a row for every window, NaN where it is not evaluated.
     """
-    shared = np.full((len(rows), len(sums.own.weights)), np.nan, np.float32)
-    attention = np.full((len(rows), windows.segments[0].eeg.shape[0]), np.nan, np.float32)
-    for first in range(0, len(rows), BATCH):
-        some = np.arange(first, min(first + BATCH, len(rows)))
-        vectors, weighed = decoder.encode_many(*windows.gather(rows[some]))
-        sums.add(some, vectors, targets[some])
+    n, evaluated = len(task.rows), np.any(task.tested, axis=0)
+    shared = np.full((n, len(sums.own.weights)), np.nan, np.float32)
+    attention = np.full((n, task.windows.segments[0].eeg.shape[0]), np.nan, np.float32)
+    for first in range(0, n, BATCH):
+        some = np.arange(first, min(first + BATCH, n))
+        vectors, weighed = decoder.encode_many(*task.windows.gather(task.rows[some]))
+        sums.add(some, vectors, task.targets[some])
         kept = evaluated[some]
         shared[some[kept]], attention[some[kept]] = vectors[kept], weighed[kept]
-        report(len(some) + first, len(rows))
+        report(len(some) + first, n)
     return shared, attention
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -119,10 +119,11 @@ def heard_audio(data: ListenerData) -> dict[str, tuple[NDArray[np.float32], floa
     }
 
 
-def embedded_music(data: ListenerData, embedder: Embedder, window_s: float) -> dict[str, NDArray[np.float32]]:
-    """Embeddings (m, 512) of every song heard, one per `GRID_S` of window start."""
-    heard = heard_audio(data)
-    return {song: embed_song(embedder, audio, rate, window_s, GRID_S) for song, (audio, rate) in heard.items()}
+def embedded_music(
+    audio: Mapping[str, tuple[NDArray[np.float32], float]], embedder: Embedder, window_s: float
+) -> dict[str, NDArray[np.float32]]:
+    """Embeddings (m, 512) of every song heard (`heard_audio`), one per `GRID_S` of window start."""
+    return {song: embed_song(embedder, sound, rate, window_s, GRID_S) for song, (sound, rate) in audio.items()}
 
 
 def composed(data: ListenerData) -> list[str]:

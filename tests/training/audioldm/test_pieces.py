@@ -6,7 +6,7 @@ import torch
 
 from bci_music.config import shipped
 from bci_music.messages import UserError
-from bci_music.models.log_mel import log_mel
+from bci_music.models.log_mel import log_mel, log_mel_torch
 from bci_music.training.audioldm.batches import pieces, places, sounds
 from bci_music.training.audioldm.cache import cached_rows
 from bci_music.training.audioldm.diffusion import UnetConfig, new_unet
@@ -115,6 +115,17 @@ def test_the_vocoder_learns_where_in_a_band_the_lines_lie(clips):
     after = task.evaluate(vocoder.eval())
     assert after["magnitude_db"] < 0.87 * before  # of which noise alone is some 5.6 dB
     assert after["convergence"] < 0.7
+
+
+def test_a_vocoder_that_is_fitted_still_reads_true_spectrograms(clips):
+    shifted = clips.mel + np.float16(100)
+    task = VocoderTask(None, clips, clips, VocoderConfig(frames=32, batch=32), mel=shifted)
+    pictures, sound = task.draw(0)
+    true = log_mel_torch(sound)[:, EDGE:-EDGE]
+    others = (pictures[:, EDGE:-EDGE] - true).mean((1, 2)) > 50
+    assert 8 <= others.sum() <= 24
+    off = (pictures - 100 * others[:, None, None])[:, EDGE:-EDGE] - true
+    assert off.abs().mean() < 0.1  # each with the sound it belongs to
 
 
 def test_discriminators_and_vocoder_move_their_own_weights_only(clips, held):

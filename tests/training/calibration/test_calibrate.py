@@ -19,6 +19,7 @@ from bci_music.training.calibration.listener import CalibrateConfig, calibrate
 from bci_music.training.calibration.listener_data import ListenerData
 from bci_music.training.calibration.ridge import KEEP, CalibrationSums, changes
 from bci_music.training.eeg.corpus import Segment
+from bci_music.training.lab.windows import lab_windows
 
 RATE, CHANNELS, DIM = 125.0, 16, 6
 RNG = np.random.default_rng(0)
@@ -84,8 +85,19 @@ def own():
     return trained_on(PATTERNS)
 
 
-def outcome(world, own, data, **config):
-    return calibrate(decoder_of(own), data, world.music, CalibrateConfig(**config))
+def outcome(world, own, data, learn=None, **config):
+    return calibrate(decoder_of(own), data, world.music, CalibrateConfig(**config), learn=learn)
+
+
+class Learner:
+    """Gives decoders that read what `encoding` makes of windows, and keeps what it was given to learn from."""
+
+    def __init__(self, own, encoding):
+        self.trainings, self._own, self._encoding = [], own, encoding
+
+    def __call__(self, trainings):
+        self.trainings += trainings
+        return [SimpleNamespace(adapter=self._own, encode_many=self._encoding) for _ in trainings]
 
 
 def test_a_listener_unlike_those_of_the_pack_is_learned(world, own):
@@ -98,6 +110,47 @@ def test_a_listener_unlike_those_of_the_pack_is_learned(world, own):
         assert comparison.after.ci95[0] > comparison.after.controls["mismatched"].value
     assert [c.verdict for c in done.comparisons if c.question.startswith("songs calibrated on")] == ["better"] * 2
     assert done.minutes == pytest.approx(6.0, abs=0.1)
+
+
+def test_an_encoder_that_learned_on_is_taken_where_it_surely_helps_more(world, own):
+    order = np.random.default_rng(4).permutation(CHANNELS)
+    data = world.listen(PATTERNS[:, order])
+    learner = Learner(own, lambda x, used: encode(x[:, np.argsort(order)], used))
+    done = outcome(world, own, data, learn=learner)
+    assert done.decoder is not None
+    assert done.alpha == KEEP
+    np.testing.assert_array_equal(done.adapter.weights, own.weights)
+    assert [c.verdict for c in done.comparisons] == ["better"] * 4  # other songs as well: nothing of them was learned
+    alone = outcome(world, own, data)
+    assert np.mean([c.after.value for c in done.comparisons]) > np.mean([c.after.value for c in alone.comparisons])
+
+
+def test_an_encoder_that_learned_nothing_is_not_taken(world, own):
+    done = outcome(world, own, world.listen(PATTERNS), learn=Learner(own, lambda x, used: encode(x[:, ::-1], used)))
+    assert done.decoder is None
+    same = outcome(world, own, world.listen(PATTERNS), learn=Learner(own, encode))
+    assert same.decoder is None  # no gain at all
+
+
+def test_what_an_encoder_learns_from_is_apart_from_what_it_is_tested_on(world, own):
+    data = world.listen(PATTERNS)
+    learner = Learner(own, encode)
+    outcome(world, own, data, learn=learner)
+    names = {key: key for key in world.music}
+    windows = lab_windows(data.segments, names, window_s=4.0, sfreq_hz=RATE, hop_s=1.0)
+    table = windows.table
+    folds = make_folds(table, block_s=20.0, guard_s=4.0, n=4)
+    assert len(learner.trainings) == 4
+    for part, segments in enumerate(learner.trainings):
+        assert sum(s.eeg.shape[1] for s in segments) > 60 * RATE
+        tested = folds.tested[:, part] | folds.tested[:, 4 + part]
+        for song, first in zip(table.song[tested], table.song_start_s[tested], strict=True):
+            for s in segments:
+                begin, stop = s.song_start_s, s.song_start_s + s.eeg.shape[1] / RATE
+                assert s.song != song or first + 4 + 4 <= begin + 1e-6 or stop <= first - 4 + 1e-6
+                whole = next(t for t in data.segments if t.song == s.song)
+                at = round(begin * RATE)
+                np.testing.assert_array_equal(s.eeg, whole.eeg[:, at : at + s.eeg.shape[1]])
 
 
 def test_a_listener_the_pack_reads_already_loses_nothing(world, own):
