@@ -63,7 +63,7 @@ REPLAY = ("--headless", "--sound-device", "none", "--seconds", "4")
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        (("replay", find_sample(), *REPLAY, "--out", "out"), 0),
+        pytest.param(("replay", find_sample(), *REPLAY, "--out", "out"), 0, marks=pytest.mark.soak),
         (("monitor", "--headless", "--stream", "nobody streams this", "--wait", "1"), 2),
         (("models", "list"), 0),
         (("doctor", "--json"), 0),
