@@ -115,6 +115,7 @@ def test_it_can_be_calibrated_on_the_sample(tmp_path):
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_an_unlike_listener_is_reached_by_calibration(tmp_path, monkeypatch):
     """Answers elsewhere on the head (20 mm, 27 degrees) and at other latencies (60 ms, standard deviations)."""
     from bci_music.packing import listener as packing
