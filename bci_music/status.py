@@ -159,9 +159,10 @@ class Chance:
     Attributes
     ----------
     method : str
-        What is bet on: "songs", or "" where it cannot be known; `why` says that in a sentence.
+        What is bet on: "songs", "sound" (that is heard, against EEG), or "" where it cannot be known: `why` says so in
+        a sentence.
     n : int
-        Pieces of evidence so far: songs.
+        Pieces of evidence so far: songs, or blocks of sound.
     evidence, highest : float
         What a stake of 1 is worth now and was worth at most.
     shown : bool
@@ -174,6 +175,10 @@ class Chance:
         Sham runs in which it did, of how many.
     sham : bool
         Whether these are bets on sham.
+    hits, by_chance : int, float
+        Blocks of sound whose true place was the best one, and how many that would be by chance.
+    heard : str
+        Where the sound that is heard comes from.
     """
 
     method: str = ""
@@ -186,6 +191,9 @@ class Chance:
     alarm_rate: float = 0.05
     measured: tuple[int, int] = (0, 0)
     sham: bool = False
+    hits: int = 0
+    by_chance: float = 0.0
+    heard: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,8 @@ def alarm_words(chance: Chance) -> str:
 
 def _counted(snapshot: Snapshot) -> str:
     """What was counted so far."""
+    if snapshot.chance.method == "sound":
+        return _blocks(snapshot.chance)
     found = snapshot.identification
     if found is None or found.n == 0:
         return "counting the first windows"
@@ -123,6 +125,19 @@ def _counted(snapshot: Snapshot) -> str:
     by_chance = f"{expected:.0f}" if expected >= 1 else "below 1"
     windows = "window" if found.n == 1 else "windows"
     return f"{found.hits} of {found.n} {windows} found the song, chance {by_chance}"
+
+
+def _blocks(chance: Chance) -> str:
+    """How often the sound that is heard was found at its true place."""
+    if chance.n == 0:
+        return "learning from the first seconds"
+    by_chance = f"{chance.by_chance:.0f}" if chance.by_chance >= 1 else "below 1"
+    return f"{chance.hits} of {chance.n} {'block' if chance.n == 1 else 'blocks'} found, chance {by_chance}"
+
+
+def method_words(chance: Chance) -> str:
+    """By what it is counted, "" where nothing is."""
+    return {"songs": "by songs", "sound": "by sound"}.get(chance.method, "")
 
 
 def _not_counted(snapshot: Snapshot) -> tuple[str, str]:

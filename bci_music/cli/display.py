@@ -151,7 +151,9 @@ def print_summary(report: dict[str, Any], out: Path, console: Console) -> None:
             f"(p = {found['p']:.3f} against circular shifts)"
         )
     if report["chance"]:
-        lines.append(_chance_line(report["chance"]))
+        lines.append(chance_line(report["chance"]))
+    if report["chance_of_sound"]:
+        lines.append(chance_line(report["chance_of_sound"]))
     lines += [span["revealed"] or f"SHAM from {max(span['start_s'], 0.0):.0f} to {span['stop_s']:.0f} s"
               for span in report["sham"]]
     if report["warning"]:
@@ -160,14 +162,15 @@ def print_summary(report: dict[str, Any], out: Path, console: Console) -> None:
         _print(console, line, "")
 
 
-def _chance_line(chance: dict[str, Any]) -> str:
+def chance_line(chance: dict[str, Any]) -> str:
     """Say whether it was above chance, and how often that would be wrong."""
     if not chance["method"]:
         return str(chance["why"])
     rate, (alarms, runs) = chance["alarm_rate"], chance["measured"]
     measured = f", on sham {alarms} of {runs}" if runs else ""
+    counted = f"blocks of {chance['heard']}" if chance["method"] == "sound" else chance["method"]
     return (
         f"above chance: {'yes' if chance['shown'] else 'not shown'} (evidence {chance['highest']:.3g} after "
-        f"{chance['n']} {chance['method']}, yes at {1 / rate:.0f}; "
+        f"{chance['n']} {counted}, yes at {1 / rate:.0f}; "
         f"wrong in at most {100 * rate:.0f} % of runs{measured})"
     )

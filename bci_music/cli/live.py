@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bci_music.cli.options import FileOutputs, Outputs, ReadingOptions, RunOptions, ShowOptions, StreamOptions, shared
+from bci_music.cli.options import (
+    FileOutputs,
+    HeardOptions,
+    Outputs,
+    ReadingOptions,
+    RunOptions,
+    ShowOptions,
+    StreamOptions,
+    shared,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +35,7 @@ MONITOR_SECONDS = 10.0  # without a window
 @shared
 def demo(
     run: RunOptions,
+    heard: HeardOptions,
     show: ShowOptions,
     outputs: Outputs,
     session: Annotated[
@@ -44,11 +54,11 @@ def demo(
         looped = not isinstance(display, Terminal) and show.seconds is None  # a window stays open
         return run_demo(config, display, out, session=session, loop=looped)
 
-    _carry(job, "demo, simulated EEG", run, show, lambda: run.resolve(outputs))
+    _carry(job, "demo, simulated EEG", run, show, lambda: run.resolve(outputs, heard=heard))
 
 
 @shared
-def live(stream: StreamOptions, run: RunOptions, show: ShowOptions, outputs: Outputs) -> None:
+def live(stream: StreamOptions, run: RunOptions, heard: HeardOptions, show: ShowOptions, outputs: Outputs) -> None:
     """Decode a headset's LSL stream and play what it asks for.
 
     Start your amplifier's LSL app first; `bci-music doctor` shows whether streams are visible at all.
@@ -59,7 +69,7 @@ def live(stream: StreamOptions, run: RunOptions, show: ShowOptions, outputs: Out
 
         return run_live(config, display, out)
 
-    _carry(job, "live", run, show, lambda: run.resolve(outputs, stream))
+    _carry(job, "live", run, show, lambda: run.resolve(outputs, stream, heard))
 
 
 @shared
@@ -67,6 +77,7 @@ def replay(
     file: Annotated[Path, typer.Argument(help="XDF, EDF, BDF, FIF, SET, BrainVision or MFF.")],
     read: ReadingOptions,
     run: RunOptions,
+    heard: HeardOptions,
     show: ShowOptions,
     outputs: FileOutputs,
     speed: Annotated[
@@ -85,12 +96,13 @@ def replay(
         reading = read.reading()
         return run_replay(config, display, out, file=file, reading=reading, speed=speed, loop=loop, start_s=start)
 
-    _carry(job, file.name, run, show, lambda: run.resolve(outputs))
+    _carry(job, file.name, run, show, lambda: run.resolve(outputs, heard=heard))
 
 
 @shared
 def monitor(
     stream: StreamOptions,
+    heard: HeardOptions,
     show: ShowOptions,
     json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON at the end.")] = False,
 ) -> None:
@@ -104,9 +116,9 @@ def monitor(
         from bci_music.cli.monitor import print_report
         from bci_music.engine.run import run_monitor
 
-        query = stream.query()
+        query, sound = stream.query(), heard.config()
         display.look_for(query, 15.0 if stream.wait is None else stream.wait)
-        print_report(run_monitor(query, display), json, console)
+        print_report(run_monitor(query, display, sound), json, console)
 
     display.carry(work)
 

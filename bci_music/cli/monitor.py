@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bci_music.cli.display import chance_line
+
 STYLES = {"good": "green", "doubtful": "yellow", "bad": "red", "absent": "dim", "unknown": "dim"}
 GLYPHS = {"good": "●", "doubtful": "▲", "bad": "■", "absent": "·", "unknown": "?"}
 
@@ -20,6 +22,8 @@ def print_report(report: dict[str, Any], as_json: bool, console: Console) -> Non
         sys.stdout.write("\n")
     else:
         console.print(_table(report))
+        if report["chance"] is not None:
+            console.print(chance_line(report["chance"]), markup=False, soft_wrap=True)
 
 
 def _table(report: dict[str, Any]) -> Table:

@@ -19,6 +19,7 @@ from bci_music.outputs.registry import output_classes
 if TYPE_CHECKING:
     from bci_music.data.session import Reading
     from bci_music.engine.config import LiveConfig
+    from bci_music.heard.open import HeardConfig
     from bci_music.streaming.discovery import StreamQuery
 
 
@@ -177,7 +178,9 @@ class RunOptions(Group):
     ] = False
     out: Annotated[Path | None, typer.Option("--out", help="Folder for report.json, music.wav, overview.png.")] = None
 
-    def resolve(self, outputs: Outputs, stream: StreamOptions | None = None) -> LiveConfig:
+    def resolve(
+        self, outputs: Outputs, stream: StreamOptions | None = None, heard: HeardOptions | None = None
+    ) -> LiveConfig:
         """Return the configuration of the run: the file's, where there is one; what the command line gives wins."""
         from bci_music.engine.config import LiveConfig
 
@@ -193,10 +196,48 @@ class RunOptions(Group):
             values["sound"]["audioldm"]["from_library"] = self.from_library
         if self.sham or self.blind:
             values["sham"]["mode"] = "blind" if self.blind else "sham"
+        values["heard"].update(heard.given if heard is not None else {})
         for name, settings in outputs.settings.items():
             values["outputs"][name].update(settings)
         values["pack"] = self.pack if self.pack is not None else values["pack"]
         return LiveConfig.parse(values, "the command line")
+
+
+@dataclasses.dataclass(frozen=True)
+class HeardOptions(Group):
+    """Which sound the listener hears, for the question whether the EEG carries it."""
+
+    heard: Annotated[
+        Path | None, typer.Option("--heard", help="Sound file that is heard, or folder of files named like its songs.")
+    ] = None
+    heard_start: Annotated[
+        float | None,
+        typer.Option("--heard-start", min=0, help="Second of the EEG at which it begins.  \\[default: its marker]"),
+    ] = None
+    heard_device: Annotated[
+        str | None, typer.Option("--heard-device", help="Microphone or loopback that hears it too: number or name.")
+    ] = None
+    heard_stream: Annotated[
+        str | None, typer.Option("--heard-stream", help="LSL stream of audio with it: name or source id.")
+    ] = None
+    heard_delay: Annotated[
+        float | None, typer.Option("--heard-delay", help="Seconds from there to the ear, of headphones say.")
+    ] = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was given, as keys of the configuration."""
+        values = {
+            "file": str(self.heard) if self.heard is not None else None, "start_s": self.heard_start,
+            "device": self.heard_device, "stream": self.heard_stream, "delay_s": self.heard_delay,
+        }  # fmt: skip
+        return {key: value for key, value in values.items() if value is not None}
+
+    def config(self) -> HeardConfig:
+        """The configuration that these options make."""
+        from bci_music.heard.open import HeardConfig
+
+        return HeardConfig.parse(self.given, "the command line")
 
 
 class Outputs(Group):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bci_music.streaming.source import Source
 
 BEHIND_S = 1.0  # a file source is held back while the decoder has more than this to do
+HEARD_BEHIND_S = 20.0  # and while what compares it with the sound has more than this
 
 
 def build_engine(
@@ -54,6 +55,7 @@ def build_engine(
 
     sleep_while_waiting()
     from bci_music.generation.open import choose_generator, open_generator
+    from bci_music.heard.open import open_heard
     from bci_music.models.decoder import Decoder
     from bci_music.models.pack import Pack
     from bci_music.sound.stage import SoundStage
@@ -86,9 +88,11 @@ def build_engine(
         on_embedding=events.embedding,
         on_quality=events.quality,
     )
-    acquirer.hold = lambda: decode.behind_s() > BEHIND_S
-    if isinstance(source, SessionSource):
-        decode.not_before = lambda: source.begins_s
+    replayed = source if isinstance(source, SessionSource) else None
+    heard = events.heard = open_heard(config.heard, acquirer, (lambda: replayed.zero_s) if replayed else None)
+    acquirer.hold = lambda: decode.behind_s() > BEHIND_S or (heard is not None and heard.behind_s() > HEARD_BEHIND_S)
+    if replayed is not None:
+        decode.not_before = lambda: replayed.begins_s
     sham = Sham(config.sham, history.heard_at, history.window_s, clock.now)
     decode.choose = sham.choose
     decode.begin_again = history.begin_again
@@ -112,7 +116,7 @@ def build_engine(
         sound=sound,
         make_markers=make_markers,
         chooser=StreamChooser(acquirer, source) if isinstance(source, LslSource) else None,
-        replay=Replay(acquirer, source, clock, events) if isinstance(source, SessionSource) else None,
+        replay=Replay(acquirer, replayed, clock, events) if replayed else None,
         shelving=Shelving(Path(), config.outputs.model_dump(), events.failure, clock.now),
         prompter=make_prompter(pack, steering, events.failure),
         sham=sham,

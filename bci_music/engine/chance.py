@@ -30,7 +30,9 @@ COUNT_S = 20.0  # of a song, from its beginning: what comes later says little mo
 LATE_S = 1.0  # a marker may come this much later than the EEG it belongs to
 KEEP_S = 4 * COUNT_S
 SHAM_ALARMS = (6, 200)  # sham runs that said yes, of how many: tests/engine/test_chance_measured.py
-NOT_KNOWN = "Cannot know: no music markers came with this stream, so nothing says which song is heard."
+NOT_KNOWN = (
+    "Cannot know: no music markers came with this stream, so nothing says which song is heard. Give the sound: --heard."
+)
 NOT_IN_LIBRARY = "Cannot know: what is heard is not in the decoder's library."
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from bci_music.config import Config
 from bci_music.engine.sham import ShamConfig
 from bci_music.generation.open import GeneratorsConfig
+from bci_music.heard.open import HeardConfig
 from bci_music.outputs.registry import outputs_config
 from bci_music.sound.stage import StageConfig
 from bci_music.sound.steering import SteeringConfig
@@ -38,5 +39,6 @@ class LiveConfig(Config):
     sound: SoundConfig = SoundConfig()
     outputs: OutputsConfig = OutputsConfig()
     sham: ShamConfig = ShamConfig()
+    heard: HeardConfig = HeardConfig()
     ring_seconds: float = Field(60.0, ge=10, le=600)
     wait_s: float = Field(15.0, ge=1, le=86_400, description="how long to look for the stream before giving up")

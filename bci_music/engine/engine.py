@@ -10,6 +10,7 @@ Threads of a run, each a `Worker` that calls ``stage.step(now)`` unless its row 
 | generate | steering, fallback chain, queue | 50 ms | plays what is queued, then falls back | as acquire |
 | choose | the list of streams | 500 ms | is old | as acquire |
 | shelf | the list of sessions, exports | 250 ms | is old | as acquire |
+| heard | EEG and sound of a block, what was learned | 250 ms | the answer is late; a file is held back | as acquire |
 | prompt | the text model | 100 ms | the words steer later | as acquire |
 | output-NAME | one output | 20 ms | drops what its queue cannot hold, counted | counted, reported once |
 | generator (`sound.producer`) | a slow generator | an order | the fallback chain plays | the library plays |
@@ -87,9 +88,8 @@ class Engine:
         LSL's clock.
     events : Events
         Where all stages report.
-    decoder : Decoder, optional
-        None when only monitoring, as `sound`.
-    sound : SoundStage, optional
+    decoder, sound : optional
+        None when only monitoring.
     make_markers : callable, optional
         ``(StreamInfo, on_marker) -> Markers``: follows the music being heard, once the stream is known.
     prompter : PromptStage, optional
@@ -148,7 +148,7 @@ class Engine:
         beats: list[tuple[str, Stage | None, float]] = [
             ("acquire", acquirer, 0.010), ("watch", self._watch, 0.100), ("decode", decode, 0.020),
             ("generate", sound, 0.050), ("prompt", prompter, 0.100), ("choose", chooser, 0.500),
-            ("shelf", shelving, 0.250),
+            ("shelf", shelving, 0.250), ("heard", events.heard, 0.250),
         ]  # fmt: skip
         self._stages: list[Stage] = [*(stage for _, stage, _ in beats if stage is not None), *self.outputs]
         self._workers = [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from bci_music.clock import Clock
     from bci_music.engine.history import History
+    from bci_music.heard.stage import HeardStage
     from bci_music.messages import Embedding, MusicMarker, Quality, StreamEvent
     from bci_music.status import Failure
 
@@ -44,6 +45,7 @@ class Events:
     def __init__(self, clock: Clock, history: History | None = None):
         self._clock = clock
         self.history = history
+        self.heard: HeardStage | None = None  # compares EEG with the sound that is heard; set before the stages start
         self.listeners: Sequence[Listener] = ()  # set before the stages start
         self.failures: deque[Failure] = deque(maxlen=KEPT_FAILURES)
         self.lost: deque[str] = deque(maxlen=KEPT_FAILURES)  # what the run was to keep and did not
@@ -69,6 +71,15 @@ class Events:
         """Take a change of the music being heard (watch thread); it reaches the network by its own stream."""
         if self.history is not None:
             self.history.add_marker(marker)
+        if self.heard is not None:
+            self.heard.sound.marker(marker)
+
+    def moved(self, time_s: float) -> None:
+        """The operator went to another place of a recording: music announced for later than `time_s` is forgotten."""
+        if self.history is not None:
+            self.history.cut_markers(time_s)
+        if self.heard is not None:
+            self.heard.moved = True
 
     def log(self, text: str) -> None:
         """Publish a remark: a consent, what the operator saw."""

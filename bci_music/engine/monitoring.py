@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 from bci_music.engine.decode_stage import DecodeStage
 from bci_music.engine.engine import Engine
 from bci_music.engine.events import Events
+from bci_music.heard.open import HeardConfig, open_heard
 from bci_music.messages import Quality, StreamInfo, UserError
 
 if TYPE_CHECKING:
     from bci_music.clock import Clock
+    from bci_music.engine.watch import MakeMarkers
     from bci_music.streaming.source import Source
+
+NOTHING = HeardConfig()
 
 
 class QualityChain:
@@ -37,8 +41,10 @@ class QualityChain:
         self.process = self._monitor.process
 
 
-def build_monitor(source: Source, clock: Clock) -> Engine:
-    """Make an engine that acquires and assesses channels, and does nothing else."""
+def build_monitor(
+    source: Source, clock: Clock, heard: HeardConfig = NOTHING, make_markers: MakeMarkers | None = None
+) -> Engine:
+    """Make an engine that assesses channels and, where it is given, compares EEG with the sound that is heard."""
     from bci_music.streaming.acquire import Acquirer
     from bci_music.streaming.choosing import StreamChooser
     from bci_music.streaming.lsl import LslSource
@@ -46,7 +52,9 @@ def build_monitor(source: Source, clock: Clock) -> Engine:
     events = Events(clock)
     acquirer = Acquirer(source, clock, on_event=events.stream_event)
     chooser = StreamChooser(acquirer, source) if isinstance(source, LslSource) else None
-    return Engine(acquirer, DecodeStage(acquirer, None, QualityChain, live=True), clock, events, chooser=chooser)
+    events.heard = open_heard(heard, acquirer)
+    decode = DecodeStage(acquirer, None, QualityChain, live=True)
+    return Engine(acquirer, decode, clock, events, chooser=chooser, make_markers=make_markers)
 
 
 def quality_report(engine: Engine) -> dict[str, Any]:
@@ -72,4 +80,5 @@ def quality_report(engine: Engine) -> dict[str, Any]:
         },
         "counters": {k: v for k, v in asdict(stream).items() if isinstance(v, int) and not isinstance(v, bool)},
         "channels": channels,
+        "chance": asdict(engine.events.heard.answer()) if engine.events.heard is not None else None,
     }

@@ -72,8 +72,7 @@ class Replay:
 
         def move() -> None:
             self._source.seek(to_s, speed)
-            if self._events.history is not None:
-                self._events.history.cut_markers(self._clock.now())
+            self._events.moved(self._clock.now())
             self._wanted_s = None
 
         words = "held" if speed <= 0 else f"at speed {speed:g}"

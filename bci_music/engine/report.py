@@ -57,6 +57,7 @@ def build_report(engine: Engine, now: float, wav: Path | None = None) -> dict[st
         "pack": _pack(engine),
         "identification": _identification(engine.history),
         "chance": _chance(engine),
+        "chance_of_sound": _chance_of_sound(engine),
         "sham": _sham(engine),
         "played_agreement": _agreement(played_agreement(engine, now)),
         "warning": engine.warning or None,
@@ -196,6 +197,19 @@ def _chance(engine: Engine) -> dict[str, Any] | None:
     return {
         "protocol": "bets on ranks, a bet for each piece of evidence; above chance once a stake of 1 has grown to "
         "1 / alarm_rate, which under chance happens in at most that share of runs, however often one looks",
+        **_bets(found, engine),
+        "on_sham": _bets(of_sham, engine) if of_sham.n else None,
+    }
+
+
+def _chance_of_sound(engine: Engine) -> dict[str, Any] | None:
+    """Is the sound that is heard in the EEG: where that sound is given."""
+    if engine.events.heard is None:
+        return None
+    found, of_sham = engine.events.heard.answer(sham=False), engine.events.heard.answer(sham=True)
+    return {
+        "protocol": "blocks of 10 s; the sound turned round to 13 to 19 even places, the decoder of each place learned "
+        "from the blocks before; a bet on the rank of the true place",
         **_bets(found, engine),
         "on_sham": _bets(of_sham, engine) if of_sham.n else None,
     }

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from bci_music.engine.ending import Ending
     from bci_music.engine.engine import Engine
     from bci_music.engine.watch import MakeMarkers
+    from bci_music.heard.open import HeardConfig
+    from bci_music.messages import MusicMarker, StreamInfo
     from bci_music.sound.player import Player
     from bci_music.streaming.discovery import StreamQuery
     from bci_music.streaming.lsl import LslSource
@@ -109,15 +111,21 @@ def run_replay(
     return _run(config, display, out, source, lambda info, on: FileMarkers(source, on), never)
 
 
-def run_monitor(query: StreamQuery, display: Display) -> dict[str, Any]:
-    """Watch the channels of a stream, and nothing else; returns the last verdicts, ready for JSON."""
+def run_monitor(query: StreamQuery, display: Display, heard: HeardConfig) -> dict[str, Any]:
+    """Watch the channels of a stream, and whether it carries the sound that is heard; ready for JSON."""
     from bci_music.clock import Clock
     from bci_music.engine.monitoring import build_monitor, quality_report
     from bci_music.streaming.lsl import lsl_clock
+    from bci_music.streaming.markers import LslMarkers
+
+    def markers(info: StreamInfo, take: Callable[[MusicMarker], None]) -> LslMarkers:
+        return LslMarkers(info.name, take)
 
     with display.ending() as ending:
         with display.busy("finding streams"):
-            engine = build_monitor(lsl_source(query, display.chooses), Clock(lsl_clock))
+            source = lsl_source(query, display.chooses)
+            source.min_channels = 1  # there is no pack that needs more
+            engine = build_monitor(source, Clock(lsl_clock), heard, markers if heard.file else None)
             ending.running()
         try:
             engine.start()

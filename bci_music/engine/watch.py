@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from bci_music.engine.events import Events
     from bci_music.engine.history import History
+    from bci_music.engine.sham import Sham
     from bci_music.messages import MusicMarker, StreamInfo
     from bci_music.sound.stage import SoundStage
     from bci_music.status import Identification
@@ -31,6 +32,7 @@ class Watched(Protocol):
     sound: SoundStage | None
     identification: Identification | None
     chance: Chance
+    sham: Sham | None
 
     @property
     def info(self) -> StreamInfo | None:
@@ -77,23 +79,39 @@ class Watch:
             self._connected = True
             engine.connect_outputs(info)
         if info.name != self._followed:
-            self.close()
-            self._markers, self._followed = None, info.name
+            self._drop_markers()
+            self._followed = info.name
         if self._markers is None and self._make_markers is not None:
             self._markers = self._make_markers(info, engine.events.marker)
         if self._markers is not None:
             self._markers.step(now)
         if engine.history is not None:
             engine.identification = engine.history.identification()
-            engine.chance = Chance(why=SEALED) if engine.blind else engine.history.chance()
+        engine.chance = Chance(why=SEALED) if engine.blind else self._chance()
         if engine.sound is not None and engine.sound.player.lost:
             self._say_lost(engine.sound.player.lost, now)
+
+    def _chance(self) -> Chance:
+        """What is said of the sound that is given, else, or where that cannot be known, of the songs."""
+        engine = self._engine
+        songs = engine.history.chance() if engine.history is not None else Chance()
+        heard = engine.events.heard
+        if heard is None:
+            return songs
+        of_sound = heard.answer(engine.sham is not None and engine.sham.status().mode == "sham")
+        return of_sound if of_sound.method or not songs.method else songs
 
     def _say_lost(self, text: str, now: float) -> None:
         if text not in self._engine.events.lost:
             self._engine.events.failure(Failure(now, "sound", text, lost=True))
 
     def close(self) -> None:
-        """Let go of the markers."""
+        """Let go of the markers and of the sound that is heard."""
+        self._drop_markers()
+        if self._engine.events.heard is not None:
+            self._engine.events.heard.close()
+
+    def _drop_markers(self) -> None:
         if self._markers is not None:
             self._markers.close()
+        self._markers = None

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.evaluation.report import wording
-from bci_music.evaluation.tracking.features import sound_rows
 from bci_music.evaluation.tracking.result import TrackingSettings
 from bci_music.evaluation.tracking.study import LEAST_S, RawPart, finished, make_trial
 from bci_music.evaluation.tracking.track import track
 from bci_music.files import opening
+from bci_music.heard.features import sound_rows
 from bci_music.listening.songs import Excerpt
 from bci_music.messages import UserError
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.data.session import AS_IT_IS, Reading
-from bci_music.evaluation.tracking.features import sound_rows
 from bci_music.evaluation.tracking.study import from_segments
 from bci_music.evaluation.tracking.track import track
 from bci_music.files import refuse_filled
+from bci_music.heard.features import sound_rows
 from bci_music.messages import Log, UserError
 from bci_music.metrics.identification import auroc, top1_hits
 from bci_music.models.confidence import Confidence

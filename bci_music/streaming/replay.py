@@ -127,6 +127,11 @@ class SessionSource:
         return self._offset_s is not None
 
     @property
+    def zero_s(self) -> float:
+        """Clock time of the recording's first row, whether or not it was delivered."""
+        return float(self._times[0]) + (self._offset_s or 0.0)
+
+    @property
     def begins_s(self) -> float:
         """Clock time of `start_s`; rows before it only warm up."""
         return self._opened_s

@@ -9,7 +9,7 @@ from PySide6.QtGui import QPainter
 
 from bci_music.status import Chance, Snapshot
 from gui import theme
-from gui.readings import Verdict, verdict
+from gui.readings import Verdict, method_words, verdict
 from gui.widgets.panel import INSET, TITLE_PX, Panel
 from gui.widgets.text import Run, draw, width, wrapped
 from gui.widgets.transport import PillButton
@@ -41,7 +41,8 @@ class ChanceGauge(Panel):
         shown = verdict(snapshot)
         if (shown, snapshot.chance) != (self._shown, self._chance):
             self._shown, self._chance = shown, snapshot.chance
-            self.describe(", ".join(part for part in (shown.word, shown.first, shown.second) if part))
+            by = f"{method_words(snapshot.chance)} {snapshot.chance.heard}".strip() if shown.word else ""
+            self.describe(", ".join(part for part in (shown.word, shown.first, shown.second, by) if part))
             self.update()
 
     def set_scale(self, scale: float) -> None:
@@ -60,9 +61,10 @@ class ChanceGauge(Panel):
         self.sham.setGeometry(self.width() - w - round(INSET * self.scale), self.height() - h - edge, w, h)
 
     def title_runs(self) -> list[Run]:
-        """Return the question, and that it is asked of sham."""
+        """Return the question, by what it is answered, and that it is asked of sham."""
         sham = [Run("  SHAM", theme.WARM, TITLE_PX, True)] if self._chance.sham else []
-        return [Run(self.title, theme.MUTED, TITLE_PX), *sham]
+        by = method_words(self._chance)
+        return [Run(self.title, theme.MUTED, TITLE_PX), *([Run(f"  {by}", theme.TEXT, TITLE_PX)] if by else []), *sham]
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:
         """Paint the verdict and the evidence."""

@@ -85,6 +85,8 @@ STATES = {
     "nothing can be counted": {"chance": Chance(why=NO_MARKERS), "identification": None},
     "after a jump": {"chance": Chance(why=MOVED),
                      "replay": ReplayStatus(90.0, 5400.0, 8.0, 3, SONGS, ((5.0, "eyes"),))},
+    "by sound": {"chance": Chance("sound", n=145, evidence=0.2, highest=1.4, hits=12, by_chance=9.2, heard=LONG,
+                                  measured=(4, 200), sham=True)},
     "sealed": {"chance": Chance(why="Sealed: a blind trial is under way, and the answer would give it away."),
                "sham": ShamStatus("blind", False, "0123456789abcdef"), "identification": None,
                "warning": ShamStatus("blind", False, "0123456789abcdef").words},

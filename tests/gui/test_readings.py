@@ -33,6 +33,17 @@ def test_how_often_yes_is_wrong_stands_beside_it_with_what_sham_came_to():
     assert readings.alarm_words(Chance(measured=(3, 200))) == "wrong in ≤ 5 % of runs, sham: 3 of 200"
 
 
+def test_the_sound_that_is_heard_is_counted_by_blocks_and_the_title_says_so(change):
+    learning = Chance("sound", heard="night-bus.wav", measured=(4, 200))
+    assert readings.verdict(change(chance=learning)).first == "learning from the first seconds"
+    found = dataclasses.replace(learning, n=12, hits=9, by_chance=0.74, shown=True)
+    text = readings.verdict(change(chance=found))
+    assert (text.word, text.first) == ("yes", "9 of 12 blocks found, chance below 1")
+    assert text.second == "wrong in ≤ 5 % of runs, sham: 4 of 200"
+    by = [readings.method_words(chance) for chance in (found, Chance("songs"), Chance(why=NOT_KNOWN))]
+    assert by == ["by sound", "by songs", ""]
+
+
 def test_without_a_count_the_reason_is_stated(change, engine):
     nobody_knows = readings.verdict(change(chance=Chance(why=NOT_KNOWN), timeline=()))
     assert nobody_knows.word == ""

@@ -14,8 +14,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.evaluation.tracking.features import BAND_HZ, in_band, sound_rows
-from bci_music.evaluation.tracking.features import RATE_HZ as FLUX_HZ
+from bci_music.heard.features import BAND_HZ, in_band, sound_rows
+from bci_music.heard.features import RATE_HZ as FLUX_HZ
 from bci_music.messages import UserError
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.training.eeg.corpus import Batch, Corpus

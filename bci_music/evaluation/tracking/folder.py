@@ -19,7 +19,6 @@ from bci_music.data.formats import open_session
 from bci_music.data.session import Event, Reading, Session, song_marker
 from bci_music.data.study import Stimulus
 from bci_music.eeg.electrodes import clean_label
-from bci_music.evaluation.tracking.features import RATE_HZ, envelope_rows, sound_rows
 from bci_music.evaluation.tracking.study import (
     Part,
     RawPart,
@@ -30,14 +29,13 @@ from bci_music.evaluation.tracking.study import (
     from_prepared,
     make_trial,
 )
+from bci_music.heard.features import RATE_HZ, envelope_rows, good_electrodes, referenced, sound_rows
 from bci_music.messages import UserError
 from bci_music.training.eeg.sessions import real_runs, whole_rows
 from bci_music.training.eeg.targets import read_song
 from bci_music.training.lab.prepared import SETTINGS, Prepared
 
 FILE_NAME = "tracking.yaml"
-AVERAGE_FROM = 8  # with so many electrodes EEG is referenced to their mean
-_NOISY, _MISSING = 10.0, 0.05  # times the median spread; share of samples: an electrode beyond is left out
 
 
 class TrackingEntry(Config):
@@ -218,25 +216,11 @@ def _raw_parts(session: Session) -> list[RawPart]:
     samples, times, flags = whole_rows(session)
     inside = slice(int(np.searchsorted(times, span.start_s)), int(np.searchsorted(times, span.stop_s)))
     heard = samples[inside].astype(np.float64)
-    good = _good(heard)
-    heard = np.where(good, np.nan_to_num(heard), 0.0)
-    if good.sum() >= AVERAGE_FROM:
-        heard = np.where(good, heard - heard[:, good].mean(axis=1, keepdims=True), 0.0)
+    heard = referenced(heard, good_electrodes(heard))
     return [
         RawPart(heard[a:b].T, session.sfreq_hz, float(times[inside][a]) - span.start_s)
         for a, b in real_runs(flags[inside]) if b > a
     ]
-
-
-def _good(samples: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(C,) electrodes that move, hardly miss a sample and are not far noisier than the others."""
-    finite = np.isfinite(samples)
-    steps = np.diff(np.where(finite, samples, 0.0), axis=0)  # drifts between electrodes differ, steps do not
-    spread = steps.std(axis=0) if len(steps) else np.zeros(samples.shape[1])
-    good = (finite.sum(axis=0) >= (1 - _MISSING) * len(samples)) & (spread > 1e-12)
-    if good.sum() >= AVERAGE_FROM:
-        good &= spread <= _NOISY * np.median(spread[good])
-    return good
 
 
 def _on_common_electrodes(found: list[tuple[Trial, tuple[str, ...]]]) -> list[Trial]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.evaluation.tracking.features import RATE_HZ, eeg_rows, sound_rows, standardised
+from bci_music.heard.features import RATE_HZ, eeg_rows, sound_rows, standardised
 from bci_music.messages import UserError
 from bci_music.training.eeg.corpus import Segment
 from bci_music.training.eeg.targets import read_song

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.evaluation.tracking.controls import Course
-from bci_music.evaluation.tracking.features import RATE_HZ, TARGETS, in_band
 from bci_music.evaluation.tracking.result import Evidence, Tracking, TrackingSettings, weigh
-from bci_music.evaluation.tracking.ridge import (
+from bci_music.evaluation.tracking.study import MIN_SHIFT_S, Report, TrackingStudy, Trial
+from bci_music.heard.features import RATE_HZ, TARGETS, in_band
+from bci_music.heard.ridge import (
     LagSums,
     added,
     autocorrelation,
@@ -20,7 +21,6 @@ from bci_music.evaluation.tracking.ridge import (
     reconstruct,
     shifted_cross,
 )
-from bci_music.evaluation.tracking.study import MIN_SHIFT_S, Report, TrackingStudy, Trial
 from bci_music.messages import UserError
 
 AFTER = range(0, 27, 2)  # rows at 64 Hz: 0 to 406 ms after the sound; every second one, for EEG ends at 8 Hz

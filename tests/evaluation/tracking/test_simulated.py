@@ -5,10 +5,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from bci_music.evaluation.tracking.features import sound_rows
 from bci_music.evaluation.tracking.result import TrackingSettings
 from bci_music.evaluation.tracking.study import RawPart, TrackingStudy, make_trial
 from bci_music.evaluation.tracking.track import track
+from bci_music.heard.features import sound_rows
 from bci_music.simulate.study_plan import NmedSimConfig, files
 from bci_music.simulate.trial import AUDIO_HZ, simulate_trial
 

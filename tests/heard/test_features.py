@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bci_music.evaluation.tracking.features import eeg_rows, envelope_rows, in_band, sound_rows, standardised
+from bci_music.heard.features import eeg_rows, envelope_rows, in_band, sound_rows, standardised
 
 
 def clicks(at_s, seconds=4.0, rate=16_000):

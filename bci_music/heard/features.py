@@ -17,10 +17,12 @@ from bci_music.models.music_features import RATE_HZ as AUDIO_HZ
 from bci_music.models.music_features import power_frames
 
 RATE_HZ = 64
+AVERAGE_FROM = 8  # with so many electrodes EEG is referenced to their mean
 BAND_HZ = (1.0, 8.0)
 TARGETS = ("flux", "envelope")  # columns of a sound's rows, the first one decides
 SETTLE_S = 1.0  # of EEG after a beginning or a break, while the filter settles
 CLAMP = 5.0  # of z-scored EEG, in standard deviations
+_NOISY, _MISSING = 10.0, 0.05  # times the median spread; share of samples: an electrode beyond is left out
 _FRAME, _HOP = AUDIO_HZ // 40, AUDIO_HZ // RATE_HZ  # 25 ms; 250 samples
 _COMPRESSION = 10.0
 _LOUDNESS = 0.6  # exponent from amplitude to loudness
@@ -107,6 +109,29 @@ def standardised(parts: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         np.where(good, np.clip((np.where(good, part, 0.0) - middle) * scale, -CLAMP, CLAMP), 0.0).astype(np.float32)
         for part in parts
     ]
+
+
+def good_electrodes(samples: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(C,) electrodes of EEG (n, C) that move, hardly miss a sample and are not far noisier than the others."""
+    finite = np.isfinite(samples)
+    steps = np.diff(np.where(finite, samples, 0.0), axis=0)  # drifts between electrodes differ, steps do not
+    spread = steps.std(axis=0) if len(steps) else np.zeros(samples.shape[1])
+    good = (finite.sum(axis=0) >= (1 - _MISSING) * len(samples)) & (spread > 1e-12)
+    if good.sum() >= AVERAGE_FROM:
+        good &= spread <= _NOISY * np.median(spread[good])
+    return good
+
+
+def referenced(samples: NDArray[np.floating], good: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """EEG (n, C) of the `good` electrodes about their mean; others, and what is no number, are zero."""
+    x = np.asarray(samples, np.float64)
+    finite = np.isfinite(x)
+    x = np.where(finite, x, 0.0)
+    middle = x.sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
+    clean = np.where(good & finite, x - middle, 0.0)
+    if good.sum() >= AVERAGE_FROM:
+        clean = np.where(good, clean - clean[:, good].mean(axis=1, keepdims=True), 0.0)
+    return clean
 
 
 @cache

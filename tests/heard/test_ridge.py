@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bci_music.evaluation.tracking.ridge import (
+from bci_music.heard.ridge import (
     ALPHA_ALONE,
     LagSums,
     RidgePath,
