@@ -194,7 +194,8 @@ def assess(
     railed = _step(metrics["railed"], limits.railed)
     flat_level = np.where(flat & (railed == GOOD), BAD, GOOD)
     stuck = np.where((flat_level == GOOD) & (railed == GOOD), _step(metrics["stuck"], limits.stuck), GOOD)
-    times, z = _against_others(metrics["spread_uv"], live)
+    steady = np.sort(recent["spread_uv"], axis=0)[(len(recent["spread_uv"]) - 1) // 4]  # a tense muscle lets go again
+    times, z = _against_others(steady, live)
     metrics["times_median"] = times
     by_others = np.minimum(_step(z, limits.strong_z), _step(times, limits.strong_times))
     strong = _step(metrics["spread_uv"], limits.strong_uv)

@@ -104,7 +104,7 @@ def read_layout(
         raise UserError(f"{stream} has two channels {twice[0]!r}; give each its own label in the sending program.")
     if len(keep) < min_channels:
         raise UserError(
-            f"{stream} has {len(keep)} EEG channels, at least {min_channels} are needed; "
+            f"{stream} has {_channels(len(keep))}, at least {min_channels} {_are(min_channels)} needed; "
             "choose another stream with --stream or label its EEG channels as type EEG."
         )
     units = [unit or (_text(channels[i], "unit") if channels else "") for i in keep]
@@ -127,8 +127,16 @@ def check_rejoin(before: ChannelLayout, now: ChannelLayout, name: str, min_chann
         there = f"{kept} of its {len(before.labels)}" if kept else f"none of its {len(before.labels)}"
         raise UserError(
             f"Stream {name!r} came back with {there} EEG channels (now {', '.join(now.labels[:6])} ...), at least "
-            f"{needed} are needed; set the amplifier back, or restart bci-music."
+            f"{needed} {_are(needed)} needed; set the amplifier back, or restart bci-music."
         )
+
+
+def _channels(n: int) -> str:
+    return f"{n} EEG channels" if n > 1 else "1 EEG channel" if n else "no EEG channel"
+
+
+def _are(n: int) -> str:
+    return "is" if n == 1 else "are"
 
 
 def rejoined(before: ChannelLayout, now: ChannelLayout) -> ChannelLayout:
