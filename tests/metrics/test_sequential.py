@@ -8,7 +8,10 @@ from bci_music.metrics.sequential import ALARM_RATE, STRENGTHS, RankBets, rank_o
 
 @pytest.mark.parametrize(
     ("ks", "runs"),
-    [(range(14, 1, -1), 1000), ([20] * 50, 500), ([2] * 100, 500), pytest.param([2] * 300, 1000, marks=pytest.mark.soak)],
+    [
+        (range(14, 1, -1), 1000), ([20] * 50, 500), ([2] * 100, 500),
+        pytest.param([2] * 300, 1000, marks=pytest.mark.soak),
+    ],
 )
 def test_under_chance_no_more_runs_than_stated_ever_say_yes(ks, runs):
     rng = np.random.default_rng(0)
