@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bci_music.generation.audioldm.generator import AudioLdmConfig
-from bci_music.generation.audioldm.loading import PARTS, Parts
+from bci_music.generation.audioldm.loading import PARTS, Parts, denoisers_of
 from bci_music.generation.audioldm.precision import Speed, prepare, settle
 from bci_music.generation.audioldm.sampler import AudioLdm
 from bci_music.generation.audioldm.solver import SamplerSettings
-from bci_music.generation.open import GeneratorsConfig, open_generator
+from bci_music.generation.open import open_model
 from bci_music.messages import EMBEDDING_DIM, Log, UserError
 from bci_music.models.device import choose_device
 
@@ -139,7 +138,7 @@ def bench_sound(
     many : bool, optional
         Whether the pipeline's 100 steps are run, or estimated from the median step of its 10; run on a GPU.
     generator : Path, optional
-        Directory of one more model, measured with its own settings.
+        Directory of more denoisers, each measured with its own settings.
     speed : Speed, optional
         The form ours computes in.
     build : callable
@@ -148,9 +147,9 @@ def bench_sound(
     Returns
     -------
     dict
-        `input`, `machine`, `sizes` (by size: `parameters` and `entrants`) and `pack`. An entrant has the medians
-        `seconds`, `rtf` (seconds per second of sound), `step_s`, `decode_s`, `vocode_s` where they are known apart,
-        `settings`, `same_sound`, all `runs`, and `estimated` where it did not run.
+        `input`, `machine`, `sizes` (by size: `parameters` and `entrants`), `pack` (by denoiser). An entrant has the
+        medians `seconds`, `rtf` (seconds per second of sound), `step_s`, `decode_s`, `vocode_s` where they are known
+        apart, `settings`, `same_sound`, all `runs`, and `estimated` where it did not run.
     """
     import torch
 
@@ -163,7 +162,7 @@ def bench_sound(
             "kind": chosen.torch.type, "device": chosen.name, "cores": os.cpu_count(), "load": list(os.getloadavg()),
             "threads": torch.get_num_threads(), "torch": torch.__version__,
         },
-        "sizes": {}, "pack": None,
+        "sizes": {}, "pack": {},
     }  # fmt: skip
     many = chosen.torch.type == "cuda" if many is None else many
     for size in sizes:
@@ -174,14 +173,17 @@ def bench_sound(
         entrants_found = {title: _summary(entrant, seconds) for title, entrant in entrants.items()}
         if not many:
             entrants_found[STOCK_MANY] = _estimated(entrants_found[STOCK], seconds)
-        counts = {part: sum(p.numel() for p in getattr(parts, part).parameters()) for part in PARTS[:3]}
+        networks = zip(PARTS[:3], (parts.denoiser, parts.vae, parts.vocoder), strict=True)
+        counts = {part: sum(p.numel() for p in network.parameters()) for part, network in networks}
         found["sizes"][size] = {"parameters": counts, "entrants": entrants_found}
     if generator is not None:
-        own_config = AudioLdmConfig(checkpoint=str(generator), device=str(chosen.torch), speed=speed or Speed())
-        model = open_generator("audioldm", GeneratorsConfig(audioldm=own_config)).model
-        own = Entrant(_ours(model, model.settings, seconds), model.settings, None)
-        _turns({PACK: own}, runs, log, "")
-        found["pack"] = {"name": model.name, "trained": model.trained, **_summary(own, seconds)}
+        own = {}
+        for word in denoisers_of(generator):
+            model = open_model(word, checkpoint=str(generator), device=str(chosen.torch), speed=speed or Speed())
+            own[word] = model, Entrant(_ours(model, model.settings, seconds), model.settings, None)
+        _turns({f"{PACK}, {word}": entrant for word, (_, entrant) in own.items()}, runs, log, "")
+        for word, (model, entrant) in own.items():
+            found["pack"][word] = {"name": model.name, "trained": model.trained, **_summary(entrant, seconds)}
     return found
 
 
@@ -269,7 +271,7 @@ def _pipeline(parts: Parts) -> Any:
         words = ClapTextModelWithProjection(ClapTextConfig(
             vocab_size=10, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8,
         ))  # fmt: skip
-        pipeline = AudioLDMPipeline(parts.vae, words, None, parts.unet, parts.scheduler, parts.vocoder)
+        pipeline = AudioLDMPipeline(parts.vae, words, None, parts.denoiser, parts.scheduler, parts.vocoder)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

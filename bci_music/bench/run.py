@@ -96,7 +96,7 @@ def run_sound(
 
 
 def run_splices(
-    pack: str, checkpoint: str | None, number: int, clip_s: float, wav: Path | None, *, as_json: bool
+    pack: str, generator: str, checkpoint: str | None, number: int, clip_s: float, wav: Path | None, *, as_json: bool
 ) -> bool:
     """Measure whether the splices of generated clips can be heard; returns whether they cannot."""
     from bci_music.models.device import sleep_while_waiting
@@ -105,7 +105,7 @@ def run_splices(
     from bci_music.bench.splices import SplicesConfig, measure_splices
 
     with Console(stderr=True).status(f"making {number + 1} clips"):
-        found = measure_splices(pack, checkpoint, SplicesConfig(splices=number, clip_s=clip_s), wav)
+        found = measure_splices(pack, generator, checkpoint, SplicesConfig(splices=number, clip_s=clip_s), wav)
     if as_json:
         _print_json(found)
     else:
@@ -114,12 +114,16 @@ def run_splices(
 
 
 def run_latency(pack: str, generators: list[str], changes: int, eeg: bool, *, as_json: bool) -> None:
-    """Measure how soon a change of style, or of what is heard, is heard in the sound."""
+    """Measure how soon a change of style, or of what is heard, is heard in the sound: of those named, or of all."""
     from bci_music.models.device import sleep_while_waiting
 
     sleep_while_waiting()
     from bci_music.bench.latency import LatencyConfig, measure_latency
+    from bci_music.generation.audioldm.loading import denoisers_of
+    from bci_music.models.pack import Pack
 
+    brought = Pack.open(pack).generator
+    generators = generators or ["library", *(denoisers_of(brought) if brought else [])]
     console, found = Console(stderr=True), []
     for generator in generators:
         with console.status(f"{generator} plays") as status:
@@ -180,8 +184,7 @@ def _show_sound(found: dict[str, Any]) -> None:
     for column in ("model", "made by", "steps", "seconds", "of real time", "one step", "decode", "vocode"):
         table.add_column(column)
     rows = [(f"AudioLDM-{size}", *row) for size, one in found["sizes"].items() for row in one["entrants"].items()]
-    if found["pack"] is not None:
-        rows.append((found["pack"]["name"], "ours, its own settings", found["pack"]))
+    rows += [(row["name"], "ours, its own settings", row) for row in found["pack"].values()]
     for model, maker, row in rows:
         parts = [f"{row[part]:.3g}" if part in row else "" for part in ("step_s", "decode_s", "vocode_s")]
         seconds = f"{row['seconds']:.3g}" + (" (estimated)" if row["estimated"] else "")

@@ -50,31 +50,39 @@ class Recorded:
 
 
 def measure_splices(
-    pack: str | Path, checkpoint: str | None, config: SplicesConfig, wav: Path | None = None
+    pack: str | Path, generator: str, checkpoint: str | None, config: SplicesConfig, wav: Path | None = None
 ) -> dict[str, Any]:
-    """Compare the splices of a pack's generator, or of another checkpoint, in the styles of the pack's library.
+    """Compare the splices of a pack's generator, or of another AudioLDM, in the styles of the pack's library.
+
+    Parameters
+    ----------
+    generator : str
+        As for `--generator`.
 
     Returns
     -------
     dict
         `generator`, `trained`, and what `compare` found. With `wav` the sound is written there.
     """
-    from bci_music.generation.audioldm.generator import AudioLdmConfig
-    from bci_music.generation.open import GeneratorsConfig, open_generator
+    from bci_music.generation.open import GeneratorsConfig, choose_generator, open_generator
     from bci_music.models.pack import Pack
 
     opened = Pack.open(pack)
-    where = checkpoint or opened.generator
-    if where is None:
+    if checkpoint is None and opened.generator is None:
         raise UserError(f"Pack {opened.name} brings no AudioLDM: give --audioldm with a folder or a hub id.")
-    audioldm = AudioLdmConfig(checkpoint=str(where), anytime=False, most_repeats=0)  # no deadline, no clip twice
-    generator = open_generator("audioldm", GeneratorsConfig(audioldm=audioldm))
-    recorded = record(generator, opened.library().embeddings, config)
+    plain = {"anytime": False, "most_repeats": 0}  # no deadline, no clip twice
+    values = {"generator": generator, "audioldm": plain | {"checkpoint": checkpoint}, "transformer": plain}
+    sounds = GeneratorsConfig.parse(values, "--generator")
+    kind = choose_generator(sounds, opened)
+    if kind == "library":
+        raise UserError("The clips of the library are not generated: choose audioldm or transformer.")
+    maker = open_generator(kind, sounds, opened if checkpoint is None else None)
+    recorded = record(maker, opened.library().embeddings, config)
     if wav is not None:
         import soundfile
 
         soundfile.write(wav, recorded.sound, AUDIO_RATE_HZ)
-    return {"generator": generator.name, "trained": generator.trained, **compare(recorded, config)}
+    return {"generator": maker.name, "trained": maker.trained, **compare(recorded, config)}
 
 
 def record(generator: Generator, vectors: NDArray[np.float32], config: SplicesConfig) -> Recorded:

@@ -105,6 +105,9 @@ def splices(
     audioldm: Annotated[
         str | None, typer.Option("--audioldm", help="Folder or hub id of an AudioLDM.  \\[default: the pack's]")
     ] = None,
+    generator: Annotated[
+        str, typer.Option("--generator", help="audioldm, transformer, or auto: what is given or the pack plays.")
+    ] = "auto",
     pack: Annotated[str, typer.Option("--pack", help="Whose generator plays, in the styles of its library.")] = "demo",
     number: Annotated[int, typer.Option("--splices", min=5, help="Splices to make.")] = 100,
     seconds: Annotated[float, typer.Option("--clip-seconds", min=1.5, help="Length of a clip.")] = 5.12,
@@ -116,7 +119,7 @@ def splices(
     """
     from bci_music.bench.run import run_splices
 
-    if not run_splices(pack, audioldm, number, seconds, wav, as_json=json):
+    if not run_splices(pack, generator, audioldm, number, seconds, wav, as_json=json):
         raise typer.Exit(1)
 
 
@@ -124,7 +127,8 @@ def splices(
 def latency(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     generator: Annotated[
-        list[str] | None, typer.Option("--generator", help="library, audioldm; repeatable.  \\[default: both]")
+        list[str] | None,
+        typer.Option("--generator", help="library, audioldm, transformer; repeatable.  \\[default: all]"),
     ] = None,
     eeg: Annotated[
         bool, typer.Option("--eeg", help="Change what a simulated listener hears, not the style: the whole engine.")
@@ -138,7 +142,7 @@ def latency(
     """
     from bci_music.bench.run import run_latency
 
-    run_latency(pack, generator or ["library", "audioldm"], changes, eeg, as_json=json)
+    run_latency(pack, generator or [], changes, eeg, as_json=json)
 
 
 app.command("joints", hidden=True, help="Old name of `splices`, kept until the next version.")(splices)

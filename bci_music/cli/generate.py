@@ -13,8 +13,8 @@ def generate(
     audio: Annotated[Path | None, typer.Option("--audio", help="A sound file it is to sound like.")] = None,
     embedding: Annotated[Path | None, typer.Option("--embedding", help="A .npy file of 512 numbers.")] = None,
     generator: Annotated[
-        str | None, typer.Option("--generator", help="Folder or name of an AudioLDM.  \\[default: the pack's own]")
-    ] = None,
+        str, typer.Option("--generator", help="auto, audioldm, transformer: of the pack; or folder or name of another.")
+    ] = "auto",
     pack: Annotated[str, typer.Option("--pack", help="Name or folder of the pack.")] = "demo",
     clap: Annotated[
         str | None, typer.Option("--clap", help="Folder or name of the CLAP that leads --generator.")
@@ -25,7 +25,7 @@ def generate(
         float | None, typer.Option("--guidance", help="How strongly the embedding guides it.  \\[default: the model's]")
     ] = None,
     solver: Annotated[
-        str | None, typer.Option("--solver", help="ddim, dpm++ or lcm.  \\[default: the model's]")
+        str | None, typer.Option("--solver", help="ddim, dpm++, lcm or euler.  \\[default: the model's]")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, another clip.")] = 0,
     out: Annotated[Path, typer.Option("--out", help="WAV file to write.")] = Path("clip.wav"),
@@ -39,16 +39,15 @@ def generate(
     from bci_music.models.device import sleep_while_waiting
 
     sleep_while_waiting()
-    from bci_music.generation.audioldm.generator import AudioLdmConfig
     from bci_music.generation.audioldm.single import make_single
     from bci_music.generation.audioldm.solver import SamplerSettings
     from bci_music.generation.condition import from_file, from_sound, from_text
-    from bci_music.generation.open import GeneratorsConfig, open_generator
+    from bci_music.generation.open import open_model
     from bci_music.messages import UserError
 
     if sum(given is not None for given in (text, audio, embedding)) != 1:
         raise UserError("Say what it is to sound like: give one of --text WORDS, --audio FILE and --embedding FILE.")
-    where, leads = (generator, clap) if generator is not None else _of_pack(pack, clap)
+    kind, where, leads = _chosen(generator, pack, clap)
     console = Console(stderr=True)
     with console.status("loading the models"):
         if text is not None:
@@ -58,8 +57,7 @@ def generate(
         else:
             assert embedding is not None
             vector = from_file(embedding)
-        config = GeneratorsConfig(audioldm=AudioLdmConfig(checkpoint=where, device=device))
-        model = open_generator("audioldm", config).model
+        model = open_model(kind, checkpoint=where, device=device)
     given = {"steps": steps, "guidance": guidance, "solver": solver}
     asked = {name: value for name, value in given.items() if value is not None}
     settings = SamplerSettings.parse({**model.settings.model_dump(), **asked}, "the options")
@@ -76,12 +74,18 @@ def generate(
         typer.echo(line)
 
 
-def _of_pack(name: str, clap: str | None) -> tuple[str, str]:
-    """Folder of a pack's generator, and of the embedder whose vectors lead it."""
+def _chosen(generator: str, name: str, clap: str | None) -> tuple[str, str, str | None]:
+    """Which denoiser, the folder or name of its parts, and the embedder whose vectors lead it."""
+    from bci_music.generation.audioldm.loading import note_of
+    from bci_music.generation.open import AUTO, generator_names
     from bci_music.messages import UserError
     from bci_music.models.pack import Pack
 
+    words = (AUTO, *generator_names())
+    if generator not in words:
+        return note_of(Path(generator)).plays, generator, clap
     pack = Pack.open(name)
     if pack.generator is None:
         raise UserError(f"Pack {pack.name} brings no music model: give one with --generator FOLDER.")
-    return str(pack.generator), clap or str(pack.generator.parent / "embedder")
+    kind = note_of(pack.generator).plays if generator == AUTO else generator
+    return kind, str(pack.generator), clap or str(pack.generator.parent / "embedder")

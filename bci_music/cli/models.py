@@ -157,12 +157,10 @@ def _open(found: Findings, device: str | None) -> str:
         embedder = ClapEmbedder.load(found.folder, device=device)
         size = sum(p.numel() for p in embedder.model.parameters()) / 1e6
         return f"{found.folder} is a CLAP ({size:.1f} M parameters, sha {embedder.sha[:12]}). {hears(embedder).verdict}"
-    from bci_music.generation.audioldm.generator import AudioLdmConfig
-    from bci_music.generation.open import GeneratorsConfig, open_generator
+    from bci_music.generation.open import open_model
 
-    config = AudioLdmConfig(checkpoint=str(found.folder), device=device)
-    model = open_generator("audioldm", GeneratorsConfig(audioldm=config)).model
-    networks = (model.unet, model.vae, model.vocoder)
+    model = open_model("audioldm", checkpoint=str(found.folder), device=device)
+    networks = (model.denoiser, model.vae, model.vocoder)
     size = sum(p.numel() for network in networks for p in network.parameters()) / 1e6
     return f"{found.folder} opens as {model.name}: UNet, VAE and vocoder with {size:.1f} M parameters fit each other."
 

@@ -151,7 +151,7 @@ class RunOptions(Group):
     )
     config: Annotated[Path | None, typer.Option("--config", help="YAML file, see configs/live.yaml.")] = None
     generator: Annotated[
-        str | None, typer.Option("--generator", help="auto, library or audioldm.  \\[default: auto]")
+        str | None, typer.Option("--generator", help="auto, library, audioldm or transformer.  \\[default: auto]")
     ] = None
     audioldm: Annotated[str | None, typer.Option("--audioldm", help="Folder or hub id of an AudioLDM checkpoint.")] = (
         None
@@ -193,7 +193,8 @@ class RunOptions(Group):
         if self.audioldm is not None:
             values["sound"]["audioldm"]["checkpoint"] = self.audioldm
         if self.from_library is not None:
-            values["sound"]["audioldm"]["from_library"] = self.from_library
+            for name in ("audioldm", "transformer"):
+                values["sound"][name]["from_library"] = self.from_library
         if self.sham or self.blind:
             values["sham"]["mode"] = "blind" if self.blind else "sham"
         values["heard"].update(heard.given if heard is not None else {})

@@ -108,7 +108,9 @@ Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 
 
 def train(
-    stage: Annotated[str, typer.Argument(help="all, vae, vocoder, vocoder-fit, vocoder-adversarial, unet or distil.")],
+    stage: Annotated[
+        str, typer.Argument(help="all, vae, vocoder, vocoder-fit, vocoder-adversarial, unet, distil or transformer.")
+    ],
     clips: Annotated[Path, typer.Option(help="Bank of training clips.")],
     held: Annotated[Path, typer.Option(help="Bank of clips of other songs, for the metrics.")],
     models: Models = Path("runs/music-models"),
@@ -117,7 +119,7 @@ def train(
     config: Annotated[Path | None, typer.Option(help="YAML of sizes and schedules.")] = None,
     start: Annotated[Path | None, typer.Option(help="Parts to begin from, e.g. PACK/generator.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Another round for a stage that ended.")] = False,
-    more: Annotated[list[str] | None, typer.Option(help="With all: vocoder-adversarial, distil.")] = None,
+    more: Annotated[list[str] | None, typer.Option(help="With all: vocoder-adversarial, distil, transformer.")] = None,
     device: Device = "cpu",
 ) -> None:
     """Train the generator that a pack ships. Interrupted stages go on where they were. Next: pack build --generator."""
@@ -166,6 +168,7 @@ def oracle(
     per_genre: Annotated[int, typer.Option(min=1, help="Test songs of each genre.")] = 5,
     recordings: Annotated[int, typer.Option(min=0, help="Simulated recordings a listener; 0: no EEG.")] = 1,
     excerpts: Annotated[int, typer.Option(min=14, help="Clips from EEG, drawn evenly from the recordings.")] = 140,
+    generator: Annotated[str, typer.Option(help="audioldm, transformer, or auto: what the pack plays.")] = "auto",
     evaluator: Annotated[Path | None, typer.Option(help="CLAP as evaluator.  \\[default: statistics]")] = None,
     device: Device = "cpu",
 ) -> None:
@@ -180,8 +183,7 @@ def oracle(
     from bci_music.evaluation.music.excerpts import decoded_excerpts, unheard_songs
     from bci_music.evaluation.music.fidelity import compare, generate, table, through_the_autoencoder
     from bci_music.evaluation.music.pictures import draw_pairs
-    from bci_music.generation.audioldm.generator import AudioLdmConfig
-    from bci_music.generation.open import GeneratorsConfig, open_generator
+    from bci_music.generation.open import open_model
     from bci_music.messages import UserError
     from bci_music.models.embedder import load_embedder
     from bci_music.models.pack import Pack
@@ -193,7 +195,7 @@ def oracle(
         raise UserError(f"Pack {opened.name} brings no generator to evaluate: build one with `pack build --generator`.")
     with Console(stderr=True).status("fitting the evaluators") as status:
         evaluators = _evaluators(clips, evaluator, opened.manifest.spaces.generator)
-        model = open_generator("audioldm", GeneratorsConfig(audioldm=AudioLdmConfig(device=device)), opened).model
+        model = open_model(generator, opened, device=device)
 
         def progress(what: str) -> Any:
             return lambda done, of: status.update(f"{what}: {done} of {of}")
@@ -316,6 +318,21 @@ def replace_vocoder(
     from bci_music.packing.music_models import replace_vocoder as replaced
 
     made = replaced(Pack.open(pack), models / "parts", out)
+    typer.echo(f"{made.name} is in {made.directory}; look at it with `bci-music pack check {made.directory}`")
+
+
+@app.command("replace-transformer")
+def replace_transformer(
+    pack: Annotated[str, typer.Argument(help="Name or directory.")],
+    out: Annotated[Path, typer.Option(help="Directory of the new pack.")],
+    models: Models = Path("runs/music-models"),
+    plays: Annotated[bool, typer.Option("--plays", help="It plays by default, in place of the UNet.")] = False,
+) -> None:
+    """Write a pack that is another one with another transformer beside the UNet; all else stays."""
+    from bci_music.models.pack import Pack
+    from bci_music.packing.music_models import replace_transformer as replaced
+
+    made = replaced(Pack.open(pack), models / "parts", out, plays=plays)
     typer.echo(f"{made.name} is in {made.directory}; look at it with `bci-music pack check {made.directory}`")
 
 

@@ -18,7 +18,7 @@ class GeneratorConfig(Config):
 
     @abstractmethod
     def available(self, pack: Pack | None) -> bool:
-        """Whether one can be opened: what it needs is given here or comes with the pack."""
+        """Whether `auto` may take it: what it needs is given here, or the pack brings it and plays it by default."""
 
     @abstractmethod
     def open(self, pack: Pack | None = None, clock: Clock | None = None) -> Generator:

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from pydantic import Field, field_validator
 
 from bci_music.config import Config, note_renamed
+from bci_music.generation.audioldm.flow import TransformerConfig
 from bci_music.generation.audioldm.generator import AudioLdmConfig, AudioLdmGenerator
+from bci_music.generation.audioldm.loading import AUDIOLDM, TRANSFORMER
 from bci_music.generation.config import GeneratorConfig
 from bci_music.generation.library import LibraryConfig
+from bci_music.messages import UserError
 
 if TYPE_CHECKING:
     from bci_music.clock import Clock
+    from bci_music.generation.audioldm.sampler import AudioLdm
     from bci_music.models.pack import Pack
     from bci_music.sound.generator import Generator
 
@@ -26,8 +30,9 @@ class GeneratorsConfig(Config):
     takes the first one that is available, so the library, which always is, stands last.
     """
 
-    generator: str = Field(AUTO, description="auto: AudioLDM where one is given or comes with the pack, else library")
+    generator: str = Field(AUTO, description="auto: what is given or the pack plays by default, else library")
     audioldm: AudioLdmConfig = AudioLdmConfig()
+    transformer: TransformerConfig = TransformerConfig()
     library: LibraryConfig = LibraryConfig()
 
     @field_validator("audioldm", mode="before")
@@ -63,7 +68,8 @@ def choose_generator(config: GeneratorsConfig, pack: Pack | None) -> str:
 
 @overload
 def open_generator(
-    name: Literal["audioldm"], config: GeneratorsConfig, pack: Pack | None = None, clock: Clock | None = None
+    name: Literal["audioldm", "transformer"], config: GeneratorsConfig, pack: Pack | None = None,
+    clock: Clock | None = None,
 ) -> AudioLdmGenerator: ...
 @overload
 def open_generator(
@@ -81,3 +87,24 @@ def open_generator(
     """
     section: GeneratorConfig = getattr(config, choose_generator(config, pack) if name == AUTO else name)
     return section.open(pack, clock)
+
+
+def open_model(name: str, pack: Pack | None = None, **settings: Any) -> AudioLdm:
+    """Open what makes new music, without what a run adds: `audioldm`, `transformer`, or what `auto` takes.
+
+    Parameters
+    ----------
+    settings
+        Of its section of the configuration: checkpoint, device ...
+
+    Raises
+    ------
+    UserError
+        If that is the library, or there is none.
+    """
+    values = {"generator": name} | dict.fromkeys((AUDIOLDM, TRANSFORMER), settings)
+    config = GeneratorsConfig.parse(values, "--generator")
+    section = getattr(config, choose_generator(config, pack))
+    if not isinstance(section, AudioLdmConfig):
+        raise UserError(f"The library makes no new music: choose {AUDIOLDM} or {TRANSFORMER}.")
+    return section.open(pack).model

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from bci_music.files import refuse_filled
-from bci_music.generation.audioldm.loading import NOTE, VOCODER
+from bci_music.generation.audioldm.loading import NOTE, TRANSFORMER, VOCODER, DenoiserNote, note_of
 from bci_music.messages import UserError
 from bci_music.models.embedder import FrameEmbedder, load_embedder
-from bci_music.models.pack import GeneratorPart, Pack
+from bci_music.models.pack import GeneratorPart, Pack, file_sha256
 from bci_music.training.audioldm.parts import CREDITS, EMBEDDER, FEW, FEW_NOTE, assemble, check_budget
 
 CARD = "CARD.md"
 NAME = "small AudioLDM of composed music"
 SETTINGS = {"solver": "dpm++", "steps": 6, "guidance": 2.5, "guidance_every": 2}
+FLOW = {"name": "small latent transformer of composed music", "solver": "dpm++", "steps": 8, "guidance": 2.0}
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,12 @@ class MusicModels:
 
     def write(self, pack: Path) -> GeneratorPart:
         """Write ``generator/`` and the card into a pack's folder."""
-        out = assemble(self.parts, pack / "generator", name=NAME, settings=self.settings, few=self.few)
+        out = assemble(self.parts, pack / "generator", name=NAME, settings=self.settings, few=self.few, flow=FLOW)
         credits = json.loads((out / CREDITS).read_text(encoding="utf-8")) if (out / CREDITS).is_file() else []
         part = GeneratorPart(
             name=NAME, embedder=self.embedder.sha, parameters=check_budget(out), credits=tuple(credits)
         )
-        (pack / CARD).write_text(card(part, self.settings), encoding="utf-8")
+        (pack / CARD).write_text(card(part, out), encoding="utf-8")
         return part
 
 
@@ -108,20 +109,63 @@ def replace_vocoder(pack: Pack, parts: Path, out: Path) -> Pack:
     UserError
         If the pack ships no music models, there is no vocoder in `parts`, or `out` is not empty.
     """
+    return _with_part(pack, parts, VOCODER, out)
+
+
+def replace_transformer(pack: Pack, parts: Path, out: Path, *, plays: bool = False) -> Pack:
+    """Write a pack that is this one with the transformer of `parts`, beside the UNet it has.
+
+    Parameters
+    ----------
+    plays : bool
+        It plays by default; else what plays by default stays.
+
+    Raises
+    ------
+    UserError
+        As `replace_vocoder`, or if another embedder or autoencoder led its training than those of the pack.
+    """
+    leads, note = pack.manifest.spaces.generator, parts / EMBEDDER
+    if note.is_file() and json.loads(note.read_text(encoding="utf-8"))["sha"] != leads:
+        raise UserError(
+            f"The transformer in {parts} learned from vectors of another embedder than that of {pack.name}: train it "
+            "with --clap and the embedder of the pack."
+        )
+    if pack.generator is not None and (parts / "vae").is_dir() and _weights(parts) != _weights(pack.generator):
+        raise UserError(
+            f"The transformer in {parts} learned from latents of another autoencoder than that of {pack.name}: "
+            "copy the pack's generator/vae to the parts, and train it again."
+        )
+    return _with_part(pack, parts, TRANSFORMER, out, plays=plays)
+
+
+def _weights(parts: Path) -> list[str]:
+    return [file_sha256(path) for path in sorted((parts / "vae").glob("*.safetensors"))]
+
+
+def _with_part(pack: Pack, parts: Path, name: str, out: Path, *, plays: bool = False) -> Pack:
     made = pack.manifest.generator
     if pack.generator is None or made is None:
         raise UserError(f"Pack {pack.name} ships no music models: build one with `bci-music pack build --generator`.")
-    if not (parts / VOCODER).is_dir():
-        raise UserError(f"There is no vocoder in {parts}: train it first (`bci-music pack train vocoder`).")
+    if not (parts / name).is_dir():
+        raise UserError(f"There is no {name} in {parts}: train it first (`bci-music pack train {name}`).")
     refuse_filled(out)
     shutil.copytree(pack.directory, out, dirs_exist_ok=True)
     folder = out / "generator"
-    shutil.rmtree(folder / VOCODER)
-    shutil.copytree(parts / VOCODER, folder / VOCODER)
-    part = made.model_copy(update={"parameters": check_budget(folder)})
+    shutil.rmtree(folder / name, ignore_errors=True)
+    shutil.copytree(parts / name, folder / name)
     note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-    settings = {key: value for key, value in note.items() if key not in ("trained", "name")}
-    (out / CARD).write_text(card(part, settings), encoding="utf-8")
+    if name == TRANSFORMER:
+        note |= {TRANSFORMER: {"trained": made.trained, **FLOW}}
+        note |= {"plays": TRANSFORMER} if plays else {}
+        (folder / NOTE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+    tracks = json.loads((parts / CREDITS).read_text(encoding="utf-8")) if (parts / CREDITS).is_file() else []
+    new = tuple(track for track in tracks if track not in made.credits)
+    credits = made.credits + new
+    if new:
+        (folder / CREDITS).write_text(json.dumps(credits, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    part = made.model_copy(update={"parameters": check_budget(folder), "credits": credits})
+    (out / CARD).write_text(card(part, folder), encoding="utf-8")
     return Pack.write(out, pack.manifest.model_copy(update={"generator": part}))
 
 
@@ -132,10 +176,11 @@ def _few_settings(parts: Path) -> dict[str, Any]:
     return dict(json.loads(note.read_text(encoding="utf-8")))
 
 
-def card(part: GeneratorPart, settings: Mapping[str, Any]) -> str:
-    """What the music models are and whose music is in them, as Markdown."""
+def card(part: GeneratorPart, generator: Path) -> str:
+    """What the music models in a folder are and whose music is in them, as Markdown."""
     sizes = "\n".join(f"| {name} | {count:,} |" for name, count in part.parameters.items())
-    text = ", ".join(f"{name} {value}" for name, value in settings.items())
+    note = note_of(generator)
+    text = _settings(note) + (f"; the transformer for: {_settings(note.transformer)}" if note.transformer else "")
     lines = [
         f"# {part.name[0].upper()}{part.name[1:]}", "",
         "Trained from scratch on music that this program composes from seeds"
@@ -146,6 +191,11 @@ def card(part: GeneratorPart, settings: Mapping[str, Any]) -> str:
     if part.credits:
         lines += ["## Real music learned from", "", *(_credit(track) for track in part.credits), ""]
     return "\n".join(lines)
+
+
+def _settings(note: DenoiserNote) -> str:
+    given = note.model_dump(include=set(DenoiserNote.model_fields) - {"trained", "name"}, exclude_none=True)
+    return ", ".join(f"{name} {value}" for name, value in given.items())
 
 
 def _credit(track: Mapping[str, Any]) -> str:

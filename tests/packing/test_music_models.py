@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from untrained_pack import write_untrained
 
-from bci_music.generation.audioldm.loading import write_random_audioldm
+from bci_music.generation.audioldm.loading import note_of, write_random_audioldm, write_random_transformer
 from bci_music.generation.audioldm.spectral_vocoder import SpectralVocoder
 from bci_music.messages import UserError
 from bci_music.models.embedder import StatisticsEmbedder, load_embedder
 from bci_music.models.pack import Pack
 from bci_music.packing.describe import describe
-from bci_music.packing.music_models import CARD, MusicModels, replace_vocoder
+from bci_music.packing.music_models import CARD, FLOW, MusicModels, replace_transformer, replace_vocoder
 from bci_music.training.audioldm.distil import DistilConfig
 from bci_music.training.audioldm.parts import (
     BUDGET,
@@ -55,7 +55,7 @@ def test_a_pack_carries_generator_card_and_credits(parts, embedder, tmp_path):
     assert load_embedder(tmp_path / "pack" / "embedder").sha == part.embedder
     assert part.embedder == embedder[1].sha
     assert part.parameters == check_budget(tmp_path / "pack" / "generator")
-    assert part.parameters.keys() == BUDGET.keys()
+    assert part.parameters.keys() == BUDGET.keys() - {"transformer"}
     pack = write_untrained(tmp_path / "pack")
     pack = Pack.write(pack.directory, pack.manifest.model_copy(update={"generator": part}))
     assert pack.generator == tmp_path / "pack" / "generator"
@@ -90,6 +90,34 @@ def test_a_new_vocoder_takes_the_place_of_the_old_one_and_nothing_else_changes(p
     assert isinstance(load_part(made.generator, "vocoder"), SpectralVocoder)
     with pytest.raises(UserError, match="is not empty"):
         replace_vocoder(pack, tmp_path / "learned", tmp_path / "new")
+
+
+def test_a_transformer_comes_beside_the_unet(parts, embedder, tmp_path):
+    part = MusicModels.open(parts, embedder[0]).write(tmp_path / "pack")
+    pack = write_untrained(tmp_path / "pack")
+    spaces = pack.manifest.spaces.model_copy(update={"generator": embedder[1].sha})
+    pack = Pack.write(pack.directory, pack.manifest.model_copy(update={"generator": part, "spaces": spaces}))
+    learned = write_random_transformer(tmp_path / "learned")
+    shutil.copytree(pack.generator / "vae", learned / "vae")
+    (learned / CREDITS).write_text(json.dumps([TRACK, other := {**TRACK, "title": "Another"}]))
+    save_embedder_note(learned, "0" * 64)
+    with pytest.raises(UserError, match="another embedder"):
+        replace_transformer(pack, learned, tmp_path / "new")
+    save_embedder_note(learned, embedder[1].sha)
+    made = replace_transformer(pack, learned, tmp_path / "new")
+    assert made.manifest.generator.parameters.keys() == BUDGET.keys()
+    assert made.manifest.generator.credits == (TRACK, other)
+    assert "Another" in (made.directory / CARD).read_text()
+    assert "the transformer for: solver" in (made.directory / CARD).read_text()
+    note = note_of(made.generator)
+    assert (note.plays, note.transformer.solver, note.solver) == ("audioldm", FLOW["solver"], "dpm++")
+    again = replace_transformer(made, learned, tmp_path / "again", plays=True)
+    assert note_of(again.generator).plays == "transformer"
+    assert len(again.manifest.generator.credits) == 2
+    shutil.rmtree(learned / "vae")
+    write_random_audioldm(learned, seed=5)
+    with pytest.raises(UserError, match="another autoencoder"):
+        replace_transformer(pack, learned, tmp_path / "other")
 
 
 def test_a_pack_on_another_has_that_ones_generator(parts, embedder, tmp_path):

@@ -62,8 +62,7 @@ class GeneratedSound:
         UserError
             If the pack brings none, or another embedder leads it than the one the run was aligned to.
         """
-        from bci_music.generation.audioldm.generator import AudioLdmConfig
-        from bci_music.generation.open import GeneratorsConfig, open_generator
+        from bci_music.generation.open import open_model
         from bci_music.models.pack import Pack
 
         opened = Pack.open(pack)
@@ -74,9 +73,7 @@ class GeneratedSound:
                 f"The generator of pack {opened.name} is conditioned on another embedder than the one this run "
                 f"was aligned to ({embedder.sha[:12]}): align with `embedder: {opened.directory / 'embedder'}`."
             )
-        config = GeneratorsConfig(audioldm=AudioLdmConfig(device="cpu"))
-        model = open_generator("audioldm", config, opened).model
-        return cls(model, library, embedder, progress or (lambda made: None))
+        return cls(open_model("auto", opened, device="cpu"), library, embedder, progress or (lambda made: None))
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bci_music.clock import Clock
-from bci_music.generation.audioldm.loading import MEL_HOP, SOUND_RATE_HZ
+from bci_music.generation.audioldm.loading import AUDIOLDM, MEL_HOP, SOUND_RATE_HZ, note_of
 from bci_music.generation.audioldm.precision import Speed
 from bci_music.generation.audioldm.sampler import AudioLdm, Budget, Continuation, Variation, load_audioldm
 from bci_music.generation.audioldm.solver import SamplerSettings
@@ -39,6 +40,9 @@ class AudioLdmConfig(GeneratorConfig):
     """Which AudioLDM it is, how clips are made, and how one follows another."""
 
     RENAMED: ClassVar[Mapping[str, str]] = {"joint_strength": "continuation_strength"}
+    CALLED: ClassVar = (
+        "AudioLDM", "--audioldm with a directory or a hub id (sound.audioldm.checkpoint in the configuration)",
+    )  # fmt: skip
 
     checkpoint: str | None = Field(None, description="its folder or hub id, in place of the pack's own")
     revision: str | None = Field(None, description="commit of a checkpoint from the hub; null: the one fetched last")
@@ -64,27 +68,32 @@ class AudioLdmConfig(GeneratorConfig):
     seed: int = 0
 
     def available(self, pack: Pack | None) -> bool:
-        """Whether a checkpoint is given or comes with the pack."""
-        return self.checkpoint is not None or (pack is not None and pack.generator is not None)
+        """Whether a checkpoint is given, or the pack brings one and plays it by default."""
+        return self.checkpoint is not None or (
+            pack is not None and pack.generator is not None and note_of(pack.generator).plays == AUDIOLDM
+        )
 
     def open(self, pack: Pack | None = None, clock: Clock | None = None) -> AudioLdmGenerator:
         """Load the checkpoint that is given, if the pack's vectors can lead it, or the pack's own."""
         where = self.checkpoint or (pack.generator if pack is not None else None)
         if where is None:
+            called, advice = self.CALLED
             raise UserError(
-                f"{f'Pack {pack.name}' if pack is not None else 'This run'} brings no AudioLDM: give --audioldm with a "
-                "directory or a hub id (sound.audioldm.checkpoint in the configuration)."
+                f"{f'Pack {pack.name}' if pack is not None else 'This run'} brings no {called}: give {advice}."
             )
         if self.checkpoint is not None and pack is not None:
             from bci_music.models.checkpoints.towers import require_lead
 
             require_lead(pack.embedder, where, pack.name, pack.manifest.spaces.targets)
-        model = load_audioldm(where, revision=self.revision, device=self.device, speed=self.speed)
+        model = self._load(where)
         if self.from_library > 0 and pack is None:
             raise UserError("A variation needs the library of a pack: give --pack with its name or folder.")
         library = pack.library() if pack is not None else None
         sources = Sources(library, model) if library is not None and self.from_library > 0 else None
         return AudioLdmGenerator(model, self, clock, library.nearest_song if library is not None else None, sources)
+
+    def _load(self, where: str | Path) -> AudioLdm:
+        return load_audioldm(where, revision=self.revision, device=self.device, speed=self.speed)
 
 
 @dataclass(frozen=True, eq=False)

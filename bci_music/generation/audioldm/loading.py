@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +26,16 @@ from bci_music.models.pretrained import check_size, quiet_transformers
 
 SOUND_RATE_HZ = 16_000
 MEL_HOP = 160  # samples of sound per frame of the spectrogram
-VOCODER = "vocoder"
-PARTS = ("unet", "vae", VOCODER, "scheduler")
+UNET, TRANSFORMER, VOCODER = "unet", "transformer", "vocoder"
+PARTS = (UNET, "vae", VOCODER, "scheduler")
+AUDIOLDM = "audioldm"  # the word for the UNet where generators are chosen; that for the transformer is its own
+PLAIN_FLOW = {"solver": "euler", "steps": 8, "guidance": 2.0}  # for a transformer of which nothing is noted
 NOTE = "generator.json"  # ours, beside the parts: see `Note`
 UNCONDITIONAL = "unconditional.npy"  # ours, optional: (512,) condition of the unguided branch, else zeros
 
 
-class Note(Config):
-    """What a directory says of its model, and the settings it was made for."""
+class DenoiserNote(Config):
+    """What a directory says of one of its denoisers, and the settings it was made for."""
 
     trained: bool = True
     name: str = ""
@@ -47,18 +49,26 @@ class Note(Config):
 
     def settings(self, where: str) -> SamplerSettings:
         """Sampler settings with what the note gives."""
-        given = self.model_dump(exclude={"trained", "name"}, exclude_none=True)
+        given = self.model_dump(include=set(DenoiserNote.model_fields) - {"trained", "name"}, exclude_none=True)
         return SamplerSettings.parse(given, where)
+
+
+class Note(DenoiserNote):
+    """What a directory says of its model: of the UNet, of the transformer where it has one, and which of both plays."""
+
+    transformer: DenoiserNote | None = None
+    plays: Literal["audioldm", "transformer"] = Field("audioldm", description="the denoiser that `auto` takes")
 
 
 @dataclass(frozen=True)
 class Parts:
-    """`UNet2DConditionModel`, `AutoencoderKL`, a vocoder, a diffusers scheduler, and what their note says.
+    """A denoiser, an `AutoencoderKL`, a vocoder, a diffusers scheduler, and what their note says.
 
-    The vocoder is a `SpeechT5HifiGan`, as published checkpoints have it, or a `SpectralVocoder`.
+    The denoiser is a `UNet2DConditionModel`, or a `LatentTransformer`, which needs no scheduler. The vocoder is a
+    `SpeechT5HifiGan`, as published checkpoints have it, or a `SpectralVocoder`.
     """
 
-    unet: Any
+    denoiser: Any
     vae: Any
     vocoder: Any
     scheduler: Any
@@ -68,32 +78,44 @@ class Parts:
     settings: SamplerSettings
 
 
-def load_parts(where: str | Path, *, revision: str | None = None) -> Parts:
+def load_parts(where: str | Path, *, revision: str | None = None, denoiser: str = UNET) -> Parts:
     """Load the parts from a directory, or by the name of a checkpoint that was fetched (`bci-music models pull`).
 
     Neither tokenizer nor text encoder is needed: the condition is a vector. Networks come as float32 on the
-    processor, ready to be used but not to be trained.
+    processor, ready to be used but not to be trained. `denoiser` is `UNET` or `TRANSFORMER`.
     """
     import torch
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from diffusers import AutoencoderKL, DDIMScheduler
 
     folder = _folder(where, revision)
-    _check_parts(folder)
-    note, unconditional = _read_note(folder / NOTE), _read_unconditional(folder / UNCONDITIONAL)
+    _check_parts(folder, PARTS if denoiser == UNET else (denoiser, *PARTS[1:3]))
+    note, unconditional = note_of(folder), _read_unconditional(folder / UNCONDITIONAL)
+    own = note if denoiser == UNET else note.transformer or DenoiserNote(**PLAIN_FLOW)
     weights = {"torch_dtype": torch.float32}
     with quiet_loading():
-        unet = _load_part(UNet2DConditionModel, folder, "unet", weights)
+        network = _load_part(denoiser_class(denoiser), folder, denoiser, weights)
         vae = _load_part(AutoencoderKL, folder, "vae", weights)
-        loader, options = vocoder_loader(folder / "vocoder")
-        vocoder = _load_part(loader, folder, "vocoder", options)
-        scheduler = _load_part(DDIMScheduler, folder, "scheduler", {})
-    _check_fit(unet, vae, vocoder, where)
-    for model in (unet, vae, vocoder):
+        loader, options = vocoder_loader(folder / VOCODER)
+        vocoder = _load_part(loader, folder, VOCODER, options)
+        scheduler = _load_part(DDIMScheduler, folder, "scheduler", {}) if denoiser == UNET else None
+    _check_fit(network, vae, vocoder, where)
+    for model in (network, vae, vocoder):
         model.eval().requires_grad_(False)
     return Parts(
-        unet, vae, vocoder, scheduler, unconditional, note.trained,
-        note.name or f"AudioLDM {where}", note.settings(str(folder / NOTE)),
+        network, vae, vocoder, scheduler, unconditional, own.trained,
+        own.name or f"{'AudioLDM' if denoiser == UNET else 'transformer'} {where}", own.settings(str(folder / NOTE)),
     )  # fmt: skip
+
+
+def denoiser_class(name: str) -> Any:
+    """Class of a denoiser: `UNET` or `TRANSFORMER`."""
+    if name == TRANSFORMER:
+        from bci_music.generation.audioldm.latent_transformer import LatentTransformer
+
+        return LatentTransformer
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel
 
 
 def vocoder_loader(folder: Path) -> tuple[Any, dict[str, Any]]:
@@ -124,10 +146,17 @@ def quiet_loading() -> Iterator[None]:
         logging.set_verbosity(level)
 
 
-def _read_note(path: Path) -> Note:
+def note_of(folder: Path) -> Note:
+    """What a directory of parts says of itself; defaults where it says nothing."""
+    path = Path(folder) / NOTE
     if not path.is_file():
         return Note()
     return Note.parse(read_json(path, "give an object with trained and name"), str(path))
+
+
+def denoisers_of(folder: Path) -> list[str]:
+    """Which of `AUDIOLDM` and `TRANSFORMER` a directory of parts holds."""
+    return [word for word, part in ((AUDIOLDM, UNET), (TRANSFORMER, TRANSFORMER)) if (folder / part).is_dir()]
 
 
 def _read_unconditional(path: Path) -> NDArray[np.float32]:
@@ -146,10 +175,10 @@ def _folder(where: str | Path, revision: str | None) -> Path:
     return find_checkpoint(where, revision)
 
 
-def _check_parts(folder: Path) -> None:
-    for name in PARTS:
+def _check_parts(folder: Path, needed: tuple[str, ...]) -> None:
+    for name in needed:
         if not (folder / name).is_dir():
-            raise UserError(f"The AudioLDM in {folder} has no {name}/: it needs {', '.join(PARTS)}.")
+            raise UserError(f"The AudioLDM in {folder} has no {name}/: it needs {', '.join(needed)}.")
         if name != "scheduler" and not list((folder / name).glob("*.safetensors")):
             raise UserError(f"{folder / name} has no weights as safetensors: convert them, other formats are not read.")
 
@@ -169,14 +198,23 @@ def _load_part(loader: Any, folder: Path, name: str, options: dict[str, Any]) ->
     return part
 
 
-def _check_fit(unet: Any, vae: Any, vocoder: Any, where: str | Path) -> None:
+def _check_fit(denoiser: Any, vae: Any, vocoder: Any, where: str | Path) -> None:
     """Refuse parts that do not belong together, in one sentence."""
-    width = unet.config.projection_class_embeddings_input_dim
-    if unet.config.class_embed_type != "simple_projection" or width != EMBEDDING_DIM:
-        raise UserError(f"The UNet in {where} takes no 512-d embedding as its class: give an AudioLDM checkpoint.")
-    if unet.config.in_channels != vae.config.latent_channels:
-        raise UserError(f"UNet and VAE in {where} have latents of different depth: give parts of one checkpoint.")
     downsample = 2 ** (len(vae.config.block_out_channels) - 1)
+    if hasattr(denoiser, "through"):
+        sizes = {"channels": vae.config.latent_channels, "columns": vocoder.config.model_in_dim // downsample}
+        for name, wanted in (sizes | {"style_dim": EMBEDDING_DIM}).items():
+            if denoiser.config[name] != wanted:
+                raise UserError(
+                    f"The transformer in {where} has {name} {denoiser.config[name]}, expected {wanted}: give parts of "
+                    "one checkpoint."
+                )
+    else:
+        width = denoiser.config.projection_class_embeddings_input_dim
+        if denoiser.config.class_embed_type != "simple_projection" or width != EMBEDDING_DIM:
+            raise UserError(f"The UNet in {where} takes no 512-d embedding as its class: give an AudioLDM checkpoint.")
+        if denoiser.config.in_channels != vae.config.latent_channels:
+            raise UserError(f"UNet and VAE in {where} have latents of different depth: give parts of one checkpoint.")
     if vae.config.out_channels != 1 or vocoder.config.model_in_dim % downsample:
         raise UserError(f"The VAE in {where} does not make the vocoder's spectrogram: give parts of one checkpoint.")
     hop = vocoder.config.get("hop") if hasattr(vocoder.config, "get") else int(np.prod(vocoder.config.upsample_rates))
@@ -221,4 +259,25 @@ def write_random_audioldm(directory: str | Path, seed: int = 0) -> Path:
         for name, part in parts.items():
             part.save_pretrained(directory / name)
     (directory / NOTE).write_text(json.dumps({"trained": False, "name": NAME}), encoding="utf-8")
+    return directory
+
+
+def write_random_transformer(directory: str | Path, seed: int = 0, **sizes: int) -> Path:
+    """Write a transformer with random weights beside the parts in `directory`; it plays by default there."""
+    import torch
+
+    from bci_music.generation.audioldm.latent_transformer import LatentTransformer
+
+    directory = Path(directory)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = LatentTransformer(**{"dim": 32, "depth": 4, "heads": 2} | sizes)
+        for weights in network.parameters():
+            if weights.ndim > 1 and not weights.any():  # what begins at zero would make it deaf
+                torch.nn.init.normal_(weights, std=0.05)
+    with quiet_loading():
+        network.save_pretrained(directory / TRANSFORMER)
+    note = note_of(directory).model_dump(exclude_none=True)
+    own = {"trained": False, "name": "random transformer (not trained)", **PLAIN_FLOW}
+    (directory / NOTE).write_text(json.dumps(note | {"plays": TRANSFORMER, TRANSFORMER: own}), encoding="utf-8")
     return directory

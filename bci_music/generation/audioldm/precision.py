@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bci_music.generation.audioldm.loading import Parts
 
 
-_WIDE_LEVELS = 2  # of the UNet: further down the latents are few and the weights many
+_WIDE_LEVELS = 2  # of a UNet: further down the latents are few and the weights many
 
 
 class Speed(Config):
@@ -34,7 +34,7 @@ class Speed(Config):
     fast_convolutions: bool = Field(
         True, description="on a processor, in float32: wide ones with fewer multiplications (up to twice the memory)"
     )
-    compile: bool = Field(False, description="compile the UNet: minutes at the first clip; on a GPU with CUDA graphs")
+    compile: bool = Field(False, description="compile the denoiser: minutes at first; on a GPU with CUDA graphs")
 
 
 def prepare(parts: Parts, device: torch.device, speed: Speed) -> tuple[str, ...]:
@@ -43,30 +43,37 @@ def prepare(parts: Parts, device: torch.device, speed: Speed) -> tuple[str, ...]
 
     from bci_music.generation.audioldm.fast_conv import put_channels_last, put_fast
 
-    unet, vae, vocoder = parts.unet, parts.vae, parts.vocoder
+    denoiser, vae, vocoder = parts.denoiser, parts.vae, parts.vocoder
     spectral = hasattr(vocoder, "log_magnitude")  # works at frame rate, where there is little to save
-    dtype = getattr(torch, fastest_dtype(unet, device) if speed.dtype == "auto" else speed.dtype)
+    dtype = getattr(torch, fastest_dtype(denoiser, device) if speed.dtype == "auto" else speed.dtype)
     # A vocoder in bfloat16 hisses (8 bits), and on a processor half precision is the slow way.
     sounding = torch.float32 if dtype == torch.bfloat16 or device.type == "cpu" else dtype
-    for model, form in ((unet, dtype), (vae, dtype), (vocoder, sounding)):
+    for model, form in ((denoiser, dtype), (vae, dtype), (vocoder, sounding)):
         torch.nn.Module.to(model, device, form)  # diffusers' own method warns for no reason
     if speed.channels_last:
-        unet.to(memory_format=torch.channels_last)
+        denoiser.to(memory_format=torch.channels_last)
         vae.to(memory_format=torch.channels_last)
     if device.type == "cpu" and speed.fast_convolutions:
         if not spectral:
             put_fast(vocoder)
         if dtype == torch.float32:
-            for part in (vae.decoder, *unet.down_blocks[:_WIDE_LEVELS], *unet.up_blocks[-_WIDE_LEVELS:]):
+            for part in (vae.decoder, *_wide(denoiser)):
                 put_fast(part)
     if device.type == "cpu" and speed.channels_last and not spectral:
         put_channels_last(vocoder)  # what is left of it
     if not speed.compile:
         return ()
     if (why := missing_compiler(device)) is not None:
-        return (f"The UNet runs as it is, not compiled: {why}.",)
-    unet.compile(mode="reduce-overhead" if device.type == "cuda" else "default", dynamic=False)
+        return (f"The denoiser runs as it is, not compiled: {why}.",)
+    denoiser.compile(mode="reduce-overhead" if device.type == "cuda" else "default", dynamic=False)
     return ()
+
+
+def _wide(denoiser: Any) -> list[Any]:
+    """Blocks of a UNet whose convolutions are wide; a transformer has none."""
+    if not hasattr(denoiser, "down_blocks"):
+        return []
+    return [*denoiser.down_blocks[:_WIDE_LEVELS], *denoiser.up_blocks[-_WIDE_LEVELS:]]
 
 
 def missing_compiler(device: torch.device) -> str | None:
@@ -76,13 +83,13 @@ def missing_compiler(device: torch.device) -> str | None:
     return None if any(shutil.which(name) for name in ("g++", "clang++", "c++", "cl")) else "there is no C++ compiler"
 
 
-def fastest_dtype(unet: Any, device: torch.device) -> str:
-    """Number format in which a UNet on a device is fastest; on a processor one of its own layers is measured."""
+def fastest_dtype(denoiser: Any, device: torch.device) -> str:
+    """Number format in which a denoiser on a device is fastest; on a processor one of its own blocks is measured."""
     if device.type == "cuda":
         return "float16"
     if device.type != "cpu" or not native_bf16("cpu"):
         return "float32"
-    block = unet.mid_block.resnets[0]
+    block = denoiser.mid_block.resnets[0] if hasattr(denoiser, "mid_block") else denoiser.blocks[0]
     took = {dtype: _block_s(copy.deepcopy(block), dtype) for dtype in ("float32", "bfloat16")}
     return min(took, key=lambda dtype: took[dtype])
 
@@ -92,15 +99,27 @@ def _block_s(block: Any, dtype: str) -> float:
     import torch
 
     block = block.to(getattr(torch, dtype))
-    x = torch.zeros(2, block.in_channels, 32, 4).to(block.conv1.weight.dtype)
-    steps = torch.zeros(2, block.time_emb_proj.in_features).to(x.dtype)
+    given = _block_input(block)
     walls = []
     with torch.inference_mode():
         for _ in range(4):
             began = time.perf_counter()
-            block(x, steps)
+            block(*given)
             walls.append(time.perf_counter() - began)
     return min(walls)
+
+
+def _block_input(block: Any) -> tuple[Any, ...]:
+    import torch
+
+    if hasattr(block, "conv1"):
+        x = torch.zeros(2, block.in_channels, 32, 4).to(block.conv1.weight.dtype)
+        return x, torch.zeros(2, block.time_emb_proj.in_features).to(x.dtype)
+    from bci_music.models.latent_query import rotation
+
+    dim = block.out.in_features
+    tokens = torch.zeros(2, 128, dim).to(block.out.weight.dtype)
+    return tokens, tokens[:, :7], rotation(128, dim // block.heads)
 
 
 class Walls:

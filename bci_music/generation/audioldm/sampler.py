@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bci_music.generation.audioldm.loading import MEL_HOP, SOUND_RATE_HZ, Parts, load_parts
 from bci_music.generation.audioldm.precision import Speed, Walls, prepare, settle
-from bci_music.generation.audioldm.solver import SamplerSettings, Solver
+from bci_music.generation.audioldm.solver import SamplerSettings, Solver, Steps
 from bci_music.models.device import choose_device
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Guide:
     Parameters
     ----------
     predict : callable
-        ``predict(latents (b, C, k, M), time, condition (b, 512))``: the UNet.
+        ``predict(latents (b, C, k, M), time, condition (b, 512))``: the denoiser.
     unconditional, condition : (1, 512) tensors
     settings : SamplerSettings
     """
@@ -130,7 +130,8 @@ class AudioLdm:
 
     def __init__(self, parts: Parts, device: torch.device, notes: tuple[str, ...] = ()):
         self.device, self.notes = device, notes
-        self.unet, self.vae, self.vocoder, self.scheduler = parts.unet, parts.vae, parts.vocoder, parts.scheduler
+        self.denoiser, self.scheduler = parts.denoiser, parts.scheduler
+        self.vae, self.vocoder = parts.vae, parts.vocoder
         self.unconditional, self.settings = parts.unconditional, parts.settings
         self.trained, self.name = parts.trained, parts.name
         self.mel_bins = int(self.vocoder.config.model_in_dim)
@@ -141,7 +142,12 @@ class AudioLdm:
     @property
     def frame_unit(self) -> int:
         """Spectrogram frames come in multiples of this, so that the UNet can halve its latents."""
-        return self.downsample * 2 ** (len(self.unet.config.block_out_channels) - 1)
+        return self.downsample * 2 ** (len(self.denoiser.config.block_out_channels) - 1)
+
+    @property
+    def latent_channels(self) -> int:
+        """Of the latents."""
+        return int(self.denoiser.config.in_channels)
 
     @property
     def step_s(self) -> float:
@@ -195,15 +201,15 @@ class AudioLdm:
             raise ValueError(f"{frames} frames: expected a multiple of {self.downsample}, longer than the beginning")
         self._frames = frames
         chance = torch.Generator().manual_seed(seed)
-        shape = (1, self.unet.config.in_channels, frames // self.downsample, self.mel_bins // self.downsample)
+        shape = (1, self.latent_channels, frames // self.downsample, self.mel_bins // self.downsample)
         noise = torch.randn(shape, generator=chance).to(self.device)
         steps = self.steps_within(budget.left_s(), frames, settings)
         from_level = variation.strength if variation else 1.0
-        solver = Solver(self.scheduler.config, settings, math.ceil(steps / from_level), self.device, chance)
+        solver = self.solver(settings, math.ceil(steps / from_level), chance)
         first = solver.first_below(from_level)
         with torch.inference_mode():
             latents = solver.noised(variation.latents.to(noise), noise, first) if variation else noise
-            guide = self._guide(vector, settings)
+            guide = self.guide(vector, settings, start)
             return self._denoise(latents, noise, guide, solver, first, budget, start, progress)
 
     def encode(self, sound: NDArray[np.float32]) -> Tensor:
@@ -250,18 +256,23 @@ class AudioLdm:
             return settings.steps
         return int(np.clip((left_s - 1.2 * self._after_s(frames)) / each, 1, settings.steps))
 
-    def _guide(self, vector: NDArray[np.float32], settings: SamplerSettings) -> Guide:
+    def solver(self, settings: SamplerSettings, steps: int, chance: torch.Generator) -> Steps:
+        """Steps of one clip, `chance` for those that add noise on the way."""
+        return Solver(self.scheduler.config, settings, steps, self.device, chance)
+
+    def guide(self, vector: NDArray[np.float32], settings: SamplerSettings, start: Continuation | None) -> Guide:
+        """Predictions for one clip; what it begins with need not be known to the denoiser, which is shown it noised."""
         import torch
 
         def predict(latents: Tensor, time: Tensor, condition: Tensor) -> Tensor:
-            latents = latents.to(self.unet.dtype)
-            return self.unet(latents, time, encoder_hidden_states=None, class_labels=condition).sample.float()
+            latents = latents.to(self.denoiser.dtype)
+            return self.denoiser(latents, time, encoder_hidden_states=None, class_labels=condition).sample.float()
 
-        both = torch.from_numpy(np.stack([self.unconditional, vector])).to(self.device, self.unet.dtype)
+        both = torch.from_numpy(np.stack([self.unconditional, vector])).to(self.device, self.denoiser.dtype)
         return Guide(predict, both[:1], both[1:], settings)
 
     def _denoise(
-        self, latents: Tensor, noise: Tensor, guide: Guide, solver: Solver, first: int, budget: Budget,
+        self, latents: Tensor, noise: Tensor, guide: Guide, solver: Steps, first: int, budget: Budget,
         start: Continuation | None, progress: Callable[[int, int], None],
     ) -> Tensor:
         tail = start.latents.to(noise) if start else None

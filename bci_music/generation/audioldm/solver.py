@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
 from bci_music.config import Config
+from bci_music.messages import UserError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-DDIM, DPM, FEW_STEP = "ddim", "dpm++", "lcm"
+DDIM, DPM, FEW_STEP, EULER = "ddim", "dpm++", "lcm", "euler"
 
 
 class SamplerSettings(Config):
     """How latents are denoised. A noise level is a share: 1 is nothing but noise, 0 is clean."""
 
-    solver: Literal["ddim", "dpm++", "lcm"] = Field(
+    solver: Literal["ddim", "dpm++", "lcm", "euler"] = Field(
         "ddim", description="ddim: as AudioLDM's pipeline; dpm++: second order, good from 5 to 20 steps; "
-        "lcm: 1 to 4 steps, only for a model that was consistency-tuned",
+        "lcm: 1 to 4 steps, only for a model that was consistency-tuned; euler: only for a transformer",
     )  # fmt: skip
     steps: int = Field(10, ge=1, le=200, description="denoising steps where there is time for them")
     spacing: Literal["model", "trailing", "karras"] = Field(
@@ -49,8 +51,31 @@ class SamplerSettings(Config):
         return self.guidance > 1 and self.guidance_until <= level <= self.guidance_from
 
 
-class Solver:
-    """Steps of one clip: times, noise levels, and what follows from a prediction.
+class Steps(ABC):
+    """Steps of one clip: their times and noise levels, and what follows from a prediction."""
+
+    times: Tensor
+    levels: list[float]
+
+    def first_below(self, level: float) -> int:
+        """Number of the first step that starts from no more noise than `level`; the last one where none does."""
+        return next((i for i, own in enumerate(self.levels) if own <= level + 1e-6), len(self.levels) - 1)
+
+    @abstractmethod
+    def noised(self, clean: Tensor, noise: Tensor, step: int) -> Tensor:
+        """Give clean latents the noise level that step number `step` starts from."""
+
+    @abstractmethod
+    def clean(self, prediction: Tensor, latents: Tensor, step: int) -> Tensor:
+        """What the latents would be without noise, according to a prediction at step number `step`."""
+
+    @abstractmethod
+    def step(self, prediction: Tensor, latents: Tensor, step: int) -> Tensor:
+        """Latents at the noise level that follows step number `step`."""
+
+
+class Solver(Steps):
+    """Steps as diffusers' solvers make them.
 
     Parameters
     ----------
@@ -71,13 +96,9 @@ class Solver:
         self._scheduler = make_scheduler(config, settings)
         self._scheduler.set_timesteps(steps, device=device)
         self._more = {"generator": noise} if settings.solver == FEW_STEP else {}
-        self.times: Tensor = self._scheduler.timesteps
+        self.times = self._scheduler.timesteps
         self.levels = [float(t) / self._scheduler.config.num_train_timesteps for t in self.times.tolist()]
         self._scales = [self._scale(i) for i in range(len(self.levels))]
-
-    def first_below(self, level: float) -> int:
-        """Number of the first step that starts from no more noise than `level`; the last one where none does."""
-        return next((i for i, own in enumerate(self.levels) if own <= level + 1e-6), len(self.levels) - 1)
 
     def noised(self, clean: Tensor, noise: Tensor, step: int) -> Tensor:
         """Give clean latents the noise level that step number `step` starts from."""
@@ -108,6 +129,8 @@ class Solver:
 
 def make_scheduler(config: Mapping[str, Any], settings: SamplerSettings) -> Any:
     """Diffusers' scheduler for a solver, on the betas and the kind of prediction in `config`."""
+    if settings.solver == EULER:
+        raise UserError("Only a transformer knows the solver euler: choose ddim, dpm++ or lcm.")
     from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, LCMScheduler
 
     spacing = {} if settings.spacing != "trailing" else {"timestep_spacing": "trailing"}

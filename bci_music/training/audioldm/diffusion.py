@@ -81,6 +81,16 @@ def condition_moments(conditions: NDArray[np.float32]) -> tuple[NDArray[np.float
     return rows.mean(0), np.maximum(std, 0.1 * float(std.mean()) + 1e-6)
 
 
+def draw_condition(
+    rng: np.random.Generator, condition: NDArray[np.float32], mean: NDArray[np.float32], spread: NDArray[np.float32],
+    drop: float, blur: float,
+) -> NDArray[np.float32]:
+    """A condition (512,) to learn from: blurred by up to `blur` spreads, or with probability `drop` the mean."""
+    absent, most = rng.random() < drop, blur * rng.random()
+    blurred = condition + most * spread * rng.standard_normal(len(condition))
+    return np.asarray(mean if absent else blurred / np.linalg.norm(blurred), np.float32)
+
+
 def new_scheduler(config: UnetConfig) -> DDIMScheduler:
     """AudioLDM's noise levels, with steps counted down from pure noise."""
     from diffusers import DDIMScheduler
@@ -135,10 +145,8 @@ class UnetTask:
         rows = []
         for (clip, _), sample in zip(where, own_samples(c.batch), strict=True):
             rng = rng_of(c.seed + 2, at, sample)
-            absent, blur = rng.random() < c.drop, c.blur * rng.random()
-            blurred = self._conditions[clip] + blur * self._spread * rng.standard_normal(EMBEDDING_DIM)
-            rows.append(self.unconditional if absent else blurred / np.linalg.norm(blurred))
-        return clean.contiguous(), torch.from_numpy(np.stack(rows).astype(np.float32)).to(self._device)
+            rows.append(draw_condition(rng, self._conditions[clip], self.unconditional, self._spread, c.drop, c.blur))
+        return clean.contiguous(), torch.from_numpy(np.stack(rows)).to(self._device)
 
     def held(self, most: int) -> tuple[Tensor, Tensor]:
         """Latents and conditions of held-out clips."""

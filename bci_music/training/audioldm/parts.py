@@ -14,15 +14,27 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bci_music.generation.audioldm.loading import NOTE, PARTS, UNCONDITIONAL, Note, quiet_loading, vocoder_loader
+from bci_music.generation.audioldm.loading import (
+    AUDIOLDM,
+    NOTE,
+    PARTS,
+    PLAIN_FLOW,
+    TRANSFORMER,
+    UNCONDITIONAL,
+    UNET,
+    VOCODER,
+    Note,
+    denoiser_class,
+    quiet_loading,
+    vocoder_loader,
+)
 from bci_music.messages import UserError
 
 FEW = "unet-few"  # the UNet distilled to less work, beside the one it comes from
 FEW_NOTE = "unet-few.json"  # how the sampler uses it
 EMBEDDER = "embedder.json"  # beside the parts: which embedder's vectors lead the UNet
-BUDGET = {"unet": 6_000_000, "vae": 2_000_000, "vocoder": 3_000_000}  # parameters
+BUDGET = {UNET: 6_000_000, "vae": 2_000_000, VOCODER: 3_000_000, TRANSFORMER: 2_800_000}  # parameters
 CREDITS = "credits.json"  # of the real music learned from: beside the parts, and in a pack's generator/
-_KIND = {"unet": "UNet2DConditionModel", FEW: "UNet2DConditionModel", "vae": "AutoencoderKL"}
 
 
 def save_part(model: Any, parts: Path, name: str) -> Path:
@@ -57,16 +69,19 @@ def load_part(parts: Path, name: str, device: str = "cpu") -> Any:
     if not folder.is_dir():
         raise UserError(f"There is no {name} in {parts}: train it first (`bci-music pack train`).")
     with quiet_loading():
-        if name in _KIND:
-            import diffusers
-
-            model = getattr(diffusers, _KIND[name]).from_pretrained(
-                folder, use_safetensors=True, local_files_only=True, torch_dtype=torch.float32
-            )
-        else:
-            loader, options = vocoder_loader(folder)
-            model = loader.from_pretrained(folder, local_files_only=True, **options)
+        loader, options = _loader(folder, name)
+        model = loader.from_pretrained(folder, use_safetensors=True, local_files_only=True, **options)
     return model.to(device)
+
+
+def _loader(folder: Path, name: str) -> tuple[Any, dict[str, Any]]:
+    """Class of a part, and the options its `from_pretrained` takes."""
+    from diffusers import AutoencoderKL
+
+    if name == VOCODER:
+        return vocoder_loader(folder)
+    kind = AutoencoderKL if name == "vae" else denoiser_class(UNET if name == FEW else name)
+    return kind, {"torch_dtype": torch.float32}
 
 
 def save_conditioning(parts: Path, scheduler: Any, unconditional: NDArray[np.float32]) -> None:
@@ -76,9 +91,12 @@ def save_conditioning(parts: Path, scheduler: Any, unconditional: NDArray[np.flo
 
 
 def assemble(
-    parts: Path, out: Path, *, name: str, settings: Mapping[str, Any], trained: bool = True, few: bool = False
+    parts: Path, out: Path, *, name: str, settings: Mapping[str, Any], trained: bool = True, few: bool = False,
+    flow: Mapping[str, Any] = PLAIN_FLOW, plays: str = AUDIOLDM,
 ) -> Path:
-    """Put a generator together that `load_audioldm` opens: the four parts, what they were made for, the credits.
+    """Put a generator together that `load_audioldm` opens: the parts, what they were made for, the credits.
+
+    A transformer that lies among the parts comes, too.
 
     Parameters
     ----------
@@ -86,13 +104,24 @@ def assemble(
         Sampler settings for this model: solver, steps, guidance ...
     few : bool
         Take the UNet that was distilled to less work.
+    flow : mapping
+        Sampler settings for the transformer.
+    plays : str
+        Which of both plays by default.
     """
-    note = Note.parse({"trained": trained, "name": name, **settings}, "the generator's settings")
-    note.settings("the generator's settings")
+    values: dict[str, Any] = {"trained": trained, "name": name, **settings}
+    wanted = [*PARTS]
+    if (parts / TRANSFORMER).is_dir():
+        values |= {TRANSFORMER: {"trained": trained, "name": f"{name}, transformer", **flow}, "plays": plays}
+        wanted.append(TRANSFORMER)
+    note = Note.parse(values, "the generator's settings")
+    for denoiser in (note, note.transformer):
+        if denoiser is not None:
+            denoiser.settings("the generator's settings")
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    for part in PARTS:
-        source = parts / (FEW if few and part == "unet" else part)
+    for part in wanted:
+        source = parts / (FEW if few and part == UNET else part)
         if not source.is_dir():
             raise UserError(f"There is no {source.name} in {parts}: train it first (`bci-music pack train`).")
         shutil.copytree(source, out / part)
@@ -113,6 +142,8 @@ def check_budget(generator: Path) -> dict[str, int]:
 
     counts = {}
     for part, most in BUDGET.items():
+        if not (generator / part).is_dir():
+            continue
         counts[part] = 0
         for path in (generator / part).glob("*.safetensors"):
             with safe_open(path, framework="np") as stored:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from bci_music.generation.audioldm.loading import TRANSFORMER, UNET, VOCODER
 from bci_music.messages import UserError
 from bci_music.training.audioldm.batches import Figures
 from bci_music.training.audioldm.stages import SHARES, Job, MusicModelsConfig, Workspace, current_stage, make_job
@@ -84,8 +85,7 @@ def run_schedule(
         names = list(shares)
         names.insert(names.index("vocoder-fit") + 1, "vocoder-adversarial")
         shares = {name: shares.get(name, 0.1) for name in names}
-    if "distil" in more:
-        shares["distil"] = 0.1
+    shares |= {name: 0.1 for name in ("distil", TRANSFORMER) if name in more}
     for stage, share in shares.items():
         tell(stage, run_stage(stage, workspace, minutes=share * minutes, config=config, report=report))
 
@@ -154,7 +154,7 @@ def _kept_start(directory: Path, start: Path | None) -> Path | None:
         fresh = directory / "start.part"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
-        for part in ("unet", "vae", "vocoder"):
+        for part in (UNET, "vae", VOCODER, TRANSFORMER):
             if (start / part).is_dir():
                 shutil.copytree(start / part, fresh / part)
         fresh.rename(kept)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from bci_music.config import Config, note_renamed
+from bci_music.generation.audioldm.loading import TRANSFORMER, UNET
 from bci_music.messages import Log, UserError
 from bci_music.models.embedder import Embedder
 from bci_music.training.audioldm.batches import FULL_SCALE, Clips, Figures, Task
@@ -20,8 +21,10 @@ from bci_music.training.audioldm.cache import cached_rows, rows_key, weights_key
 from bci_music.training.audioldm.diffusion import UnetConfig, UnetTask, condition_moments, new_scheduler, new_unet
 from bci_music.training.audioldm.discriminator import AdversarialPair, AdversarialTask, DiscriminatorConfig
 from bci_music.training.audioldm.distil import DistilConfig, DistilTask
+from bci_music.training.audioldm.flow import FlowConfig, FlowTask, new_transformer
 from bci_music.training.audioldm.parts import (
     CREDITS,
+    EMBEDDER,
     FEW,
     FEW_NOTE,
     load_part,
@@ -34,7 +37,7 @@ from bci_music.training.audioldm.vocoder import VocoderConfig, VocoderTask, new_
 from bci_music.training.loop import LoopConfig
 
 SHARES = {"vae": 0.15, "vocoder": 0.25, "vocoder-fit": 0.1, "unet": 0.5}  # of the time there is, in this order
-OPTIONAL = ("vocoder-adversarial", "distil")  # a GPU's; and what takes the guidance's work away
+OPTIONAL = ("vocoder-adversarial", "distil", TRANSFORMER)  # a GPU's; one without guidance's work; another denoiser
 STAGES = (*SHARES, *OPTIONAL)
 _OLD_STAGES = {"vocoder-contest": "vocoder-adversarial"}
 
@@ -60,6 +63,7 @@ class MusicModelsConfig(Config):
     )  # fmt: skip
     unet: UnetConfig = UnetConfig()
     distil: DistilConfig = DistilConfig()
+    transformer: FlowConfig = FlowConfig()
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ def current_stage(name: str) -> str:
 
 def make_job(stage: str, workspace: Workspace, config: MusicModelsConfig, start: Path | None) -> Job:
     """Prepare a stage. `start` holds parts of an earlier training, from whose weights it goes on."""
-    makers = {"vae": _vae, "vocoder": _vocoder, "unet": _unet, "distil": _distil}
+    makers = {"vae": _vae, "vocoder": _vocoder, "unet": _unet, "distil": _distil, TRANSFORMER: _transformer}
     makers |= {"vocoder-fit": _vocoder, "vocoder-adversarial": _vocoder}
     if stage not in makers:
         raise UserError(f"There is no stage {stage!r}: choose one of {', '.join(STAGES)}.")
@@ -187,6 +191,7 @@ def _begun_with(start: Path | None) -> Any:
 
 
 def _unet(stage: str, workspace: Workspace, config: MusicModelsConfig, start: Path | None) -> Job:
+    _require_one_embedder(workspace, TRANSFORMER)
     torch.manual_seed(config.unet.seed)
     conditions, held = workspace.conditions()
     module = load_part(start, "unet") if start else new_unet(config.unet, conditions)
@@ -216,15 +221,51 @@ def _distil(stage: str, workspace: Workspace, config: MusicModelsConfig, start: 
     return Job(task, config.distil.loop, config.unet.seed, export, task.evaluate)
 
 
-def _unet_task(module: Any, workspace: Workspace, config: UnetConfig, conditions: NDArray, held: NDArray) -> UnetTask:
+def _transformer(stage: str, workspace: Workspace, config: MusicModelsConfig, start: Path | None) -> Job:
+    c = config.transformer
+    _require_one_embedder(workspace, UNET)
+    torch.manual_seed(c.seed)
+    conditions, held = workspace.conditions()
+    module = load_part(start, TRANSFORMER) if start else new_transformer(c, conditions)
+    latents, held_latents = _latents(workspace)
+    task = FlowTask(module, latents, conditions, held_latents, held, c, workspace.device)
+
+    def export(network: Any) -> Any:
+        save_part(network, workspace.parts, TRANSFORMER)
+        _note(workspace)
+        return load_part(workspace.parts, TRANSFORMER, workspace.device)
+
+    return Job(task, c.loop, c.seed, export, task.evaluate)
+
+
+def _latents(workspace: Workspace) -> tuple[NDArray, NDArray]:
+    """Latents (n, 8, frames, 16) of the training and of the held-out clips."""
     vae = load_part(workspace.parts, "vae", workspace.device).eval()
-    latents, held_latents = workspace.mel_rows("latents", lambda x: encode(vae, x), weights_key(vae))
+    return workspace.mel_rows("latents", lambda x: encode(vae, x), weights_key(vae))
+
+
+def _unet_task(module: Any, workspace: Workspace, config: UnetConfig, conditions: NDArray, held: NDArray) -> UnetTask:
+    latents, held_latents = _latents(workspace)
     return UnetTask(module, latents, conditions, held_latents, held, config, workspace.device)
 
 
+def _require_one_embedder(workspace: Workspace, other: str) -> None:
+    """Refuse to train a denoiser beside another one that vectors of another embedder lead."""
+    note = workspace.parts / EMBEDDER
+    if workspace.embedder is None or not (workspace.parts / other).is_dir() or not note.is_file():
+        return
+    if json.loads(note.read_text(encoding="utf-8"))["sha"] != workspace.embedder.sha:
+        raise UserError(
+            f"The {other} in {workspace.parts} learned from vectors of another embedder: train this one with the same, "
+            "or in another folder (--models)."
+        )
+
+
 def _note(workspace: Workspace) -> None:
-    """Write down whose vectors lead the UNet, and which real music was learned from: a pack names both."""
+    """Write down whose vectors lead the denoisers, and which real music was learned from: a pack names both."""
     assert workspace.embedder is not None
     save_embedder_note(workspace.parts, workspace.embedder.sha)
-    credits = list(getattr(workspace.clips, "credits", []))
-    (workspace.parts / CREDITS).write_text(json.dumps(credits, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path = workspace.parts / CREDITS
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []  # of other parts' music
+    credits = [*known, *(track for track in getattr(workspace.clips, "credits", []) if track not in known)]
+    path.write_text(json.dumps(credits, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -161,7 +161,7 @@ def test_steps_follow_the_deadline_but_not_below_the_least(directory):
     clock = ManualClock()
     model = load_audioldm(directory, device="cpu")
     calls = []
-    model.unet.register_forward_pre_hook(lambda *_: calls.append(1))
+    model.denoiser.register_forward_pre_hook(lambda *_: calls.append(1))
     config = AudioLdmConfig(sampler=SamplerSettings(steps=10), overlap_s=0.1, fade_s=0.1, least_steps=3)
     generator = AudioLdmGenerator(model, config, clock)
     generator.warm_up(SECONDS)

@@ -45,7 +45,7 @@ def model(loaded):
 def passes(model):
     """The batch of every pass through the UNet."""
     sizes = []
-    hook = model.unet.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
+    hook = model.denoiser.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
     yield sizes
     hook.remove()
 
@@ -61,7 +61,7 @@ def pipeline(directory):
         words = ClapTextModelWithProjection(ClapTextConfig(
             vocab_size=10, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8,
         ))  # fmt: skip
-        pipeline = AudioLDMPipeline(model.vae, words, None, model.unet, model.scheduler, model.vocoder)
+        pipeline = AudioLDMPipeline(model.vae, words, None, model.denoiser, model.scheduler, model.vocoder)
         pipeline.set_progress_bar_config(disable=True)
         yield pipeline
 

@@ -37,16 +37,16 @@ def test_walls_are_running_medians_per_frame():
 
 def test_bfloat16_only_where_the_processor_multiplies_it_and_only_if_faster(model, monkeypatch):
     monkeypatch.setattr(speed_module, "native_bf16", lambda kind: False)
-    assert fastest_dtype(model.unet, CPU) == "float32"
+    assert fastest_dtype(model.denoiser, CPU) == "float32"
     monkeypatch.setattr(speed_module, "native_bf16", lambda kind: True)
     for bf16_s, expected in ((0.5, "bfloat16"), (2.0, "float32")):
         took = {"float32": 1.0, "bfloat16": bf16_s}
         monkeypatch.setattr(speed_module, "_block_s", lambda block, dtype, took=took: took[dtype])
-        assert fastest_dtype(model.unet, CPU) == expected
+        assert fastest_dtype(model.denoiser, CPU) == expected
 
 
 def test_a_block_of_the_unet_can_be_timed_without_changing_it(model):
-    block = model.unet.mid_block.resnets[0]
+    block = model.denoiser.mid_block.resnets[0]
     before = block.conv1.weight.clone()
     assert speed_module._block_s(block, "float32") > 0
     torch.testing.assert_close(block.conv1.weight, before, rtol=0, atol=0)
@@ -54,7 +54,7 @@ def test_a_block_of_the_unet_can_be_timed_without_changing_it(model):
 
 def test_in_half_precision_the_vocoder_stays_exact_and_the_sound_is_near(directory, model):
     half = load_audioldm(directory, device="cpu", speed=Speed(dtype="bfloat16"))
-    assert (half.unet.dtype, half.vae.dtype, half.vocoder.dtype) == (torch.bfloat16, torch.bfloat16, torch.float32)
+    assert (half.denoiser.dtype, half.vae.dtype, half.vocoder.dtype) == (torch.bfloat16, torch.bfloat16, torch.float32)
     exact, rough = (m.latents(VECTOR, 32, seed=0, settings=m.settings.model_copy(update={"steps": 2}))
                     for m in (model, half))
     assert rough.dtype == torch.float32  # steps add up; only the network is rough

@@ -56,7 +56,7 @@ def test_the_less_noise_the_more_is_kept(model):
 
 def test_it_takes_as_many_steps_as_an_invention(model):
     steps = []
-    hook = model.unet.register_forward_pre_hook(lambda module, args: steps.append(1))
+    hook = model.denoiser.register_forward_pre_hook(lambda module, args: steps.append(1))
     settings = model.settings.model_copy(update={"steps": 6, "guidance": 1.0})
     model.latents(vector(), FRAMES, settings=settings, seed=3, variation=Variation(clean(model), 0.5))
     hook.remove()

@@ -9,6 +9,7 @@ from bci_music.models.log_mel import RATE_HZ, log_mel
 from bci_music.training.audioldm.diffusion import UnetConfig
 from bci_music.training.audioldm.discriminator import DiscriminatorConfig
 from bci_music.training.audioldm.distil import DistilConfig
+from bci_music.training.audioldm.flow import FlowConfig
 from bci_music.training.audioldm.stages import MusicModelsConfig, Workspace
 from bci_music.training.audioldm.vae import VaeConfig
 from bci_music.training.audioldm.vocoder import VocoderConfig
@@ -79,6 +80,7 @@ def tiny():
             loop=schedule(60, 1e-2),
         ),
         distil=DistilConfig(steps=2, inner=2, guidance=1.5, loop=schedule(20, 2e-3)),
+        transformer=FlowConfig(dim=16, depth=2, heads=2, frames=(8, 16), batch=8, held=8, loop=schedule(60, 1e-2)),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from bci_music.training.audioldm.stages import Workspace
 
 STAGES = {
     "vae": "vae", "vocoder": "vocoder", "vocoder-fit": "vocoder", "vocoder-adversarial": "vocoder", "unet": "unet",
-    "distil": "unet-few",
+    "distil": "unet-few", "transformer": "transformer",
 }  # fmt: skip
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.learning]  # 15 s of computing, on a machine that may do much else
@@ -19,7 +19,7 @@ def short(config, steps=4):
     def cut(part):
         return part.model_copy(update={"loop": part.loop.model_copy(update={"steps": steps, "checkpoint_every": 3})})
 
-    names = ("vae", "vocoder", "fit", "adversarial", "unet", "distil")
+    names = ("vae", "vocoder", "fit", "adversarial", "unet", "distil", "transformer")
     return config.model_copy(update={name: cut(getattr(config, name)) for name in names})
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from bci_music.generation.audioldm.flow import load_transformer
 from bci_music.generation.audioldm.sampler import load_audioldm
 from bci_music.messages import UserError
 from bci_music.training.audioldm.distil import DistilConfig
@@ -24,7 +25,7 @@ def outcomes(tmp_path_factory, clips, held, embedder, tiny):
     torch.set_num_threads(1)
     found = {}
     workspace = Workspace(clips, held, tmp_path_factory.mktemp("models"), embedder, log=lambda text: None)
-    for stage in ("vae", "vocoder", "vocoder-fit", "unet", "distil"):
+    for stage in ("vae", "vocoder", "vocoder-fit", "unet", "distil", "transformer"):
         found[stage] = run_stage(stage, workspace, config=tiny)
     return workspace, found
 
@@ -53,6 +54,12 @@ def test_the_vocoder_sounds_as_it_was_told(outcomes):
 def test_the_denoiser_beats_predicting_nothing_and_hears_its_condition(outcomes):
     metrics = outcomes[1]["unet"].metrics
     assert max(metrics["error_300"], metrics["error_500"], metrics["error_700"]) < 0.85
+    assert metrics["own"] < metrics["another"]
+
+
+def test_the_transformer_beats_predicting_nothing_and_hears_its_style(outcomes):
+    metrics = outcomes[1]["transformer"].metrics
+    assert metrics["own"] < 0.9
     assert metrics["own"] < metrics["another"]
 
 
@@ -91,6 +98,24 @@ def test_the_parts_make_a_generator(outcomes, tmp_path, clips, few, settings):
     assert {p.suffix for p in out.rglob("*") if p.is_file()} <= {".json", ".npy", ".safetensors"}
 
 
+def test_a_generator_of_both_is_put_together_and_opened_again(outcomes, tmp_path, clips):
+    parts = outcomes[0]
+    out = assemble(
+        parts.parts, tmp_path / "generator", name="tiny", settings={"solver": "dpm++", "steps": 3},
+        flow={"name": "tiny transformer", "solver": "euler", "steps": 2, "guidance": 1.5}, plays="transformer",
+    )  # fmt: skip
+    note = json.loads((out / "generator.json").read_text())
+    assert (note["plays"], note["transformer"]["steps"], note["steps"]) == ("transformer", 2, 3)
+    model = load_transformer(out, device="cpu")
+    assert (model.name, model.settings.guidance, model.trained) == ("tiny transformer", 1.5, True)
+    saved = load_part(parts.parts, "transformer")
+    for name, value in model.denoiser.state_dict().items():
+        assert torch.equal(value, saved.state_dict()[name])
+    vector = parts.embedder.embed(clips.sound[0] / 32768, 16_000)
+    assert np.abs(model.sample(vector, 0.64, seed=1)).max() > 1e-4
+    assert {p.suffix for p in out.rglob("*") if p.is_file()} <= {".json", ".npy", ".safetensors"}
+
+
 def test_a_stage_that_ended_is_not_run_again_but_for_another_round(outcomes, tiny):
     workspace, found = outcomes
     assert run_stage("vae", workspace, config=tiny).metrics == found["vae"].metrics
@@ -115,6 +140,18 @@ def test_wrong_orders_are_one_sentence(workspace, tiny):
         run_stage("unet", workspace, config=tiny)
     with pytest.raises(UserError, match="leave --again away"):
         run_stage("vae", workspace, config=tiny, again=True)
+
+
+def test_denoisers_side_by_side_have_one_embedder(outcomes, tiny, tmp_path):
+    class Other:
+        sha = "another"
+
+    parts = outcomes[0]
+    workspace = replace(parts, out=tmp_path / "models", embedder=Other())
+    shutil.copytree(parts.parts, workspace.parts)
+    for stage in ("transformer", "unet"):
+        with pytest.raises(UserError, match="learned from vectors of another embedder"):
+            run_stage(stage, workspace, config=tiny)
 
 
 def test_the_schedule_shares_the_minutes(workspace, tiny):
