@@ -89,7 +89,7 @@ class FlowTask:
             raise UserError(f"Pieces of {config.frames} latent frames are too short: give at least {2 * config.patch}.")
 
     def step(self, module: Any, at: int) -> tuple[Tensor, Figures]:
-        """Squared error of the direction from what is found to be clean to the noise, over frames that are not known."""
+        """Squared error of the direction from what is found clean to the noise, over frames that are not known."""
         clean, style, level, known = self.draw(at)
         loss = self._errors(module, clean, torch.randn_like(clean), level, style, known).mean()
         return loss, {"frames": float(clean.shape[2])}
