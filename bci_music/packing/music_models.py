@@ -19,7 +19,7 @@ from bci_music.training.audioldm.parts import CREDITS, EMBEDDER, FEW, FEW_NOTE, 
 CARD = "CARD.md"
 NAME = "small AudioLDM of composed music"
 SETTINGS = {"solver": "dpm++", "steps": 6, "guidance": 2.5, "guidance_every": 2}
-FLOW = {"name": "small latent transformer of composed music", "solver": "dpm++", "steps": 8, "guidance": 2.0}
+FLOW = {"name": "small latent transformer of composed music", "solver": "dpm++", "steps": 8, "guidance": 3.0}
 
 
 @dataclass(frozen=True)
