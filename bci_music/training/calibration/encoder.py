@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 class LearnConfig(Config):
     """How an encoder goes on learning from one listener, towards the music heard, as it was trained."""
 
-    steps: int = Field(100, ge=1)
+    steps: int = Field(120, ge=1)
     lr: float = Field(1e-3, gt=0)
     batch: int = Field(48, ge=2)
-    keep: tuple[int, int] = (24, 48)  # channels that stay in a view, drawn once per step
+    keep: tuple[int, int] = (32, 64)  # channels that stay in a view, drawn once per step
     workers: int | None = Field(None, ge=1, description="processes that learn at once; null: one per core")
 
 

@@ -19,6 +19,7 @@ from pydantic import Field
 from bci_music.config import Config
 from bci_music.messages import EMBEDDING_DIM, UserError
 from bci_music.metrics.identification import distinct_music
+from bci_music.metrics.metric import interval
 from bci_music.metrics.splits import WindowTable
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.decoder import Decoder
@@ -188,28 +189,24 @@ def _learned(task: _Task, learn: Learn) -> list[NDArray[np.float32]]:
 
 
 def _sure_gain(task: _Task, first: Sequence[NDArray], second: Sequence[NDArray]) -> float:
-    """By how much the second decoding agrees better with the music than the first, less twice the standard error.
+    """By how much the second decoding surely agrees better with the music than the first.
 
-    The mean over held-out parts of all questions of the gain in the windows' mean cosine with their music, about the
-    mean of each: what all music has in common is no gain.
+    The lower end of the 95 % interval, by block of song time, of the gain in the windows' cosine with their music, over
+    the tested windows of all questions; 0 where there is no interval.
     """
     gains = []
-    for question, tested, *decoded in zip(task.folds.questions, task.tested, first, second, strict=True):
-        for fold in question.folds:
-            ours = task.folds.tested[tested, fold]
-            if ours.sum() > 1:
-                one, other = (_agreement(rows[ours], task.targets[tested][ours]) for rows in decoded)
-                gains.append(other - one)
-    if len(gains) < 2:
-        return 0.0
-    return float(np.mean(gains) - 2.0 * np.std(gains, ddof=1) / np.sqrt(len(gains)))
+    for tested, *decoded in zip(task.tested, first, second, strict=True):
+        one, other = (_agreement(rows, task.targets[tested]) for rows in decoded)
+        gains.append(other - one)
+    found = interval(np.concatenate(gains), np.concatenate([task.folds.block[tested] for tested in task.tested]))
+    return 0.0 if found is None else float(found[0])
 
 
-def _agreement(decoded: NDArray, targets: NDArray) -> float:
-    """Mean cosine of rows with their targets, both about their means."""
+def _agreement(decoded: NDArray, targets: NDArray) -> NDArray[np.float64]:
+    """(n,) cosine of rows with their targets, both about their means: what all music has in common is no agreement."""
     rows, wanted = decoded - decoded.mean(axis=0), targets - targets.mean(axis=0)
     sizes = np.linalg.norm(rows, axis=1) * np.linalg.norm(wanted, axis=1)
-    return float(np.mean((rows * wanted).sum(axis=1) / np.maximum(sizes, 1e-12)))
+    return np.asarray((rows * wanted).sum(axis=1) / np.maximum(sizes, 1e-12), np.float64)
 
 
 def _segments(task: _Task, allowed: NDArray[np.bool_]) -> list[Segment]:
