@@ -248,6 +248,23 @@ def write_whole(path: Path, write: Callable[[Path], object], *, private: bool = 
         raise
 
 
+def remember(what: str, **values: str) -> None:
+    """Keep an operator's choice for next time, where that is possible; `what` as in "stream"."""
+    path = settings_dir() / f"last-{what}.json"
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, lambda part: part.write_text(json.dumps(values), encoding="utf-8"), private=True)
+
+
+def remembered(what: str, key: str) -> str | None:
+    """One value of an operator's last choice, None where there is none that can be read."""
+    path = settings_dir() / f"last-{what}.json"
+    with suppress(UserError, OSError):
+        value = read_json(path, "choose again, which replaces it", 2**16).get(key) if path.is_file() else None
+        return value if isinstance(value, str) else None
+    return None
+
+
 def try_folder(folder: Path, option: str) -> None:
     """Make a folder and try to write into it; `UserError` naming the command's `option` where that is not possible."""
     try:

@@ -52,6 +52,16 @@ class StreamChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """A sound device or a pack to choose: `key` is what its command takes, `facts` are for people."""
+
+    key: str
+    name: str
+    facts: str
+    chosen: bool = False  # it is what runs
+
+
+@dataclass(frozen=True, slots=True)
 class FallbackSteps:
     """How often each step of the fallback chain was taken while the generator's next clip was not there."""
 
@@ -118,6 +128,7 @@ class SoundStatus:
     generator: str = ""
     trained: bool = False
     device: str = ""
+    devices: tuple[Choice, ...] = ()  # to choose from, while looked for
     prompt: PromptStatus = PromptStatus(unavailable="no text prompt here")
 
 
@@ -262,6 +273,7 @@ class Shelf:
     place: str = ""
     outcome: str = ""
     busy: str = ""  # what is being done
+    packs: tuple[Choice, ...] = ()  # to choose from, while looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +312,39 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class GateLook:
+    """Whether a recording carried the sound after `seconds` of listening: r, and the largest of the shifted sound."""
+
+    seconds: float
+    r: float
+    largest: float
+    reads: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationStatus:
+    """How the calibration of a listener stands: `step` is "electrodes" | "songs" | "fit" | "done" | "ended"."""
+
+    step: str
+    doing: str = ""  # in words, what goes on
+    waits: bool = False  # for the operator's "start"
+    electrodes: str = ""  # in words
+    title: str = ""  # of what is heard now
+    position_s: float = 0.0
+    length_s: float = 0.0
+    heard: int = 0  # excerpts
+    wanted: int = 0
+    left_s: float = 0.0  # of listening
+    gate: str = ""  # its sentence
+    looks: tuple[GateLook, ...] = ()
+    lines: tuple[str, ...] = ()  # for people, newest last
+    results: tuple[str, ...] = ()
+    compared: tuple[tuple[str, tuple[float, ...], tuple[float, ...]], ...] = ()  # what; value, low, high before, after
+    out: str = ""  # folder of the listener's pack
+    again: str = ""  # what "calibrate" needs to go on
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that the window shows, taken at once; cheap to make 60 times a second."""
 
@@ -327,7 +372,12 @@ class Snapshot:
     streams: tuple[StreamChoice, ...] | None = None  # to choose from, while looked for; None: this run has no choice
     replay: ReplayStatus | None = None  # where a recording is replayed
     shelf: Shelf | None = None  # sessions and runs on disk, while looked for
+    calibration: CalibrationStatus | None = None  # where a listener is calibrated
+    others: tuple[str, ...] = ()  # commands that end this run for another in the same window, of those in `FOLLOWS`
     starting: tuple[str, ...] = ()  # what was done to build the run, and last what is being done; none once it runs
+
+
+FOLLOWS = ("open", "back", "pack", "calibrate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +388,11 @@ class Command:
     "prompt_weight" (0, brain only, to 1) | "sham" (text: "off", "sham" or "blind") | "look" (for streams: 0 or 1) |
     "choose" (text: a stream's uid) | "seek" (s into the recording) | "speed" (of the replay, 0 holds it) |
     "shelf" (look at sessions on disk: 0 or 1) | "export" (text: format, space, folder of a session) |
-    "record" (text: reference of the consent; "" ends the recording).
+    "record" (text: reference of the consent; "" ends the recording) | "look_devices" | "look_packs" (0 or 1) |
+    "device" (text: key of a sound device).
+    Those in `FOLLOWS` end the run, and the same window shows another: "open" (text: folder of a recorded session, which
+    is replayed) | "back" (to what was begun with) | "pack" (text: name or folder of another pack for it) |
+    "calibrate" (text: JSON with "listener", "consent" and "songs", a folder, "" for the pack's).
     """
 
     name: str

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gui.widgets.traces import FrameStats
 
 ASK_MS = 50
+CHANGING = "ending the run before"
 PAINT_S = 1.0  # a window that is not shown by then (another desktop) is not waited for
 T = TypeVar("T")
 Picture = Callable[[], Path | None]
@@ -40,6 +41,11 @@ def application():
 def nothing_to_save() -> Path | None:
     """No picture is wanted."""
     return None
+
+
+def nothing_follows() -> bool:
+    """The window ends with what it shows."""
+    return False
 
 
 class Standing:
@@ -67,10 +73,11 @@ class Standing:
         self._bridge = Bridge(self.starting)
         self.window = MainWindow(self._bridge, title, view)
         self._gone = threading.Event()  # the window was closed
-        self._engine: EngineView | None = None
-        self._connected = False
+        self.title = title  # of what is shown
+        self._wanted: tuple[EngineView, Picture] = (self.starting, nothing_to_save)
+        self._shown: tuple[EngineView, Picture] = self._wanted  # by the window
         self._over = False
-        self._picture: Picture = nothing_to_save
+        self._let_go = threading.Event()  # the window shows no engine any more
         self._unsaved: Path | None = None
 
     def carry(self, work: Callable[[], T]) -> T:
@@ -118,7 +125,7 @@ class Standing:
 
     def show(
         self, engine: EngineView, over: Callable[[], bool], seconds: float | None = None,
-        picture: Picture = nothing_to_save,
+        picture: Picture = nothing_to_save, goes_on: Callable[[], bool] = nothing_follows,
     ) -> None:
         """Show a started engine until the window is closed: called by the work, in its thread.
 
@@ -131,23 +138,43 @@ class Standing:
         seconds
             Close by itself after this time; None waits for the operator.
         picture
-            Says just before the window closes where to write a picture of it (.png), None for none.
+            Says just before the window leaves the engine where to write a picture of it (.png), None for none.
+        goes_on
+            Asked when it is over: whether something else will be shown, so that the window stays.
 
         Raises
         ------
         Incomplete
             The picture could not be written.
         """
-        self._engine, self._picture = engine, picture
+        self._wanted = engine, picture
         until = float("inf") if seconds is None else time.monotonic() + seconds
+        stays = False
         try:
             while not self._gone.wait(0.1) and not over() and time.monotonic() < until:
                 pass
+            stays = goes_on() and not self._gone.is_set()
         finally:
-            self._over = True
-            self._gone.wait()
+            if stays:
+                self._hand_back()
+            else:
+                self._over = True
+                self._gone.wait()
         if self._unsaved is not None:
             raise Incomplete(f"The picture could not be written to {self._unsaved}: give a path that ends in .png.")
+
+    def watch(self, engine: EngineView) -> None:
+        """Show this from now on, and return at once."""
+        self._wanted = engine, nothing_to_save
+
+    def _hand_back(self) -> None:
+        """Show steps again, and return once the window has let go of the engine."""
+        self.ending.building()
+        self.starting = Starting(CHANGING)
+        self._let_go.clear()
+        self._wanted = self.starting, nothing_to_save
+        while not self._let_go.wait(0.1) and not self._gone.is_set():
+            pass
 
     def _paint(self) -> None:
         """Have the window on the screen before anything else needs the processor."""
@@ -163,24 +190,33 @@ class Standing:
 
     def _ask(self) -> None:
         """See what the run and its operator want (20 times a second)."""
-        if self._engine is not None and not self._connected:
-            self._connected = True
-            self._bridge.connect(self._engine)
+        wanted = self._wanted
+        if wanted is not self._shown:
+            self._save_picture()
+            self._shown = wanted
+            self._bridge.connect(wanted[0])
+            self._let_go.set()
+        self.window.rename(self.title)
         if self._over or self.ending.asked.is_set():
             self.window.close()
 
     def _leave(self) -> None:
         """Take the picture while the window is whole, then let the run end."""
-        path = self._picture() if self._connected else None
-        if path is not None:
-            with suppress(OSError):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # it may show somebody's EEG
-            if not self.window.grab().save(str(path)):
-                self._unsaved = path
+        self._save_picture()
         self.ending.leave()
         self._gone.set()
         self._app.quit()
+
+    def _save_picture(self) -> None:
+        """Write what the window shows where the run that it shows wants it."""
+        path = self._shown[1]()
+        if path is None:
+            return
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # it may show somebody's EEG
+        if not self.window.grab().save(str(path)):
+            self._unsaved = path
 
 
 def measure_frames(engine: EngineView, seconds: float) -> FrameStats:

@@ -38,9 +38,9 @@ class Starting:
 
     montage: Montage | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, first: str = OPENING) -> None:
         self._lock = threading.Lock()
-        self._steps = [OPENING]
+        self._steps = [first]
 
     def do(self, step: str) -> None:
         """Say what is done now. Steps that count, "warming up, 2 of 3", replace each other."""
@@ -72,13 +72,21 @@ class Bridge:
         self._cursor: Cursor | None = None
         self.paused = False  # the operator pressed stop
         self.muted = False  # the operator's wish; a pause is silent too, but not muted
+        self._volume_db: float | None = None  # what was asked for
         self.snapshot = engine.snapshot()
 
     def connect(self, engine: EngineView) -> None:
-        """Show another engine from now on."""
+        """Show another engine from now on; what the operator's hand did to the sound holds for it too."""
         self._engine = engine
         self.drop_cursor()
-        self.refresh()
+        if not self.refresh().sound.generator:
+            return
+        if self._volume_db is not None:
+            self.set_volume(self._volume_db)
+        if self.muted:
+            self.set_muted(True)
+        if self.paused:
+            self.set_running(False)
 
     def refresh(self) -> Snapshot:
         """Take a new snapshot."""
@@ -107,7 +115,8 @@ class Bridge:
     def set_volume(self, decibels: float) -> None:
         """Ask for a volume in dB, kept inside the slider's range."""
         low, high = VOLUME_DB
-        self._engine.send(Command("volume", min(max(decibels, low), high)))
+        self._volume_db = min(max(decibels, low), high)
+        self._engine.send(Command("volume", self._volume_db))
 
     def set_muted(self, muted: bool) -> None:
         """Ask for silence or sound."""
@@ -147,9 +156,37 @@ class Bridge:
         """Ask for a session in another format."""
         self._engine.send(Command("export", text=f"{kind} {folder}"))
 
+    def ask(self, command: Command) -> None:
+        """Ask for what a view made a command of."""
+        self._engine.send(command)
+
+    def open_session(self, folder: str) -> None:
+        """Ask for a replay of a recorded session in place of this run."""
+        self._engine.send(Command("open", text=folder))
+
+    def go_back(self) -> None:
+        """Ask for the run that this window began with."""
+        self._engine.send(Command("back"))
+
     def look_at_shelf(self, wanted: bool) -> None:
         """Ask for what lies on disk, or say that nobody looks at it any more."""
         self._engine.send(Command("shelf", float(wanted)))
+
+    def look_for_devices(self, wanted: bool) -> None:
+        """Ask for the list of sound devices, or say that nobody looks at it any more."""
+        self._engine.send(Command("look_devices", float(wanted)))
+
+    def choose_device(self, key: str) -> None:
+        """Ask for another sound device."""
+        self._engine.send(Command("device", text=key))
+
+    def look_for_packs(self, wanted: bool) -> None:
+        """Ask for the list of packs, or say that nobody looks at it any more."""
+        self._engine.send(Command("look_packs", float(wanted)))
+
+    def choose_pack(self, folder: str) -> None:
+        """Ask for the same run with another pack."""
+        self._engine.send(Command("pack", text=folder))
 
     def look_for_streams(self, wanted: bool) -> None:
         """Ask for the list of the streams there are, or say that nobody looks at it any more."""

@@ -15,14 +15,16 @@ WINDOW_KEYS: Keys = (
     ("F1", "the Perform view; the same key again goes back to the one that fits"),
     ("F2", "the Monitor view"),
     ("F3", "the Study view"),
-    ("L", "choose among EEG streams"),
+    ("F4", "the Calibrate view"),
+    ("L A P", "choose among EEG streams, sound devices, packs"),
     ("T", "dark or light"),
     ("F11", "full screen"),
     ("?", "this sheet"),
     ("Esc Ctrl+Q", "leave: a list or this sheet first, then the program"),
 )
 ROW, COLUMN, TOP = 26.0, 170.0, 48.0
-SHOWN = {"Left": "←", "Right": "→", "Up": "↑", "Down": "↓", "Shift+Left": "Shift ←", "Shift+Right": "Shift →"}
+SHOWN = {"Return": "Enter", "Left": "←", "Right": "→", "Up": "↑", "Down": "↓", "Shift+Left": "Shift ←",
+         "Shift+Right": "Shift →"}  # fmt: skip
 
 
 def shown_keys(keys: str) -> str:

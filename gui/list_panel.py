@@ -67,6 +67,7 @@ class ListPanel(QWidget):
             f" border-radius: {round(theme.CORNER * scale)}px; }}"
             f" QLabel {{ color: {theme.MUTED}; font-size: {max(self.SMALL - 2, round(self.SMALL * scale))}px; }}"
             f" QListWidget {{ background: {theme.PANEL}; color: {theme.TEXT}; border: none; outline: none;"
+            f" activate-on-singleclick: 0;"
             f" font-size: {max(self.LARGE - 3, round(self.LARGE * scale))}px; }}"
             f" QListWidget::item {{ padding: {round(self.PADDING * scale)}px; }}"
             f" QListWidget::item:selected {{ background: {theme.TRACK}; color: {theme.TEXT}; }}"

@@ -9,12 +9,12 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QGuiApplication, QKeySequence, QPalette, QShortcut
 from PySide6.QtWidgets import QWidget
 
-from bci_music.messages import StreamState
 from bci_music.status import Snapshot
 from gui import theme
 from gui.bridge import Bridge
 from gui.key_sheet import KeySheet
 from gui.layout import DESIGN, arrange, opening, scale_for
+from gui.pickers import Pickers
 from gui.readings import failure_sentence
 from gui.screen import WITHOUT_SCREEN
 from gui.views.registry import view_classes
@@ -22,10 +22,8 @@ from gui.views.starting import StartingView
 from gui.views.view import View
 from gui.widgets.notice import Notice
 from gui.widgets.status_bar import StatusBar
-from gui.widgets.stream_picker import StreamPicker
 
 FRAME_MS = 16
-PICKER = (720, 420)  # size of the list of streams, design px
 MOTION, MAP, WORDS = 2, 4, 12  # every so many frames
 
 
@@ -54,6 +52,7 @@ class MainWindow(QWidget):
         self._views: dict[type[View], View] = {}  # made when first shown
         self._chosen: type[View] | None = None  # by the operator
         self._wanted = view.lower() or None
+        self._title = title
         self.setWindowTitle(f"bci-music · {title}" if title else "bci-music")
         self.setAccessibleName("bci-music")
         self._paint_ground()
@@ -65,17 +64,25 @@ class MainWindow(QWidget):
         self.failure.hide()
         self.keys = KeySheet(self)
         self.bar.view_asked.connect(self._choose_named)
-        self.picker = StreamPicker(self)
-        self.picker.chosen.connect(self._choose_stream)
-        self._looking = self._asked = False  # for streams; the operator was asked which
+        self.pickers = Pickers(bridge, self)
+        self.bar.list_asked.connect(self._toggle_named)
         self._bind({"F11": self._toggle_full_screen, "Esc": self._leave, "Ctrl+Q": self.close}, self)
-        self._bind({"L": self._toggle_picker, "?": self._toggle_keys, "T": self._toggle_theme}, self)
+        self._bind({"?": self._toggle_keys, "T": self._toggle_theme}, self)
+        pickers = {"L": self.pickers.streams, "A": self.pickers.devices, "P": self.pickers.packs}
+        self._bind({key: partial(self.pickers.toggle, picker) for key, picker in pickers.items()}, self)
         self._fit_screen()
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self.tick)
         self._show_view(self._fitting(bridge.snapshot))
         self._show_words(bridge.snapshot)
+
+    def rename(self, title: str) -> None:
+        """Say what runs."""
+        if title != self._title:
+            self._title = title
+            self.setWindowTitle(f"bci-music · {title}" if title else "bci-music")
+            self.bar.show_title(title)
 
     # which view
 
@@ -98,6 +105,10 @@ class MainWindow(QWidget):
         self._chosen = next(kind for kind in self._classes if kind.name == name)
         self._show_words(self._bridge.refresh())
 
+    def _toggle_named(self, name: str) -> None:
+        """Show or hide the list of a name that was clicked: "streams", "devices" or "packs"."""
+        self.pickers.toggle(getattr(self.pickers, name))
+
     def _toggle_keys(self) -> None:
         """Show what the keys do, or hide it."""
         self.keys.show_keys(self.view.name, self.view.help)
@@ -111,6 +122,7 @@ class MainWindow(QWidget):
             other.hide()
         if kind not in self._views:
             made = self._views[kind] = kind(self._bridge, self)
+            made.list_asked.connect(self._toggle_named)
             self._bind(made.keys(), made)
         self.view = self._views[kind]
         self.view.lower()
@@ -118,53 +130,11 @@ class MainWindow(QWidget):
         self._bridge.drop_cursor()
         self.view.follow_stream(self._bridge.snapshot)
 
-    # which stream
-
-    def _follow_streams(self, snapshot: Snapshot) -> None:
-        """Ask which stream is meant, once, where several match; look for them only while somebody does."""
-        streams, info = snapshot.streams, snapshot.stream.info
-        searching = streams is not None and snapshot.stream.state is StreamState.SEARCHING
-        if not searching:
-            self._asked = False
-        if searching and not self._asked and streams is not None and len(streams) > 1:
-            self._asked = True
-            self._open_picker()
-        if streams is None:
-            self.picker.hide()
-        elif self.picker.isVisible():
-            self.picker.show_streams(streams, info.source_id if info is not None else "")
-        looking = searching or self.picker.isVisible()
-        if looking != self._looking:
-            self._looking = looking
-            self._bridge.look_for_streams(looking)
-
-    def _open_picker(self) -> None:
-        self.picker.show_streams(self._bridge.snapshot.streams or (), "")
-        self._lay_out()
-        self.picker.show()
-        self.picker.raise_()
-        self.picker.rows.setFocus()
-
-    def _toggle_picker(self) -> None:
-        """Show the list of streams, or hide it; a run on a file has none."""
-        if self.picker.isVisible():
-            self.picker.hide()
-            self.setFocus()
-        elif self._bridge.snapshot.streams is not None:
-            self._open_picker()
-
-    def _choose_stream(self, uid: str) -> None:
-        self._asked = True
-        self._bridge.choose_stream(uid)
-        self._toggle_picker()
-
     def _leave(self) -> None:
-        """Escape leaves the sheet of keys and the list of streams first."""
+        """Escape leaves the sheet of keys and an open list first."""
         if self.keys.isVisible():
             self.keys.hide()
-        elif self.picker.isVisible():
-            self._toggle_picker()
-        else:
+        elif not self.pickers.leave():
             self.close()
 
     # size and keys
@@ -228,7 +198,7 @@ class MainWindow(QWidget):
         names = tuple(kind.name for kind in sorted(self._classes, key=lambda kind: kind.key) if kind.name)
         self.bar.show_views(names, self.view.name)
         self.bar.show_snapshot(snapshot)
-        self._follow_streams(snapshot)
+        self.pickers.show_snapshot(snapshot)
         self.view.show_words(snapshot)
         came = self.warning.show_sentence(snapshot.warning)
         failed = self.failure.show_sentence(failure_sentence(snapshot.failures, snapshot.now_s))
@@ -248,9 +218,7 @@ class MainWindow(QWidget):
             if part.scale != scale:
                 part.set_scale(scale)
             part.setGeometry(*box)
-        self.picker.set_scale(scale)
-        w, h = min(self.width() - 32, max(480, round(PICKER[0] * scale))), round(PICKER[1] * scale)
-        self.picker.setGeometry((self.width() - w) // 2, (self.height() - h) // 2, w, h)
+        self.pickers.lay_out(self.width(), self.height(), scale)
         self.keys.set_scale(scale)
         w, h = (round(side * scale) for side in self.keys.size_in_design())
         self.keys.setGeometry((self.width() - w) // 2, (self.height() - h) // 2, w, h)

@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bci_music.cli.options import StreamOptions, shared
+from bci_music.cli.options import ShowOptions, StreamOptions, shared
+
+AGAIN = "{}"  # the same command again
 
 if TYPE_CHECKING:
+    from bci_music.cli.runs import Display, Report
+    from bci_music.engine.config import LiveConfig
+    from bci_music.listening.run import ListenConfig, Wanted
     from bci_music.packing.listener import ListenerPack
     from bci_music.training.calibration.listener import CalibrateConfig
 
@@ -46,6 +51,8 @@ def calibrate(
     ] = None,
     rest: Annotated[float, typer.Option("--rest", min=0, max=600, help="Seconds of rest before the songs.")] = 10.0,
     silence: Annotated[float, typer.Option("--silence", min=0, max=60, help="Seconds of silence after each.")] = 3.0,
+    light: Annotated[bool, typer.Option("--light", help="Bright colours, for daylight.")] = False,
+    headless: Annotated[bool, typer.Option("--headless", help="No window; needs no display.")] = False,
 ) -> None:
     """Fit a pack to one listener from minutes of EEG with known music (better 5 to 10), and report whether it helps.
 
@@ -71,23 +78,46 @@ def calibrate(
     else:
         if audio is not None:
             raise UserError("--audio belongs to recordings: give --session, or the songs to hear with --songs.")
-        from bci_music.cli.display import Terminal
-        from bci_music.listening.run import ListenConfig, Wanted, calibrate_live
-
         if consent is None:
             raise UserError(
                 "A listener's EEG is recorded only with their consent: give --consent with its reference, or "
                 "recordings with --session."
             )
+        from bci_music.listening.run import ListenConfig, Wanted
+
         wanted = Wanted(
             pack, out, record or out.with_name(f"{out.name}-recordings"), listener or out.resolve().name, consent,
             stream.query(), songs, device, 15.0 if stream.wait is None else stream.wait,
         )  # fmt: skip
         listen = ListenConfig(minutes=minutes, rest_s=rest, silence_s=silence)
-        made = calibrate_live(wanted, listen, settings, Terminal(None))
+        _with_listener(wanted, listen, settings, ShowOptions(None, light, headless))
+        return
+    _say(made, out)
+
+
+def _say(made: ListenerPack, out: Path) -> None:
     for line in made.words():
         typer.echo(line)
     typer.echo(f"{made.pack.name} is in {out}. Next: bci-music live --pack {out}")
+
+
+def _with_listener(wanted: Wanted, listen: ListenConfig, settings: CalibrateConfig, show: ShowOptions) -> None:
+    """Calibrate in the window, where one can open; then what is asked for there."""
+    from bci_music.cli.live import open_display
+    from bci_music.cli.runs import Run, carry_on
+    from bci_music.engine.config import LiveConfig
+
+    display = open_display("calibration", None, show)
+
+    def job(config: LiveConfig, display: Display, out: Path | None) -> Report:
+        from bci_music.listening.run import calibrate_live
+
+        _say(calibrate_live(wanted, listen, settings, display, AGAIN), wanted.out)
+        return None
+
+    values = {"pack": wanted.pack, "stream": wanted.query.model_dump(), "sound": {"device": wanted.device}}
+    run = Run("calibration", job, LiveConfig.parse(values, "the command line"), ("pack", "calibrate"), plays=False)
+    display.carry(lambda: carry_on(run, display, None))
 
 
 def _from_files(

@@ -14,7 +14,9 @@ from rich.console import Console
 if TYPE_CHECKING:
     from bci_music.engine.ending import Ending
     from bci_music.engine.engine import Engine
+    from bci_music.listening.progress import Progress
     from bci_music.messages import Log
+    from bci_music.status import Command
     from bci_music.streaming.discovery import StreamQuery
     from gui.app import Picture
 
@@ -30,6 +32,7 @@ class Terminal:
     """A run without a window: one line shows how it goes."""
 
     chooses = False
+    followed_by: Command | None = None  # by no other run
 
     def __init__(self, seconds: float | None, console: Console | None = None):
         self.console = console or _Lines(stderr=True)
@@ -40,6 +43,13 @@ class Terminal:
     def look_for(self, query: StreamQuery, wait_s: float) -> None:
         """Give up where nothing matches `query` within `wait_s`."""
         self._query, self._wait_s = query, wait_s
+
+    def begin(self, title: str, others: tuple[str, ...]) -> None:
+        """A terminal shows one run."""
+
+    def fail(self, text: str) -> None:
+        """Say what went wrong in a run that is not the end of the program."""
+        self.log(text, "yellow")
 
     def carry(self, work: Callable[[], None]) -> None:
         """Do what a run consists of."""
@@ -60,6 +70,12 @@ class Terminal:
     def log(self, text: str, style: str = "") -> None:
         """Write a line."""
         _print(self.console, text, style)
+
+    def watch(self, progress: Progress) -> None:
+        """What a calibration says is enough."""
+
+    def stay(self, progress: Progress) -> None:
+        """It is over."""
 
     def show(self, engine: Engine, ended: Callable[[], bool], stop: threading.Event) -> None:
         """Show the line until the run ends."""
@@ -86,13 +102,26 @@ class Window:
         self._standing = Standing(title, view, light)
         self._picture: Picture = nothing_to_save
         self._may_show: Callable[[Engine], bool] = lambda engine: True
+        self._others: tuple[str, ...] = ()
+        self._failed: list[str] = []  # to be shown with the next run
+        self.followed_by: Command | None = None  # what the operator wants after the run that was shown
 
     def look_for(self, query: StreamQuery, wait_s: float) -> None:
         """A window waits for its operator."""
 
-    def keep_picture(self, path: Path, may_show: Callable[[Engine], bool]) -> None:
-        """Write the last frame to `path`, if `may_show` the engine's EEG then."""
+    def keep_picture(self, path: Path | None, may_show: Callable[[Engine], bool]) -> None:
+        """Write the last frame to `path`, if there is one and `may_show` the engine's EEG then."""
         self._picture, self._may_show = (lambda: path), may_show
+
+    def begin(self, title: str, others: tuple[str, ...]) -> None:
+        """Show a run of this title; of the commands in `status.FOLLOWS`, `others` may end it for another."""
+        self._standing.title = title
+        self._others, self.followed_by = others, None
+
+    def fail(self, text: str) -> None:
+        """Say what went wrong, in the window of the run that is shown next."""
+        self.log(text, "yellow")
+        self._failed.append(text)
 
     def carry(self, work: Callable[[], None]) -> None:
         """Do what a run consists of, in a thread of its own."""
@@ -117,17 +146,41 @@ class Window:
         """Write a line to the terminal."""
         _print(self.console, text, style)
 
+    def watch(self, progress: Progress) -> None:
+        """Show how a calibration stands."""
+        progress.others = self._others
+        self._standing.watch(progress)
+
+    def stay(self, progress: Progress) -> None:
+        """Show how it ended until the window is closed, or something else is to be shown."""
+        asked = self._standing.ending.asked
+
+        def goes_on() -> bool:
+            self.followed_by = None if asked.is_set() else progress.next
+            return self.followed_by is not None
+
+        self._standing.show(progress, lambda: asked.is_set() or progress.next is not None, goes_on=goes_on)
+
     def show(self, engine: Engine, ended: Callable[[], bool], stop: threading.Event) -> None:
-        """Show the engine until the window is closed."""
+        """Show the engine until the window is closed, or something else is to be shown."""
+        from bci_music.status import Failure
 
         def picture() -> Path | None:
             return self._picture() if self._may_show(engine) else None
 
         def over() -> bool:
             ended()  # raises where what streams has failed; its end alone leaves the window open
-            return stop.is_set()
+            return stop.is_set() or engine.commands.next is not None
 
-        self._standing.show(engine, over, self._seconds, picture)
+        def goes_on() -> bool:
+            self.followed_by = None if stop.is_set() else engine.commands.next
+            return self.followed_by is not None
+
+        engine.commands.others = self._others
+        for text in self._failed:
+            engine.events.failure(Failure(engine.now(), "window", text))
+        self._failed.clear()
+        self._standing.show(engine, over, self._seconds, picture, goes_on)
 
 
 def _print(console: Console, text: str, style: str) -> None:

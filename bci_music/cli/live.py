@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bci_music.cli.display import Terminal, Window
+    from bci_music.cli.runs import Job, Report
     from bci_music.engine.config import LiveConfig
 
     Display = Terminal | Window
-    Report = dict[str, Any] | None
 
 GOES_ON = "It goes on without a window."
 MONITOR_SECONDS = 10.0  # without a window
@@ -54,7 +54,9 @@ def demo(
         looped = not isinstance(display, Terminal) and show.seconds is None  # a window stays open
         return run_demo(config, display, out, session=session, loop=looped)
 
-    _carry(job, "demo, simulated EEG", run, show, lambda: run.resolve(outputs, heard=heard))
+    _carry(
+        job, "demo, simulated EEG", run, show, lambda: run.resolve(outputs, heard=heard), last_pack=False
+    )
 
 
 @shared
@@ -63,13 +65,9 @@ def live(stream: StreamOptions, run: RunOptions, heard: HeardOptions, show: Show
 
     Start your amplifier's LSL app first; `bci-music doctor` shows whether streams are visible at all.
     """
+    from bci_music.cli.runs import LIVE, decode_headset
 
-    def job(config: LiveConfig, display: Display, out: Path | None) -> Report:
-        from bci_music.engine.run import run_live
-
-        return run_live(config, display, out)
-
-    _carry(job, "live", run, show, lambda: run.resolve(outputs, stream, heard))
+    _carry(decode_headset, "live", run, show, lambda: run.resolve(outputs, stream, heard), LIVE)
 
 
 @shared
@@ -110,7 +108,7 @@ def monitor(
     from rich.console import Console
 
     console = Console(stderr=json)
-    display = _open("monitor", show.seconds or MONITOR_SECONDS, show, json, console)
+    display = open_display("monitor", show.seconds or MONITOR_SECONDS, show, json, console)
 
     def work() -> None:
         from bci_music.cli.monitor import print_report
@@ -123,7 +121,7 @@ def monitor(
     display.carry(work)
 
 
-def _open(
+def open_display(
     title: str, seconds: float | None, show: ShowOptions, no_window: bool = False, console: Console | None = None
 ) -> Display:
     """Open the window, before anything heavy is loaded; where there is none, `seconds` end the run."""
@@ -149,27 +147,22 @@ def _why_no_window() -> str:
 
 
 def _carry(
-    job: Callable[[LiveConfig, Display, Path | None], Report], title: str, run: RunOptions, show: ShowOptions,
-    resolve: Callable[[], LiveConfig],
+    job: Job, title: str, run: RunOptions, show: ShowOptions, resolve: Callable[[], LiveConfig],
+    others: tuple[str, ...] = ("open", "pack"), last_pack: bool = True,
 ) -> None:
-    """Open where the run shows itself, then do `job` there; everything the run writes to is tried first."""
-    display = _open(title, show.seconds, show)
+    """Open where the run shows itself, then do `job` there, and of the `others` what is asked for after it.
+
+    With `last_pack`, and where none is given, the pack is that which was chosen in the window last time.
+    """
+    display = open_display(title, show.seconds, show)
 
     def work() -> None:
-        from bci_music.cli.display import Window, print_summary
-
         with display.busy("reading the configuration"):
-            from bci_music.engine.run_folder import may_keep, prepare
+            from bci_music.cli.runs import Run, carry_on, with_last_pack
 
             config = resolve()
-            out = prepare(config, run.out)
-        display.look_for(config.stream, config.wait_s)
-        if isinstance(display, Window) and out is not None:
-            display.keep_picture(out / "window.png", lambda engine: may_keep(config, engine))
-        if out != run.out:
-            display.log(f"{run.out} holds a run already: this one goes to {out}")
-        report = job(config, display, out)
-        if report is not None and out is not None:
-            print_summary(report, out, display.console)
+            if last_pack and display.chooses and run.pack is None and run.config is None:
+                config = with_last_pack(config, display)
+        carry_on(Run(title, job, config, others), display, run.out)
 
     display.carry(work)

@@ -29,6 +29,7 @@ class View(StrEnum):
     PERFORM = "perform"
     MONITOR = "monitor"
     STUDY = "study"
+    CALIBRATE = "calibrate"
 
 
 class Group:

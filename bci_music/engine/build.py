@@ -117,7 +117,7 @@ def build_engine(
         make_markers=make_markers,
         chooser=StreamChooser(acquirer, source) if isinstance(source, LslSource) else None,
         replay=Replay(acquirer, replayed, clock, events) if replayed else None,
-        shelving=Shelving(Path(), config.outputs.model_dump(), events.failure, clock.now),
+        shelving=Shelving(Path(), config.outputs.model_dump(), events.failure, clock.now, config.pack),
         prompter=make_prompter(pack, steering, events.failure),
         sham=sham,
         outputs=make_outputs(config.outputs.model_dump(), events.failure, clock.now),

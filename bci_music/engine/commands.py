@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from bci_music.status import Command, Failure
+from bci_music.status import FOLLOWS, Command, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     "volume", "mute", "start", "stop", "prompt", "prompt_weight", "sham", "look", "choose", "seek", "speed", "shelf",
-    "export", "record",
+    "export", "record", "look_devices", "device", "look_packs", *FOLLOWS,
 )  # fmt: skip
 
 
@@ -39,21 +39,30 @@ class Commands:
     events : Events
     now : callable
         LSL time.
+    recording : callable
+        What is being recorded, "" for nothing: another run would end that.
     """
 
     def __init__(
         self, sound: SoundStage | None, prompter: PromptStage | None, sham: Sham | None, takers: tuple[Taker, ...],
-        events: Events, now: Callable[[], float],
+        events: Events, now: Callable[[], float], recording: Callable[[], str],
     ):
         self._sound, self._prompter, self._sham = sound, prompter, sham
-        self._takers, self._events, self._now = takers, events, now
+        self._takers, self._events, self._now, self._recording = takers, events, now, recording
+        self.others: tuple[str, ...] = ()  # of `FOLLOWS`, what whoever shows the run can follow
+        self.next: Command | None = None  # what is to follow this run
         self._muted = self._paused = False
 
     def take(self, command: Command) -> None:
         """Do what is asked, or have it done."""
         if command.name not in COMMANDS:
             raise ValueError(f"unknown command {command.name!r}")
+        if command.name in FOLLOWS:
+            self._follow(command)
+            return
         if any(taker.take(command) for taker in self._takers) or self._sound is None:
+            return
+        if self._sound.devices.take(command):
             return
         if command.name == "sham":
             self._take_sham(command.text)
@@ -67,6 +76,16 @@ class Commands:
             else:
                 self._paused = command.name == "stop"  # the music goes on unheard, so that it comes back at once
             self._sound.set_muted(self._muted or self._paused)
+
+    def _follow(self, command: Command) -> None:
+        """Note what is to follow; whoever shows the run ends it."""
+        if command.name not in self.others:
+            return
+        if self._recording():
+            text = "A recording is under way: end it first, then another run can begin."
+            self._events.failure(Failure(self._now(), "window", text))
+            return
+        self.next = command
 
     def _take_sham(self, mode: str) -> None:
         if mode not in ("off", "sham", "blind"):

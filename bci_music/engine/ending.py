@@ -51,6 +51,10 @@ class Ending:
         self.check()
         self._running = True
 
+    def building(self) -> None:
+        """There is nothing to keep again: another run is built in place of the one that ended."""
+        self._running = False
+
     def leave(self) -> None:
         """Ask for the end as a signal does, with exit code 0: the window was closed."""
         self.asked.set()

@@ -131,10 +131,9 @@ class Engine:
         self._clock, self.events, self.decoder = clock, events, decoder
         self.history = events.history
         self.outputs = tuple(outputs)
-        self._chooser, self._replay, self._shelving = chooser, replay, shelving
-        self.sham = sham
+        self._chooser, self._replay, self._shelving, self.sham = chooser, replay, shelving, sham
         takers = tuple(taker for taker in (chooser, replay, shelving) if taker is not None)
-        self._commands = Commands(sound, prompter, sham, takers, events, clock.now)
+        self.commands = Commands(sound, prompter, sham, takers, events, clock.now, lambda: self.recording)
         self._watch = Watch(self, make_markers)
         self._lock = threading.Lock()
         self._closing = threading.Thread(target=self._stop_outputs, name="bci-music-closing", daemon=True)
@@ -264,7 +263,7 @@ class Engine:
     def send(self, command: Command) -> None:
         """Take an operator's command; commands act in the order they come."""
         with self._lock:
-            self._commands.take(command)
+            self.commands.take(command)
 
     # -- what others read -----------------------------------------------------------------------
 
@@ -294,7 +293,7 @@ class Engine:
             recording=self.recording,
             outputs=outputs,
             failures=tuple(self.events.failures),
-            running=self.alive,
+            running=self.alive, others=self.commands.others,
             replay=self._replay.status() if self._replay else None,
             shelf=self._shelving.shelf if self._shelving else None,
             streams=self._chooser.streams if self._chooser and not (self.outputs and self.info) else None,

@@ -170,9 +170,7 @@ def _run(
     clock = Clock(lsl_clock)
     with display.ending() as ending, folder or nullcontext(), _with_generator(config, display) as config:
         with display.busy("opening the sound device") as tell, _no_empty_file(wav):
-            device = config.sound.device
-            number = int(device) if device and device.isdigit() else device
-            player = open_player(clock, device=number, wav_path=wav, reverb=config.sound.reverb)
+            player = open_player(clock, device=_device(config, display), wav_path=wav, reverb=config.sound.reverb)
             with _stopped_unless_run(player):
                 engine = build_engine(config, source, player, clock, make_markers, tell=tell)
                 ending.running()
@@ -198,6 +196,19 @@ def _run(
     if lost := [*engine.events.lost, *losses]:
         raise Incomplete(" ".join(lost))
     return report
+
+
+def _device(config: LiveConfig, display: Display) -> int | str | None:
+    """The sound device that is asked for; where none is, and the operator may choose, that of last time."""
+    from bci_music.sound.choosing import chosen_last
+
+    device = config.sound.device
+    if device is not None:
+        return int(device) if device.isdigit() else device
+    last = chosen_last() if display.chooses else None
+    if last is not None:
+        display.log("The sound goes to the device that was chosen last time; press A for another.", "dim")
+    return last
 
 
 def _write(

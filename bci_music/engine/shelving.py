@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from bci_music.data.consent import consent_reference
+from bci_music.engine.packs import PackList
 from bci_music.files import read_json, shown
 from bci_music.messages import UserError
 from bci_music.outputs.registry import make_outputs
@@ -39,11 +41,13 @@ class Shelving:
     on_failure : callable
     now : callable
         LSL time.
+    pack : str
+        Name or folder of the pack that runs.
     """
 
     def __init__(
         self, place: Path, outputs: Mapping[str, Mapping[str, Any]], on_failure: Callable[[Failure], None],
-        now: Callable[[], float],
+        now: Callable[[], float], pack: str = "demo",
     ):
         self._place, self._outputs, self._on_failure, self._now = place, outputs, on_failure, now
         self._asked: SimpleQueue[Command] = SimpleQueue()
@@ -51,13 +55,14 @@ class Shelving:
         self._looked_s = float("-inf")
         self._known: dict[Path, tuple[float, Shelved]] = {}  # with the time it was changed
         self._recording: OutputStage | None = None
+        self._packs, self._looks_for_packs = PackList(pack), False
         self.add: Callable[[list[OutputStage]], None] = lambda stages: None  # to the run
         self.standing: Callable[[], tuple[OutputStage, ...]] = lambda: ()
         self.shelf = Shelf(place=shown(place.resolve()))
 
     def take(self, command: Command) -> bool:
         """Take a command about what lies on disk; it is done by the next steps."""
-        if command.name not in ("shelf", "export", "record"):
+        if command.name not in ("shelf", "export", "record", "look_packs"):
             return False
         self._asked.put(command)
         return True
@@ -74,13 +79,18 @@ class Shelving:
             except (UserError, OSError) as error:
                 self._say(str(error))
                 self._on_failure(Failure(self._now(), "shelf", str(error)))
-        if self._looking and now - self._looked_s >= EVERY_S:
+        if (self._looking or self._looks_for_packs) and now - self._looked_s >= EVERY_S:
             self._looked_s = now
-            self._list()
+            if self._looking:
+                self._list()
+            if self._looks_for_packs:
+                self.shelf = replace(self.shelf, packs=self._packs.look(_folders(self._place)))
 
     def _do(self, command: Command) -> None:
         if command.name == "shelf":
             self._looking, self._looked_s = bool(command.value), float("-inf")
+        elif command.name == "look_packs":
+            self._looks_for_packs, self._looked_s = bool(command.value), float("-inf")
         elif command.name == "export":
             kind, _, folder = command.text.partition(" ")
             self._export(kind, Path(folder))
@@ -92,7 +102,7 @@ class Shelving:
             self._say("the recording is being closed")
 
     def _say(self, text: str, busy: str = "") -> None:
-        self.shelf = Shelf(self.shelf.entries, self.shelf.place, text, busy)
+        self.shelf = replace(self.shelf, outcome=text, busy=busy)
 
     # what there is
 
@@ -114,7 +124,7 @@ class Shelving:
                     known = self._known[path] = (changed_s, entry)
                 found.append(known[1])
         found.sort(key=lambda entry: entry.started, reverse=True)
-        self.shelf = Shelf(tuple(found[:MOST]), self.shelf.place, self.shelf.outcome, self.shelf.busy)
+        self.shelf = replace(self.shelf, entries=tuple(found[:MOST]))
 
     # what is asked
 

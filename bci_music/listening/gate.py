@@ -72,6 +72,7 @@ class Gate:
         self._songs: dict[str, _Song] = {}
         self._heard_s = 0.0
         self.status = GateStatus()
+        self.history: tuple[GateStatus, ...] = (self.status,)  # and after every look
 
     def add(self, excerpt: Excerpt, eeg: NDArray[np.floating], sfreq_hz: float, used: NDArray[np.bool_]) -> None:
         """Take what was recorded while an excerpt was heard (any thread).
@@ -117,6 +118,7 @@ class Gate:
         self.status = GateStatus(
             self._heard_s, found.r, found.shifts.largest, found.p, since, before.looks + 1
         )  # fmt: skip
+        self.history = (*self.history, self.status)
 
     def _trial(self, song: str) -> Trial | None:
         own = self._songs[song]

@@ -90,6 +90,12 @@ class Playback:
             return 0.0
         return (self._player.heard.index_at(now) - self._placed[0].first) / AUDIO_RATE_HZ
 
+    def left_s(self, now: float) -> float:
+        """Seconds until all was heard, as it looks now."""
+        ahead = sum(own.excerpt.seconds + self._silence / AUDIO_RATE_HZ for own in self._placed)
+        ahead += sum(excerpt.seconds + self._silence / AUDIO_RATE_HZ for excerpt in self.waiting)
+        return max(0.0, ahead - max(0.0, self.position_s(now)))
+
     def over(self, now: float) -> bool:
         """Whether everything was heard, the silence after it too."""
         return not self.waiting and not self._placed and self._player.heard.index_at(now) >= self._ends

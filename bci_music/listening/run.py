@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -18,7 +19,8 @@ from bci_music.data.session import Reading
 from bci_music.files import refuse_filled, shown, try_folder
 from bci_music.listening import songs
 from bci_music.listening.folder import AUDIO, CalibrationFolder, folder_name
-from bci_music.messages import Incomplete, Log, UserError
+from bci_music.listening.progress import Display, Progress
+from bci_music.messages import Incomplete, UserError
 
 if TYPE_CHECKING:
     from bci_music.clock import Clock
@@ -35,19 +37,6 @@ if TYPE_CHECKING:
 BEAT_S, LOOK_S = 0.05, 0.25
 MARKERS_S = 0.5  # how long others' markers are looked for
 GATE_STOP_S = 20.0
-
-
-class Display(Protocol):
-    """Where a calibration shows itself."""
-
-    def ending(self) -> AbstractContextManager[Ending]:
-        """Return how it is asked to end."""
-
-    def busy(self, text: str) -> AbstractContextManager[Log]:
-        """Show `text` while inside, or what is given to what this yields."""
-
-    def log(self, text: str, style: str = "") -> None:
-        """Write a line."""
 
 
 class ListenConfig(Config):
@@ -75,8 +64,12 @@ class Wanted:
     wait_s: float = 15.0
 
 
-def calibrate_live(wanted: Wanted, listen: ListenConfig, fit: CalibrateConfig, display: Display) -> ListenerPack:
+def calibrate_live(
+    wanted: Wanted, listen: ListenConfig, fit: CalibrateConfig, display: Display, again: str = ""
+) -> ListenerPack:
     """Let a listener hear songs, or what is still missing of them, and fit a pack to what was recorded.
+
+    `display` shows how it stands; `again` is what its operator's "calibrate" needs to go on with it.
 
     Raises
     ------
@@ -85,9 +78,22 @@ def calibrate_live(wanted: Wanted, listen: ListenConfig, fit: CalibrateConfig, d
     Incomplete
         If the session was ended before all was heard.
     """
+    refuse_filled(wanted.out)
+    progress = Progress(display, again)
+    display.watch(progress)
+    try:
+        made = _calibrate(wanted, listen, fit, progress)
+    except UserError as error:
+        progress.ended(str(error))
+        raise
+    progress.done(made, str(wanted.out))
+    return made
+
+
+def _calibrate(wanted: Wanted, listen: ListenConfig, fit: CalibrateConfig, display: Progress) -> ListenerPack:
+    """Begin or go on, listen, and fit."""
     from bci_music.packing.listener import make_listener_pack
 
-    refuse_filled(wanted.out)
     with display.busy("opening the pack"):
         folder = _folder(wanted, listen, fit)
         missing = folder.missing()
@@ -104,6 +110,7 @@ def calibrate_live(wanted: Wanted, listen: ListenConfig, fit: CalibrateConfig, d
             f"the other {len(missing)}, or fit what there is with `bci-music calibrate --session {record} --audio "
             f"{record}/{AUDIO} --listener {folder.plan.listener} --out {shown(wanted.out)}`."
         )
+    display.fit()
     with display.busy("opening the recordings") as tell:
         return make_listener_pack(
             wanted.pack, [wanted.record], wanted.out, audio=wanted.record / AUDIO, listener=folder.plan.listener,
@@ -157,7 +164,7 @@ def _same(found: CalibrationFolder, listener: str, pack: Pack, music: str) -> No
 
 
 def _sit(
-    folder: CalibrationFolder, missing: Sequence[songs.Excerpt], wanted: Wanted, listen: ListenConfig, display: Display
+    folder: CalibrationFolder, missing: Sequence[songs.Excerpt], wanted: Wanted, listen: ListenConfig, display: Progress
 ) -> None:
     """Check the electrodes, then play and record until all is heard or the listener has had enough."""
     from bci_music.clock import Clock
@@ -167,7 +174,8 @@ def _sit(
 
     clock = Clock(lsl_clock)
     with display.ending() as ending:
-        engine = build_monitor(lsl_source(wanted.query), clock)
+        engine = build_monitor(lsl_source(wanted.query, display.guided), clock)
+        display.show(engine)
         try:
             engine.start()
             electrodes = _check(engine, wanted, listen, ending, display)
@@ -175,12 +183,13 @@ def _sit(
                 ending.running()
                 with _recorded(folder, engine, player, wanted, display) as (recorder, mark):
                     _play(engine, player, recorder, mark, electrodes, missing, listen, ending.asked, clock, display)
+            ending.building()
         finally:
             engine.stop()
 
 
 def _check(
-    engine: Engine, wanted: Wanted, listen: ListenConfig, ending: Ending, display: Display
+    engine: Engine, wanted: Wanted, listen: ListenConfig, ending: Ending, display: Progress
 ) -> Electrodes:
     """Wait for the stream and for verdicts on its electrodes; too few usable ones are refused, others named."""
     from bci_music.engine.run import refuse_to_wait
@@ -191,19 +200,24 @@ def _check(
         began_s = engine.now()
         while engine.info is None:
             _raise_fatal(engine)
-            refuse_to_wait(engine, engine.now() - began_s, wanted.wait_s, wanted.query)
+            if not display.guided:
+                refuse_to_wait(engine, engine.now() - began_s, wanted.wait_s, wanted.query)
             ending.asked.wait(BEAT_S)
             ending.check()
         pack = Pack.open(wanted.pack)
         electrodes = Electrodes(engine.info, pack.montage, pack.manifest.decoder.min_channels)
         _no_other_markers(engine.info.name)
         began_s = engine.now()
-        while (left_s := listen.check_s - (engine.now() - began_s)) > 0:
+        while True:
             quality = engine.decode.quality.get()
-            tell(f"checking the electrodes of {shown(engine.info.name)}: {left_s:.0f} s, {electrodes.line(quality)}")
+            line, left_s = electrodes.line(quality), listen.check_s - (engine.now() - began_s)
+            if left_s <= 0 and display.may_listen(line, partial(electrodes.refuse, quality)):
+                break
+            if left_s > 0:
+                tell(f"checking the electrodes of {shown(engine.info.name)}: {left_s:.0f} s, {line}")
+            _raise_fatal(engine)
             ending.asked.wait(LOOK_S)
             ending.check()
-    quality = engine.decode.quality.get()
     electrodes.refuse(quality)
     assert quality is not None
     for line in electrodes.warnings(quality):
@@ -224,7 +238,7 @@ def _no_other_markers(eeg_name: str) -> None:
 
 
 @contextmanager
-def _player(device: str | None, clock: Clock, display: Display) -> Iterator[Player]:
+def _player(device: str | None, clock: Clock, display: Progress) -> Iterator[Player]:
     """Open the sound device: a listener has to hear."""
     from bci_music.sound.device import open_player
     from bci_music.sound.player import ClockPlayer
@@ -246,7 +260,7 @@ def _player(device: str | None, clock: Clock, display: Display) -> Iterator[Play
 
 @contextmanager
 def _recorded(
-    folder: CalibrationFolder, engine: Engine, player: Player, wanted: Wanted, display: Display
+    folder: CalibrationFolder, engine: Engine, player: Player, wanted: Wanted, display: Progress
 ) -> Iterator[tuple[LabRecorder, Callable[[str, float], None]]]:
     """Record the stream and our markers as a session, for as long as this lasts; yields what sends a marker."""
     from bci_music.outputs.recording import heard_by
@@ -287,7 +301,7 @@ def _recorded(
 
 def _play(
     engine: Engine, player: Player, recorder: LabRecorder, mark: Callable[[str, float], None], electrodes: Electrodes,
-    missing: Sequence[songs.Excerpt], listen: ListenConfig, stop: threading.Event, clock: Clock, display: Display,
+    missing: Sequence[songs.Excerpt], listen: ListenConfig, stop: threading.Event, clock: Clock, display: Progress,
 ) -> None:
     """Play what is missing; what must not go on unheard or unrecorded ends it in words."""
     from bci_music.listening.gate import Gate
@@ -307,12 +321,13 @@ def _play(
     display.log(f"Rest for {listen.rest_s:.0f} s, then listen; keep still, eyes on one point. Ctrl-C ends it.")
     try:
         with display.busy("rest") as tell:
-            while not stop.is_set() and not session.over(now := engine.now()):
+            while not (stop.is_set() or display.stopped or session.over(now := engine.now())):
                 session.step(now)
                 _raise_fatal(engine)
                 if now - looked_s >= LOOK_S:
                     looked_s = now
                     tell(session.line(now))
+                    display.listen(session, gate.history, electrodes.line(engine.decode.quality.get()), now)
                     if wrong := recorder.look(engine.status(now).samples, info.sfreq_hz):
                         raise UserError(wrong)
                     if (now_carried := gate.status.since_s is not None) is not carried:

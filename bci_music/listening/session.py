@@ -106,7 +106,7 @@ class SongSession:
         self._rows: deque[RingSlice] = deque()
         self._done: deque[Heard] = deque()
         self._again: set[Excerpt] = set()
-        self._wanted = len(excerpts)
+        self.wanted = len(excerpts)
         self._player, self._live, self._silent = player, True, False
         self.heard: list[Excerpt] = []
         self.playback = Playback(
@@ -134,10 +134,10 @@ class SongSession:
         """Describe in one line where the session is."""
         playing, quality = self.playback.playing, self._engine.decode.quality.get()
         number = len(self.heard) + len(self._done)
-        where = f"{number} of {self._wanted} heard, silence"
+        where = f"{number} of {self.wanted} heard, silence"
         if playing is not None:
             at, of = clock(self.playback.position_s(now)), clock(playing.seconds)
-            where = f"{number + 1} of {self._wanted}: {shown(playing.title)[:40]} {at} / {of}"
+            where = f"{number + 1} of {self.wanted}: {shown(playing.title)[:40]} {at} / {of}"
         return f"{where}  ·  {self._electrodes.line(quality)}  ·  {self._gate.status.words()}"
 
     def _look_at_the_device(self) -> None:
@@ -174,7 +174,7 @@ class SongSession:
         broken = bool((flags[own] & BREAK)[1:].any())
         if heard.whole and share >= EEG_SHARE and not broken:
             self.heard.append(excerpt)
-            self._tell(f"{len(self.heard)} of {self._wanted} heard: {shown(excerpt.title)}")
+            self._tell(f"{len(self.heard)} of {self.wanted} heard: {shown(excerpt.title)}")
             first = float(times[own][0])
             late = round((first - heard.start_s) * info.sfreq_hz)
             eeg = np.concatenate([np.repeat(samples[own][:1], late, axis=0), samples[own]]) if late else samples[own]

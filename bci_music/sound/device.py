@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,15 @@ import numpy as np
 from bci_music.clock import Clock
 from bci_music.files import shown
 from bci_music.messages import AUDIO_RATE_HZ, UserError
-from bci_music.sound.player import BLOCK, PRIME_S, ClockPlayer, PlayerCounters, QueuePlayer
+from bci_music.sound.player import (
+    BLOCK,
+    NOWHERE,
+    PRIME_S,
+    ClockPlayer,
+    Follower,
+    PlayerCounters,
+    QueuePlayer,
+)
 from bci_music.sound.sink import AWAY, LATENCY_S, Form, NoDevice, Sink, SinkPlayer, find_form
 
 AGAIN_S = 0.1  # after starvation the device goes on once this much is queued
@@ -64,6 +74,7 @@ class DevicePlayer(QueuePlayer):
     """
 
     note = ""
+    output: int | None
 
     def __init__(
         self, clock: Clock, *, device: Form | int | str | None = None, wav_path: str | Path | None = None,
@@ -74,7 +85,7 @@ class DevicePlayer(QueuePlayer):
         import sounddevice
 
         try:
-            self.device = self._name = form.name
+            self.device, self.output = form.name, form.index
             self._mixer: Any = rtmixer.Mixer(
                 device=form.index, channels=2, samplerate=AUDIO_RATE_HZ, blocksize=BLOCK, latency=LATENCY_S
             )
@@ -93,7 +104,6 @@ class DevicePlayer(QueuePlayer):
         self._seen = 0.0, 0  # when the number of frames put out last changed, and to what
         self._running = False
         self._instead: ClockPlayer | None = None  # plays on when the device is gone
-        self._sink: Sink | None = None
 
     def _taken(self) -> int:
         if self._instead is not None:
@@ -128,9 +138,8 @@ class DevicePlayer(QueuePlayer):
 
     def stop(self) -> None:
         """Fade out, stop the device and finish the file."""
-        if self._instead is not None and self._sink is not None:
+        if self._instead is not None:
             self._instead.stop()
-            self._sink.close()
             self._close_file()
             return
         if self._order is not None and self._running:
@@ -143,9 +152,14 @@ class DevicePlayer(QueuePlayer):
 
     def poll(self, now: float) -> None:
         """Start the device when primed, count what it played, and let it go on after starvation."""
-        if self._sink is not None:
-            self._sink.poll(now)
-        if not self._running or self._instead is not None:
+        with self._lock:
+            self._poll(now)
+
+    def _poll(self, now: float) -> None:
+        if self._instead is not None:
+            self._instead.poll(now)
+            return
+        if not self._running:
             return
         if self._order is None:
             if self.queued_s >= self.prime_s:
@@ -177,28 +191,44 @@ class DevicePlayer(QueuePlayer):
             self._seen = now, frames
         return not self._mixer.active or now - self._seen[0] > STUCK_S
 
+    def send_to(self, sink: Follower | None, number: int | None, name: str) -> Callable[[], None] | None:
+        """Go on on another device, None for none; returns what closes the one before."""
+        with self._lock:
+            self.output, self.device = number, name or NOWHERE
+            if self._instead is not None:
+                return self._instead.send_to(sink, number, name)
+            instead = self._hand_over(self._clock.now())
+            instead.send_to(sink, number, name)
+        instead.start()
+        return self._let_go
+
     def _go_on_without(self, now: float) -> None:
         """Let a clock take what is queued from here on, and look out for the device."""
+        name, number = self.device, self.output
+        instead = self._hand_over(now)
+        self.device = f"clock ({name} is gone)"
+        self.changes.append(f"The sound device {name} takes no more sound: {AWAY}; check its cable or server.")
+        instead.send_to(Sink(name, None, partial(self._heard_of, name), self._let_go), number, self.device)
+        instead.start()
+
+    def _hand_over(self, now: float) -> ClockPlayer:
+        """Make the clock that takes what is queued from here on."""
+        began = self._order is not None
         with self._lock:
-            self._follow()
+            if began:
+                self._follow()
             self._before = self.counters
             frames, taken = self._output_frames(), self._taken()
-            self.heard.origin_s = now - frames / AUDIO_RATE_HZ
-            self._instead = ClockPlayer.on(self, self._clock, taken, frames)
-        self.device = f"clock ({self._name} is gone)"
-        self.changes.append(
-            f"The sound device {self._name} takes no more sound: {AWAY}; check its cable or server."
-        )
-        self._sink = Sink(self._name, None, self._heard_of, self._let_go)
-        self.add_listener(self._sink)
-        self._instead.start()
+            began_s = now - frames / AUDIO_RATE_HZ if began else None
+            self._instead = ClockPlayer.on(self, self._clock, taken, frames, began_s)
+        return self._instead
 
     def _let_go(self) -> None:
         self._mixer.abort()
         self._mixer.close()
 
-    def _heard_of(self, text: str) -> None:
-        self.device = self._name if AWAY not in text else f"clock ({self._name} is gone)"
+    def _heard_of(self, name: str, text: str) -> None:
+        self.device = name if AWAY not in text else f"clock ({name} is gone)"
         self.changes.append(text)
 
     def _count_zeros(self, dry: bool) -> None:

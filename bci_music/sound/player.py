@@ -65,6 +65,7 @@ BLOCK = 960  # frames the device asks for at a time: 20 ms
 FADE_S = 0.1  # from the order to be silent until silence
 PRIME_S = 2.0  # queued before the first sample is played
 Listener = Callable[[NDArray[np.float32]], None]
+NOWHERE = "clock (no sound device)"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,21 @@ class PlayerCounters:
     late_changes: int = 0  # changes of queued sound that came too late to be made
 
 
+class Follower(Protocol):
+    """A device that what plays on a clock is sent to."""
+
+    latency_s: float
+
+    def __call__(self, played: NDArray[np.float32]) -> None:
+        """Take (n, 2) samples at 48 kHz."""
+
+    def poll(self, now: float) -> None:
+        """See whether the device is there."""
+
+    def close(self) -> None:
+        """Let go of the device."""
+
+
 class Player(Protocol):
     """What the sound stage plays through. Samples have absolute indices, counted as they are written."""
 
@@ -87,6 +103,7 @@ class Player(Protocol):
     prime_s: float
     heard: HeardTime
     changes: deque[str]
+    output: int | None  # number of the device that has the sound, None for none
 
     @property
     def lost(self) -> str:
@@ -136,6 +153,9 @@ class Player(Protocol):
 
     def poll(self, now: float) -> None:
         """Do what the player has to do from time to time."""
+
+    def send_to(self, sink: Follower | None, number: int | None, name: str) -> Callable[[], None] | None:
+        """Go on on another device, None for none; returns what closes the one before, if there is one."""
 
     def add_listener(self, listener: Listener) -> None:
         """Call `listener` with every (n, 2) block that was played, zeros included."""
@@ -275,7 +295,8 @@ class ClockPlayer(QueuePlayer):
     """
 
     latency_s = 0.0
-    device = "clock (no sound device)"
+    device = NOWHERE
+    output: int | None = None
 
     def __init__(
         self, clock: Clock, wav_path: str | Path | None = None, *, subtype: str = "PCM_16", threaded: bool = True,
@@ -284,20 +305,19 @@ class ClockPlayer(QueuePlayer):
         super().__init__(wav_path, subtype, prime_s, reverb)
         self.note = note
         self._clock = clock
-        self._taken_index = 0
-        self._frames = 0
-        self._underruns = 0
-        self._starved = 0
+        self._began_s: float | None = None  # clock time of the first frame; it is heard once the device lets it
+        self._sink: Follower | None = None
+        self._taken_index = self._frames = self._underruns = self._starved = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bci-music-player", daemon=True) if threaded else None
 
     @classmethod
-    def on(cls, player: QueuePlayer, clock: Clock, taken: int, frames: int) -> ClockPlayer:
-        """Take over the queue of another player that has taken `taken` samples and put out `frames`."""
+    def on(cls, player: QueuePlayer, clock: Clock, taken: int, frames: int, began_s: float | None) -> ClockPlayer:
+        """Take over the queue of another player that has taken `taken` samples and put out `frames` since `began_s`."""
         made = cls(clock)
         for name in ("_queue", "_lock", "heard", "_listeners"):
             setattr(made, name, getattr(player, name))
-        made._taken_index, made._frames = taken, frames
+        made._taken_index, made._frames, made._began_s = taken, frames, began_s
         return made
 
     @property
@@ -320,17 +340,30 @@ class ClockPlayer(QueuePlayer):
 
     def stop(self) -> None:
         """Fade out, end and finish the file."""
-        if self._thread and self._thread.is_alive() and self.heard.origin_s is not None:
+        if self._thread and self._thread.is_alive() and self._began_s is not None:
             self._fade_out()
         self._stop.set()
         if self._thread and self._thread.is_alive():
             self._thread.join()
+        if self._sink is not None:
+            self._sink.close()
         self._close_file()
 
     def poll(self, now: float) -> None:
-        """Without a thread: take all blocks due at `now`."""
+        """Without a thread: take all blocks due at `now`; see whether the device is still there."""
         if not self._thread:
             self._pull_due(now)
+        if self._sink is not None:
+            self._sink.poll(now)
+
+    def send_to(self, sink: Follower | None, number: int | None, name: str) -> Callable[[], None] | None:
+        """Go on on another device, None for none; returns what closes the one before, if there is one."""
+        before, self._sink = self._sink, sink
+        self.output, self.device = number, name or NOWHERE
+        self.latency_s = sink.latency_s if sink is not None else 0.0
+        if self._began_s is not None:
+            self.heard.origin_s = self._began_s + self.latency_s
+        return before.close if before is not None else None
 
     def _run(self) -> None:
         while not self._stop.wait(BLOCK / AUDIO_RATE_HZ / 2):
@@ -341,11 +374,11 @@ class ClockPlayer(QueuePlayer):
                 raise
 
     def _pull_due(self, now: float) -> None:
-        if self.heard.origin_s is None:
+        if self._began_s is None:
             if self.queued_s < self.prime_s:
                 return
-            self.heard.origin_s = now
-        due = int((now - self.heard.origin_s) * AUDIO_RATE_HZ / BLOCK + 1e-6) * BLOCK
+            self._began_s, self.heard.origin_s = now, now + self.latency_s
+        due = int((now - self._began_s) * AUDIO_RATE_HZ / BLOCK + 1e-6) * BLOCK
         while self._frames < due:
             self._pull()
 
@@ -363,3 +396,5 @@ class ClockPlayer(QueuePlayer):
                 self._starved += missing
                 self.heard.starve(stop, missing)
         self._notify(block)
+        if (sink := self._sink) is not None:
+            sink(block)

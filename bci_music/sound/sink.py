@@ -18,6 +18,7 @@ LATENCY_S = 0.4  # at 0.25 s ALSA underran once beside work for four times the c
 AHEAD_S = 0.4  # queued before the device is told to play, so that the clock and it may differ a little
 RING_S, AGAIN_S, STUCK_S = 3.0, 2.0, 4.0
 AWAY = "the sound runs on a clock until it is back"  # stands in what is told of a device that left
+PORT_AUDIO = threading.RLock()  # one of our threads asks PortAudio at a time
 
 
 class NoDevice(Exception):
@@ -72,12 +73,37 @@ def find_form(device: int | str | None) -> Form:
     raise NoDevice(f"{about['name']}: {reason}")
 
 
+def outputs() -> list[tuple[int, str, str, int, float]]:
+    """Return number, name, driver, channels and own rate of every output device that PortAudio knows.
+
+    Raises
+    ------
+    NoDevice
+        If PortAudio itself cannot be asked.
+    """
+    try:
+        import sounddevice
+    except OSError as error:
+        raise NoDevice(f"{error}; `make system` installs libportaudio2") from None
+    with PORT_AUDIO:
+        try:
+            apis = [str(api["name"]) for api in sounddevice.query_hostapis()]
+            return [
+                (number, str(about["name"]), apis[about["hostapi"]], int(about["max_output_channels"]),
+                 float(about["default_samplerate"]))
+                for number, about in enumerate(sounddevice.query_devices()) if about["max_output_channels"]
+            ]
+        except sounddevice.PortAudioError as error:
+            raise NoDevice(" ".join(str(error).split())) from None
+
+
 def find_again(name: str) -> Form:
     """Look for a device that left: PortAudio knows no newer devices than those there were when it began."""
     import sounddevice
 
-    sounddevice._terminate()
-    sounddevice._initialize()
+    with PORT_AUDIO:
+        sounddevice._terminate()
+        sounddevice._initialize()
     for number, about in enumerate(sounddevice.query_devices()):
         if about["name"] == name and about["max_output_channels"]:
             return find_form(number)
@@ -103,6 +129,8 @@ class Sink:
         self, name: str, form: Form | None, tell: Callable[[str], None], let_go: Callable[[], None] | None = None
     ):
         self._name, self._tell = name, tell
+        self.latency_s = LATENCY_S + AHEAD_S if form is not None else 0.0  # away, nobody hears it
+        self._closed = False
         self._closing: threading.Thread | None = None
         if let_go is not None:
             self._close_aside(let_go)
@@ -149,15 +177,19 @@ class Sink:
 
     def close(self) -> None:
         """Let go of the device."""
+        self._closed = True
         if self._search is not None:
             self._search.join(1.0)
-        for stream in (self._stream, self._found):
+        with self._lock:
+            streams, self._stream, self._found = (self._stream, self._found), None, None
+        for stream in streams:
             if stream is not None:
                 stream.close()
 
     def _look(self) -> None:
         try:
-            self._found = _Stream(find_again(self._name))
+            with PORT_AUDIO:
+                self._found = None if self._closed else _Stream(find_again(self._name))
         except Exception:  # it is looked for again
             self._found = None
 
@@ -225,20 +257,7 @@ class SinkPlayer(ClockPlayer):
         As of `ClockPlayer`.
     """
 
-    latency_s = LATENCY_S + AHEAD_S
-
     def __init__(self, clock: Clock, form: Form, **options: Any):
         super().__init__(clock, note=f"{form.words}: the sound is resampled for it", **options)
         self.device = form.words
-        self._sink = Sink(form.name, form, self.changes.append)
-        self.add_listener(self._sink)
-
-    def poll(self, now: float) -> None:
-        """See whether the device is still there."""
-        super().poll(now)
-        self._sink.poll(now)
-
-    def stop(self) -> None:
-        """End, close the device and finish the file."""
-        super().stop()
-        self._sink.close()
+        self.send_to(Sink(form.name, form, self.changes.append), form.index, form.words)

@@ -15,6 +15,7 @@ from pydantic import Field
 from bci_music.clock import Clock
 from bci_music.config import Config
 from bci_music.messages import AUDIO_RATE_HZ, AudioBlock, SoundSpan, Style
+from bci_music.sound.choosing import DeviceChooser
 from bci_music.sound.fallback import FallbackChain, FallbackConfig
 from bci_music.sound.generator import Generator
 from bci_music.sound.guard import TOTALS, Guarded
@@ -76,6 +77,7 @@ class SoundStage:
             raise ValueError(f"the player starts at {player.prime_s} s, above the low-water mark")
         self.player, self.meter, self.span_log = player, Meter(), SpanLog()
         player.add_listener(self.meter)
+        self.devices = DeviceChooser(player, lambda text: on_failure(Failure(clock.now(), "sound", text)))
         most_s = CAPACITY / AUDIO_RATE_HZ - self.config.low_water_s - self.config.clip_s / 2 - 2 * self.config.block_s
         guarded = {id(maker): Guarded(maker, self._patience_s, most_s) for maker in (generator, fallback)}
         self._generator, self._library = guarded[id(generator)], guarded[id(fallback)]
@@ -123,6 +125,7 @@ class SoundStage:
 
     def close(self) -> bool:
         """End the generators' threads; returns whether they ended, and names one that did not."""
+        self.devices.close()
         ended = self._producer.close() if self._producer else True
         hung = next((guarded for guarded in self._guarded if not guarded.answers), None if ended else self._generator)
         if hung is not None and not self._named:
@@ -159,6 +162,7 @@ class SoundStage:
             peak_dbfs=self.meter.peak_dbfs(), volume_db=self._volume_db, muted=self._muted,
             first_eeg_sound_s=self._first_eeg_heard(now), generator=self._generator.name,
             trained=self._generator.trained, device=self.player.device, prompt=self._steering.prompt,
+            devices=self.devices.choices,
         )
 
     def playing(self, now: float) -> SoundSpan | None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bci_music.files import read_json, settings_dir, write_whole
-from bci_music.messages import UserError
+from bci_music.files import remember, remembered
 from bci_music.status import Command, StreamChoice
 from bci_music.streaming.discovery import FoundStream, find_streams
 
@@ -19,7 +14,6 @@ if TYPE_CHECKING:
     from bci_music.streaming.acquire import Acquirer
     from bci_music.streaming.lsl import LslSource
 
-log = logging.getLogger(__name__)
 LOOK_S = 0.7
 MOST = 64  # streams that are listed
 
@@ -57,7 +51,7 @@ class StreamChooser:
         elif command.name == "choose":
             stream = self._found.get(command.text)
             if stream is not None:
-                remember(stream)
+                remember_stream(stream)
                 self._acquirer.switch(lambda: self._source.choose(stream))
         return command.name in ("look", "choose")
 
@@ -70,28 +64,14 @@ class StreamChooser:
         )
 
 
-def remember(stream: FoundStream) -> None:
+def remember_stream(stream: FoundStream) -> None:
     """Keep a choice for next time: source id and name, nothing else."""
-    if not stream.source_id:
-        return
-    values = {"source_id": stream.source_id, "name": stream.name}
-    path = _file()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda part: part.write_text(json.dumps(values), encoding="utf-8"), private=True)
-    except OSError as error:
-        log.info("the choice of stream could not be kept: %s", error)
+    if stream.source_id:
+        remember("stream", source_id=stream.source_id, name=stream.name)
 
 
 def chosen_last(streams: Sequence[FoundStream]) -> FoundStream | None:
     """Of several streams that match, the one that was chosen last time; None where it is not (alone) among them."""
-    source_id = None
-    with suppress(UserError, OSError):
-        if _file().is_file():
-            source_id = read_json(_file(), "choose a stream again, which replaces it", 2**16).get("source_id")
+    source_id = remembered("stream", "source_id")
     alike = [s for s in streams if s.source_id and s.source_id == source_id]
     return alike[0] if len(alike) == 1 else None
-
-
-def _file() -> Path:
-    return settings_dir() / "last-stream.json"

@@ -41,6 +41,7 @@ class Perform(SignalView):
         playing.volume.moved.connect(bridge.set_volume)
         playing.prompt.asked.connect(bridge.set_prompt)
         playing.share.moved.connect(bridge.set_prompt_weight)
+        playing.meters.pressed.connect(lambda: self.list_asked.emit("devices"))
 
     @classmethod
     def fits(cls, snapshot: Snapshot) -> bool:

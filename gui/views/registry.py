@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from gui.views.view import View
 
 VIEWS = (  # the first that fits is shown
+    "gui.views.calibrate.Calibrate",
     "gui.views.monitor.Monitor",
     "gui.views.perform.Perform",
     "gui.views.study.Study",

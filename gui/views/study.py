@@ -30,6 +30,7 @@ class Study(View):
         ("Left Right Shift+Left Shift+Right", "10 s back, on; with Shift a minute"),
         ("Home", "the beginning of the recording"),
         (", .", "slower, faster"),
+        ("O Backspace", "replay the chosen session in place of this run; leave that replay again"),
         ("R", "record, with the consent that is given; end the recording"),
         ("B S D", "brain, sham, blind"),
     )
@@ -46,6 +47,9 @@ class Study(View):
         self.shelf.picked.connect(lambda: self.details.show_chosen(self.shelf.chosen))
         self.replay.sought.connect(bridge.seek)
         self.replay.asked_speed.connect(bridge.set_speed)
+        self.replay.opened.connect(self._open)
+        self.shelf.opened.connect(self._open)
+        self.replay.left.connect(bridge.go_back)
         self.trial.recorded.connect(bridge.record)
         self.trial.sham_asked.connect(bridge.set_sham)
         self.trial.exported.connect(self._export)
@@ -75,7 +79,8 @@ class Study(View):
             "Space": replay.toggle, "Left": lambda: replay.step(-STEP_S), "Right": lambda: replay.step(STEP_S),
             "Shift+Left": lambda: replay.step(-LEAP_S), "Shift+Right": lambda: replay.step(LEAP_S),
             "Home": lambda: replay.seek(0.0), ",": lambda: replay.change_speed(-1),
-            ".": lambda: replay.change_speed(1), "R": trial.toggle, "B": lambda: self._sham("off"),
+            ".": lambda: replay.change_speed(1), "O": self._open, "Backspace": self._leave, "R": trial.toggle,
+            "B": lambda: self._sham("off"),
             "S": lambda: self._sham("sham"), "D": lambda: self._sham("blind"),
         }  # fmt: skip
 
@@ -90,7 +95,9 @@ class Study(View):
             self.bridge.look_at_shelf(self._looking)
         self.shelf.show_shelf(snapshot.shelf)
         chosen = self.shelf.chosen
-        self.trial.show_snapshot(snapshot, len(chosen) == 1 and chosen[0].kind == "session")
+        one = len(chosen) == 1 and chosen[0].kind == "session"
+        self.trial.show_snapshot(snapshot, one)
+        self.replay.show_others(snapshot.others, one)
         self.replay.show_replay(snapshot.replay)
         self.chance.show_snapshot(snapshot)
 
@@ -107,3 +114,13 @@ class Study(View):
     def _export(self, kind: str) -> None:
         for entry in self.shelf.chosen[:1]:
             self.bridge.export(kind, entry.path)
+
+    def _open(self) -> None:
+        """Replay the session that is chosen, where this window can show another run."""
+        if self.replay.open.isVisible() and self.replay.open.isEnabled():
+            self.bridge.open_session(self.shelf.chosen[0].path)
+
+    def _leave(self) -> None:
+        """Go back to what this window began with."""
+        if self.replay.leave.isVisible():
+            self.bridge.go_back()

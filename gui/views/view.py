@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
 from bci_music.status import Snapshot
@@ -31,6 +32,7 @@ class View(QWidget):
         The window.
     """
 
+    list_asked = Signal(str)  # "streams", "devices" or "packs" is to be chosen from
     key: ClassVar[str] = ""  # shows this view, whatever fits
     name: ClassVar[str] = ""  # as it stands in the bar
     help: ClassVar[Keys] = ()  # of each key in `keys` what it does

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QPainter
 
 from gui import theme
@@ -29,7 +29,9 @@ class Meter:
 
 
 class LevelMeters(Panel):
-    """Two bars from -60 dBFS to full scale."""
+    """Two bars from -60 dBFS to full scale; `pressed` asks for the list of sound devices."""
+
+    pressed = Signal()
 
     def __init__(self, parent=None):
         super().__init__("Levels", parent, within=True)
@@ -43,6 +45,14 @@ class LevelMeters(Panel):
         for meter, dbfs in zip(self._meters, peaks_dbfs, strict=True):
             meter.take(dbfs, now_s, elapsed)
         self.update()
+
+    def show_device(self, device: str) -> None:
+        """Say where the sound goes to."""
+        self.setToolTip(f"the sound goes to {device}; click, or press A, for another device")
+
+    def mousePressEvent(self, event) -> None:  # noqa: N802 (Qt's name)
+        """Ask for the list."""
+        self.pressed.emit()
 
     def title_runs(self) -> list[Run]:
         """Return nothing: L and R are its title."""

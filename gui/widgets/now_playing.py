@@ -42,6 +42,7 @@ class NowPlaying(Panel):
         self.stop.set_word("Start" if paused else "Stop")
         self.mute.setChecked(muted)
         self.volume.reflect(snapshot.sound.volume_db)
+        self.meters.show_device(snapshot.sound.device)
         self.prompt.show_status(snapshot.sound.prompt)
         self.share.show_status(snapshot.sound.prompt)
         for control in (self.stop, self.mute, self.volume, self.meters, self.prompt, self.share):

@@ -14,14 +14,18 @@ from gui.widgets.panel import Panel, fill_ground
 from gui.widgets.text import Run, draw, width
 
 OLD_S = 1.0  # data older than this are shown in warm
-GAP = 32.0
+GAP = 24.0
 PILL = 28.0
 
 
 class StatusBar(Panel):
-    """State in words: who is connected, how fresh, through which decoder; `view_asked` carries a view's name."""
+    """State in words: who is connected, how fresh, through which decoder.
+
+    `view_asked` carries a view's name, `list_asked` "streams" or "packs": what is to be chosen from.
+    """
 
     view_asked = Signal(str)
+    list_asked = Signal(str)
 
     def __init__(self, name: str, title: str, parent=None):
         super().__init__("Status", parent)
@@ -31,6 +35,7 @@ class StatusBar(Panel):
         self._views: tuple[str, ...] = ()
         self._view = ""
         self._tabs: dict[str, QRectF] = {}  # where the views' names stand, design px
+        self._lists: dict[str, QRectF] = {}  # and the words that open a list
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Show the newest state."""
@@ -40,6 +45,11 @@ class StatusBar(Panel):
         self.describe("starting" if snapshot.starting else shown)
         self.update()
 
+    def show_title(self, title: str) -> None:
+        """Show what runs, beside the name."""
+        self._subtitle = title
+        self.update()
+
     def show_views(self, names: tuple[str, ...], shown: str) -> None:
         """Show which views there are, and which is shown."""
         if (names, shown) != (self._views, self._view):
@@ -47,10 +57,12 @@ class StatusBar(Panel):
             self.update()
 
     def mousePressEvent(self, event) -> None:  # noqa: N802 (Qt's name)
-        """Ask for the view whose name is pressed."""
-        for name, box in self._tabs.items():
-            if box.contains(event.position() / self.scale):
-                self.view_asked.emit(name)
+        """Ask for the view whose name is pressed, or for the list behind a word."""
+        for boxes, signal in ((self._tabs, self.view_asked), (self._lists, self.list_asked)):
+            for name, box in boxes.items():
+                if box.contains(event.position() / self.scale):
+                    signal.emit(name)
+                    return
 
     def paintEvent(self, event) -> None:  # noqa: N802 (Qt's name)
         """Paint on the bare ground: this is no panel."""
@@ -63,10 +75,11 @@ class StatusBar(Panel):
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:
         """Paint from the left the name and the stream, from the right recording, device and pack."""
+        self._lists = {}
         base = h / 2 + 5
         x = draw(painter, 4, base + 2, [Run(self._name, px=20, bold=True)])
-        x = self._draw_tabs(painter, x + 16, h, base)
-        x = draw(painter, x + 8, base, [Run(self._subtitle, theme.MUTED, 15)], 200) + 24
+        x = self._draw_tabs(painter, x + 12, h, base)
+        x = draw(painter, x + 8, base, [Run(self._subtitle, theme.MUTED, 15)], 200) + 16
         snapshot = self._snapshot
         if snapshot is None or snapshot.starting:
             return
@@ -88,14 +101,14 @@ class StatusBar(Panel):
         for name in self._views:
             shown = name == self._view
             run = [Run(name, theme.GROUND if shown else theme.MUTED, 14, shown)]
-            box = QRectF(x, (h - PILL) / 2, width(run) + 24, PILL)
+            box = QRectF(x, (h - PILL) / 2, width(run) + 18, PILL)
             if shown:
                 painter.setPen(Qt.PenStyle.NoPen)
                 painter.setBrush(theme.colour(theme.ACCENT))
                 painter.drawRoundedRect(box, PILL / 2, PILL / 2)
-            draw(painter, x + 12, base, run)
+            draw(painter, x + 9, base, run)
             self._tabs[name] = box
-            x += box.width() + 4
+            x += box.width() + 2
         return x
 
     def _draw_stream(self, painter: QPainter, snapshot: Snapshot, x: float, h: float, base: float, end: float) -> float:
@@ -109,9 +122,10 @@ class StatusBar(Panel):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme.mixed(tint, theme.GROUND, 0.2))
         painter.drawRoundedRect(QRectF(x, (h - PILL) / 2, length, PILL), PILL / 2, PILL / 2)
+        self._lists["streams"] = QRectF(x, (h - PILL) / 2, length, PILL)
         draw_stream(painter, stream.state, x + 18, h / 2, 5)
         draw(painter, x + 32, base, words, length - 44)
-        return x + length + 24
+        return x + length + 16
 
     def _draw_right(self, painter: QPainter, snapshot: Snapshot, right: float, h: float, base: float) -> float:
         if snapshot.recording:
@@ -134,4 +148,5 @@ class StatusBar(Panel):
         pack = [Run("pack ", theme.MUTED, 15), Run(snapshot.pack_name, px=15, bold=True)]
         right -= width(pack) + GAP
         draw(painter, right, base, pack)
+        self._lists["packs"] = QRectF(right, (h - PILL) / 2, width(pack), PILL)
         return right - 24

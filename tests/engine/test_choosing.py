@@ -11,7 +11,7 @@ from bci_music.engine.run import lsl_source
 from bci_music.files import settings_dir
 from bci_music.messages import StreamState
 from bci_music.status import Command
-from bci_music.streaming.choosing import chosen_last, remember
+from bci_music.streaming.choosing import chosen_last, remember_stream
 from bci_music.streaming.discovery import FoundStream, StreamQuery
 from bci_music.streaming.lsl import lsl_clock
 
@@ -85,9 +85,9 @@ def seen(source_id, uid="1"):
 
 def test_the_choice_of_last_time_counts_only_where_it_is_clear(settings):
     assert chosen_last([seen("a"), seen("b")]) is None
-    remember(seen(""))
+    remember_stream(seen(""))
     assert not settings.exists()
-    remember(seen("b"))
+    remember_stream(seen("b"))
     assert chosen_last([seen("a"), seen("b")]).source_id == "b"
     assert chosen_last([seen("a"), seen("c")]) is None
     assert chosen_last([seen("b", "1"), seen("b", "2")]) is None
@@ -103,7 +103,7 @@ def test_a_damaged_memory_is_as_none(settings, written):
 def test_a_place_that_cannot_be_written_to_is_no_failure(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BCI_MUSIC_SETTINGS", str(tmp_path / "file" / "below"))
-    remember(seen("a"))
+    remember_stream(seen("a"))
     assert chosen_last([seen("a"), seen("b")]) is None
 
 

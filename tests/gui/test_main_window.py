@@ -107,8 +107,9 @@ def test_states_look_different_without_colour(open_window, engine, qapp):
     for state in StreamState:
         engine.state = state
         run(window, engine, 0.3, qapp)
+        left = round(window.bar._lists["streams"].left())
         grey = window.bar.grab().toImage().convertToFormat(window.bar.grab().toImage().Format.Format_Grayscale8)
-        x = [(grey.pixel(i, j) & 255) > 70 for i in range(316, 440) for j in range(10, 30)]
+        x = [(grey.pixel(i, j) & 255) > 70 for i in range(left, left + 124) for j in range(10, 30)]
         seen[state] = tuple(x)
     assert len(set(seen.values())) == len(StreamState)
 

@@ -6,9 +6,11 @@ from PySide6.QtWidgets import QAbstractButton, QLabel, QLineEdit
 
 from bci_music.messages import ChannelState, ChannelVerdict, Finding, Quality, SoundSpan, StreamInfo, StreamState
 from bci_music.status import (
+    CalibrationStatus,
     Chance,
     Failure,
     FallbackSteps,
+    GateLook,
     Identification,
     PromptStatus,
     ReplayStatus,
@@ -73,8 +75,27 @@ ENTRIES = tuple(
     )
 )  # fmt: skip
 SONGS = tuple(TimelineSpan("heard", 30.0 * n, 30.0 * n + 28, f"Song {n}") for n in range(5))
+LOOKS = tuple(GateLook(60.0 * n + 60, 0.01 * n, 0.05, n > 3) for n in range(9))
+CALIBRATIONS = (
+    CalibrationStatus("electrodes", "Only 7 of the 125 electrodes that the pack reads are usable, at least 8 are "
+                      "needed: fix them (E1: mains 34 dB above the median of all electrodes), and try again.", True,
+                      "bad: E37, E38, E39, E40, E41, E42 and 12 more", lines=tuple("lines" for _ in range(40))),
+    CalibrationStatus("songs", "12 of 28: Paper Birds 0:07 / 0:12", False, "no electrode of 125 is bad", "Paper Birds",
+                      7.0, 12.0, 11, 28, 3599.0, "that your recording carries the sound is not shown after 12:20 "
+                      "(r .04, p = .21, shifted sound up to .05)", LOOKS[:2], ("No EEG comes: the next song waits.",)),
+    CalibrationStatus("fit", "window 1234 of 4321", gate="your recording carries the sound: r .07, p = .005, above its "
+                      "control since 12:40", looks=LOOKS),
+    CalibrationStatus("done", looks=LOOKS, gate="yes", out="packs/anna", results=("x",), compared=(
+        ("within the songs, on parts that were held out", (0.6, 0.5, 0.7), (0.8, 0.7, 0.9)),) * 4),
+    CalibrationStatus("ended", "12 of 28 excerpts are recorded in packs/anna-recordings: give the same command "
+                      "again to hear the other 16, or fit what there is with `bci-music calibrate --session packs/a "
+                      "--audio packs/anna-recordings/songs.yaml --listener anna --out packs/anna`.",
+                      again="{}"),
+)  # fmt: skip
 STATES = {
     "all is well": {},
+    **{f"calibration, {c.step}": {"calibration": c, "others": ("pack", "calibrate", "back")} for c in CALIBRATIONS},
+    "may be followed": {"others": ("open", "pack", "calibrate"), "shelf": Shelf(ENTRIES, "/home/lab/eeg")},
     **{state.value: stream(state) for state in StreamState},
     "searching": {**NOTHING, "stream": StreamStatus(), "pack_name": "demo"},
     "several streams": {**NOTHING, "streams": (), "stream": StreamStatus(text=(
@@ -113,7 +134,7 @@ STATES = {
     "recording": {"recording": "recording, consent FORM-2026-014", "shelf": Shelf(ENTRIES, "/home/lab/eeg", (
         "written to /home/lab/eeg/sessions/2026-11-28-193012.edf"))},
     "held replay": {"shelf": Shelf(ENTRIES, "/home/lab/eeg", "", "writing 2026-11-28-193012 as bids"),
-                    "replay": ReplayStatus(4321.0, 5400.0, 0.0, 2, SONGS, MARKS)},
+                    "replay": ReplayStatus(4321.0, 5400.0, 0.0, 2, SONGS, MARKS), "others": ("open", "pack", "back")},
 }  # fmt: skip
 NAMED = {  # states with names that others gave, which may be elided
     "long stream": {"stream": StreamStatus(StreamState.LIVE, StreamInfo(LONG, "lsl", (LONG, *LABELS[1:]), 1000.0))},
@@ -126,7 +147,7 @@ NAMED = {  # states with names that others gave, which may be elided
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["perform", "monitor", "study"])
+@pytest.fixture(scope="module", params=["perform", "monitor", "study", "calibrate"])
 def shown(request, make_engine, qapp):
     """A window of 1280 x 720 on one view, and its engine."""
     engine = make_engine()

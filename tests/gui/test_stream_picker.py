@@ -38,7 +38,7 @@ def looks(engine):
 
 
 def test_two_streams_are_asked_for_and_enter_chooses(window, engine, qtbot):
-    picker = window.picker
+    picker = window.pickers.streams.panel
     assert picker.isVisible()
     assert [picker.rows.item(n).text() for n in range(2)] == [
         "EGI-128\n129 channels  ·  1000 Hz  ·  on lab-left  ·  up for 2 h",
@@ -57,9 +57,9 @@ def test_two_streams_are_asked_for_and_enter_chooses(window, engine, qtbot):
 
 
 def test_no_word_is_cut(window):
-    rows = window.picker.rows
+    rows = window.pickers.streams.panel.rows
     metrics = QFontMetricsF(rows.font())
-    assert window.rect().contains(window.picker.geometry())
+    assert window.rect().contains(window.pickers.streams.panel.geometry())
     for n in range(rows.count()):
         for line in rows.item(n).text().split("\n"):
             assert metrics.horizontalAdvance(line) < rows.visualItemRect(rows.item(n)).width() - 16
@@ -70,14 +70,14 @@ def test_no_word_is_cut(window):
 
 def test_key_shows_the_list_while_a_stream_runs_and_escape_leaves_it_first(qtbot, engine, window):
     del engine.changes["stream"]
-    qtbot.keyClick(window.picker.rows, Qt.Key.Key_Escape)
-    assert not window.picker.isVisible()
+    qtbot.keyClick(window.pickers.streams.panel.rows, Qt.Key.Key_Escape)
+    assert not window.pickers.streams.panel.isVisible()
     tick(window, 26)
     qtbot.keyClick(window, Qt.Key.Key_L)
-    assert window.picker.isVisible()
+    assert window.pickers.streams.panel.isVisible()
     qtbot.mouseClick(
-        window.picker.rows.viewport(), Qt.MouseButton.LeftButton,
-        pos=window.picker.rows.visualItemRect(window.picker.rows.item(0)).center(),
+        window.pickers.streams.panel.rows.viewport(), Qt.MouseButton.LeftButton,
+        pos=window.pickers.streams.panel.rows.visualItemRect(window.pickers.streams.panel.rows.item(0)).center(),
     )  # fmt: skip
     assert engine.commands[-1] == Command("choose", text="u1")
     qtbot.keyClick(window, Qt.Key.Key_Escape)
@@ -87,19 +87,18 @@ def test_key_shows_the_list_while_a_stream_runs_and_escape_leaves_it_first(qtbot
 def test_list_follows_the_network(engine, window):
     engine.changes["streams"] = STREAMS[1:]
     tick(window)
-    assert [window.picker.rows.item(n).data(Qt.ItemDataRole.UserRole) for n in range(window.picker.rows.count())] == [
-        "u2"
-    ]
+    rows = window.pickers.streams.panel.rows
+    assert [rows.item(n).data(Qt.ItemDataRole.UserRole) for n in range(rows.count())] == ["u2"]
     engine.changes["streams"] = ()
     tick(window)
-    assert "No EEG stream can be seen yet" in window.picker._title.text()
+    assert "No EEG stream can be seen yet" in window.pickers.streams.panel._title.text()
     engine.changes["streams"] = None
     tick(window)
-    assert not window.picker.isVisible()
+    assert not window.pickers.streams.panel.isVisible()
 
 
 def test_a_run_on_a_file_has_no_list(engine, window, qtbot):
     engine.changes = {"stream": StreamStatus(StreamState.LIVE)}
     tick(window)
     qtbot.keyClick(window, Qt.Key.Key_L)
-    assert not window.picker.isVisible()
+    assert not window.pickers.streams.panel.isVisible()

@@ -104,6 +104,36 @@ def test_every_button(study, engine, qtbot):
     assert engine.commands[-1].value == pytest.approx(75, abs=0.2)
 
 
+def test_a_session_of_the_list_is_replayed_by_one_action(study, engine, qtbot):
+    view, wanted = study.view, Command("open", text="/d/evening")
+    qtbot.keyClick(study, "O")
+    assert wanted not in engine.commands  # whoever shows this run can show no other
+    engine.changes["others"] = ("open", "back")
+    go_on(study, engine)
+    for action in (
+        lambda: qtbot.keyClick(study, "O"), lambda: press(qtbot, view.replay.open),
+        lambda: qtbot.keyClick(view.shelf.rows, KEY.Key_Return),
+    ):
+        action()
+        assert engine.commands.pop() == wanted
+    qtbot.keyClick(view.shelf.rows, KEY.Key_Down)
+    go_on(study, engine)
+    assert not view.replay.open.isEnabled()  # the report of a run has no EEG
+    qtbot.keyClick(view.shelf.rows, KEY.Key_Return)
+    assert engine.commands[-1].name == "shelf"
+    qtbot.keyClick(study, KEY.Key_Backspace)
+    assert engine.commands.pop() == Command("back")
+    press(qtbot, view.replay.leave)
+    assert engine.commands.pop() == Command("back")
+
+
+def test_a_click_beside_the_songs_goes_nowhere(study, engine, qtbot):
+    bar = study.view.replay
+    before = len(engine.commands)
+    qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=QPoint(bar.width() // 2, bar.height() - 10))
+    assert len(engine.commands) == before
+
+
 def test_recording_needs_a_consent_and_ends(study, engine, qtbot):
     trial = study.view.trial
     assert not trial.record.isEnabled()  # a replay
@@ -164,7 +194,7 @@ def test_another_place_has_signals_of_its_own(study, engine, qtbot):
 
 def test_the_sheet_names_every_key(study, qtbot, engine):
     kinds = sorted(view_classes(), key=lambda kind: kind.key)
-    for kind, key in zip(kinds, (KEY.Key_F1, KEY.Key_F2, KEY.Key_F3), strict=True):
+    for kind, key in zip(kinds, (KEY.Key_F1, KEY.Key_F2, KEY.Key_F3, KEY.Key_F4), strict=True):
         if type(study.view) is not kind:
             qtbot.keyClick(study, key)
         assert type(study.view) is kind
@@ -184,4 +214,4 @@ def test_a_name_in_the_bar_shows_its_view(study, engine, qtbot):
         point = (box.center() * study.bar.scale).toPoint()
         qtbot.mouseClick(study.bar, Qt.MouseButton.LeftButton, pos=point)
         assert study.view.name == name
-    assert list(study.bar._tabs) == ["Perform", "Monitor", "Study"]
+    assert list(study.bar._tabs) == ["Perform", "Monitor", "Study", "Calibrate"]

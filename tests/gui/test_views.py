@@ -9,7 +9,7 @@ from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QAbstractButton
 
 from bci_music.engine.commands import COMMANDS
-from bci_music.status import ReplayStatus, Shelf, SoundStatus, StreamStatus
+from bci_music.status import CalibrationStatus, GateLook, ReplayStatus, Shelf, SoundStatus, StreamStatus
 from gui.bridge import Bridge
 from gui.layout import MARGIN
 from gui.main_window import MainWindow
@@ -23,9 +23,9 @@ WATCHING = {"pack_name": "", "sound": SoundStatus(), "embedding": None, "playing
 
 
 class Plain(View):
-    """A fourth view: one panel."""
+    """A fifth view: one panel."""
 
-    key = "F4"
+    key = "F5"
 
     def __init__(self, bridge, parent=None):
         super().__init__(bridge, parent)
@@ -42,14 +42,14 @@ class Plain(View):
 
 
 @pytest.fixture
-def with_a_fourth(monkeypatch):
+def with_a_fifth(monkeypatch):
     module = ModuleType("gui.views.plain")
     module.Plain = Plain
     monkeypatch.setitem(sys.modules, "gui.views.plain", module)
     monkeypatch.setattr(registry, "VIEWS", (*registry.VIEWS, "gui.views.plain.Plain"))
 
 
-def test_one_line_in_the_list_brings_a_view_with_its_key_and_layout(qtbot, engine, with_a_fourth):
+def test_one_line_in_the_list_brings_a_view_with_its_key_and_layout(qtbot, engine, with_a_fifth):
     window = MainWindow(Bridge(engine), "test")
     qtbot.addWidget(window)
     with qtbot.waitActive(window):
@@ -57,7 +57,7 @@ def test_one_line_in_the_list_brings_a_view_with_its_key_and_layout(qtbot, engin
         window.activateWindow()
     before = window.view
     assert isinstance(before, Perform)
-    qtbot.keyClick(window, Qt.Key.Key_F4)
+    qtbot.keyClick(window, Qt.Key.Key_F5)
     assert isinstance(window.view, Plain)
     assert window.view.shown
     assert not before.isVisible()
@@ -66,7 +66,7 @@ def test_one_line_in_the_list_brings_a_view_with_its_key_and_layout(qtbot, engin
         window.tick()
     assert isinstance(window.view, Plain)  # chosen by hand, it stays
     assert (window.view.panel.x(), window.view.panel.width()) == (MARGIN, 1600 - 2 * MARGIN)
-    qtbot.keyClick(window, Qt.Key.Key_F4)  # the same key again goes back
+    qtbot.keyClick(window, Qt.Key.Key_F5)  # the same key again goes back
     window.tick()
     assert window.view is before
 
@@ -93,12 +93,15 @@ KINDS = {
     "plays": {},
     "watches": WATCHING,
     "replays": {"replay": ReplayStatus(3.0, 9.0), "shelf": Shelf()},
+    "may be followed": {"others": ("open", "back", "pack", "calibrate"), "shelf": Shelf()},
+    "calibrates": {"calibration": CalibrationStatus("songs", looks=(GateLook(60.0, 0.1, 0.05, True),)),
+                   "others": ("pack", "calibrate", "back")},
     "has nothing yet": {**WATCHING, "stream": StreamStatus(), "quality": None},
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("view", ["perform", "monitor", "study"])
+@pytest.mark.parametrize("view", ["perform", "monitor", "study", "calibrate"])
 def test_every_key_and_every_button_does_what_it_can_in_every_run(qtbot, engine, view, kind):
     engine.changes = KINDS[kind]
     window = MainWindow(Bridge(engine), "test", view)
@@ -114,7 +117,7 @@ def test_every_key_and_every_button_does_what_it_can_in_every_run(qtbot, engine,
 
     go_on(13)
     assert window.view.name.lower() == view
-    for name in [*window.view.keys(), "L", "T", "T", "?", "?"]:
+    for name in [*window.view.keys(), *"LAAPPTT??"]:
         qtbot.keySequence(window, QKeySequence(name))
         go_on()
     pressed = [b for b in window.findChildren(QAbstractButton) if b.isVisible() and b.isEnabled()]

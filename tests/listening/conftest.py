@@ -11,6 +11,8 @@ from small_xdf import write_xdf
 class Lines:
     """A display that keeps its lines; the calibration is asked to end when one begins with `end_at`."""
 
+    chooses, followed_by = False, None
+
     def __init__(self, end_at=None, on_busy=lambda text: None):
         self.lines, self.busy_lines, self.asked, self._end_at = [], [], threading.Event(), end_at
         self._on_busy = on_busy
@@ -31,6 +33,15 @@ class Lines:
     @contextmanager
     def ending(self):
         yield self
+
+    def watch(self, progress):
+        self.progress = progress
+
+    def stay(self, progress):
+        pass
+
+    def building(self):
+        pass
 
     def running(self):
         pass

@@ -15,7 +15,7 @@ def ask(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*words):
-        done = CliRunner().invoke(app, ["calibrate", "--out", "pack", *words])
+        done = CliRunner().invoke(app, ["calibrate", "--headless", "--out", "pack", *words])
         assert isinstance(done.exception, UserError), done.output
         assert "\n" not in str(done.exception)
         return str(done.exception)

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from bci_music.packing import listener as packing
 from bci_music.sessions.look import State, look_at
 from bci_music.sound import device
 from bci_music.sound.player import ClockPlayer
+from bci_music.status import Command
 from bci_music.streaming.discovery import StreamQuery
 from bci_music.training.calibration.listener import CalibrateConfig
 
@@ -61,10 +63,22 @@ def test_a_calibration_goes_on_where_it_was_ended(tmp_path, music, outlet, pack_
     assert any(line.startswith("bad: E4: flat") for line in first.lines), first.lines
     assert any("1 of 2: " in line and "bad: E4" in line for line in first.busy_lines)
 
-    made = []
-    monkeypatch.setattr(packing, "make_listener_pack", lambda *given, **more: made.append((given, more)) or "made")
+    ended = first.progress.snapshot().calibration
+    assert (ended.step, ended.wanted) == ("ended", 2)
+    assert ended.doing.startswith("1 of 2 excerpts are recorded")
+    assert "1 of 2 heard: " in " ".join(ended.lines)
+
+    made, pack = [], SimpleNamespace(words=lambda: ["it helps"], calibrated=SimpleNamespace(comparisons=()))
+    monkeypatch.setattr(packing, "make_listener_pack", lambda *given, **more: made.append((given, more)) or pack)
     second = lines()
-    assert run.calibrate_live(wanted, listen.model_copy(update={"check_s": 1.0}), fit, second) == "made"
+    second.chooses = True  # its operator says when to go on
+    second.watch = lambda progress: setattr(second, "progress", progress) or progress.send(Command("start"))
+    assert run.calibrate_live(wanted, listen.model_copy(update={"check_s": 1.0}), fit, second) is pack
+    done = second.progress.snapshot()
+    assert (done.calibration.step, done.calibration.results) == ("done", ("it helps",))
+    assert done.calibration.out == str(tmp_path / "anna")
+    assert done.calibration.electrodes.startswith("bad: E4")
+    assert done.stream.info.labels[0] == "E1"
     assert second.lines[0] == "1 of 2 excerpts are recorded already: it goes on with the others."
     assert made[0][0] == (str(pack_directory), [tmp_path / "recordings"], tmp_path / "anna")
     assert made[0][1]["listener"] == "Anna-B"

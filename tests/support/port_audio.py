@@ -113,6 +113,7 @@ class PortAudio:
         self.known = [d for d in devices if d.there]  # PortAudio sees what is there when it begins
         self.sounddevice = types.SimpleNamespace(
             PortAudioError=PortAudioError, query_devices=self._query, check_output_settings=self._check,
+            query_hostapis=lambda: [{"name": "stand-in"}],
             _terminate=lambda: None, _initialize=self._initialize, get_portaudio_version=lambda: (0, "stand-in"),
         )
         self.rtmixer = types.SimpleNamespace(
@@ -140,7 +141,7 @@ class PortAudio:
 
     def _about(self, device):
         return {"name": device.name, "index": self.known.index(device), "max_output_channels": device.channels,
-                "default_samplerate": float(device.rate_hz)}  # fmt: skip
+                "hostapi": 0, "default_samplerate": float(device.rate_hz)}  # fmt: skip
 
     def _query(self, device=None, kind=None):
         if device is None and kind is None:

@@ -14,10 +14,16 @@ from gui.widgets.transport import PillButton
 STEP_S, LEAP_S = 10.0, 60.0
 SPEEDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 NO_REPLAY = (
-    "This run is live. To replay a recording from a place: bci-music replay FILE --start 90. Here you can then jump, "
-    "hold and change the speed."
+    "Nothing is replayed. To replay a recording from a place: bci-music replay FILE --start 90. Here you can then "
+    "jump, hold and change the speed."
+)
+MAY_OPEN = (
+    "Nothing is replayed. Choose a session in the list and press Enter, or O: this run ends, and the session is "
+    "replayed here with its songs and markers. Then a click goes to a place."
 )
 LANE = (64.0, 40.0)  # top and height of the songs
+OPEN_HINT = "end this run, and replay the chosen session in this window (O, or Enter in the list)"
+LEAVE_HINT = "end this replay, and go on with what this window began with (Backspace)"
 
 
 def clock(seconds: float) -> str:
@@ -29,14 +35,20 @@ def clock(seconds: float) -> str:
 
 
 class ReplayBar(Panel):
-    """Songs, markers and position; `sought` carries a place in seconds, `asked_speed` a speed, 0 to hold."""
+    """Songs, markers and position; `sought` carries a place in seconds, `asked_speed` a speed, 0 to hold.
+
+    `opened` asks for the session that is chosen, `left` for what ran before the replay.
+    """
 
     sought = Signal(float)
     asked_speed = Signal(float)
+    opened = Signal()
+    left = Signal()
 
     def __init__(self, parent=None):
         super().__init__("Replay", parent)
         self._replay: ReplayStatus | None = None
+        self._others: tuple[str, ...] = ()
         self._order: dict[str, int] = {}
         self._speed = 1.0  # to go on at
         self.hold = PillButton("Hold", "hold or go on (Space)", self)
@@ -44,12 +56,25 @@ class ReplayBar(Panel):
         self.on = PillButton("+ 10 s", "10 seconds on (Right; with Shift a minute)", self)
         self.slower = PillButton("Slower", "half the speed (,)", self)
         self.faster = PillButton("Faster", "twice the speed (.)", self)
+        self.open = PillButton("Replay the chosen", OPEN_HINT, self)
+        self.leave = PillButton("Leave", LEAVE_HINT, self)
         self.hold.clicked.connect(self.toggle)
         self.back.clicked.connect(lambda: self.step(-STEP_S))
         self.on.clicked.connect(lambda: self.step(STEP_S))
         self.slower.clicked.connect(lambda: self.change_speed(-1))
         self.faster.clicked.connect(lambda: self.change_speed(1))
-        self.buttons = (self.hold, self.back, self.on, self.slower, self.faster)
+        self.open.clicked.connect(self.opened)
+        self.leave.clicked.connect(self.left)
+        self.buttons = (self.hold, self.back, self.on, self.slower, self.faster)  # that move it
+
+    def show_others(self, others: tuple[str, ...], chosen: bool) -> None:
+        """Offer what may follow this run; `chosen` is whether one session is."""
+        self.open.setVisible("open" in others)
+        self.open.setEnabled(chosen)
+        self.leave.setVisible("back" in others)
+        if others != self._others:
+            self._others = others
+            self._tell()
 
     def show_replay(self, replay: ReplayStatus | None) -> None:
         """Show where it is."""
@@ -61,8 +86,16 @@ class ReplayBar(Panel):
         self.hold.set_word("Go on" if replay is not None and not replay.speed else "Hold")
         for button in self.buttons:
             button.setVisible(replay is not None)
-        self.describe(self._words(replay) if replay is not None else NO_REPLAY)
+        self._tell()
+
+    def _tell(self) -> None:
+        self.describe(self._words(self._replay) if self._replay is not None else self._nothing)
         self.update()
+
+    @property
+    def _nothing(self) -> str:
+        """What stands where nothing is replayed."""
+        return MAY_OPEN if "open" in self._others else NO_REPLAY
 
     @staticmethod
     def _words(replay: ReplayStatus) -> str:
@@ -94,8 +127,9 @@ class ReplayBar(Panel):
             self.asked_speed.emit(self._speed)
 
     def mousePressEvent(self, event) -> None:  # noqa: N802 (Qt's name)
-        """Go to the place under the pointer."""
-        if self._replay is not None:
+        """Go to the place under the pointer, where it is on the songs or near them."""
+        top, height = LANE
+        if self._replay is not None and top - 16 <= event.position().y() / self.scale <= top + height + 24:
             length = self.width() / self.scale - 2 * INSET
             self.seek((event.position().x() / self.scale - INSET) / length * self._replay.duration_s)
 
@@ -104,7 +138,7 @@ class ReplayBar(Panel):
     def set_scale(self, scale: float) -> None:
         """Set widget pixels per design pixel, for the buttons too."""
         super().set_scale(scale)
-        for button in self.buttons:
+        for button in (*self.buttons, self.open, self.leave):
             button.scale = scale
         self._lay_out()
 
@@ -116,6 +150,9 @@ class ReplayBar(Panel):
         s, y = self.scale, self.height() - round(48 * self.scale)
         for n, button in enumerate(self.buttons):
             button.setGeometry(round((INSET + 88 * n) * s), y, round(80 * s), round(32 * s))
+        right = self.width() / s - INSET
+        self.open.setGeometry(round((right - 160) * s), y, round(160 * s), round(32 * s))
+        self.leave.setGeometry(round((right - 248) * s), y, round(80 * s), round(32 * s))
 
     def title_runs(self) -> list[Run]:
         """Return name, place and pace."""
@@ -129,7 +166,7 @@ class ReplayBar(Panel):
         """Paint songs, markers and position."""
         replay = self._replay
         if replay is None:
-            for row, line in enumerate(wrapped(NO_REPLAY, 15, w - 2 * INSET, 4)):
+            for row, line in enumerate(wrapped(self._nothing, 15, w - 2 * INSET, 4)):
                 draw(painter, INSET, 60 + 22 * row, [Run(line, theme.MUTED, 15)], w - 2 * INSET)
             return
         top, height = LANE

@@ -10,20 +10,22 @@ from gui.list_panel import ListPanel
 
 NOTHING = "No session and no run lies here yet. Record one on the right, or give a run --out FOLDER."
 NONE_HERE = "This run only watches signals. Sessions are listed by demo, live and replay."
-HOW = "Up and Down choose one. With Shift or Ctrl choose two: they are compared."
+HOW = "Up and Down choose one, Enter replays it. With Shift or Ctrl choose two: they are compared."
 PATH = Qt.ItemDataRole.UserRole
 
 
 class ShelfList(ListPanel):
-    """Name, kind, state and time of each; `picked` says that others are chosen."""
+    """Name, kind, state and time of each; `picked` says that others are chosen, `opened` that one is to be replayed."""
 
     picked = Signal()
+    opened = Signal()
 
     def __init__(self, parent: QWidget | None = None):
         mode = QAbstractItemView.SelectionMode.ExtendedSelection
         super().__init__("Sessions and runs", "Sessions and runs on disk", HOW, mode, parent)
         self._entries: tuple[Shelved, ...] = ()
         self.rows.itemSelectionChanged.connect(self.picked)
+        self.rows.itemActivated.connect(self.opened)
 
     @property
     def chosen(self) -> tuple[Shelved, ...]:
