@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Make docs/pictures: the three views, dark and light, at 1920 x 1080 and 1280 x 720, from the simulated sample.
+"""Make docs/pictures: the views, dark and light, at 1920 x 1080 and 1280 x 720, from the simulated sample.
 
 The pack that ships decodes the sample by the same stages as a live run, on a clock that is moved by hand, so that the
-pictures do not depend on the machine. Takes about two minutes; needs no screen.
+pictures do not depend on the machine. Takes about two minutes; needs no screen. With --film it makes docs/pictures/
+perform.webp instead: twenty seconds of the Perform view.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 SECONDS, SWEEP_S, BEAT_S = 96.0, 12.0, 0.02
 SIZES = ((1920, 1080), (1280, 720))
 SHARES = (0.2, 0.35, 0.5, 0.75, 1.0)  # of each colour over the panel
-VIEWS = ("perform", "monitor", "study")
+OTHERS = ("open", "pack", "calibrate")  # what a live run can be followed by
+VIEWS = ("perform", "monitor", "study", "calibrate")
+FILM_FROM_S, FILM_S, FILM_HZ, FRAME_HZ, FILM_SIZE, FILM_QUALITY = 52.0, 20.0, 8, 30, (1024, 576), 25
 
 
 def start(mode: str) -> tuple[Any, Any]:
@@ -78,7 +81,7 @@ class Shown:
     def snapshot(self) -> Any:
         """Return the engine's, put right where it is moved by hand."""
         now = self._engine.snapshot()
-        return replace(now, running=True, shelf=replace(now.shelf, place="study"))
+        return replace(now, running=True, shelf=replace(now.shelf, place="study"), others=OTHERS)
 
 
 def save(window: Any, path: Path) -> None:
@@ -106,17 +109,58 @@ def save(window: Any, path: Path) -> None:
 
 
 def main() -> None:
-    """Run twice, as EEG and as sham, and take the pictures at the end of the first."""
-    out = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/pictures").resolve()
+    """Take the pictures, or the film, in a folder of its own."""
+    words = [word for word in sys.argv[1:] if word != "--film"]
+    out = Path(words[0] if words else "docs/pictures").resolve()
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
         os.chdir(work)
-        take(out)
+        (film if "--film" in sys.argv else take)(out)
         os.chdir(out)
 
 
+def film(out: Path) -> None:
+    """Take pictures of the Perform view while the run goes on, and write them as an animation."""
+    from PIL import Image
+
+    from gui import theme
+    from gui.app import application
+    from gui.bridge import Bridge
+    from gui.main_window import MainWindow
+
+    app = application()
+    app.setFont(theme.font(14))
+    engine, clock = start("off")
+    while clock.now() < 1000.0 + FILM_FROM_S:
+        engine.step(clock.advance(BEAT_S))
+    window = MainWindow(Bridge(Shown(engine)), "sample, simulated EEG", "perform")
+    window.resize(*SIZES[1])
+    window.show()
+    pictures = []
+    for frame in range(round((SWEEP_S + FILM_S) * FRAME_HZ)):
+        until = 1000.0 + FILM_FROM_S + frame / FRAME_HZ
+        while clock.now() < until:
+            engine.step(clock.advance(BEAT_S))
+        for _ in range(60 // FRAME_HZ):
+            window.tick()
+        app.processEvents()
+        taken = frame / FRAME_HZ - SWEEP_S
+        if taken >= len(pictures) / FILM_HZ:
+            image = window.grab().toImage()
+            image = image.convertToFormat(image.Format.Format_RGB888)
+            size, row = (image.width(), image.height()), image.bytesPerLine()
+            picture = Image.frombuffer("RGB", size, bytes(image.constBits()), "raw", "RGB", row, 1)
+            pictures.append(picture.resize(FILM_SIZE, Image.Resampling.LANCZOS))
+    window.close()
+    engine.stop()
+    pictures[0].save(
+        out / "perform.webp", save_all=True, append_images=pictures[1:], duration=1000 // FILM_HZ, loop=0,
+        quality=FILM_QUALITY, method=4,
+    )  # fmt: skip
+
+
 def take(out: Path) -> None:
-    """Take all pictures, in a folder of their own."""
+    """Run twice, as EEG and as sham, and take the pictures at the end of the second."""
     from gui import theme
     from gui.app import application
     from gui.bridge import Bridge
