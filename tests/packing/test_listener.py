@@ -163,7 +163,7 @@ def test_own_audio_is_used_and_named_by_its_hash(base, heard, recorded, tunes, t
 def test_an_encoder_that_learned_on_is_in_the_pack_and_its_adapter_is_the_bases(
     base, heard, recorded, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(calibration, "_sure_gain", lambda task, first, second: 0.1)
+    monkeypatch.setattr(calibration, "_sure_gain", lambda *given: 0.1)
     config = CalibrateConfig(learn=LearnConfig(steps=2, batch=8, workers=1))
     made = make_listener_pack(base.directory, [recorded(heard)], tmp_path / "pack", config=config, device="cpu")
     pack = Pack.open(tmp_path / "pack")

@@ -64,6 +64,14 @@ def compare(
     return tuple(made)
 
 
+def found_shares(decoded: Floats, candidates: Candidates, k: int) -> NDArray[np.float64]:
+    """(n,) how surely each window is found, mean of all scores there is music enough for."""
+    scores = list(identification_scores(candidates, k, "", within_song=False))
+    rows = np.arange(len(decoded))
+    found = [np.nan_to_num(score.table(decoded)[rows, candidates.of]) for score in scores]
+    return np.asarray(np.mean(found, axis=0), np.float64) if found else np.zeros(len(decoded))
+
+
 def _mismatched(table: Floats, candidates: Candidates, seed: int) -> Control:
     """Score with the music of another song; with only one song, of another of its excerpts."""
     if len(np.unique(candidates.name)) >= 2:

@@ -18,12 +18,12 @@ from pydantic import Field
 
 from bci_music.config import Config
 from bci_music.messages import EMBEDDING_DIM, UserError
-from bci_music.metrics.identification import distinct_music
+from bci_music.metrics.identification import Candidates, distinct_music
 from bci_music.metrics.metric import interval
 from bci_music.metrics.splits import WindowTable
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.decoder import Decoder
-from bci_music.training.calibration.compare import Comparison, compare
+from bci_music.training.calibration.compare import Comparison, compare, found_shares
 from bci_music.training.calibration.encoder import LearnConfig
 from bci_music.training.calibration.folds import Folds, Question, make_folds
 from bci_music.training.calibration.listener_data import ListenerData
@@ -114,7 +114,7 @@ def calibrate(
     UserError
         If there is too little to fit and evaluate on.
     """
-    task = _task(decoder, data, music, config)
+    task, window_s = _task(decoder, data, music, config), decoder.manifest.signal.window.seconds
     sums = CalibrationSums(decoder.adapter, task.folds)
     shared, attention = _encode(decoder, task, sums, report)
     before = [decoder.adapter(shared[tested]) for tested in task.tested]
@@ -127,15 +127,14 @@ def calibrate(
     learned = None
     if learn is not None:
         found = _learned(task, learn)
-        if _sure_gain(task, after, found) > 0:
+        if _sure_gain(task, after, found, window_s, config.k) > 0:
             after, adapter, alpha = found, decoder.adapter, KEEP
             learned = learn([_segments(task, np.ones(len(task.rows), bool))])[0]
             attention = _attention(learned, task, attention)
     last = task.tested[-1]
     return Calibrated(
-        adapter, alpha, _minutes(task.table, decoder.manifest.signal.window.seconds),
-        _comparisons(task, data, before, after, decoder.manifest.signal.window.seconds, config), after[-1],
-        attention[last], task.table.song[last], learned,
+        adapter, alpha, _minutes(task.table, window_s), _comparisons(task, data, before, after, window_s, config),
+        after[-1], attention[last], task.table.song[last], learned,
     )  # fmt: skip
 
 
@@ -156,14 +155,13 @@ def _comparisons(
 ) -> tuple[Comparison, ...]:
     made: list[Comparison] = []
     for number, (question, tested) in enumerate(zip(task.folds.questions, task.tested, strict=True)):
-        there = _rows_of(task.table, tested)
-        pieces = distinct_music(task.targets[tested], there.song, there.name, there.song_start_s, window_s)
         where = (
             f"{_kind(data)} of {data.listener}, {question.name}: {question.kept_apart}; windows of {window_s:g} s that "
             f"do not overlap; interval by block of {config.block_s:g} s"
         )
         made += compare(
-            before[number], after[number], pieces, block=task.folds.block[tested], recording=there.recording,
+            before[number], after[number], _candidates(task, tested, window_s), block=task.folds.block[tested],
+            recording=task.table.recording[tested],
             question=question.name, where=where, k=config.k, seed=config.seed,
         )  # fmt: skip
     return tuple(made)
@@ -188,25 +186,24 @@ def _learned(task: _Task, learn: Learn) -> list[NDArray[np.float32]]:
     return [decoded[tested] for decoded, tested in zip(found, task.tested, strict=True)]
 
 
-def _sure_gain(task: _Task, first: Sequence[NDArray], second: Sequence[NDArray]) -> float:
-    """By how much the second decoding surely agrees better with the music than the first.
+def _sure_gain(task: _Task, first: Sequence[NDArray], second: Sequence[NDArray], window_s: float, k: int) -> float:
+    """By how much more the second decoding surely finds than the first.
 
-    The lower end of the 95 % interval, by block of song time, of the gain in the windows' cosine with their music, over
-    the tested windows of all questions; 0 where there is no interval.
+    The lower end of the 95 % interval, by block of song time, of the gain in what is found, over the tested windows of
+    all questions; 0 where there is no interval. What is found, and not the cosine with the music, which a decoder that
+    learned on little may lose while it finds more.
     """
     gains = []
     for tested, *decoded in zip(task.tested, first, second, strict=True):
-        one, other = (_agreement(rows, task.targets[tested]) for rows in decoded)
+        one, other = (found_shares(rows, _candidates(task, tested, window_s), k) for rows in decoded)
         gains.append(other - one)
     found = interval(np.concatenate(gains), np.concatenate([task.folds.block[tested] for tested in task.tested]))
     return 0.0 if found is None else float(found[0])
 
 
-def _agreement(decoded: NDArray, targets: NDArray) -> NDArray[np.float64]:
-    """(n,) cosine of rows with their targets, both about their means: what all music has in common is no agreement."""
-    rows, wanted = decoded - decoded.mean(axis=0), targets - targets.mean(axis=0)
-    sizes = np.linalg.norm(rows, axis=1) * np.linalg.norm(wanted, axis=1)
-    return np.asarray((rows * wanted).sum(axis=1) / np.maximum(sizes, 1e-12), np.float64)
+def _candidates(task: _Task, tested: NDArray[np.bool_], window_s: float) -> Candidates:
+    there = _rows_of(task.table, tested)
+    return distinct_music(task.targets[tested], there.song, there.name, there.song_start_s, window_s)
 
 
 def _segments(task: _Task, allowed: NDArray[np.bool_]) -> list[Segment]:
