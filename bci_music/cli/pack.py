@@ -170,6 +170,7 @@ def oracle(
     excerpts: Annotated[int, typer.Option(min=14, help="Clips from EEG, drawn evenly from the recordings.")] = 140,
     generator: Annotated[str, typer.Option(help="audioldm, transformer, or auto: what the pack plays.")] = "auto",
     evaluator: Annotated[Path | None, typer.Option(help="CLAP as evaluator.  \\[default: statistics]")] = None,
+    before: Annotated[str | None, typer.Option(help="Another pack: its generator on the same pieces, beside.")] = None,
     device: Device = "cpu",
 ) -> None:
     """Does the generated music follow the embedding, and the EEG? On songs and recordings never learned from."""
@@ -181,8 +182,8 @@ def oracle(
 
     sleep_while_waiting()
     from bci_music.evaluation.music.excerpts import decoded_excerpts, unheard_songs
-    from bci_music.evaluation.music.fidelity import compare, generate, table, through_the_autoencoder
-    from bci_music.evaluation.music.pictures import draw_pairs
+    from bci_music.evaluation.music.fidelity import compare, table, through_the_autoencoder
+    from bci_music.evaluation.music.pictures import follow
     from bci_music.generation.open import open_model
     from bci_music.messages import UserError
     from bci_music.models.embedder import load_embedder
@@ -190,37 +191,41 @@ def oracle(
     from bci_music.training.audioldm.batches import spread_evenly
 
     choose_device(device)
-    opened = Pack.open(pack)
-    if opened.generator is None:
-        raise UserError(f"Pack {opened.name} brings no generator to evaluate: build one with `pack build --generator`.")
+    opened, others = Pack.open(pack), [Pack.open(before)] if before is not None else []
+    for one in (opened, *others):
+        if one.generator is None:
+            raise UserError(f"Pack {one.name} has no generator to evaluate: build one with `pack build --generator`.")
+        if one.manifest.spaces.generator != opened.manifest.spaces.generator:
+            raise UserError(
+                f"Another embedder leads the generator of {before}: the two cannot be given the same music."
+            )
+    out.mkdir(parents=True, exist_ok=True)
     with Console(stderr=True).status("fitting the evaluators") as status:
         evaluators = _evaluators(clips, evaluator, opened.manifest.spaces.generator)
-        model = open_model(generator, opened, device=device)
-
-        def progress(what: str) -> Any:
-            return lambda done, of: status.update(f"{what}: {done} of {of}")
-
+        models = {"": open_model(generator, opened, device=device)}
+        if others:
+            models["before: "] = open_model("auto", others[0], device=device)
         leads = load_embedder(opened.directory / "embedder")
-        songs = unheard_songs(per_genre, leads, progress("composing test songs"))
-        made = generate(model, songs, progress=progress("generating from their embeddings"))
-        rows = [
-            compare("the music itself", [h.sound for h in songs], songs, evaluators),
-            compare("through autoencoder and vocoder", through_the_autoencoder(model, songs), songs, evaluators),
-            compare("generated from its own embedding", made, songs, evaluators),
+        songs = unheard_songs(per_genre, leads, lambda done, of: status.update(f"composing test songs: {done} of {of}"))
+        rows = [compare("the music itself", [h.sound for h in songs], songs, evaluators)]
+        rows += [
+            compare(f"{name}through autoencoder and vocoder", through_the_autoencoder(model, songs), songs, evaluators)
+            for name, model in models.items()
         ]
-        out.mkdir(parents=True, exist_ok=True)
-        draw_pairs(out / "pairs.png", songs, made)
+        generated = follow(
+            models, songs, "generated from its own embedding", evaluators, out / "pairs.png", status.update
+        )
+        rows += generated
         if recordings:
-            listeners = _listeners(opened)
-            decoded = decoded_excerpts(opened, listeners, recordings, log=status.update)
+            decoded = decoded_excerpts(opened, _listeners(opened), recordings, log=status.update)
             eeg: Sequence[Heard] = [decoded[i] for i in spread_evenly(len(decoded), excerpts)]
-            followed = generate(model, eeg, progress=progress("generating from decoded EEG"))
-            rows.append(compare("generated from simulated EEG, time-block split", followed, eeg, evaluators))
-            draw_pairs(out / "pairs-eeg.png", eeg, followed)
+            what = "generated from simulated EEG, time-block split"
+            rows += follow(models, eeg, what, evaluators, out / "pairs-eeg.png", status.update)
     (out / "oracle.json").write_text(json.dumps([r.as_dict() for r in rows], indent=1) + "\n", encoding="utf-8")
     (out / "oracle.md").write_text(table(rows) + "\n", encoding="utf-8")
     typer.echo(table(rows))
-    typer.echo(f"\n{rows[2].name}: own and other music {'' if rows[2].apart else 'not '}apart. Written to {out}.")
+    first = generated[0]
+    typer.echo(f"\n{first.name}: own and other music {'' if first.apart else 'not '}apart. Written to {out}.")
 
 
 def _evaluators(clips: Path, evaluator: Path | None, leads: str) -> Evaluators:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from bci_music.compose.composer import Song, render
 from bci_music.compose.harmony import NOTE_NAMES
 from bci_music.compose.score import SongSpec
-from bci_music.evaluation.music.fidelity import Heard
+from bci_music.evaluation.music.fidelity import Evaluators, Heard, Row, compare, generate
+from bci_music.messages import Log
 from bci_music.models.log_mel import HOP, RATE_HZ, log_mel, normalised
 from bci_music.models.music_features import chroma_frames
 from bci_music.training.audioldm.batches import spread_evenly
+
+if TYPE_CHECKING:
+    from bci_music.generation.audioldm.sampler import AudioLdm
 
 
 def draw_songs(path: Path, specs: Sequence[SongSpec], seconds: float = 10.24, columns: int = 2) -> Path:
@@ -63,26 +67,52 @@ _RANGE_DB = 70.0
 
 
 def draw_pairs(
-    path: Path, heard: Sequence[Heard], made: Sequence[NDArray[np.float32]], pairs: int = 8, columns: int = 4
+    path: Path, heard: Sequence[Heard], made: Mapping[str, Sequence[NDArray[np.float32]]], pairs: int = 8,
+    columns: int = 4,
 ) -> Path:
-    """Write a picture of `pairs` pieces, evenly spread over the list (not chosen by how well they came out)."""
+    """Draw `pairs` pieces, evenly spread over the list (not chosen by how well they came out), heard above generated.
+
+    Parameters
+    ----------
+    made : mapping of a title to sounds
+        What was made of the same pieces, one below the other, e.g. ``{"before": ..., "generated": ...}``.
+    """
     from matplotlib.figure import Figure
 
     chosen = spread_evenly(len(heard), pairs)
-    rows = -(-len(chosen) // columns)
-    figure = Figure(figsize=(3.4 * columns, 3.4 * rows), layout="constrained")
-    axes = figure.subplots(2 * rows, columns, squeeze=False)
+    rows, high = -(-len(chosen) // columns), 1 + len(made)
+    figure = Figure(figsize=(3.4 * columns, 1.7 * high * rows), layout="constrained")
+    axes = figure.subplots(high * rows, columns, squeeze=False)
     for axis in axes.ravel():
         axis.set_axis_off()
     for place, i in enumerate(chosen):
         row, column = divmod(place, columns)
-        for below, (what, sound) in enumerate((("heard", heard[i].sound), ("generated", made[i]))):
-            axis = axes[2 * row + below, column]
+        shown = [(f"heard: {heard[i].song}", heard[i].sound), *((what, sounds[i]) for what, sounds in made.items())]
+        for below, (what, sound) in enumerate(shown):
+            axis = axes[high * row + below, column]
             axis.set_axis_on()
-            _draw(axis, sound, f"{what}: {heard[i].song}" if not below else what, bottom=below == 1)
+            _draw(axis, sound, what, bottom=below == high - 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=90)
     return path
+
+
+def follow(
+    models: Mapping[str, AudioLdm], heard: Sequence[Heard], what: str, evaluators: Evaluators, picture: Path, tell: Log
+) -> list[Row]:
+    """Generate from the same pieces with each model, draw what came out one below the other, and evaluate it.
+
+    Parameters
+    ----------
+    models : mapping of str to AudioLdm
+        By what their rows begin with: nothing for the one that is evaluated, "before: " for one it is held against.
+    """
+    made = {
+        name: generate(model, heard, progress=lambda done, of: tell(f"{what}: {done} of {of}"))
+        for name, model in models.items()
+    }
+    draw_pairs(picture, heard, {f"{name}generated": made[name] for name in reversed(made)})
+    return [compare(f"{name}{what}", sounds, heard, evaluators) for name, sounds in made.items()]
 
 
 def _draw(axis: object, sound: NDArray[np.float32], title: str, bottom: bool) -> None:

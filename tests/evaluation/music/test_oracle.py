@@ -99,5 +99,5 @@ def test_a_random_model_is_evaluated_and_drawn(evaluators, heard, tmp_path):
     assert len({line.count("|") for line in lines}) == 1
     assert "2 (2)" in lines[2]
     assert json.loads(json.dumps(rows[0].as_dict()))["apart"] in (True, False)
-    picture = draw_pairs(tmp_path / "out" / "pairs.png", few, made, pairs=2, columns=2)
+    picture = draw_pairs(tmp_path / "out" / "pairs.png", few, {"before": made, "generated": made}, pairs=2, columns=2)
     assert picture.read_bytes()[:4] == b"\x89PNG"
