@@ -1,17 +1,22 @@
 """What the operator opens in the window follows the run before it in the same window; what cannot begin gives way."""
 
 import json
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from bci_music.cli.display import Window
 from bci_music.cli.runs import LIVE, Run, carry_on
 from bci_music.engine.commands import Commands
 from bci_music.engine.config import LiveConfig
+from bci_music.listening.progress import Progress
 from bci_music.messages import Incomplete, UserError
 from bci_music.status import Command
 from gui import app
+from gui.views.calibrate import Calibrate
 from gui.views.perform import Perform
 from gui.views.starting import StartingView
 
@@ -192,9 +197,25 @@ def test_leaving_between_two_runs(qapp, engine):
         standing.carry(work)
 
 
-def until_shown(standing, kind):
-    import time
+def test_a_calibration_is_shown_while_it_goes_on_and_how_it_ended(qapp):
+    window, seen = Window("calibration", None), []
+    standing, progress = window._standing, Progress(window, "{}")
 
+    def work():
+        window.begin("calibration", ("pack", "calibrate"))
+        window.watch(progress)
+        with progress.busy("finding streams"):
+            until_shown(standing, Calibrate)
+            seen.append(standing.window.view.guide.accessibleDescription())
+        threading.Timer(0.3, lambda: progress.send(Command("pack", text="packs/anna"))).start()
+        progress.ended("No EEG came.")
+        seen.append(window.followed_by)
+
+    window.carry(work)
+    assert seen == ["electrodes; finding streams", Command("pack", text="packs/anna")]
+
+
+def until_shown(standing, kind):
     until = time.monotonic() + 10
     while not isinstance(standing.window.view, kind) and time.monotonic() < until:
         time.sleep(0.02)
