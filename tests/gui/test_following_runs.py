@@ -206,6 +206,7 @@ def test_a_calibration_is_shown_while_it_goes_on_and_how_it_ended(qapp):
         window.watch(progress)
         with progress.busy("finding streams"):
             until_shown(standing, Calibrate)
+            until(lambda: standing.window.view.guide.accessibleDescription())
             seen.append(standing.window.view.guide.accessibleDescription())
         threading.Timer(0.3, lambda: progress.send(Command("pack", text="packs/anna"))).start()
         progress.ended("No EEG came.")
@@ -216,8 +217,10 @@ def test_a_calibration_is_shown_while_it_goes_on_and_how_it_ended(qapp):
 
 
 def until_shown(standing, kind):
-    until = time.monotonic() + 10
-    while not isinstance(standing.window.view, kind) and time.monotonic() < until:
+    until(lambda: isinstance(standing.window.view, kind))
+
+
+def until(condition):
+    end = time.monotonic() + 20
+    while not condition() and time.monotonic() < end:
         time.sleep(0.02)
-
-
