@@ -5,9 +5,10 @@ import shutil
 
 import numpy as np
 import pytest
+from random_transformer import write_random_transformer
 from untrained_pack import write_untrained
 
-from bci_music.generation.audioldm.loading import note_of, write_random_audioldm, write_random_transformer
+from bci_music.generation.audioldm.loading import note_of, write_random_audioldm
 from bci_music.generation.audioldm.spectral_vocoder import SpectralVocoder
 from bci_music.messages import UserError
 from bci_music.models.embedder import StatisticsEmbedder, load_embedder

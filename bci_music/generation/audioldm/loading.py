@@ -260,24 +260,3 @@ def write_random_audioldm(directory: str | Path, seed: int = 0) -> Path:
             part.save_pretrained(directory / name)
     (directory / NOTE).write_text(json.dumps({"trained": False, "name": NAME}), encoding="utf-8")
     return directory
-
-
-def write_random_transformer(directory: str | Path, seed: int = 0, **sizes: int) -> Path:
-    """Write a transformer with random weights beside the parts in `directory`; it plays by default there."""
-    import torch
-
-    from bci_music.generation.audioldm.latent_transformer import LatentTransformer
-
-    directory = Path(directory)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = LatentTransformer(**{"dim": 32, "depth": 4, "heads": 2} | sizes)
-        for weights in network.parameters():
-            if weights.ndim > 1 and not weights.any():  # what begins at zero would make it deaf
-                torch.nn.init.normal_(weights, std=0.05)
-    with quiet_loading():
-        network.save_pretrained(directory / TRANSFORMER)
-    note = note_of(directory).model_dump(exclude_none=True)
-    own = {"trained": False, "name": "random transformer (not trained)", **PLAIN_FLOW}
-    (directory / NOTE).write_text(json.dumps(note | {"plays": TRANSFORMER, TRANSFORMER: own}), encoding="utf-8")
-    return directory

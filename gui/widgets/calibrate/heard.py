@@ -63,7 +63,7 @@ class Messages(Panel):
     """The last that was said, or what came of it."""
 
     def __init__(self, parent=None):
-        super().__init__("What was said", parent)
+        super().__init__("Messages", parent)
         self._lines: tuple[str, ...] = ()
         self._compared: tuple[tuple[str, tuple[float, ...], tuple[float, ...]], ...] = ()
 
@@ -72,7 +72,7 @@ class Messages(Panel):
         lines = () if now is None else now.results or now.lines
         if (lines, self._compared) != (self._lines, now.compared if now is not None else ()):
             self._lines, self._compared = lines, now.compared if now is not None else ()
-            self.title = "Before and after" if self._compared else "What was said"
+            self.title = "Before and after" if self._compared else "Messages"
             self.describe("; ".join(lines))
             self.setToolTip("\n".join(lines))
             self.update()

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from random_transformer import write_random_transformer
 
 from bci_music.generation.audioldm.flow import FlowSolver, TransformerConfig, load_transformer
-from bci_music.generation.audioldm.loading import denoisers_of, note_of, write_random_audioldm, write_random_transformer
+from bci_music.generation.audioldm.loading import denoisers_of, note_of, write_random_audioldm
 from bci_music.generation.audioldm.precision import Speed
 from bci_music.generation.audioldm.sampler import Budget, Continuation, Variation
 from bci_music.generation.audioldm.solver import SamplerSettings
