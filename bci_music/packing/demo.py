@@ -113,7 +113,8 @@ def build_demo_pack(
 def require_fair_start(start: Pack, config: DemoBuildConfig) -> None:
     """Refuse an encoder of another shape, or one that knows what the new pack is evaluated on."""
     manifest, data = start.manifest, config.data
-    p, ours = manifest.provenance, (config.decoder.encoder, config.decoder.head, config.signal, MONTAGE)
+    p, signal = manifest.provenance, config.signal.model_copy(update={"quality": manifest.signal.quality})
+    ours = (config.decoder.encoder, config.decoder.head, signal, MONTAGE)  # channels may be assessed in another way
     seeds = {key: set(v) if isinstance(v, list) else set() for key, v in p.seeds.items()}
     spans = [span for some in p.trained_seconds.values() for span in some]
     first, last = TRAIN_SECONDS

@@ -89,6 +89,7 @@ def test_a_recorder_that_is_no_recorder_is_said_within_two_seconds_of_the_stream
     ends_incomplete(run, tmp_path, "could not start")
 
 
+@pytest.mark.soak
 def test_a_file_that_is_taken_away_is_said(recording, tmp_path):
     run = recording()
     shutil.rmtree(tmp_path / "rec")

@@ -114,6 +114,7 @@ def test_nothing_is_left_of_a_recording_run_that_is_killed(started, outlet, tmp_
     assert len(streams[stream.name]["time_stamps"]) > 250
 
 
+@pytest.mark.soak
 def test_closing_the_window_ends_a_run_whole(started, outlet, tmp_path):
     """By its own timer, which closes it as the operator does."""
     run, stream = live(started, outlet, tmp_path, window=True, record=True, more=("--seconds", "12"))
@@ -145,6 +146,7 @@ def test_a_demo_whose_outlet_dies_leaves_its_report_and_says_why(started, tmp_pa
     assert any("failed" in text for text in report_of(tmp_path / "out")["failures"])
 
 
+@pytest.mark.soak
 def test_a_run_that_is_hung_up_on_writes_its_report_though_its_terminal_is_gone(outlet, tmp_path):
     """The terminal is closed: writing to it fails from then on."""
     import pty

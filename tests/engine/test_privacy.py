@@ -63,6 +63,7 @@ def test_without_consent_no_eeg_and_no_embedding_is_written(run_in, tmp_path):
     assert not has_traces(tmp_path / "out" / "overview.png")
 
 
+@pytest.mark.soak
 def test_with_consent_what_is_kept_is_for_the_user_alone(run_in, tmp_path):
     files = run_in("--out", "out", "--record", "rec", "--consent", "form 7", "--keep-embeddings")
     kept = {path.name: path for path in files}

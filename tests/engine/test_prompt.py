@@ -20,8 +20,15 @@ class Idle:
 
     info = ring = None
 
+    @property
+    def devices(self):
+        return self
+
     def step(self, now):
         pass
+
+    def take(self, command):
+        return False
 
 
 def make(prompter=None):

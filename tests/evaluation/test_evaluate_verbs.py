@@ -48,6 +48,7 @@ def test_a_decoder_of_another_headset_is_evaluated_to_the_report(headset, write_
     assert "What the model weighs" in (tmp_path / "report" / "report.html").read_text()
 
 
+@pytest.mark.soak
 def test_a_table_of_another_headset_is_reported(headset, write_classifier, tmp_path, run, monkeypatch):
     monkeypatch.setenv("BCI_MUSIC_CACHE", str(tmp_path / "cache"))
     data, preset = headset

@@ -161,6 +161,7 @@ def test_unknown_rows_and_keys_are_one_sentence(preset):
         jobs(plan, base, (), {"minute": 3})
 
 
+@pytest.mark.soak
 def test_pretraining_that_was_cut_short_goes_on_when_there_is_time(data, preset, tmp_path):
     """A first look with a tight limit must not leave its pretraining to the table that follows."""
     plan = TablePlan.parse({"systems": {"ours": {"title": "Ours", "set": {"align": {"loop": {"steps": 1}}}}}})

@@ -116,6 +116,7 @@ def busy(address, workers):
     return victim.wait(10)
 
 
+@pytest.mark.soak
 def test_a_study_is_prepared_by_the_workers_as_it_is_here(cluster, tmp_path):
     simulate_nmed(tmp_path / "study", study_preset("tiny"))
     study = join([open_study(kind, tmp_path / "study" / kind) for kind in ("nmed-t", "nmed-h")])

@@ -52,7 +52,7 @@ def test_torch_free_packages_load_without_torch():
 
 
 # Classes of heavy libraries' kinds: nobody imports these files at the head of another one.
-LATE = {"bci_music.generation.audioldm.spectral_vocoder"}
+LATE = {f"bci_music.generation.audioldm.{name}" for name in ("spectral_vocoder", "latent_transformer")}
 
 
 @pytest.mark.parametrize("top", ["bci_music", "gui"])
