@@ -81,7 +81,7 @@ def measure_latency(
     opened = Pack.open(pack)
     if opened.embedder is None:
         raise UserError(f"Pack {opened.name} has no embedder, so what is heard cannot be placed: give another pack.")
-    library, clock = opened.library(), Clock()
+    library, clock = opened.open_library(), Clock()
     player = ClockPlayer(clock)
     heard: list[NDArray[np.float32]] = []
     player.add_listener(lambda samples: heard.append(samples.mean(axis=1)))
@@ -119,7 +119,7 @@ def by_style(
         share_cores(2)
     latest: Latest[Embedding] = Latest()
     stage = SoundStage(maker, fallback, Steering(latest), player, clock)
-    songs = pack.library()
+    songs = pack.open_library()
     order = song_order([song.get("genre", "") for song in songs.songs], config)
     player.start()
     try:
@@ -167,7 +167,7 @@ def by_eeg(
     from bci_music.simulate.session import SAMPLE_LISTENER, SAMPLE_SEED, make_session
     from bci_music.streaming.replay import SessionSource
 
-    songs = pack.library().songs
+    songs = pack.open_library().songs
     order = song_order([song.get("genre", "") for song in songs], config)
     rng = np.random.default_rng(config.seed)
     lengths = [2 * config.gap_s[1], *rng.uniform(*config.gap_s, config.changes)]

@@ -77,7 +77,7 @@ def measure_splices(
     if kind == "library":
         raise UserError("The clips of the library are not generated: choose audioldm or transformer.")
     maker = open_generator(kind, sounds, opened if checkpoint is None else None)
-    recorded = record(maker, opened.library().embeddings, config)
+    recorded = record(maker, opened.open_library().embeddings, config)
     if wav is not None:
         import soundfile
 

@@ -136,7 +136,7 @@ def make_chain(decoder: Decoder, info: StreamInfo) -> SignalChain:
 
 
 def _songs(pack: Pack) -> tuple[tuple[SongLabel, ...], np.ndarray]:
-    library = pack.library()
+    library = pack.open_library()
     songs = tuple(SongLabel(s["id"], s["title"], s.get("genre", "")) for s in library.songs)
     return songs, library.prototypes
 

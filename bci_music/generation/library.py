@@ -47,7 +47,7 @@ class LibraryConfig(GeneratorConfig):
         """Play the library of a pack."""
         if pack is None:
             raise UserError("The library belongs to a pack: give --pack with its name or folder.")
-        return LibraryGenerator(pack.library(), self)
+        return LibraryGenerator(pack.open_library(), self)
 
 
 @dataclass(frozen=True)

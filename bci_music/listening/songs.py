@@ -46,7 +46,7 @@ class Excerpt:
 
 def of_pack(pack: Pack) -> list[Excerpt]:
     """All clips of a pack's library."""
-    library = pack.library()
+    library = pack.open_library()
     return [
         Excerpt(
             str(library.songs[clip.song]["id"]), str(library.songs[clip.song]["title"]), clip.song_start_s,

@@ -243,7 +243,7 @@ class Pack:
             return self.directory / "embedder"
         return self.base.embedder if self.base is not None else None
 
-    def library(self) -> MusicLibrary:
+    def open_library(self) -> MusicLibrary:
         """Songs and clips that come with the pack or its base; the clips are read when they are played."""
         return MusicLibrary.load(self.file(f"library/{INDEX}").parent)
 

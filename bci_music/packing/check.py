@@ -51,7 +51,7 @@ def check_pack(pack: Pack) -> Checked:
     decoded = _decode_noise(decoder)
     clips, generator = 0, "none"
     if pack.has("library/index.json"):
-        library = pack.library()
+        library = pack.open_library()
         for clip in library.clips:
             read_sound(clip.path)
         clips = len(library.clips)

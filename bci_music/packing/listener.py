@@ -250,7 +250,7 @@ def _confidence(base: Pack, done: Calibrated) -> ConfidenceFit:
 
 
 def _library_auroc(base: Pack, done: Calibrated) -> float | None:
-    library = base.library()
+    library = base.open_library()
     anchors, songs = library.prototypes, [song["id"] for song in library.songs]
     there = np.isin(done.song, songs)
     truth = np.array([songs.index(song) for song in done.song[there]], int)

@@ -39,7 +39,7 @@ def heard(number, decoder):
 
 
 def answer(windows: list[Embedding], songs, pack):
-    library = pack.library()
+    library = pack.open_library()
     chance = SongChance([song["id"] for song in library.songs], library.prototypes, 4.0)
     markers = [MusicMarker(SONG_S * i, song) for i, song in enumerate([*songs, None])]
     for window in windows:

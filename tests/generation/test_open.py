@@ -28,7 +28,7 @@ def pack(library_dir):
     library = MusicLibrary.load(library_dir)
     manifest = SimpleNamespace(spaces=SimpleNamespace(targets="sha"))
     return SimpleNamespace(
-        name="demo", generator=None, embedder="pack/embedder", manifest=manifest, library=lambda: library
+        name="demo", generator=None, embedder="pack/embedder", manifest=manifest, open_library=lambda: library
     )
 
 

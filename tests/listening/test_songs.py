@@ -26,7 +26,7 @@ def folder(tmp_path):
 
 def test_the_packs_library_is_heard_in_its_songs_own_time():
     found = songs.of_pack(Pack.open("demo"))
-    library = Pack.open("demo").library()
+    library = Pack.open("demo").open_library()
     assert len(found) == len(library.clips)
     assert {e.song for e in found} == {song["id"] for song in library.songs}
     assert found[0].start_s == library.clips[0].song_start_s

@@ -137,7 +137,7 @@ def test_an_unlike_listener_is_reached_by_calibration(tmp_path, monkeypatch):
 def test_what_its_generator_makes_does_not_buzz(pack):
     """Levels of a comb of lines at the frame rate in stretches of 6 s, seeds and styles fixed: none is heard."""
     generator = AudioLdmConfig(anytime=False).open(pack)
-    library, sound = pack.library(), []
+    library, sound = pack.open_library(), []
     for vector in library.prototypes[:: len(library.prototypes) // 3][:3]:
         state, clips = None, []
         for _ in range(3):

@@ -163,7 +163,7 @@ def test_the_lab_can_aim_at_a_clap(finished, clap, tmp_path):
 
 
 def test_its_library_plays_training_seconds_only(pack):
-    library = pack.library()
+    library = pack.open_library()
     assert [song["title"] for song in library.songs] == ["Song 0", "Song 1"]
     spans = pack.manifest.provenance.trained_seconds
     index = json.loads((pack.directory / "library" / "index.json").read_text(encoding="utf-8"))

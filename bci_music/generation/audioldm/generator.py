@@ -88,7 +88,7 @@ class AudioLdmConfig(GeneratorConfig):
         model = self._load(where)
         if self.from_library > 0 and pack is None:
             raise UserError("A variation needs the library of a pack: give --pack with its name or folder.")
-        library = pack.library() if pack is not None else None
+        library = pack.open_library() if pack is not None else None
         sources = Sources(library, model) if library is not None and self.from_library > 0 else None
         return AudioLdmGenerator(model, self, clock, library.nearest_song if library is not None else None, sources)
 

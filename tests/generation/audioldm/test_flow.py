@@ -138,7 +138,7 @@ def test_the_stage_hears_clip_after_clip(directory):
 
 def pack_with(generator):
     library = SimpleNamespace(nearest_song=lambda vector: {})
-    return SimpleNamespace(name="demo", generator=generator, library=lambda: library)
+    return SimpleNamespace(name="demo", generator=generator, open_library=lambda: library)
 
 
 def test_a_pack_says_which_of_its_denoisers_plays(directory, tmp_path):

@@ -25,7 +25,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def library():
-    return Pack.open("demo").library()
+    return Pack.open("demo").open_library()
 
 
 @pytest.fixture(scope="module")
