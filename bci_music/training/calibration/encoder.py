@@ -90,8 +90,6 @@ def _learn(task: _Task) -> dict[str, NDArray]:
     from bci_music.training.eeg.align import AlignConfig, align, continued
     from bci_music.training.loop import LoopConfig
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     encoder, config = task.sizes.encoder, task.config
     corpus = Corpus(
         task.segments, task.music, sfreq_hz=task.sfreq_hz, n_times=encoder.n_times, patch=encoder.patch
@@ -106,7 +104,11 @@ def _learn(task: _Task) -> dict[str, NDArray]:
     aligned = AlignConfig(
         loop=loop, batch=config.batch, keep=keep, noise=0.0, window_s=encoder.n_times / task.sfreq_hz
     )
-    with tempfile.TemporaryDirectory(prefix="bci-music-") as folder:
-        learned = align(aligner, corpus, aligned, Path(folder)).ours
-    torch.set_num_threads(threads)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with tempfile.TemporaryDirectory(prefix="bci-music-") as folder:
+            learned = align(aligner, corpus, aligned, Path(folder)).ours
+    finally:
+        torch.set_num_threads(threads)
     return {name: values.detach().numpy() for name, values in learned.state_dict().items()}
