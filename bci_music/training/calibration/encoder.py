@@ -86,6 +86,16 @@ def _learn(task: _Task) -> dict[str, NDArray]:
     """Learn with one thread, as several may at once; returns the weights by name."""
     import torch
 
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        state = _aligned(task).state_dict()
+    finally:
+        torch.set_num_threads(threads)
+    return {name: values.detach().numpy() for name, values in state.items()}
+
+
+def _aligned(task: _Task) -> Network:
     from bci_music.models.network import Network
     from bci_music.training.eeg.align import AlignConfig, align, continued
     from bci_music.training.loop import LoopConfig
@@ -101,14 +111,8 @@ def _learn(task: _Task) -> dict[str, NDArray]:
         steps=config.steps, lr=config.lr, warmup=min(10, config.steps // 4), ema=0.95, bf16=False,
         checkpoint_every=10**6, watch_every=10**6,
     )  # fmt: skip
-    aligned = AlignConfig(
+    settings = AlignConfig(
         loop=loop, batch=config.batch, keep=keep, noise=0.0, window_s=encoder.n_times / task.sfreq_hz
     )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with tempfile.TemporaryDirectory(prefix="bci-music-") as folder:
-            learned = align(aligner, corpus, aligned, Path(folder)).ours
-    finally:
-        torch.set_num_threads(threads)
-    return {name: values.detach().numpy() for name, values in learned.state_dict().items()}
+    with tempfile.TemporaryDirectory(prefix="bci-music-") as folder:
+        return align(aligner, corpus, settings, Path(folder)).ours
