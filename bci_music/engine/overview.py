@@ -169,10 +169,11 @@ def _words(report: dict[str, Any]) -> list[tuple[str, str, int]]:
     if found is not None:
         expected = found["n"] * found["chance"]
         low, high = (100 * x for x in found["ci95"])
-        shuffled = 100 * found["shuffled_top1"]
+        rate = 100 * found["shuffled_top1"]
+        shuffled = "too few to shuffle" if rate != rate else f"shuffled {rate:.0f} %"
         lines += [
             (f"{found['hits']} of {found['n']} windows found the song, chance {expected:.1f}", TEXT, 12),
-            (f"95 % interval {low:.0f} to {high:.0f} %, shuffled {shuffled:.0f} %, p = {found['p']:.3f}", MUTED, 10),
+            (f"95 % interval {low:.0f} to {high:.0f} %, {shuffled}, p = {found['p']:.3f}", MUTED, 10),
         ]
     if follow is not None:
         share, shifted = 100 * follow["share"], 100 * follow["shifted_share"]
