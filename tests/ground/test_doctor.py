@@ -90,7 +90,7 @@ def test_little_space_is_a_warning(monkeypatch):
 
 def test_what_is_called_ok_was_run(monkeypatch):
     recorded = checks.recorder()
-    assert (recorded.verdict, "100 of 100 samples" in recorded.found) == (Verdict.OK, True)
+    assert (recorded.verdict, "100 of 100 samples" in recorded.found) == (Verdict.OK, True), recorded.found
     monkeypatch.setattr("bci_music.streaming.recorder.recorder_program", lambda: shutil.which("false"))
     recorded = checks.recorder()
     assert recorded.verdict is Verdict.WARN
