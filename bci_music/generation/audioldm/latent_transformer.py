@@ -93,7 +93,7 @@ class LatentTransformer(ModelMixin, ConfigMixin):
         residuals : sequence of (B, tokens, dim)
             What a ControlNet adds to the stream before the second block, the third, and so on.
         """
-        noisy, known, is_known = self._with_known(noisy, known, is_known)
+        noisy, known, is_known = self.with_known(noisy, known, is_known)
         tokens, steer, angles = self.begin(noisy, level, style, known, is_known)
         tokens = self.through(tokens, steer, angles, residuals)
         return self.end(tokens, steer, noisy, level)
@@ -127,10 +127,10 @@ class LatentTransformer(ModelMixin, ConfigMixin):
         kept = (wiener(level).to(noisy)[:, None] + self.keep(functional.silu(vector)))[:, None] * self._tokens(noisy)
         return self._latents(found + kept)
 
-    def _with_known(
+    def with_known(
         self, noisy: Tensor, known: Tensor | None, is_known: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents of which the known frames are clean; without any known ones zeros stand for them."""
+        """Noisy latents, known ones (zeros where none are) and which frames are known; these are clean in both."""
         c = self.config
         if noisy.shape[1] != c.channels or noisy.shape[3] != c.columns or noisy.shape[2] % c.patch:
             raise ValueError(

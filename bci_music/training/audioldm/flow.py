@@ -147,9 +147,16 @@ class FlowTask:
     def _errors(
         self, module: Any, clean: Tensor, noise: Tensor, level: Tensor, style: Tensor, known: Tensor
     ) -> Tensor:
-        """(B,) squared error of the direction noise - clean: that of the clean latents over the noise level."""
         share = level[:, None, None, None]
-        found = module((1 - share) * clean + share * noise, level, style, clean, known).float()
-        asked = 1 - known
-        square = (found - clean).square().mean((1, 3)) / level.clamp_min(LEAST_LEVEL).square()[:, None]
-        return (square * asked).sum(1) / asked.sum(1)
+        found = module((1 - share) * clean + share * noise, level, style, clean, known)
+        return direction_errors(found, clean, level, known)
+
+
+def direction_errors(found: Tensor, clean: Tensor, level: Tensor, known: Tensor) -> Tensor:
+    """(B,) squared error of the direction noise - clean: that of the clean latents over the noise level.
+
+    Frames that are `known` (B, frames) do not count.
+    """
+    asked = 1 - known
+    square = (found.float() - clean).square().mean((1, 3)) / level.clamp_min(LEAST_LEVEL).square()[:, None]
+    return (square * asked).sum(1) / asked.sum(1)
