@@ -138,10 +138,12 @@ def sound() -> list[Finding]:
     """PortAudio and the output device, asked in a process of their own: drivers write to the terminal."""
     code = (
         "import json, sounddevice as sd\n"
-        "out = {'portaudio': sd.get_portaudio_version()[1], 'device': '', 'why': '', 'all': []}\n"
+        "out = {'portaudio': sd.get_portaudio_version()[1], 'device': '', 'why': '', 'all': [], 'inputs': []}\n"
         "try:\n"
         "    from bci_music.sound.sink import NoDevice, find_form\n"
-        "    out['all'] = [[n, d['name']] for n, d in enumerate(sd.query_devices()) if d['max_output_channels']]\n"
+        "    there = list(enumerate(sd.query_devices()))\n"
+        "    out['all'] = [[n, d['name']] for n, d in there if d['max_output_channels']]\n"
+        "    out['inputs'] = [[n, d['name']] for n, d in there if d['max_input_channels']]\n"
         "    out['device'] = find_form(None).words\n"
         "except (sd.PortAudioError, NoDevice, ValueError) as error:\n"
         "    out['why'] = str(error)\n"
@@ -153,17 +155,22 @@ def sound() -> list[Finding]:
         fix = f"Run make system, or install libportaudio2. {no_sound}"
         return [
             Finding("PortAudio", Verdict.WARN, _last(done), fix),
-            Finding("Audio output", Verdict.WARN, "not tried, PortAudio does not load", "Fix PortAudio first."),
+            *(
+                Finding(item, Verdict.WARN, "not tried, PortAudio does not load", "Fix PortAudio first.")
+                for item in ("Audio output", "Audio input")
+            ),
         ]
     probed = json.loads(done.stdout.strip().splitlines()[-1])
     portaudio = Finding("PortAudio", Verdict.OK, probed["portaudio"].split(",")[0])
     listed = "".join(f"; {number}: {name}" for number, name in probed.get("all", ()))  # what --sound-device takes
+    heard = "; ".join(f"{number}: {name}" for number, name in probed.get("inputs", ()))  # and --heard-device
+    inputs = Finding("Audio input", Verdict.OK, heard or "none; only --heard-device needs one")
     if probed["device"] and not probed["why"]:
-        return [portaudio, Finding("Audio output", Verdict.OK, probed["device"] + listed)]
+        return [portaudio, Finding("Audio output", Verdict.OK, probed["device"] + listed), inputs]
     fix = f"Connect headphones or start a sound server (PipeWire, PulseAudio). {no_sound}"
     lacking = probed["device"] or "no output device"
     found = (f"{lacking}: {_one_line(probed['why'])}" if probed["why"] else lacking) + listed
-    return [portaudio, Finding("Audio output", Verdict.WARN, found, fix)]
+    return [portaudio, Finding("Audio output", Verdict.WARN, found, fix), inputs]
 
 
 def compute() -> Finding:

@@ -212,7 +212,8 @@ def _sham_words(report: dict[str, Any]) -> list[tuple[str, str, int]]:
         was = "SHAM" if span["sham"] else "the brain"
         lines.append((f"{kind}{was}, {began:.0f} to {ended:.0f} s", WARM if span["sham"] else TEXT, 11))
     if bets := (report["chance"] or {}).get("on_sham"):
-        lines.append((f"on sham: evidence {bets['highest']:.3g} after {bets['n']} songs", MUTED, 10))
+        after = f"{bets['n']} song{'s' if bets['n'] != 1 else ''}"
+        lines.append((f"on sham: evidence {bets['highest']:.3g} after {after}", MUTED, 10))
     return lines[-3:]
 
 

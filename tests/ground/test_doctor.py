@@ -13,8 +13,8 @@ from bci_music.cli.doctor import Verdict
 
 pytestmark = pytest.mark.install
 
-ITEMS = ["Python", "Qt pair", "Window", "liblsl", "LSL discovery", "PortAudio", "Audio output", "Compute",
-         "XDF recorder", "Demo pack", "Sample session", "Disk"]
+ITEMS = ["Python", "Qt pair", "Window", "liblsl", "LSL discovery", "PortAudio", "Audio output", "Audio input",
+         "Compute", "XDF recorder", "Demo pack", "Sample session", "Disk"]
 
 
 def test_doctor_tells_all_in_json_and_its_exit_code_agrees():
@@ -71,16 +71,17 @@ def test_discovery_that_finds_nothing_fails_and_leaves_no_process(monkeypatch):
 
 def test_no_portaudio_and_no_device_are_warnings(monkeypatch):
     monkeypatch.setattr(checks, "_child", lambda *_: subprocess.CompletedProcess([], 1, "", "OSError: PortAudio"))
-    assert [f.verdict for f in checks.sound()] == ["warn", "warn"]
+    assert [f.verdict for f in checks.sound()] == ["warn", "warn", "warn"]
     printed = json.dumps({"portaudio": "PortAudio V19, x", "device": "", "why": "Error querying device -1"})
     monkeypatch.setattr(checks, "_child", lambda *_: subprocess.CompletedProcess([], 0, printed, ""))
-    assert [f.verdict for f in checks.sound()] == ["ok", "warn"]
+    assert [f.verdict for f in checks.sound()] == ["ok", "warn", "ok"]
 
 
-def test_output_devices_are_listed_with_their_numbers(monkeypatch):
+def test_devices_are_listed_with_their_numbers(monkeypatch):
     probed = {"portaudio": "V19", "device": "USB (44.1 kHz, mono)", "why": "", "all": [[0, "USB"], [3, "USB"]]}
+    probed["inputs"] = [[1, "Line"], [3, "USB"]]
     monkeypatch.setattr(checks, "_child", lambda *_: subprocess.CompletedProcess([], 0, json.dumps(probed), ""))
-    assert checks.sound()[1].found == "USB (44.1 kHz, mono); 0: USB; 3: USB"
+    assert [f.found for f in checks.sound()[1:]] == ["USB (44.1 kHz, mono); 0: USB; 3: USB", "1: Line; 3: USB"]
 
 
 def test_little_space_is_a_warning(monkeypatch):
