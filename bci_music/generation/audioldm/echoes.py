@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bci_music.files import opening, shown
+from pydantic import Field
+
+from bci_music.config import Config
+from bci_music.files import opening, read_json, shown
 from bci_music.generation.audioldm.flow import TransformerLdm, load_transformer
 from bci_music.generation.audioldm.precision import Speed
 from bci_music.generation.audioldm.sampler import AudioLdm, Continuation, Guide
@@ -23,7 +26,17 @@ if TYPE_CHECKING:
     from bci_music.generation.audioldm.latent_control import LatentControl
 
 CONTROL = "control"  # folder of a ControlNet, beside that of its base
+CONTROL_NOTE = "control.json"  # ours, in that folder: see `ControlNote`
 FRAME_S = 0.04  # a latent frame
+
+
+class ControlNote(Config):
+    """What a ControlNet's folder says of it."""
+
+    trained: bool = False
+    name: str = ""
+    control_scale: float = Field(1.0, ge=0, description="of all that it adds to the transformer's stream")
+    decoder: str = Field("", description="SHA-256 of the weights of the decoder whose EEG steps it learned from")
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,11 +166,28 @@ def with_control(plain: AudioLdm, control: LatentControl) -> EchoesLdm:
 
 
 def load_control(directory: Path) -> Any:
-    """Load a ControlNet that was written with `save_pretrained`."""
+    """Load a ControlNet that `save_control` wrote, in float32."""
     from bci_music.generation.audioldm.latent_control import LatentControl
     from bci_music.generation.audioldm.loading import quiet_loading
 
     if not (directory / "config.json").is_file():
-        raise UserError(f"There is no ControlNet in {shown(directory)}: train one with `bci-music echoes train`.")
-    with opening(directory, "ControlNet", "train it again"), quiet_loading():
-        return LatentControl.from_pretrained(directory, use_safetensors=True)
+        raise UserError(f"There is no ControlNet in {shown(directory)}: make one with `bci-music pack build --echoes`.")
+    with opening(directory, "ControlNet", "build it again"), quiet_loading():
+        return LatentControl.from_pretrained(directory, use_safetensors=True).float()
+
+
+def control_note(directory: Path) -> ControlNote:
+    """What a ControlNet's folder says of it; defaults, not trained among them, where it says nothing."""
+    path = directory / CONTROL_NOTE
+    if not path.is_file():
+        return ControlNote()
+    return ControlNote.parse(read_json(path, "give an object with trained and decoder"), str(path))
+
+
+def save_control(control: LatentControl, directory: Path, note: ControlNote) -> None:
+    """Write a ControlNet in half precision, with its note."""
+    from bci_music.generation.audioldm.loading import quiet_loading
+
+    with quiet_loading():
+        copy.deepcopy(control).half().save_pretrained(directory)
+    (directory / CONTROL_NOTE).write_text(note.model_dump_json(indent=1) + "\n", encoding="utf-8")
