@@ -161,6 +161,22 @@ class Decoder:
         self, samples: NDArray[np.float32], used: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Encode a batch (B, C, T) with masks (B, C), before the adapter: unit (B, embed_dim), attention (B, C)."""
+        vectors, attention, _ = self._infer(samples, used, steps=False)
+        return vectors, attention
+
+    def steps_many(self, samples: NDArray[np.float32], used: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Encode a batch (B, C, T) with masks (B, C) step by step: (B, S, E), what a ControlNet is led by.
+
+        E is the encoder's width, its output at that step, and then the shared space's size, the unit vector of the
+        whole window, which is the same on all steps.
+        """
+        steps = self._infer(samples, used, steps=True)[2]
+        assert steps is not None
+        return steps
+
+    def _infer(
+        self, samples: NDArray[np.float32], used: NDArray[np.bool_], steps: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]:
         import torch
 
         clean = np.where(used[:, :, None], samples, np.float32(0))  # a masked channel may hold NaN
@@ -169,8 +185,9 @@ class Decoder:
         mask = torch.tensor(used, dtype=torch.bool)
         device = self._device
         with torch.inference_mode(), torch.autocast(device.torch.type, torch.bfloat16, enabled=device.bf16):
-            vectors, attention = self._network.infer(x.to(device.torch), mask.to(device.torch))
-        return vectors.float().cpu().numpy(), attention.float().cpu().numpy()
+            infer = self._network.infer_steps if steps else self._network.infer
+            found = [part.float().cpu().numpy() for part in infer(x.to(device.torch), mask.to(device.torch))]
+        return found[0], found[1], found[2] if steps else None
 
     def _run(
         self, samples: NDArray[np.float32], used: NDArray[np.bool_]

@@ -67,6 +67,17 @@ class Network(EegModel):
         assert encoded.attention is not None
         return normalised(self.head(encoded)), encoded.attention
 
+    def infer_steps(self, x: Tensor, used: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What `infer` gives, and the windows step by step: (B, S, dim + embed_dim).
+
+        Each step of the encoder stands beside what the head makes of the whole window, the same on all steps.
+        """
+        encoded = self.encoder(x, used, return_attention=True)
+        assert encoded.attention is not None
+        vectors, times = normalised(self.head(encoded)), encoded.times.float()
+        whole = vectors[:, None, : self.head.config.embed_dim].expand(-1, times.shape[1], -1)
+        return vectors, encoded.attention, torch.cat([times, whole], 2)
+
     def save(self, path: str | Path) -> None:
         """Write the matrices in half precision, vectors and statistics as they are."""
         from safetensors.torch import save_file

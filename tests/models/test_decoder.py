@@ -116,3 +116,18 @@ def test_weights_of_another_size_are_a_sentence(pack_directory, tmp_path):
     Pack.write(copy, manifest.model_copy(update={"decoder": wrong}))
     with pytest.raises(UserError, match="do not fit the sizes"):
         Decoder.from_pack(copy)
+
+
+def test_a_batch_step_by_step_is_the_encoders_course_beside_the_windows_vector(decoder):
+    used = np.ones((2, 125), bool)
+    used[1, 3] = False
+    samples = np.stack([window(0).samples, window(1).samples])
+    spoiled = samples.copy()
+    spoiled[1, 3] = np.nan
+    steps = decoder.steps_many(samples, used)
+    assert steps.shape == (2, 10, 32 + 24)
+    assert steps.dtype == np.float32
+    vectors, _ = decoder.encode_many(samples, used)
+    np.testing.assert_array_equal(steps[:, :, 32:], np.repeat(vectors[:, None], 10, 1))
+    assert (steps[:, :, :32].std(1) > 0).all()  # it moves
+    np.testing.assert_array_equal(decoder.steps_many(spoiled, used), steps)
