@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bci_music.cli.lab import old_restart
+from bci_music.cli.pack_build import build
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -263,53 +264,7 @@ app.command("evaluate-clap")(evaluate_clap)
 app.command("judge-clap", hidden=True, help="Old name of `evaluate-clap`, kept until the next version.")(evaluate_clap)
 app.command("train")(train)
 app.command("oracle")(oracle)
-
-
-@app.command()
-def build(
-    demo: Annotated[bool, typer.Option("--demo", help="Train on composed music and simulated listeners.")] = False,
-    run: Annotated[Path | None, typer.Option("--run", help="Folder of an `align` run that was adapted.")] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="With --run: the prepared study it learned from.")] = None,
-    generator: Annotated[bool, typer.Option("--generator", help="With --demo: ship music models, too.")] = False,
-    models: Annotated[Path, typer.Option(help="With --generator: folder of `pack train`.")] = Path("runs/music-models"),
-    embedder: Annotated[
-        Path | None, typer.Option("--clap", help="With --generator: the CLAP.  \\[default: MODELS/clap]")
-    ] = None,
-    music_of: Annotated[str | None, typer.Option(help="With --demo: ship the music models of this pack.")] = None,
-    start: Annotated[str | None, typer.Option(help="With --demo: a demo pack whose encoder goes on learning.")] = None,
-    minutes: Annotated[float, typer.Option(min=0.05, help="Time for training; the rest takes longer.")] = 30.0,
-    out: Annotated[Path | None, typer.Option(help="Directory of the pack.  \\[default: out/packs/NAME]")] = None,
-    work: Annotated[Path, typer.Option(help="Prepared recordings, checkpoints and logs.")] = Path("runs/demo-pack"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --work.")] = False,
-    config: Annotated[Path | None, typer.Option(help="YAML of the build, e.g. configs/demo-pack.yaml.")] = None,
-) -> None:
-    """Train a demo decoder and write it as a pack, or write a run of the lab as one (--run with --data)."""
-    from bci_music.messages import UserError
-
-    if demo == (run is not None):
-        raise UserError("Say what to build: `bci-music pack build --demo`, or `--run FOLDER --data PREPARED`.")
-    if run is not None:
-        if data is None:
-            raise UserError(f"To build a pack of {run}, give the prepared study it learned from with --data.")
-        _build_of_run(run, data, out or Path("out/packs") / run.resolve().name)
-        return
-    from bci_music.models.pack import Pack
-    from bci_music.packing.demo import DemoBuildConfig, build_demo_pack
-    from bci_music.packing.music_models import MusicModels, PackMusic
-
-    if generator and music_of:
-        raise UserError("--generator ships the models in --models, --music-of those of a pack: give one of them.")
-    shipped: MusicModels | PackMusic | None = None
-    if generator:
-        shipped = MusicModels.open(models / "parts", embedder or models / "clap")
-    elif music_of:
-        shipped = PackMusic.of(Pack.open(music_of))
-    settings = DemoBuildConfig.load(config) if config else DemoBuildConfig()
-    pack = build_demo_pack(
-        out or Path("out/packs/demo"), work, settings, minutes=minutes, resume=resume, models=shipped,
-        start=Pack.open(start) if start else None,
-    )
-    typer.echo(f"{pack.name} is in {pack.directory}")
+app.command("build")(build)
 
 
 @app.command("replace-vocoder")
@@ -339,18 +294,6 @@ def replace_transformer(
 
     made = replaced(Pack.open(pack), models / "parts", out, plays=plays)
     typer.echo(f"{made.name} is in {made.directory}; look at it with `bci-music pack check {made.directory}`")
-
-
-def _build_of_run(run: Path, data: Path, out: Path) -> None:
-    from rich.console import Console
-
-    from bci_music.packing.describe import describe
-    from bci_music.packing.run import build_run_pack
-
-    with Console(stderr=True).status("opening the run") as status:
-        pack = build_run_pack(run, data, out, log=status.update)
-    typer.echo(describe(pack))
-    typer.echo(f"\n{pack.name} is in {pack.directory}")
 
 
 @app.command()

@@ -56,7 +56,7 @@ def test_a_pack_carries_generator_card_and_credits(parts, embedder, tmp_path):
     assert load_embedder(tmp_path / "pack" / "embedder").sha == part.embedder
     assert part.embedder == embedder[1].sha
     assert part.parameters == check_budget(tmp_path / "pack" / "generator")
-    assert part.parameters.keys() == BUDGET.keys() - {"transformer"}
+    assert part.parameters.keys() == BUDGET.keys() - {"transformer", "control"}
     pack = write_untrained(tmp_path / "pack")
     pack = Pack.write(pack.directory, pack.manifest.model_copy(update={"generator": part}))
     assert pack.generator == tmp_path / "pack" / "generator"
@@ -106,7 +106,7 @@ def test_a_transformer_comes_beside_the_unet(parts, embedder, tmp_path):
         replace_transformer(pack, learned, tmp_path / "new")
     save_embedder_note(learned, embedder[1].sha)
     made = replace_transformer(pack, learned, tmp_path / "new")
-    assert made.manifest.generator.parameters.keys() == BUDGET.keys()
+    assert made.manifest.generator.parameters.keys() == BUDGET.keys() - {"control"}
     assert made.manifest.generator.credits == (TRACK, other)
     assert "Another" in (made.directory / CARD).read_text()
     assert "the transformer for: solver" in (made.directory / CARD).read_text()

@@ -33,7 +33,9 @@ from bci_music.messages import UserError
 FEW = "unet-few"  # the UNet distilled to less work, beside the one it comes from
 FEW_NOTE = "unet-few.json"  # how the sampler uses it
 EMBEDDER = "embedder.json"  # beside the parts: which embedder's vectors lead the UNet
-BUDGET = {UNET: 6_000_000, "vae": 2_000_000, VOCODER: 3_000_000, TRANSFORMER: 2_800_000}  # parameters
+BUDGET = {  # parameters
+    UNET: 6_000_000, "vae": 2_000_000, VOCODER: 3_000_000, TRANSFORMER: 2_800_000, "control": 2_000_000,
+}  # fmt: skip
 CREDITS = "credits.json"  # of the real music learned from: beside the parts, and in a pack's generator/
 
 
