@@ -66,7 +66,7 @@ class Reader:
         """The pack's decoder and embedder, and its autoencoder in `model`."""
         from bci_music.models.embedder import load_embedder
 
-        return cls(Decoder.from_pack(pack), model, demo_music(load_embedder(pack.embedder)), {})
+        return cls(Decoder.from_pack(pack), model, demo_music(load_embedder(pack.directory / "embedder")), {})
 
     def pairs(self, heard: HeardWindows, listener: int) -> EegMusicPairs:
         """What one recording has to teach; `listener` is a row of the ControlNet's table."""

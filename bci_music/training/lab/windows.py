@@ -146,14 +146,22 @@ def lab_windows(
     return LabWindows(list(segments), table, which, np.array([r[1] for r in rows]), n_times, sfreq_hz)
 
 
-def study_windows(prepared: Prepared, window_s: float) -> LabWindows:
-    """Lay the grid over the segments of a prepared study, as far as there is music."""
+def study_windows(
+    prepared: Prepared, window_s: float, *, segments: Sequence[Segment] | None = None, hop_s: float | None = None
+) -> LabWindows:
+    """Lay the grid over the segments of a prepared study, or over some of them, as far as there is music.
+
+    `hop_s` is from one window's beginning to the next one's; by default the windows' length.
+    """
     names = {key: stimulus.name for key, stimulus in prepared.stimuli.items()}
     heard = {key: prepared.stimuli[key] for key in prepared.song_seconds() if key in prepared.stimuli}
     versions = {
         key: Version.of(s, audio_seconds(s.audio) - s.offset_s) for key, s in heard.items() if s.audio is not None
     }
-    return lab_windows(prepared.segments, names, window_s=window_s, sfreq_hz=prepared.sfreq_hz, versions=versions)
+    chosen = prepared.segments if segments is None else segments
+    return lab_windows(
+        chosen, names, window_s=window_s, sfreq_hz=prepared.sfreq_hz, versions=versions, hop_s=hop_s
+    )
 
 
 def split_windows(windows: LabWindows, kind: str, config: SplitConfig) -> tuple[Split, list[Segment]]:
