@@ -35,7 +35,7 @@ from bci_music.training.echoes.control import ControlConfig, train_control
 from bci_music.training.echoes.pairs import EegMusicPairs, cut_latents, joined
 from bci_music.training.eeg.sessions import HeardWindows, heard_windows
 from bci_music.training.eeg.simulated import SimulatedDataConfig, demo_music, held_out_session, training_session
-from bci_music.training.loop import TimeLimit, spent_s
+from bci_music.training.lab.run import thread_limit
 
 BATCH = 64
 
@@ -97,7 +97,7 @@ class Reader:
 
 
 def build_echoes_pack(
-    pack: Pack, out: Path, work: Path, config: EchoesBuildConfig, *, minutes: float = float("inf"),
+    pack: Pack, out: Path, work: Path, config: EchoesBuildConfig, *, minutes: float | None = None,
     log: Log = lambda text: None, report: Callable[[int, dict[str, float]], None] | None = None,
 ) -> tuple[Pack, dict[str, float]]:
     """Listen, learn, write; returns the pack with both ways and the minutes that each stage took in this call.
@@ -108,8 +108,9 @@ def build_echoes_pack(
         A demo pack with a transformer.
     work : Path
         Pairs, checkpoint and log: what is there is not made again.
-    minutes : float
-        Upper limit of the training, with earlier calls; the steps of the configuration end it earlier.
+    minutes : float, optional
+        Upper limit of the training, of a thread's work and with earlier calls; the steps of the configuration end it
+        earlier.
 
     Raises
     ------
@@ -130,8 +131,8 @@ def build_echoes_pack(
     log(f"training the ControlNet on {len(pairs)} windows")
     settings = hashlib.sha256(config.control.model_dump_json(exclude={"loop"}).encode()).hexdigest()[:8]
     run = folder / f"control-{settings}"
-    limit = TimeLimit(60.0 * minutes, lambda: spent_s(run))
-    control = train_control(base, pairs, held, config.control, run, until=limit, report=report)
+    until = thread_limit(minutes, run)
+    control = train_control(base, pairs, held, config.control, run, until=until, report=report)
     took["control"] = (time.monotonic() - began) / 60
     return write_control(pack, control, out, trained=True), took
 
