@@ -78,6 +78,57 @@ def tracking(
         typer.echo(f"{out}: tracking.json, tracking.png")
 
 
+@app.command()
+def reconstructions(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of rows: KEY--SPLIT.npz with sounds, KEY--SPLIT.json with the rest.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for table, records and pictures.")],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Folder that `data prepare` made, for the ridge.  \\[default: no ridge]"),
+    ] = None,
+    pack: Annotated[
+        str | None, typer.Option("--pack", help="Pack whose embedder makes the CLAP score.  \\[default: none]")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of what is drawn.")] = 0,
+) -> None:
+    """Compare music reconstructed from EEG with the music heard: one table for all rows of a folder.
+
+    Which piece it is by its mean spectrum among thirty; whether it moves with the music (onset flux and envelope at
+    every lag, onsets within 50, 100 and 200 ms); pictures and vectors of the sound. Each with its interval over songs
+    and listeners, music of other songs and EEG from before the music. Writes echoes.md, echoes.json, echoes-lags.png
+    and echoes-pairs.png. With --data, a ridge from EEG to onset flux is added as a row to every split there is.
+    """
+    from bci_music.evaluation.echoes.evaluate import evaluate_rows
+    from bci_music.evaluation.echoes.pictures import draw_lags, draw_row_pairs
+    from bci_music.evaluation.echoes.table import write_evaluation
+    from bci_music.files import try_folder
+
+    try_folder(out, "--out")
+    embedder = None
+    if pack is not None:
+        from bci_music.messages import UserError
+        from bci_music.models.embedder import load_embedder
+        from bci_music.models.pack import Pack
+
+        opened = Pack.open(pack)
+        if opened.embedder is None:
+            raise UserError(f"Pack {opened.name} brings no embedder: give another --pack, or none for no CLAP score.")
+        embedder = load_embedder(opened.embedder)
+    with _bar() as report:
+        if data is not None:
+            from bci_music.evaluation.echoes.onset_ridge import add_ridge_rows
+
+            add_ridge_rows(folder, data, report("reading onsets"))
+        found = evaluate_rows(folder, embedder, seed=seed, report=report("comparing"))
+    written = write_evaluation(found, out)
+    drawn = [draw_lags(found, out / "echoes-lags.png"), draw_row_pairs(folder, out / "echoes-pairs.png")]
+    for difference in found.differences:
+        typer.echo(difference.sentence())
+    typer.echo(f"{out}: {', '.join(path.name for path in (*written, *drawn) if path is not None)}")
+
+
 @contextmanager
 def _bar() -> Iterator[Callable[[str], Callable[[int, int, str], None]]]:
     """One bar for each stage: what is done, of how much, and how long it will take."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import sqrt
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from bci_music.messages import UserError
 
@@ -49,3 +49,41 @@ def by_recording(
     means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
+
+
+def by_song_and_listener(
+    values: ArrayLike, songs: ArrayLike, listeners: ArrayLike, seed: int = 0, n_boot: int = 2000
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """95 % interval of the mean of `values`, drawing whole songs and whole listeners with replacement, both at once.
+
+    A window counts as often as its song was drawn times as often as its listener was (the pigeonhole bootstrap: Owen,
+    Ann. Appl. Stat. 1(2), 2007; on the wide side). Where there is one song only, listeners alone are drawn, and the
+    other way round.
+
+    Parameters
+    ----------
+    values : (n,) or (n, k)
+        One value, or k of them, per window.
+    songs, listeners : (n,)
+
+    Returns
+    -------
+    Low and high ends, of the shape of one window's values; None with one song and one listener.
+    """
+    v = np.asarray(values, np.float64)
+    rng = np.random.default_rng(seed)
+    weight, drawn = np.ones((n_boot, len(v))), False
+    for units in (songs, listeners):
+        names, group = np.unique(np.asarray(units), return_inverse=True)
+        if group.shape != v.shape[:1]:
+            raise ValueError(f"{len(v)} values belong to {len(group)} songs or listeners: one of each is expected")
+        if len(names) >= 2:
+            drawn = True
+            weight *= rng.multinomial(len(names), np.full(len(names), 1 / len(names)), n_boot)[:, group]
+    if not drawn:
+        return None
+    total = weight.sum(axis=1)
+    kept = total > 0  # where few listeners heard few of the songs, a draw can be without a window
+    means = (weight[kept] @ v) / (total[kept] if v.ndim == 1 else total[kept, None])
+    low, high = np.quantile(means, [0.025, 0.975], axis=0)
+    return low, high

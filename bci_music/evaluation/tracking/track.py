@@ -70,7 +70,7 @@ def track(
     """
     settings = settings or TrackingSettings()
     ways, notes = _ways(study)
-    axes = _components(study.trials, settings.components)
+    axes = components(study.trials, settings.components)
     if not axes.size:
         raise UserError(f"The EEG of {study.name} is flat between 1 and 8 Hz: look at it with `bci-music data info`.")
     rng = np.random.default_rng([settings.seed, 41])
@@ -106,7 +106,7 @@ def _ways(study: TrackingStudy) -> tuple[list[str], list[str]]:
     return ways or ["fifth"], notes
 
 
-def _components(trials: Iterable[Trial], most: int) -> NDArray[np.float64]:
+def components(trials: Iterable[Trial], most: int) -> NDArray[np.float64]:
     """(C, k) axes of the electrodes' covariance, the strongest first. They know EEG alone, nothing of the sound."""
     parts = (part.eeg.astype(np.float32) for trial in trials for part in trial.parts)
     covariance = sum(eeg.T @ eeg for eeg in parts)

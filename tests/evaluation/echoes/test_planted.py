@@ -1,0 +1,97 @@
+"""What is planted in reconstructions is found, and no more: the segment's spectrum, its timing, both, nothing."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bci_music.evaluation.echoes.evaluate import evaluate_rows
+from bci_music.evaluation.echoes.figures import difference, figures
+from bci_music.evaluation.echoes.pictures import draw_lags, draw_row_pairs
+from bci_music.evaluation.echoes.rows import save_row
+from bci_music.evaluation.echoes.scores import score
+from bci_music.evaluation.echoes.table import write_evaluation
+
+pytestmark = pytest.mark.learning
+
+
+@pytest.fixture(scope="module")
+def spectrum_only(row, coloured):
+    made = row("way-b-pooled", "listener", coloured, before=coloured[[5, 9]], before_of=np.array([0, 20]))
+    return made, score(made)
+
+
+def test_a_shift_of_200_ms_is_found_in_lag_curve_and_onsets(row, late):
+    made = row("way-b-sequence", "listener", late)
+    found = figures(made, score(made))
+    flux, f = found.curves["flux-r"], {ms: found.metrics[f"onset-f-{ms}"] for ms in (50, 200)}
+    assert flux.best_s == found.curves["envelope-r"].best_s == pytest.approx(0.2)
+    assert flux.r.max() > 0.9
+    assert found.metrics["flux-r"].value < 0.1
+    assert f[50].value < 0.1
+    assert f[200].value > 0.95
+    assert f[200].value > f[200].controls["mismatched"].value
+
+
+def test_with_its_lag_known_the_same_row_is_in_time(row, late):
+    made = row("way-b-sequence", "listener", late, lag_s=0.2, every=3)
+    found = figures(made, score(made))
+    assert found.metrics["flux-r"].value > 0.9
+    assert found.metrics["onset-f-50"].value > 0.95
+    assert found.metrics["flux-r"].apart()
+
+
+def test_noise_of_the_own_spectrum_is_identified_and_has_no_timing(spectrum_only):
+    found = figures(*spectrum_only)
+    rank, flux = found.metrics["spectrum-rank"], found.metrics["flux-r"]
+    assert rank.value < 1.0
+    assert rank.chance == 14.5
+    assert rank.apart()
+    assert rank.controls["mismatched"].value == pytest.approx(14.5, abs=2.0)
+    assert set(rank.controls) == {"mismatched", "before_song"}
+    assert found.metrics["spectrum-other-song"].value > 0.2
+    assert found.metrics["spectrum-same-song"].ci95[0] > 0
+    assert flux.ci95[0] < 0.02 < flux.ci95[1] + 0.05
+    assert (flux.n, flux.n_songs, flux.n_listeners) == (33, 11, 2)
+
+
+def test_the_test_of_timing_is_on_the_same_windows_and_has_a_control(row, heard, spectrum_only):
+    found = difference(score(row("way-b-sequence", "listener", heard, every=3)), spectrum_only[1], "flux-r")
+    assert found.metric.ci95[0] > 0.8
+    assert found.metric.n == 11
+    assert abs(found.metric.controls["mismatched"].value) < 0.2
+    assert "it is above zero" in found.sentence()
+    same = difference(spectrum_only[1], spectrum_only[1], "flux-r")
+    assert same.metric.value == 0.0
+    assert "not shown to differ" in same.sentence()
+
+
+def test_a_folder_becomes_table_records_and_pictures(tmp_path, row, heard, late, coloured):
+    folder, out = tmp_path / "rows", tmp_path / "out"
+    curve = np.random.default_rng(0).random((9, 225))
+    for key, split, more in (
+        ("way-b-pooled", "listener", {"by_piece": coloured}), ("way-b-pooled", "time-block", {"by_piece": late}),
+        ("way-b-sequence", "listener", {"by_piece": heard, "costs": {"steps": 30, "minutes": 1.5}}),
+        ("ridge-onset", "listener", {"curve": curve}),
+    ):  # fmt: skip
+        save_row(folder, row(key, split, every=4, **more))
+    evaluation = evaluate_rows(folder)
+    write_evaluation(evaluation, out)
+    draw_lags(evaluation, out / "lags.png")
+    draw_row_pairs(folder, out / "pairs.png", 2)
+    page = (out / "echoes.md").read_text()
+    for words in ("The EEG is simulated", "Not run: way A", "Subject-dependent beside subject-independent"):
+        assert words in page
+    assert page.index("way B, pooled condition") < page.index("way B, sequence condition")
+    records = json.loads((out / "echoes.json").read_text())
+    one = next(r for r in records if (r["row"], r["metric"]) == ("way-b-sequence", "flux-r"))
+    assert one["value"] == pytest.approx(1.0, abs=1e-3)
+    assert (one["steps"], one["minutes"], one["n"], len(one["lag_curve"]["lags_s"])) == (30, 1.5, 9, 51)
+    assert one["controls"]["mismatched"]["value"] < 0.3
+    ridge = {r["metric"]: r for r in records if r["row"] == "ridge-onset"}
+    assert ridge["flux-r"]["value"] == pytest.approx(0.0, abs=0.2)
+    assert ridge["ssim"]["missing"] == "the row is a curve of onsets and no sound"
+    assert any(r["row"] == "way-b-sequence - way-b-pooled" for r in records)
+    assert {r["missing"] for r in records if r["row"] == "oracle"} == {"not run"}
+    for name in ("lags.png", "pairs.png"):
+        assert (out / name).stat().st_size > 10_000
