@@ -50,6 +50,7 @@ EXCEPTIONS = {
     "GeneratorConfig": "abstract: the base of the sections of `sound`",
     "_Entry": "abstract: the base of songs and clips in index.json",
     "ListenerConfig": "a listener is drawn from the fields of NmedSimConfig that have the same names",
+    "SoundMetric": "a figure that is computed and written, and never read",
     "Reference": "how packs and lab configs name a checkpoint: written as one string",
 }
 

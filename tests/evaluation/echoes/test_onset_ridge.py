@@ -1,11 +1,14 @@
 """The baseline of timing reads planted onsets of music and listeners it has not met, and none where there are none."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from bci_music.evaluation.echoes import onset_ridge
 from bci_music.evaluation.echoes.figures import figures
-from bci_music.evaluation.echoes.onset_ridge import ridge_row, song_flux
-from bci_music.evaluation.echoes.rows import Reconstructions, distinct_pieces
+from bci_music.evaluation.echoes.onset_ridge import add_ridge_rows, ridge_row, song_flux
+from bci_music.evaluation.echoes.rows import Reconstructions, distinct_pieces, load_row, save_row
 from bci_music.evaluation.echoes.scores import score
 from bci_music.messages import UserError
 from bci_music.training.eeg.corpus import Segment
@@ -94,3 +97,17 @@ def test_the_flux_of_a_long_song_has_no_edges(sounds):
     assert len(whole) == 2 * SECONDS * 64
     away = slice(58 * 64, 62 * 64)  # where the blocks meet, against the same music 40 s earlier
     assert whole[away] == pytest.approx(whole[18 * 64 : 22 * 64], abs=1e-3)
+
+
+def test_rows_are_added_to_a_folder_where_there_is_none_yet(tmp_path, monkeypatch, sounds, study):
+    _, made, before = study
+    stimuli = {song: SimpleNamespace(id=song, name=song, title=song, audio="there") for song in SONGS}
+    prepared = SimpleNamespace(
+        segments=made[3.0], before=before, sfreq_hz=RATE, stimuli=stimuli, song_seconds=lambda: dict.fromkeys(SONGS, 40.0)
+    )
+    monkeypatch.setattr(onset_ridge.Prepared, "open", lambda folder: prepared)
+    monkeypatch.setattr(onset_ridge, "read_song", lambda stimulus: (sounds[stimulus.id], 16_000.0))
+    save_row(tmp_path, windows(sounds, "listener"))
+    assert [path.name for path in add_ridge_rows(tmp_path, tmp_path)] == ["ridge-onset--listener.npz"]
+    assert load_row(tmp_path / "ridge-onset--listener.npz").curve.shape == (9, 500)
+    assert add_ridge_rows(tmp_path, tmp_path) == []

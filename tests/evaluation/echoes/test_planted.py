@@ -5,12 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from bci_music.evaluation.echoes.evaluate import evaluate_rows
 from bci_music.evaluation.echoes.figures import difference, figures
-from bci_music.evaluation.echoes.pictures import draw_lags, draw_row_pairs
 from bci_music.evaluation.echoes.rows import save_row
 from bci_music.evaluation.echoes.scores import score
-from bci_music.evaluation.echoes.table import write_evaluation
 
 pytestmark = pytest.mark.learning
 
@@ -66,7 +63,7 @@ def test_the_test_of_timing_is_on_the_same_windows_and_has_a_control(row, heard,
     assert "not shown to differ" in same.sentence()
 
 
-def test_a_folder_becomes_table_records_and_pictures(tmp_path, row, heard, late, coloured):
+def test_a_folder_becomes_table_records_and_pictures(tmp_path, run, row, heard, late, coloured):
     folder, out = tmp_path / "rows", tmp_path / "out"
     curve = np.random.default_rng(0).random((9, 225))
     for key, split, more in (
@@ -75,10 +72,9 @@ def test_a_folder_becomes_table_records_and_pictures(tmp_path, row, heard, late,
         ("ridge-onset", "listener", {"curve": curve}),
     ):  # fmt: skip
         save_row(folder, row(key, split, every=4, **more))
-    evaluation = evaluate_rows(folder)
-    write_evaluation(evaluation, out)
-    draw_lags(evaluation, out / "lags.png")
-    draw_row_pairs(folder, out / "pairs.png", 2)
+    code, text, error = run("lab", "reconstructions", folder, "--out", out)
+    assert code == 0, error
+    assert "onset flux, listener split" in text
     page = (out / "echoes.md").read_text()
     for words in ("The EEG is simulated", "Not run: way A", "Subject-dependent beside subject-independent"):
         assert words in page
@@ -93,5 +89,11 @@ def test_a_folder_becomes_table_records_and_pictures(tmp_path, row, heard, late,
     assert ridge["ssim"]["missing"] == "the row is a curve of onsets and no sound"
     assert any(r["row"] == "way-b-sequence - way-b-pooled" for r in records)
     assert {r["missing"] for r in records if r["row"] == "oracle"} == {"not run"}
-    for name in ("lags.png", "pairs.png"):
+    for name in ("echoes-lags.png", "echoes-pairs.png"):
         assert (out / name).stat().st_size > 10_000
+
+
+def test_a_folder_without_rows_is_one_sentence(tmp_path, run):
+    code, _, error = run("lab", "reconstructions", tmp_path, "--out", tmp_path / "out")
+    assert code == 2
+    assert "holds no row of reconstructions" in error
