@@ -103,8 +103,9 @@ def test_rows_are_added_to_a_folder_where_there_is_none_yet(tmp_path, monkeypatc
     _, made, before = study
     stimuli = {song: SimpleNamespace(id=song, name=song, title=song, audio="there") for song in SONGS}
     prepared = SimpleNamespace(
-        segments=made[3.0], before=before, sfreq_hz=RATE, stimuli=stimuli, song_seconds=lambda: dict.fromkeys(SONGS, 40.0)
-    )
+        segments=made[3.0], before=before, sfreq_hz=RATE, stimuli=stimuli,
+        song_seconds=lambda: dict.fromkeys(SONGS, 40.0),
+    )  # fmt: skip
     monkeypatch.setattr(onset_ridge.Prepared, "open", lambda folder: prepared)
     monkeypatch.setattr(onset_ridge, "read_song", lambda stimulus: (sounds[stimulus.id], 16_000.0))
     save_row(tmp_path, windows(sounds, "listener"))
