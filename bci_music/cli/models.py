@@ -1,4 +1,4 @@
-"""`bci-music models`: checkpoints of AudioLDM, MusicLDM and CLAP: which there are, fetching, checking, converting."""
+"""`bci-music models`: checkpoints of AudioLDM, MusicLDM, Stable Audio and CLAP: fetching, checking, converting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from bci_music.models.checkpoints.inspect import Findings
     from bci_music.models.checkpoints.towers import Agreement
 
-app = typer.Typer(no_args_is_help=True, help="Real checkpoints: AudioLDM, MusicLDM, CLAP. Fetched once, then offline.")
+app = typer.Typer(
+    no_args_is_help=True, help="Real checkpoints: AudioLDM, MusicLDM, Stable Audio, CLAP. Fetched once, then offline."
+)  # fmt: skip
 
 Where = Annotated[str, typer.Argument(help="Directory, alias (`models list`) or name on the hub.")]
 
@@ -116,6 +118,82 @@ def convert(
     typer.echo(f"{target} holds {source} as safetensors.")
 
 
+@app.command()
+def control(
+    where: Where,
+    target: Annotated[Path, typer.Argument(help="New folder.")],
+    eeg_dim: Annotated[int, typer.Option(min=1, max=65_536, help="Numbers of an EEG step.")],
+    pooled: Annotated[bool, typer.Option("--pooled", help="EEG as its mean, not step by step.")] = False,
+) -> None:
+    """Write a ControlNet over a Stable Audio checkpoint: copies of the first half, silent until it is trained."""
+    from bci_music.files import shown
+    from bci_music.generation.stable_audio.control import StableAudioControl
+    from bci_music.generation.stable_audio.loading import load_stable_audio
+    from bci_music.messages import UserError
+
+    if target.exists():
+        raise UserError(f"{shown(target)} is there already: name a new folder.")
+    model = load_stable_audio(where)
+    made = StableAudioControl.over(
+        model.transformer, eeg_dim, model.text_dim, form="pooled" if pooled else "sequence"
+    )  # fmt: skip
+    made.save_pretrained(target)
+    size = sum(p.numel() for p in made.parameters()) / 1e6
+    typer.echo(
+        f"{target} holds an untrained ControlNet over {model.name}: copies of {made.config.copied} of its "
+        f"{model.transformer.config.num_layers} blocks, {size:.1f} M parameters. It adds nothing until it is trained."
+    )
+
+
+@app.command()
+def clip(
+    where: Where,
+    target: Annotated[Path, typer.Argument(help="Sound file to write (.wav or .flac).")],
+    seconds: Annotated[float, typer.Option(help="Length of the clip.")] = 5.0,
+    words: Annotated[str, typer.Option(help="Description of the music.")] = "",
+    steps: Annotated[int, typer.Option(help="Steps of the scheduler.")] = 100,
+    guidance: Annotated[float, typer.Option(help="How far words and EEG lead; 1: as little as they do.")] = 7.0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="The same seed gives the same clip.")] = 0,
+    control: Annotated[Path | None, typer.Option(help="Folder of a ControlNet (`models control`).")] = None,
+    eeg: Annotated[Path | None, typer.Option(help="EEG steps over the clip: .npy, steps x numbers.")] = None,
+    listener: Annotated[str, typer.Option(help="Name of the listener, as in training.")] = "",
+) -> None:
+    """Make a clip with a Stable Audio checkpoint on the processor, led by EEG where a ControlNet is given."""
+    from bci_music.files import shown, write_whole
+    from bci_music.generation.stable_audio.clip import Order, Watch, make_clip
+    from bci_music.generation.stable_audio.loading import load_stable_audio
+    from bci_music.messages import UserError
+
+    if target.suffix not in (".wav", ".flac"):
+        raise UserError(f"{shown(target)} is no name of a sound file: let it end in .wav or .flac.")
+    if (control is None) != (eeg is None) or (listener and control is None):
+        raise UserError("EEG needs a ControlNet and a ControlNet EEG: give --control and --eeg together.")
+    model, order = load_stable_audio(where), Order(seconds, words, steps, guidance, seed)
+    lead = None
+    if control is not None and eeg is not None:
+        from bci_music.files import read_array
+        from bci_music.generation.audioldm.echoes import EegCourse
+        from bci_music.generation.stable_audio.clip import Lead
+        from bci_music.generation.stable_audio.loading import load_control
+
+        course = EegCourse(read_array(eeg, (None, None), "give steps x numbers"), seconds)
+        lead = Lead(load_control(control, model), course, listener)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("steps", total=steps)
+        samples = make_clip(model, order, lead, Watch(report=lambda step, of: progress.update(task, completed=step)))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    import soundfile
+
+    write_whole(target, lambda part: soundfile.write(part, samples, model.rate_hz))
+    untrained = " The ControlNet is untrained and added nothing." if lead and lead.control.silent else ""
+    typer.echo(
+        f"{target} holds {len(samples) / model.rate_hz:.2f} s of {model.name}, {steps} steps, seed {seed}.{untrained}"
+    )
+
+
 def _asker(progress: Progress) -> Callable[[str], bool] | None:
     """Return what asks the person at the terminal; None where nobody is there."""
     import sys
@@ -157,6 +235,15 @@ def _open(found: Findings, device: str | None) -> str:
         embedder = ClapEmbedder.load(found.folder, device=device)
         size = sum(p.numel() for p in embedder.model.parameters()) / 1e6
         return f"{found.folder} is a CLAP ({size:.1f} M parameters, sha {embedder.sha[:12]}). {hears(embedder).verdict}"
+    if found.kind == "stable-audio":
+        from bci_music.generation.stable_audio.loading import load_stable_audio
+
+        stable = load_stable_audio(found.folder)
+        blocks = stable.transformer.config.num_layers
+        return (
+            f"{found.folder} opens as Stable Audio: {blocks} blocks, {stable.parameters / 1e6:.1f} M parameters in "
+            f"all, {stable.longest_s:.1f} s at {stable.rate_hz} Hz. A ControlNet over it copies {blocks // 2} blocks."
+        )
     from bci_music.generation.open import open_model
 
     model = open_model("audioldm", checkpoint=str(found.folder), device=device)

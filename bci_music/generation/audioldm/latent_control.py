@@ -106,11 +106,8 @@ class LatentControl(ModelMixin, ConfigMixin):
         listener : (B,) int64, optional
             Rows of the table; -1, or no argument, for an unknown listener.
         """
-        seen = (eeg - self.eeg_mean) / self.eeg_scale * there[:, :, None]
-        if self.config.form == "pooled":
-            share = there / there.sum(1, keepdim=True).clamp_min(1.0)
-            seen = (seen * share[:, :, None]).sum(1, keepdim=True) * there[:, :, None]
-        found = self.eeg(torch.cat([seen, there[:, :, None]], 2)) + self.music(style)[:, None]
+        seen = steps_seen(eeg, there, self.eeg_mean, self.eeg_scale, pooled=self.config.form == "pooled")
+        found = self.eeg(seen) + self.music(style)[:, None]
         if listener is not None:
             known = (listener >= 0).to(found)
             found = found + self.listener(self.listeners[listener.clamp_min(0)] * known[:, None])[:, None]
@@ -168,6 +165,18 @@ class Controlled(nn.Module):
         asked = control.condition(eeg, there, music / base.style_scale, listener)
         tokens = base.through(tokens, steer, angles, control(tokens, steer, angles, asked, base, scale))
         return base.end(tokens, steer, noisy, level)
+
+
+def steps_seen(eeg: Tensor, there: Tensor, mean: Tensor, scale: Tensor, *, pooled: bool) -> Tensor:
+    """EEG steps (B, tokens, E) as a ControlNet sees them, and last whether there are any: (B, tokens, E + 1).
+
+    `pooled` gives all tokens the mean of those that are there.
+    """
+    seen = (eeg - mean) / scale * there[:, :, None]
+    if pooled:
+        share = there / there.sum(1, keepdim=True).clamp_min(1.0)
+        seen = (seen * share[:, :, None]).sum(1, keepdim=True) * there[:, :, None]
+    return torch.cat([seen, there[:, :, None]], 2)
 
 
 def zero_linear(dim: int) -> nn.Linear:

@@ -93,11 +93,11 @@ def load_parts(where: str | Path, *, revision: str | None = None, denoiser: str 
     own = note if denoiser == UNET else note.transformer or DenoiserNote(**PLAIN_FLOW)
     weights = {"torch_dtype": torch.float32}
     with quiet_loading():
-        network = _load_part(denoiser_class(denoiser), folder, denoiser, weights)
-        vae = _load_part(AutoencoderKL, folder, "vae", weights)
+        network = load_part(denoiser_class(denoiser), folder, denoiser, weights)
+        vae = load_part(AutoencoderKL, folder, "vae", weights)
         loader, options = vocoder_loader(folder / VOCODER)
-        vocoder = _load_part(loader, folder, VOCODER, options)
-        scheduler = _load_part(DDIMScheduler, folder, "scheduler", {}) if denoiser == UNET else None
+        vocoder = load_part(loader, folder, VOCODER, options)
+        scheduler = load_part(DDIMScheduler, folder, "scheduler", {}) if denoiser == UNET else None
     _check_fit(network, vae, vocoder, where)
     for model in (network, vae, vocoder):
         model.eval().requires_grad_(False)
@@ -183,9 +183,10 @@ def _check_parts(folder: Path, needed: tuple[str, ...]) -> None:
             raise UserError(f"{folder / name} has no weights as safetensors: convert them, other formats are not read.")
 
 
-def _load_part(loader: Any, folder: Path, name: str, options: dict[str, Any]) -> Any:
+def load_part(loader: Any, folder: Path, name: str, options: dict[str, Any], whose: str = "AudioLDM") -> Any:
+    """Load one part of a directory with `loader.from_pretrained`: whole and finite, or one sentence."""
     advice = "give a complete directory, or fetch the checkpoint again with `bci-music models pull`"
-    with opening(folder / name, f"AudioLDM's {name}", advice):
+    with opening(folder / name, f"{whose}'s {name}", advice):
         if name == "scheduler":
             return loader.from_pretrained(folder, subfolder=name, local_files_only=True)
         check_size(loader, folder / name)

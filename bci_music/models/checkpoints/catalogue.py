@@ -25,7 +25,7 @@ class Checkpoint:
     name : str
         Owner and name on the hub.
     kind : str
-        What it is: a generator ("audioldm", "musicldm") or an embedder ("clap").
+        What it is: a generator ("audioldm", "musicldm", "stable-audio") or an embedder ("clap").
     licence, terms : str
         Its name, and what it asks of whoever uses the weights, in a sentence.
     purpose : str
@@ -41,7 +41,7 @@ class Checkpoint:
 
     alias: str
     name: str
-    kind: Literal["audioldm", "musicldm", "clap"]
+    kind: Literal["audioldm", "musicldm", "stable-audio", "clap"]
     licence: str
     terms: str
     purpose: str
@@ -59,6 +59,10 @@ class Checkpoint:
 _SHARE_ALIKE = (
     "The weights may be used for non-commercial purposes only; name their authors, and pass on what you make of the "
     "weights under the same licence."
+)
+_COMMUNITY = (
+    "The hub asks for an account that accepted its terms. The weights are free for research, and commercially below a "
+    "yearly revenue of 1 million US dollars; what they make must not train competing foundation models."
 )
 _APACHE = "The weights may be used for any purpose; keep the licence and the notice of their authors when passing on."
 
@@ -87,6 +91,10 @@ CATALOGUE = (
     Checkpoint(
         "musicldm", "ucsd-reach/musicldm", "musicldm", NON_COMMERCIAL, _SHARE_ALIKE,
         "music generator that brings a CLAP of its own with a sound tower",
+    ),
+    Checkpoint(
+        "stable-audio", "stabilityai/stable-audio-open-1.0", "stable-audio", "Stability AI Community", _COMMUNITY,
+        "diffusion transformer (24 blocks, 44.1 kHz stereo) under a ControlNet of your own",
     ),
     Checkpoint(
         "clap-unfused", "laion/clap-htsat-unfused", "clap", "Apache-2.0", _APACHE,

@@ -46,9 +46,17 @@ class Listing:
     files: tuple[HubFile, ...]
 
     def chosen(self) -> tuple[HubFile, ...]:
-        """What is fetched: safetensors, JSON and text; pickled weights only where a part has no safetensors."""
+        """What is fetched: safetensors, JSON and text; pickled weights only where a part has no safetensors.
+
+        Where the parts lie in folders (model_index.json), weights beside these belong to none.
+        """
         safe = {_folder(f.path) for f in self.files if f.path.endswith(".safetensors")}
-        return tuple(f for f in self.files if _wanted(f.path, safe))
+        in_folders = any(f.path == "model_index.json" for f in self.files)
+        return tuple(
+            f for f in self.files
+            if _wanted(f.path, safe)
+            and not (in_folders and not _folder(f.path) and f.path.endswith((".safetensors", ".bin")))
+        )  # fmt: skip
 
 
 def offline() -> bool:

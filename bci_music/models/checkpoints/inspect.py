@@ -14,6 +14,7 @@ from bci_music.models.checkpoints.pickled import pickled_only
 from bci_music.models.checkpoints.weights import AGAIN, check_folder, check_weights
 
 NEEDED = ("unet", "vae", "vocoder", "scheduler")
+STABLE_AUDIO = ("transformer", "vae", "projection_model", "scheduler")
 FOR_TEXT = ("text_encoder", "tokenizer")  # not needed where an embedding is the condition
 RATE_HZ, MEL_HOP = 16_000, 160
 
@@ -22,7 +23,7 @@ RATE_HZ, MEL_HOP = 16_000, 160
 class Findings:
     """What a checkpoint is, what is wrong with it, and what is worth knowing."""
 
-    kind: Literal["generator", "clap"]
+    kind: Literal["generator", "stable-audio", "clap"]
     folder: Path
     parts: tuple[str, ...]
     problems: tuple[str, ...]
@@ -38,11 +39,15 @@ def inspect_checkpoint(folder: Path) -> Findings:
         If it is neither a generator nor a CLAP.
     """
     check_folder(folder)
-    parts = tuple(name for name in (*NEEDED, *FOR_TEXT) if (folder / name).is_dir())
+    parts = tuple(name for name in dict.fromkeys((*NEEDED, *STABLE_AUDIO, *FOR_TEXT)) if (folder / name).is_dir())
     config = _read(folder / "config.json")
-    if parts and config.get("model_type") != "clap":
+    kind: Literal["generator", "stable-audio", "clap"]
+    if "transformer" in parts and "unet" not in parts:
+        problems, notes = _stable_audio(folder, parts)
+        kind = "stable-audio"
+    elif parts and config.get("model_type") != "clap":
         problems, notes = _generator(folder, parts)
-        kind: Literal["generator", "clap"] = "generator"
+        kind = "generator"
     elif config.get("model_type") == "clap":
         problems, notes = _clap(folder, config)
         kind = "clap"
@@ -72,6 +77,26 @@ def _generator(folder: Path, parts: tuple[str, ...]) -> tuple[list[str], list[st
     if "text_encoder" in parts:
         problems += _weights(folder, "text_encoder")
     return problems + _dimensions(folder), notes
+
+
+def _stable_audio(folder: Path, parts: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """What is missing or broken; whether the parts fit each other is seen when they are opened."""
+    found = _read(folder / "transformer" / "config.json").get("_class_name")
+    if found != "StableAudioDiTModel":
+        return [
+            f"The transformer in {folder} is a {shown(found)}, and only Stable Audio's (StableAudioDiTModel) can be "
+            "led by EEG: no other diffusion transformer is supported, QA-MDT's among them."
+        ], []
+    problems = [
+        f"The Stable Audio in {folder} has no {name}/: it needs {', '.join(STABLE_AUDIO)}."
+        for name in STABLE_AUDIO if name not in parts
+    ]  # fmt: skip
+    weighty = [name for name in (*STABLE_AUDIO[:3], "text_encoder") if name in parts]
+    problems += [sentence for name in weighty for sentence in _weights(folder, name)]
+    missing = [name for name in FOR_TEXT if name not in parts]
+    return problems, [f"There is no {' and no '.join(missing)}: it follows no words, and knows no listener."] * bool(
+        missing
+    )
 
 
 def _clap(folder: Path, config: dict[str, Any]) -> tuple[list[str], list[str]]:

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from bci_music.generation.audioldm.sampler import load_audioldm
 from bci_music.messages import UserError
 from bci_music.models.checkpoints import catalogue
+from bci_music.models.checkpoints.hub import HubFile, Listing
 from bci_music.models.checkpoints.manifest import Lock
 from bci_music.models.checkpoints.pull import pull
 from bci_music.models.checkpoints.store import find_checkpoint, user_lock
@@ -130,6 +131,12 @@ def test_a_file_changed_here_is_noticed_and_fetched_again(hub, served):
     pull(NAME)
     assert path.read_bytes() == good
     assert set(fetched(hub)) >= {WEIGHTS, "config.json"}
+
+
+def test_weights_beside_the_folders_of_parts_are_not_fetched():
+    parts = ["transformer/diffusion_pytorch_model.safetensors", "model_index.json", "vae/config.json"]
+    files = tuple(HubFile(path, 1, "", None) for path in [*parts, "model.safetensors", "model.ckpt"])
+    assert [f.path for f in Listing("a/b", "c", "", files).chosen()] == parts
 
 
 def test_a_lock_holds_others_to_the_same_files(hub, served, tmp_path, cache):
