@@ -7,7 +7,7 @@ EEG is in µV, time in seconds on the LSL clock, audio float32 stereo at 48 kHz.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 AUDIO_RATE_HZ = 48_000
 EMBEDDING_DIM = 512
+
+STYLE, ECHOES = "style", "echoes"
+WAYS = {  # from EEG to music, each in a sentence
+    STYLE: "Way A, style: each window of EEG becomes one vector, and the music is made in that style.",
+    ECHOES: "Way B, Echoes: the EEG itself, step by step, leads the network that makes the music.",
+}
 
 Log = Callable[[str], None]  # is given one line about what goes on
 
@@ -194,6 +200,25 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
+class EegSteps:
+    """One window step by step, as the decoder's encoder follows it.
+
+    Attributes
+    ----------
+    values : (S, E) float32
+        Evenly spaced over the window: the encoder's output, then the unit vector of the whole window, on every step.
+    seconds : float
+        The length they cover.
+    end_s : float
+        LSL time at which the last step ends.
+    """
+
+    values: NDArray[np.float32]
+    seconds: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Embedding:
     """What the decoder made of one window.
 
@@ -208,6 +233,8 @@ class Embedding:
         Calibrated probability that this window is identified rightly; 0 when held or stale.
     sham : bool
         Whether it is of EEG from another time, in place of the window's own.
+    steps : EegSteps, optional
+        The window step by step, where something asked for it.
     """
 
     vector: NDArray[np.float32]
@@ -221,6 +248,7 @@ class Embedding:
     decode_ms: float
     connection: int = 0
     sham: bool = False
+    steps: EegSteps | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +256,7 @@ class Style:
     """What the generator is asked for: a unit vector (512,), optionally frames (n, 512) over time.
 
     `prompt_weight` is the operator's prompt's share of the vector: 0 for the EEG alone, 1 for the prompt alone.
+    `steps` is the newest window step by step; None where there is none, or nothing of the EEG counts.
     """
 
     vector: NDArray[np.float32]
@@ -236,6 +265,7 @@ class Style:
     confidence: float = 0.0
     made_s: float = 0.0
     from_eeg: bool = True  # False while no embedding has come: what plays is shown as waiting
+    steps: EegSteps | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +286,13 @@ class SoundSpan:
     style_made_s: float = float("nan")
     late: str = ""  # "hold" | "loop" | "library" | "fade"
     prompt_weight: float = 0.0  # share of the operator's prompt in the style
+    eeg_s: float = float("nan")  # LSL time of the EEG that led its first sample, where EEG led it moment by moment
+
+    def from_sample(self, start: int) -> SoundSpan:
+        """Return the part of it from sample `start` on."""
+        if start <= self.start:
+            return self
+        return replace(self, start=start, eeg_s=self.eeg_s + (start - self.start) / AUDIO_RATE_HZ)
 
 
 @dataclass(frozen=True, slots=True)

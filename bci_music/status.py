@@ -130,6 +130,9 @@ class SoundStatus:
     device: str = ""
     devices: tuple[Choice, ...] = ()  # to choose from, while looked for
     prompt: PromptStatus = PromptStatus(unavailable="no text prompt here")
+    way: str = ""  # of `messages.WAYS`, the one that plays; `ways`: those the operator may switch between
+    ways: tuple[str, ...] = ()
+    lag_s: float | None = None  # by how much what is heard is behind the EEG that leads it moment by moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,19 +232,10 @@ class ShamStatus:
 
 @dataclass(frozen=True, slots=True)
 class ReplayStatus:
-    """A recording that is replayed; seconds are from its beginning.
+    """A recording that is replayed; seconds are from its beginning, and its `speed` is 0 while it is held.
 
-    Attributes
-    ----------
-    position_s, duration_s : float
-    speed : float
-        0 while it is held.
-    passes : int
-        Counted up with every start over and every move.
-    songs : tuple of TimelineSpan
-        What was heard.
-    marks : tuple of (float, str)
-        Other markers: when and what.
+    `passes` counts up with every start over and every move; `songs` are what was heard, `marks` other markers: when and
+    what.
     """
 
     position_s: float
@@ -384,12 +378,12 @@ FOLLOWS = ("open", "back", "pack", "calibrate")
 class Command:
     """From the operator to the engine, handled in order.
 
-    `name` is "volume" (dB) | "mute" (0 or 1) | "stop" | "start" | "prompt" (text; "" for none) |
-    "prompt_weight" (0, brain only, to 1) | "sham" (text: "off", "sham" or "blind") | "look" (for streams: 0 or 1) |
-    "choose" (text: a stream's uid) | "seek" (s into the recording) | "speed" (of the replay, 0 holds it) |
-    "shelf" (look at sessions on disk: 0 or 1) | "export" (text: format, space, folder of a session) |
-    "record" (text: reference of the consent; "" ends the recording) | "look_devices" | "look_packs" (0 or 1) |
-    "device" (text: key of a sound device).
+    `name` is "volume" (dB) | "mute" (0 or 1) | "stop" | "start" | "prompt" (text; "" for none) | "prompt_weight" (0,
+    brain only, to 1) | "way" (text: of `messages.WAYS`) | "sham" (text: "off", "sham" or "blind") | "look" (for
+    streams: 0 or 1) | "choose" (text: a stream's uid) | "seek" (s into the recording) | "speed" (of the replay, 0 holds
+    it) | "shelf" (look at sessions on disk: 0 or 1) | "export" (text: format, space, folder of a session) | "record"
+    (text: reference of the consent; "" ends the recording) | "look_devices" | "look_packs" (0 or 1) | "device" (text:
+    key of a sound device).
     Those in `FOLLOWS` end the run, and the same window shows another: "open" (text: folder of a recorded session, which
     is replayed) | "back" (to what was begun with) | "pack" (text: name or folder of another pack for it) |
     "calibrate" (text: JSON with "listener", "consent" and "songs", a folder, "" for the pack's).

@@ -148,6 +148,10 @@ class Bridge:
         """Ask for "off", "sham" or "blind"."""
         self._engine.send(Command("sham", text=mode))
 
+    def set_way(self, way: str) -> None:
+        """Ask for another of the two ways from EEG to music."""
+        self._engine.send(Command("way", text=way))
+
     def record(self, consent: str) -> None:
         """Ask for a recording under this consent, "" to end it."""
         self._engine.send(Command("record", text=consent))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from bci_music.messages import ChannelState, ChannelVerdict, Quality, SoundSpan, StreamState
-from bci_music.status import Chance, Failure, FallbackSteps, Snapshot, StreamStatus, mix_words
+from bci_music.messages import ECHOES, STYLE, WAYS, ChannelState, ChannelVerdict, Quality, SoundSpan, StreamState
+from bci_music.status import Chance, Failure, FallbackSteps, Snapshot, SoundStatus, StreamStatus, mix_words
 
 EAR_KINDS = ("retrieved", "generated")
 KIND_WORDS = {
@@ -21,6 +21,7 @@ LATE_WORDS = {
     "hold": "the next clip is late, enough is queued",
     "library": "the next clip is late: from the library",
 }
+WAY_LETTERS = {STYLE: "A", ECHOES: "B"}
 SEVERITY = {ChannelState.BAD: 0, ChannelState.DOUBTFUL: 1, ChannelState.ABSENT: 2}
 
 
@@ -168,7 +169,13 @@ def now_playing(snapshot: Snapshot, paused: bool = False) -> Playing:
     near = f"near {span.title}" if span.title else "a generated clip"
     late = span.late or span.kind in ("looped", "faded")  # then the timeline alone says what is ready
     second = "  ·  ".join(part for part in (words, "" if late else ready) if part)
-    return Playing(near, _facts(span), second, span.kind in EAR_KINDS)
+    return Playing(near, _facts(span, sound.lag_s), second, span.kind in EAR_KINDS)
+
+
+def way_words(sound: SoundStatus) -> str:
+    """The way that plays in a sentence, and by how much it is behind the EEG."""
+    behind = f" What is heard is {sound.lag_s:.1f} s behind the EEG that leads it." if sound.lag_s is not None else ""
+    return f"{WAYS.get(sound.way, '')}{behind} The other way: W."
 
 
 def late_words(steps: FallbackSteps) -> str:
@@ -178,8 +185,10 @@ def late_words(steps: FallbackSteps) -> str:
     return f"{steps.total} ({parts})" if parts else "0"
 
 
-def _facts(span: SoundSpan) -> str:
+def _facts(span: SoundSpan, lag_s: float | None) -> str:
     facts = [span.genre] if span.genre else []
+    if lag_s is not None:
+        facts.append(f"EEG of {lag_s:.1f} s ago")
     if span.prompt_weight > 0:
         facts.append(mix_words(span.prompt_weight))
     if math.isfinite(span.similarity):

@@ -32,6 +32,13 @@ class View(StrEnum):
     CALIBRATE = "calibrate"
 
 
+class Way(StrEnum):
+    """Ways from EEG to music."""
+
+    STYLE = "style"
+    ECHOES = "echoes"
+
+
 class Group:
     """Options that belong together; a frozen dataclass declares them as its fields."""
 
@@ -154,6 +161,14 @@ class RunOptions(Group):
     generator: Annotated[
         str | None, typer.Option("--generator", help="auto, library, audioldm or transformer.  \\[default: auto]")
     ] = None
+    way: Annotated[
+        Way | None,
+        typer.Option(
+            "--way",
+            help="style: each window of EEG becomes one vector, and music is made in that style; echoes: the EEG, step "
+            "by step, leads a ControlNet.  \\[default: style]",
+        ),
+    ] = None
     audioldm: Annotated[str | None, typer.Option("--audioldm", help="Folder or hub id of an AudioLDM checkpoint.")] = (
         None
     )
@@ -189,7 +204,7 @@ class RunOptions(Group):
         if stream is not None:
             values["stream"] = stream.query(values["stream"]).model_dump()
             values["wait_s"] = values["wait_s"] if stream.wait is None else stream.wait
-        sound = {"generator": self.generator, "device": self.device, "reverb": self.reverb}
+        sound = {"generator": self.generator, "way": self.way, "device": self.device, "reverb": self.reverb}
         values["sound"].update({key: value for key, value in sound.items() if value is not None})
         if self.audioldm is not None:
             values["sound"]["audioldm"]["checkpoint"] = self.audioldm

@@ -17,7 +17,7 @@ from bci_music.engine.replaying import Replay
 from bci_music.engine.sham import Sham
 from bci_music.engine.shelving import Shelving
 from bci_music.files import shown
-from bci_music.messages import Log, StreamInfo, quiet
+from bci_music.messages import ECHOES, Log, StreamInfo, quiet
 from bci_music.outputs.output import RunFacts
 from bci_music.outputs.registry import make_outputs
 from bci_music.status import Failure
@@ -55,6 +55,7 @@ def build_engine(
 
     sleep_while_waiting()
     from bci_music.generation.open import choose_generator, open_generator
+    from bci_music.generation.ways import open_ways
     from bci_music.heard.open import open_heard
     from bci_music.models.decoder import Decoder
     from bci_music.models.pack import Pack
@@ -69,7 +70,11 @@ def build_engine(
     pack = Pack.open(config.pack)
     library = open_generator("library", config.sound, pack, clock)
     kind = choose_generator(config.sound, pack)
-    generator = library if kind == "library" else open_generator(kind, config.sound, pack, clock)
+
+    def trouble(text: str) -> None:
+        events.failure(Failure(clock.now(), "generate", text))
+
+    generator = library if kind == "library" else open_ways(config.sound, pack, clock, trouble)
     if not generator.realtime:
         share_cores(2)  # it computes beside the decoder
     tell("loading the decoder")
@@ -95,6 +100,7 @@ def build_engine(
         decode.not_before = lambda: replayed.begins_s
     sham = Sham(config.sham, history.heard_at, history.window_s, clock.now)
     decode.choose = sham.choose
+    decode.with_steps = lambda: generator.way == ECHOES
     decode.begin_again = history.begin_again
     steering = Steering(decode.embedding, config.sound.steering)
     sound = SoundStage(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from bci_music.messages import WAYS
 from bci_music.status import FOLLOWS, Command, Failure
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     "volume", "mute", "start", "stop", "prompt", "prompt_weight", "sham", "look", "choose", "seek", "speed", "shelf",
-    "export", "record", "look_devices", "device", "look_packs", *FOLLOWS,
+    "export", "record", "look_devices", "device", "look_packs", "way", *FOLLOWS,
 )  # fmt: skip
 
 
@@ -68,6 +69,8 @@ class Commands:
             self._take_sham(command.text)
         elif command.name.startswith("prompt"):
             self._take_words(command)
+        elif command.name == "way":
+            self._take_way(command.text)
         elif command.name == "volume":
             self._sound.set_volume(command.value)
         elif command.name in ("mute", "start", "stop"):
@@ -93,6 +96,13 @@ class Commands:
         if self._sham is not None:
             status = self._sham.set(mode)  # type: ignore[arg-type]
             self._events.log(f"sham: {status.words or mode}")
+
+    def _take_way(self, way: str) -> None:
+        if way not in WAYS:
+            raise ValueError(f"a way is {' or '.join(WAYS)}, not {way!r}")
+        assert self._sound is not None
+        self._sound.set_way(way)
+        self._events.log(f"way: {way}")
 
     def _take_words(self, command: Command) -> None:
         if self._prompter is None:

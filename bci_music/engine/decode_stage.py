@@ -117,6 +117,7 @@ class DecodeStage:
         self.chain: Chain | None = None
         self.choose: Callable[[Embedding], Embedding | None] = lambda embedding: embedding  # what steers the music
         self.begin_again: Callable[[], None] = lambda: None  # told that the windows of another stream follow
+        self.with_steps: Callable[[], bool] = lambda: False  # whether something wants windows step by step
         self.not_before: Callable[[], float] = lambda: float("-inf")  # windows that end earlier only warm up
         self.counters = DecodeCounters()
         self.embedding: Latest[Embedding] = Latest()
@@ -193,7 +194,7 @@ class DecodeStage:
         while left:
             window = left.pop(-1 if self._live else 0)
             try:
-                embedding = self.decoder.decode(window, now)
+                embedding = self.decoder.decode(window, now, steps=self.with_steps())
             except TooFewChannels:
                 self.counters.masked += 1
                 continue

@@ -18,6 +18,7 @@ from bci_music.metrics.agreement import Agreement, agreement
 
 if TYPE_CHECKING:
     from bci_music.engine.engine import Engine
+    from bci_music.sound.stage import SoundStage
     from bci_music.status import Chance
 
 STEP_S = 0.1
@@ -154,7 +155,9 @@ def _sound(engine: Engine, wav: Path | None) -> dict[str, Any]:
     first = sound.first_eeg_sound_s
     began = engine.first_sample_s
     return {
-        "generator": {"class": engine.sound.generator_class, "name": sound.generator, "trained": sound.trained},
+        "generator": engine.sound.plays.facts(),
+        "way": sound.way,
+        "eeg_to_ear_s": _eeg_to_ear(engine.sound),
         "clips_generated": sound.clips_generated,
         "clips_retrieved": sound.clips_retrieved,
         "generation_rtf": sound.generation_s / sound.generated_s if sound.generated_s else None,
@@ -171,6 +174,18 @@ def _sound(engine: Engine, wav: Path | None) -> dict[str, Any]:
         "audio_device": sound.device,
         "silent_seconds": engine.sound.player.silent_s if wav is not None else None,
         "first_eeg_chosen_sound_s": first - began if first is not None and began is not None else None,
+    }
+
+
+def _eeg_to_ear(sound: SoundStage) -> dict[str, Any] | None:
+    """By how much what is heard is behind the EEG that leads it moment by moment; None where nothing is led so."""
+    lags = sound.lags_s()
+    if not lags:
+        return None
+    return {
+        "protocol": "from the moment of EEG that leads a moment of sound until that is heard: context and block, what "
+        "is queued, decoding and making; one figure a clip",
+        "n": len(lags), **_named(percentiles(lags)),
     }
 
 

@@ -106,6 +106,7 @@ class Sham:
             if span is None:
                 return embedding
             old = self._older(embedding)
+            steps = embedding.steps
             self._ready = old is not None
             if old is None or not span.sham:
                 return None if old is None else embedding
@@ -113,6 +114,7 @@ class Sham:
             return replace(
                 embedding, vector=old.vector, attention=old.attention, confidence=old.confidence, sham=True,
                 first_sample=of.first_sample, last_sample=of.last_sample,
+                steps=old.steps and steps and replace(old.steps, end_s=steps.end_s),
             )  # fmt: skip
 
     def status(self) -> ShamStatus:
@@ -134,7 +136,7 @@ class Sham:
         """Newest decoding from at least `lag_s` before in which another song was heard."""
         heard = self._heard_at(embedding.end_s - self._half_s)
         for old in reversed(self._past):
-            if old.end_s > embedding.end_s - self._config.lag_s:
+            if old.end_s > embedding.end_s - self._config.lag_s or (embedding.steps and not old.steps):
                 continue
             then = self._heard_at(old.end_s - self._half_s)
             if heard is None or then is None or heard.song != then.song:

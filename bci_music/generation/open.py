@@ -11,8 +11,9 @@ from bci_music.generation.audioldm.flow import TransformerConfig
 from bci_music.generation.audioldm.generator import AudioLdmConfig, AudioLdmGenerator
 from bci_music.generation.audioldm.loading import AUDIOLDM, TRANSFORMER
 from bci_music.generation.config import GeneratorConfig
+from bci_music.generation.echoes import EchoesConfig
 from bci_music.generation.library import LibraryConfig
-from bci_music.messages import UserError
+from bci_music.messages import ECHOES, UserError
 
 if TYPE_CHECKING:
     from bci_music.clock import Clock
@@ -27,13 +28,16 @@ class GeneratorsConfig(Config):
     """Which generator plays, and the settings of every type.
 
     A field whose type is a `GeneratorConfig` is a line of the registry: its name is what `--generator` takes. `auto`
-    takes the first one that is available, so the library, which always is, stands last.
+    takes the first one that is available, so the library, which always is, stands last. That holds for way A, the style
+    of a window; way B is led by EEG step by step, and plays `echoes` whatever `generator` says.
     """
 
     generator: str = Field(AUTO, description="auto: what is given or the pack plays by default, else library")
+    way: Literal["style", "echoes"] = Field("style", description="style: way A, as generator says; echoes: way B")
     audioldm: AudioLdmConfig = AudioLdmConfig()
     transformer: TransformerConfig = TransformerConfig()
     library: LibraryConfig = LibraryConfig()
+    echoes: EchoesConfig = EchoesConfig()
 
     @field_validator("audioldm", mode="before")
     @classmethod
@@ -54,13 +58,15 @@ class GeneratorsConfig(Config):
 
 
 def generator_names(registry: type[GeneratorsConfig] = GeneratorsConfig) -> list[str]:
-    """Names of all types of generators, in the order in which `auto` tries them."""
+    """Names of all types of generators of way A, in the order in which `auto` tries them."""
     fields = registry.model_fields.items()
-    return [name for name, field in fields if isinstance(field.default, GeneratorConfig)]
+    return [name for name, field in fields if isinstance(field.default, GeneratorConfig) and name != ECHOES]
 
 
 def choose_generator(config: GeneratorsConfig, pack: Pack | None) -> str:
     """Name of the type that plays: the one asked for, or the first that is available."""
+    if config.way == ECHOES:
+        return ECHOES
     if config.generator != AUTO:
         return config.generator
     return next(name for name in generator_names(type(config)) if getattr(config, name).available(pack))

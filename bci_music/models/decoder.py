@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci_music.files import read_array, shown
-from bci_music.messages import EMBEDDING_DIM, Embedding, Log, UserError, Window, quiet
+from bci_music.messages import EMBEDDING_DIM, EegSteps, Embedding, Log, UserError, Window, quiet
 from bci_music.models.adapter import RidgeAdapter
 from bci_music.models.confidence import Confidence
 from bci_music.models.device import Device, choose_device
@@ -118,18 +118,21 @@ class Decoder:
             milliseconds = self.decode_array(noise).decode_ms
         return milliseconds
 
-    def decode(self, window: Window, now: float) -> Embedding:
+    def decode(self, window: Window, now: float, *, steps: bool = False) -> Embedding:
         """Decode one window of the live chain; `now` is the LSL time at which that is done.
+
+        With `steps` the embedding also holds the window step by step; all else is the same to the bit.
 
         Raises
         ------
         TooFewChannels
             A ValueError: fewer than `min_channels` channels are usable.
         """
-        vector, attention, confidence, ms = self._run(window.samples, window.used)
+        vector, attention, confidence, values, ms = self._run(window.samples, window.used, steps)
         return Embedding(
             vector, attention, confidence, window.index, window.first_sample, window.last_sample, window.end_s,
             made_s=now, decode_ms=ms, connection=window.connection,
+            steps=None if values is None else self._placed(values, window.end_s),
         )
 
     def decode_array(self, samples: NDArray[np.float32], used: NDArray[np.bool_] | None = None) -> Embedding:
@@ -145,14 +148,15 @@ class Decoder:
         samples = np.asarray(samples, np.float32)
         if used is None:
             used = np.isfinite(samples).all(1) & (samples.std(1) > 0)
-        vector, attention, confidence, ms = self._run(samples, used)
+        vector, attention, confidence, _, ms = self._run(samples, used)
         seconds = samples.shape[1] / self.manifest.signal.preprocess.sfreq_hz if self._pack else 0.0
         last = samples.shape[1] - 1
         return Embedding(vector, attention, confidence, 0, 0, last, seconds, made_s=seconds, decode_ms=ms)
 
     def decode_many(self, samples: NDArray[np.float32], used: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
         """Decode a batch (B, C, T) with masks (B, C): raw outputs, unit vectors, attention and confidence."""
-        raw, attention = self._forward(samples, used)
+        vectors, attention = self.encode_many(samples, used)
+        raw = self._adapter(vectors)
         return {
             "raw": raw, "vector": _unit(raw), "attention": attention, "confidence": self._confidence(raw, attention),
         }
@@ -189,9 +193,15 @@ class Decoder:
             found = [part.float().cpu().numpy() for part in infer(x.to(device.torch), mask.to(device.torch))]
         return found[0], found[1], found[2] if steps else None
 
+    def _placed(self, values: NDArray[np.float32], end_s: float) -> EegSteps:
+        """Steps (S, E) of a window that ends at `end_s`, with what they cover: samples that fill no step are left."""
+        e, rate_hz = self._config.encoder, self.manifest.signal.preprocess.sfreq_hz
+        covered = len(values) * e.patch
+        return EegSteps(values, covered / rate_hz, end_s - (e.n_times - covered) / rate_hz)
+
     def _run(
-        self, samples: NDArray[np.float32], used: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], float, float]:
+        self, samples: NDArray[np.float32], used: NDArray[np.bool_], steps: bool = False
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], float, NDArray[np.float32] | None, float]:
         began = time.perf_counter()
         e = self._config.encoder
         if samples.shape != (e.n_channels, e.n_times):
@@ -201,15 +211,11 @@ class Decoder:
             )
         if int(used.sum()) < self._config.min_channels:
             raise TooFewChannels(f"{int(used.sum())} usable channels, at least {self._config.min_channels} are needed")
-        raw, attention = self._forward(samples[None], used[None])
+        vectors, attention, values = self._infer(samples[None], used[None], steps)
+        raw = self._adapter(vectors)
         confidence = float(self._confidence(raw, attention)[0])
-        return _unit(raw)[0], attention[0], confidence, 1e3 * (time.perf_counter() - began)
-
-    def _forward(
-        self, samples: NDArray[np.float32], used: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        vectors, attention = self.encode_many(samples, used)
-        return self._adapter(vectors), attention
+        ms = 1e3 * (time.perf_counter() - began)
+        return _unit(raw)[0], attention[0], confidence, None if values is None else values[0], ms
 
 
 def _check_signal(pack: Pack) -> None:

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from bci_music.messages import AudioBlock, Style
+from bci_music.messages import STYLE, AudioBlock, Style
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,10 @@ class Generator(ABC):
         stage. Any other generator runs in a thread of its own, ahead of time.
     pause_s : float
         Silence of up to this length belongs to its music; a block with more is refused (`sound/guard.py`).
+    way : str
+        Which of the two ways from EEG to music it goes.
+    ways : tuple of str
+        Ways between which it can `switch`; none where it has one only.
 
     Notes
     -----
@@ -52,6 +56,8 @@ class Generator(ABC):
     trained: bool
     realtime: bool
     pause_s: float = 0.0
+    way: str = STYLE
+    ways: tuple[str, ...] = ()
 
     @abstractmethod
     def generate(self, style: Style, state: Any, *, seconds: float, deadline: float) -> tuple[AudioBlock, Any]:
@@ -68,6 +74,13 @@ class Generator(ABC):
         deadline : float
             Time on the generator's clock at which the block must be there.
         """
+
+    def facts(self) -> dict[str, Any]:
+        """Say for reports what plays."""
+        return {"class": type(self).__name__, "name": self.name, "trained": self.trained}
+
+    def switch(self, way: str) -> None:  # noqa: B027
+        """Go over to another of its `ways`, as soon as that can be heard well; called from any thread."""
 
     def warm_up(self) -> None:  # noqa: B027 (nothing to do unless a generator says so)
         """Do once what would make the first block late; called in the generator's own thread."""

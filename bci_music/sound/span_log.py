@@ -44,7 +44,7 @@ class SpanLog:
             for span in kept:
                 if span.start < index:
                     self._spans.append(replace(span, stop=index))
-                self._spans.append(replace(span, start=max(span.start, index), late=step))
+                self._spans.append(replace(span.from_sample(index), late=step))
 
     def at(self, index: int) -> SoundSpan | None:
         """Return the span that holds sample `index`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -231,7 +231,7 @@ class Splicer:
             raise RuntimeError("the sound queue is full: the clip is too long for it")
         self._span_log.truncate(start + half)
         first = cut + half  # of the block's samples, the first that is the louder one
-        spans = [replace(span, start=max(span.start, first)) for span in block.spans if span.stop > first]
+        spans = [span.from_sample(first) for span in block.spans if span.stop > first]
         self._span_log.append(start - cut, spans)
         return start
 
@@ -268,7 +268,7 @@ class Splicer:
             raise RuntimeError("the sound queue is full: the clip is too long for it")
         self.splices += 1
         self._span_log.truncate(at)
-        spans = [replace(span, start=max(span.start, skip)) for span in block.spans if span.stop > skip]
+        spans = [span.from_sample(skip) for span in block.spans if span.stop > skip]
         self._span_log.append(at - skip, spans)
         return True
 

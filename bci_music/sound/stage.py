@@ -119,9 +119,9 @@ class SoundStage:
         self._prepare(now)
 
     @property
-    def generator_class(self) -> str:
-        """Name of the generator's class, for reports."""
-        return type(self._generator.generator).__name__
+    def plays(self) -> Generator:
+        """The generator itself, not the guard around it: its name, way and facts may change while it plays."""
+        return self._generator.generator
 
     def close(self) -> bool:
         """End the generators' threads; returns whether they ended, and names one that did not."""
@@ -144,6 +144,27 @@ class SoundStage:
         self._muted = muted
         self.player.set_gain(self._volume_db, muted)
 
+    def set_way(self, way: str) -> None:
+        """Go over to another way from EEG to music, where the generator has it."""
+        if way in self.plays.ways:
+            self.plays.switch(way)
+            return
+        text = "This run plays one way only: another needs a pack that holds a ControlNet, and no other generator."
+        self._on_failure(Failure(self._clock.now(), "generate", text))
+
+    def lag_s(self, now: float) -> float | None:
+        """Seconds between the EEG that leads what is heard at `now`, moment by moment, and that sound."""
+        span = self.span_log.at(self.player.heard.index_at(now))
+        return self._lag_of(span) if span is not None else None
+
+    def lags_s(self) -> list[float]:
+        """The same for each span that was heard or is queued."""
+        return [lag for span in self.span_log.all() if (lag := self._lag_of(span)) is not None]
+
+    def _lag_of(self, span: SoundSpan) -> float | None:
+        heard_s = self.player.heard.heard_s(span.start)
+        return None if heard_s is None or span.eeg_s != span.eeg_s else heard_s - span.eeg_s
+
     def status(self, now: float) -> SoundStatus:
         """Return the sound in one glance."""
         counters, states = self.player.counters, (self._state, self._fallback.state)
@@ -160,9 +181,9 @@ class SoundStage:
             fallbacks=self._fallbacks, clips_refused=sum(g.refused for g in self._guarded),
             generation_s=self._wall_s, generated_s=self._made_s,
             peak_dbfs=self.meter.peak_dbfs(), volume_db=self._volume_db, muted=self._muted,
-            first_eeg_sound_s=self._first_eeg_heard(now), generator=self._generator.name,
-            trained=self._generator.trained, device=self.player.device, prompt=self._steering.prompt,
-            devices=self.devices.choices,
+            first_eeg_sound_s=self._first_eeg_heard(now), generator=self.plays.name, trained=self.plays.trained,
+            way=self.plays.way, ways=self.plays.ways, lag_s=self.lag_s(now), device=self.player.device,
+            prompt=self._steering.prompt, devices=self.devices.choices,
         )
 
     def playing(self, now: float) -> SoundSpan | None:
@@ -238,7 +259,7 @@ class SoundStage:
         self._revision.forget()
         self._fallback.in_time()
         again = f"the library plays, and it is tried again in {self.config.rest_s:g} s"
-        self._on_failure(Failure(now, "generate", f"{self._generator.name} failed ({error}): {again}"))
+        self._on_failure(Failure(now, "generate", f"{self.plays.name} failed ({error}): {again}"))
 
     def _order(self, now: float, style: Style) -> None:
         """Take the slow generator's clip when it is there, and order the next in time."""
@@ -306,7 +327,7 @@ class SoundStage:
         if now - self._asked_s > self.config.hung_s and not self._named:
             self._named = True
             self._fallbacks += 1
-            text = f"{self._generator.name} has not answered for {self.config.hung_s:g} s"
+            text = f"{self.plays.name} has not answered for {self.config.hung_s:g} s"
             self._on_failure(Failure(now, "generate", f"{text}: the library plays until it does."))
 
     def _append(self, block: AudioBlock, source: str, soon: int | None = None) -> int:

@@ -1,5 +1,7 @@
 """From embeddings to a style: confident windows pull harder, old ones fade, silence of the decoder holds.
 
+Step by step the EEG is not smoothed: the newest window's steps go with the style, and none once that is too old.
+
 The operator's prompt, where there is one, turns the style its way by as much as the operator says.
 """
 
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bci_music.config import Config
-from bci_music.messages import EMBEDDING_DIM, Embedding, Style
+from bci_music.messages import EMBEDDING_DIM, EegSteps, Embedding, Style
 from bci_music.status import PromptStatus
 from bci_music.workers import Latest
 
@@ -71,6 +73,7 @@ class SteeringState:
     end_s: float = float("-inf")
     made_s: float = float("-inf")
     key: tuple[int, int] | None = None  # connection and window index of the newest embedding taken
+    steps: EegSteps | None = None  # of the newest embedding that counts
 
 
 class Steering:
@@ -121,6 +124,7 @@ class Steering:
             total=kept * old + weight * embedding.vector, weight=kept * state.weight + weight,
             confidence=kept * state.confidence + weight * embedding.confidence,
             end_s=max(state.end_s, embedding.end_s), made_s=embedding.made_s, key=key,
+            steps=embedding.steps,
         )
 
     def style(self, now: float) -> Style:
@@ -134,10 +138,13 @@ class Steering:
         stale = now - state.made_s > self.config.max_age_s
         confidence = 0.0 if stale else state.confidence / state.weight
         prompt, status = self._prompt
+        steps = None if stale else state.steps
         if prompt is None or status.weight <= 0:
-            return Style(vector, confidence=confidence, made_s=state.made_s)
-        blended = slerp(vector, prompt, status.weight)
-        return Style(blended, prompt_weight=status.weight, confidence=confidence, made_s=state.made_s)
+            return Style(vector, confidence=confidence, made_s=state.made_s, steps=steps)
+        return Style(
+            slerp(vector, prompt, status.weight), prompt_weight=status.weight, confidence=confidence,
+            made_s=state.made_s, steps=steps if status.weight < 1 else None,
+        )
 
     def state(self) -> SteeringState:
         """What steering remembers, as a value."""

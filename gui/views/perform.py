@@ -8,6 +8,7 @@ from typing import ClassVar
 from PySide6.QtWidgets import QWidget
 
 from bci_music.eeg.montage import Montage
+from bci_music.messages import ECHOES, STYLE
 from bci_music.status import Snapshot
 from gui.bridge import Bridge
 from gui.layout import GUTTER, MARGIN, Places
@@ -27,7 +28,9 @@ class Perform(SignalView):
 
     key = "F1"
     name = "Perform"
-    help: ClassVar[Keys] = (*SignalView.help, ("Space", "mute"), ("+ = -", "louder, softer"))
+    help: ClassVar[Keys] = (
+        *SignalView.help, ("Space", "mute"), ("+ = -", "louder, softer"), ("W", "the other way from EEG to music"),
+    )  # fmt: skip
 
     def __init__(self, bridge: Bridge, parent: QWidget | None = None):
         super().__init__(bridge, parent)
@@ -38,6 +41,7 @@ class Perform(SignalView):
         playing = self.playing
         playing.stop.clicked.connect(self._toggle_running)
         playing.mute.clicked.connect(lambda checked: bridge.set_muted(checked))
+        playing.way.clicked.connect(self._change_way)
         playing.volume.moved.connect(bridge.set_volume)
         playing.prompt.asked.connect(bridge.set_prompt)
         playing.share.moved.connect(bridge.set_prompt_weight)
@@ -70,12 +74,13 @@ class Perform(SignalView):
         }
 
     def keys(self) -> dict[str, Callable[[], None]]:
-        """Space mutes, plus and minus change the volume."""
+        """Space mutes, plus and minus change the volume, W the way from EEG to music."""
         return super().keys() | {
             "Space": self._toggle_mute,
             "+": lambda: self._change_volume(STEP_DB),
             "=": lambda: self._change_volume(STEP_DB),
             "-": lambda: self._change_volume(-STEP_DB),
+            "W": self._change_way,
         }
 
     def show_montage(self, montage: Montage | None) -> None:
@@ -109,6 +114,10 @@ class Perform(SignalView):
     def _toggle_mute(self) -> None:
         self.bridge.set_muted(not self.bridge.muted)
         self.playing.mute.setChecked(self.bridge.muted)
+
+    def _change_way(self) -> None:
+        now = self.bridge.refresh().sound.way
+        self.bridge.set_way(ECHOES if now == STYLE else STYLE)
 
     def _change_volume(self, decibels: float) -> None:
         self.playing.volume.setValue(self.playing.volume.value() + round(decibels * 10))

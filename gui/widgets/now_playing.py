@@ -5,9 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import QRect
 from PySide6.QtGui import QPainter
 
+from bci_music.messages import STYLE
 from bci_music.status import Snapshot
 from gui import theme
-from gui.readings import late_words, now_playing
+from gui.readings import WAY_LETTERS, late_words, now_playing, way_words
 from gui.widgets.meters import LevelMeters
 from gui.widgets.panel import INSET, Panel
 from gui.widgets.prompt import PromptLine, ShareSlider
@@ -31,6 +32,7 @@ class NowPlaying(Panel):
         self.mute = PillButton("Mute", "mute (space)", self)
         self.mute.setCheckable(True)
         self.volume = VolumeSlider(self)
+        self.way = PillButton("Way A", "", self)
         self.prompt, self.share = PromptLine(self), ShareSlider(self)
 
     def show_snapshot(self, snapshot: Snapshot, paused: bool, muted: bool) -> None:
@@ -45,8 +47,12 @@ class NowPlaying(Panel):
         self.meters.show_device(snapshot.sound.device)
         self.prompt.show_status(snapshot.sound.prompt)
         self.share.show_status(snapshot.sound.prompt)
+        self.way.set_word(f"Way {WAY_LETTERS[snapshot.sound.way or STYLE]}")
+        self.way.setToolTip(way_words(snapshot.sound))
         for control in (self.stop, self.mute, self.volume, self.meters, self.prompt, self.share):
             control.setVisible(bool(snapshot.sound.generator))
+        self.way.setVisible(bool(snapshot.sound.ways))
+        self._lay_out()
         self.update(self._box(0, 0, LEFT_COLUMN, self.height() / self.scale))
 
     def show_motion(self, snapshot: Snapshot) -> None:
@@ -63,7 +69,7 @@ class NowPlaying(Panel):
         super().set_scale(scale)
         self.timeline.set_scale(scale)
         self.meters.set_scale(scale)
-        for control in (self.stop, self.mute, self.volume, self.share):
+        for control in (self.stop, self.mute, self.way, self.volume, self.share):
             control.scale = scale
         self.prompt.set_scale(scale)
         self._lay_out()
@@ -79,7 +85,9 @@ class NowPlaying(Panel):
         self.share.setGeometry(self._box(INSET + 200, h - 86, 112, 24))
         self.stop.setGeometry(self._box(INSET, h - 58, 64, 32))
         self.mute.setGeometry(self._box(INSET + 72, h - 58, 64, 32))
-        self.volume.setGeometry(self._box(INSET + 144, h - 58, 168, 32))
+        self.way.setGeometry(self._box(INSET + 144, h - 58, 72, 32))
+        left = 224 if self.way.isVisibleTo(self) else 144
+        self.volume.setGeometry(self._box(INSET + left, h - 58, 312 - left, 32))
         self.timeline.setGeometry(self._box(LEFT_COLUMN + 24, INSET, w - LEFT_COLUMN - 24 - INSET, h - INSET - 8))
 
     def draw(self, painter: QPainter, w: float, h: float) -> None:

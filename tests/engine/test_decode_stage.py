@@ -18,7 +18,7 @@ def window(index, n_used=10, flags=0):
 class Least:
     """A decoder that needs 6 of 10 electrodes."""
 
-    def decode(self, window, now):
+    def decode(self, window, now, steps=False):
         if window.used.sum() < 6:
             raise TooFewChannels("5 usable channels, at least 6 are needed")
         vector = np.zeros(512, np.float32)

@@ -88,7 +88,7 @@ class Broken:
     def __init__(self, decoder):
         self._decoder = decoder
 
-    def decode(self, window, now):
+    def decode(self, window, now, steps=False):
         raise RuntimeError("out of memory")
 
 

@@ -34,6 +34,7 @@ ENTRY_POINTS = {
     "AudioEntry": "the YAML of --audio",
     "Note": "generator.json beside a checkpoint",
     "DenoiserNote": "what it holds of a transformer",
+    "ControlNote": "control.json beside a ControlNet",
     "PackManifest": "pack.yaml",
     "PreparedConfig": "a prepared study",
     "_Index": "index.json of a pack's music library",
@@ -108,7 +109,7 @@ def test_the_configuration_of_a_live_run_reaches_all_that_plays():
     packages = ("bci_music.sound.", "bci_music.generation.", "bci_music.engine.", "bci_music.outputs.")
     plays = {config for config in all_configs() if config.__module__.startswith(packages)}
     left = {config.__name__ for config in plays - reachable(LiveConfig)}
-    assert left <= {"Note", "DenoiserNote", "GeneratorConfig"}
+    assert left <= {"Note", "DenoiserNote", "ControlNote", "GeneratorConfig"}
 
 
 def test_every_field_is_read():

@@ -95,3 +95,19 @@ def test_span_and_lateness_in_words(engine):
     assert "late: from the library" in now_playing(dataclasses.replace(snapshot, playing=library)).second
     assert late_words(FallbackSteps()) == "0"
     assert late_words(FallbackSteps(hold=2, loop=1)) == "3 (2 held, 1 looped)"
+
+
+def test_the_way_is_switched_by_button_and_key_where_there_are_two(window, engine, qtbot):
+    playing = window.view.playing
+    window.change()
+    assert not playing.way.isVisible()
+    two = {"way": "echoes", "ways": ("style", "echoes"), "lag_s": 6.2}
+    engine.changes = {"sound": dataclasses.replace(engine._snapshot().sound, **two)}
+    window._show_words(window._bridge.refresh())
+    assert (playing.way.isVisible(), playing.way.text()) == (True, "Way B")
+    assert "6.2 s behind the EEG" in playing.way.toolTip()
+    assert not playing.way.geometry().intersects(playing.volume.geometry())
+    qtbot.keyClick(window, Qt.Key.Key_W)
+    assert engine.commands[-1] == Command("way", text="style")
+    qtbot.mouseClick(playing.way, Qt.MouseButton.LeftButton)
+    assert engine.commands[-2:] == [Command("way", text="style")] * 2

@@ -4,7 +4,7 @@ import pytest
 
 from bci_music.engine.chance import NOT_KNOWN
 from bci_music.messages import ChannelState, ChannelVerdict, Quality, StreamState
-from bci_music.status import Chance, Failure, Identification, TimelineSpan
+from bci_music.status import Chance, Failure, Identification, SoundStatus, TimelineSpan
 from gui import readings
 
 
@@ -131,3 +131,10 @@ def test_brain_to_ear_is_read_from_stamps_and_kept_while_the_sound_lasts(change)
     waiting = dict(fields, playing=dataclasses.replace(span, kind="waiting"))
     assert reader.read(change(**waiting)) is None
     assert readings.BrainToEar().read(change(**dict(fields, embedding=None))) is None
+
+
+def test_the_way_that_plays_is_a_sentence_with_how_far_it_is_behind_the_eeg():
+    sound = SoundStatus(generator="a", trained=True, way="echoes", ways=("style", "echoes"), lag_s=6.24)
+    assert readings.way_words(sound).startswith("Way B, Echoes: the EEG itself, step by step, leads")
+    assert "is 6.2 s behind the EEG" in readings.way_words(sound)
+    assert readings.way_words(SoundStatus(way="style")).startswith("Way A, style: each window")

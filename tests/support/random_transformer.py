@@ -1,4 +1,4 @@
-"""A transformer with random weights beside the parts of a random AudioLDM."""
+"""A transformer with random weights, and a ControlNet over it, beside the parts of a random AudioLDM."""
 
 import json
 from pathlib import Path
@@ -24,4 +24,23 @@ def write_random_transformer(directory: str | Path, seed: int = 0, **sizes: int)
     note = note_of(directory).model_dump(exclude_none=True)
     own = {"trained": False, "name": "random transformer (not trained)", **PLAIN_FLOW}
     (directory / NOTE).write_text(json.dumps(note | {"plays": TRANSFORMER, TRANSFORMER: own}), encoding="utf-8")
+    return directory
+
+
+def write_random_control(directory: str | Path, eeg_dim: int, seed: int = 0, **note: object) -> Path:
+    """Write a ControlNet with random weights, none of them 0, over the transformer in `directory`."""
+    import torch
+
+    from bci_music.generation.audioldm.echoes import CONTROL, ControlNote, save_control
+    from bci_music.generation.audioldm.latent_control import LatentControl
+    from bci_music.generation.audioldm.latent_transformer import LatentTransformer
+
+    directory = Path(directory)
+    with torch.random.fork_rng(devices=[]), quiet_loading():
+        torch.manual_seed(seed)
+        control = LatentControl.over(LatentTransformer.from_pretrained(directory / TRANSFORMER), eeg_dim)
+        for weights in control.parameters():
+            if not weights.any():
+                torch.nn.init.normal_(weights, std=0.1)
+    save_control(control, directory / CONTROL, ControlNote.parse({"name": "random ControlNet", **note}, "note"))
     return directory

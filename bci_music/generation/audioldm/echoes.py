@@ -152,6 +152,8 @@ def load_echoes(
 
 def with_control(plain: AudioLdm, control: LatentControl) -> EchoesLdm:
     """The model `plain`, a latent transformer's, with a ControlNet over it."""
+    from bci_music.generation.audioldm.loading import quiet_loading
+
     base = plain.denoiser.config
     if (base.dim, base.style_dim) != (control.config.dim, control.config.style_dim):
         raise UserError(
@@ -160,7 +162,8 @@ def with_control(plain: AudioLdm, control: LatentControl) -> EchoesLdm:
         )
     model = EchoesLdm.__new__(EchoesLdm)
     model.__dict__.update(plain.__dict__)
-    model.control = control.to(plain.device, plain.denoiser.dtype).eval().requires_grad_(False)
+    with quiet_loading():  # which warns of a cast
+        model.control = control.to(plain.device, plain.denoiser.dtype).eval().requires_grad_(False)
     return model
 
 

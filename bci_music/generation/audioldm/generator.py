@@ -19,7 +19,7 @@ from bci_music.generation.audioldm.sampler import AudioLdm, Budget, Continuation
 from bci_music.generation.audioldm.solver import SamplerSettings
 from bci_music.generation.audioldm.sources import Place, Sources
 from bci_music.generation.config import GeneratorConfig
-from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, AudioBlock, SoundSpan, Style, UserError
+from bci_music.messages import AUDIO_RATE_HZ, EMBEDDING_DIM, STYLE, AudioBlock, SoundSpan, Style, UserError
 from bci_music.sound.generator import Generator, Rejoin
 from bci_music.sound.loudness import DELAY, LimiterState, limit, loudness_lufs, to_loudness
 from bci_music.sound.splice import fade_in, splice
@@ -90,10 +90,15 @@ class AudioLdmConfig(GeneratorConfig):
             raise UserError("A variation needs the library of a pack: give --pack with its name or folder.")
         library = pack.open_library() if pack is not None else None
         sources = Sources(library, model) if library is not None and self.from_library > 0 else None
-        return AudioLdmGenerator(model, self, clock, library.nearest_song if library is not None else None, sources)
+        return self._made(model, clock, library.nearest_song if library is not None else None, sources)
 
     def _load(self, where: str | Path) -> AudioLdm:
         return load_audioldm(where, revision=self.revision, device=self.device, speed=self.speed)
+
+    def _made(
+        self, model: AudioLdm, clock: Clock | None, near: Near | None, sources: Sources | None
+    ) -> AudioLdmGenerator:
+        return AudioLdmGenerator(model, self, clock, near, sources)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +121,7 @@ class AudioLdmState:
     clips_retrieved: int = 0
     clips_kept: int = 0
     crossfades: int = 0
+    way: str = STYLE  # of the generator that made the clip
 
 
 class AudioLdmGenerator(Generator):
@@ -144,11 +150,15 @@ class AudioLdmGenerator(Generator):
         self.name, self.trained = model.name, model.trained
         self.settings = self.config.sampler or model.settings
         self._stop = threading.Event()
-        frames = model.downsample * max(1, round(self.config.overlap_s * SOUND_RATE_HZ / MEL_HOP / model.downsample))
-        self._kept = frames // model.downsample  # latent frames with which the next clip begins
-        self._margin = round(self.config.margin_s * SOUND_RATE_HZ / MEL_HOP / model.downsample)  # latent frames
-        self._overlap = frames * MEL_HOP * TO_FULL_RATE
+        self._frame = model.downsample * MEL_HOP * TO_FULL_RATE  # samples of sound that a latent frame is long
+        self._kept = max(1, self._latent_frames(self.config.overlap_s))  # with which the next clip begins
+        self._context = self._kept  # with which it is made: what lies before was played
+        self._margin = self._latent_frames(self.config.margin_s)
+        self._overlap = self._kept * self._frame
         self._fade = min(round(self.config.fade_s * AUDIO_RATE_HZ), self._overlap)
+
+    def _latent_frames(self, seconds: float) -> int:
+        return round(seconds * SOUND_RATE_HZ / MEL_HOP / self.model.downsample)
 
     def generate(
         self, style: Style, state: AudioLdmState | None, *, seconds: float, deadline: float
@@ -170,11 +180,16 @@ class AudioLdmGenerator(Generator):
         """Go on from the middle of the newest clip: its latents up to there are what the next clip begins with."""
         if state is None or angle(style.vector, state.vector) < np.deg2rad(self.config.follow_deg):
             return None
-        frame = len(state.clip) // state.latents.shape[2]
+        return self.cut(state, back)
+
+    def cut(self, state: AudioLdmState, back: int) -> Rejoin | None:
+        """Where and from what to go on, at most `back` samples before the end of what is queued; None: not worth it."""
+        frame = self._frame
         end = len(state.clip) - self._overlap - DELAY  # place in the clip of the end of what is queued
         head = min(self._overlap, round(self.config.follow_fade_s * AUDIO_RATE_HZ))
-        kept = -(-(end - back + head) // frame)
-        if kept < self._kept or end + self._overlap - kept * frame < GAIN_S * AUDIO_RATE_HZ:
+        least = -(-(end - back + head) // frame)
+        kept = max(least, self._context)
+        if least < self._kept or end + self._overlap - kept * frame < GAIN_S * AUDIO_RATE_HZ:
             return None
         clip, latents = state.clip[: kept * frame], state.latents[:, :, :kept]
         cut = replace(state, clip=clip, latents=latents, limiter=None, repeats=0)
@@ -182,9 +197,12 @@ class AudioLdmGenerator(Generator):
 
     def warm_up(self, seconds: float = 5.12) -> None:
         """Run once with few steps, so that the first clip already knows how long steps take here."""
-        vector = np.full(EMBEDDING_DIM, EMBEDDING_DIM**-0.5, np.float32)
+        self._warm(Style(np.full(EMBEDDING_DIM, EMBEDDING_DIM**-0.5, np.float32)), seconds)
+
+    def _warm(self, style: Style, seconds: float) -> None:
+        model, budget = self._led(style, None), Budget(stop=self._stop)
         for _ in range(2):  # the first run pays for what the libraries set up
-            self.model.sample(vector, seconds, steps=1, settings=self.settings, seed=0, budget=Budget(stop=self._stop))
+            model.sample(style.vector, seconds, steps=1, settings=self.settings, seed=0, budget=budget)
         loudness_lufs(np.zeros((AUDIO_RATE_HZ, 2), np.float32))
 
     def interrupt(self) -> None:
@@ -194,6 +212,8 @@ class AudioLdmGenerator(Generator):
     def _stays(self, style: Style, state: AudioLdmState) -> bool:
         """Whether the style is so near to the clip's that it may be played again, and not for too long."""
         config, length_s = self.config, len(state.clip) / AUDIO_RATE_HZ
+        if state.way != self.way:
+            return False
         allowed = state.repeats < config.most_repeats and state.held_s + length_s <= config.most_hold_s
         return allowed and float(unit(style.vector) @ state.vector) > config.same_above
 
@@ -206,25 +226,32 @@ class AudioLdmGenerator(Generator):
         import soxr
 
         config, model = self.config, self.model
-        vector, start, made = unit(style.vector), None, 0
+        vector, start, made, played = unit(style.vector), None, 0, 0
         if state is not None:
             vector = toward(state.vector, vector, np.deg2rad(config.turn_deg))
-            start = Continuation(state.latents[:, :, -self._kept :], self._kept, config.continuation_strength)
-            made = state.clips_generated
+            context = min(self._context, state.latents.shape[2])
+            start = Continuation(state.latents[:, :, -context:], context, config.continuation_strength)
+            made, played = state.clips_generated, max(0, context - self._kept)
         frames = model.frames(max(seconds, 3 * config.overlap_s) + config.margin_s)
         source = self._source(vector, state)
-        latents = model.latents(
+        latents = self._led(style, start).latents(
             vector, frames, settings=self.settings, seed=(config.seed * 1_000_003 + made) % 2**63,
             budget=self._budget(deadline), start=start, variation=self._variation(source, frames),
         )
         end = latents.shape[2] - self._margin
         mel = model.decode(latents)[: end * model.downsample + _SEEN]
-        latents, sound = latents[:, :, :end], model.vocode(mel)[: end * model.downsample * MEL_HOP]
+        hop = model.downsample * MEL_HOP
+        latents, sound = latents[:, :, played:end], model.vocode(mel)[played * hop : end * hop]
         full = soxr.resample(sound - sound.mean(), SOUND_RATE_HZ, AUDIO_RATE_HZ).astype(np.float32)
         clip = to_loudness(np.repeat(full[:, None], 2, axis=1), config.loudness_lufs)
         return AudioLdmState(
-            clip, latents, vector, source=source, clips_generated=made + 1, clips_kept=state.clips_kept if state else 0
+            clip, latents, vector, source=source, clips_generated=made + 1,
+            clips_kept=state.clips_kept if state else 0, way=self.way,
         )
+
+    def _led(self, style: Style, start: Continuation | None) -> AudioLdm:
+        """The model as it makes the next clip."""
+        return self.model
 
     def _source(self, vector: NDArray[np.float32], state: AudioLdmState | None) -> Place | None:
         """Where in the library the next clip's source begins: on from the last one's while that clip is the nearest."""

@@ -127,6 +127,7 @@ class Walls:
 
     def __init__(self, keep: int = 9):
         self._per_frame: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=keep))
+        self.frames = 0  # of the newest clip
 
     def note(self, kind: str, seconds: float, frames: int) -> None:
         """Add one measurement."""

@@ -137,7 +137,6 @@ class AudioLdm:
         self.mel_bins = int(self.vocoder.config.model_in_dim)
         self.downsample = 2 ** (len(self.vae.config.block_out_channels) - 1)
         self.walls = Walls()
-        self._frames = 0  # of the newest clip
 
     @property
     def frame_unit(self) -> int:
@@ -152,12 +151,12 @@ class AudioLdm:
     @property
     def step_s(self) -> float:
         """Seconds a guided step takes with clips as long as the newest one; 0 before the first."""
-        return self._step_s(2, self._frames)
+        return self._step_s(2, self.walls.frames)
 
     @property
     def decode_s(self) -> float:
         """Seconds all takes that comes after the steps; 0 before the first clip."""
-        return self.walls.expect("decode", self._frames) + self.walls.expect("vocode", self._frames)
+        return self.walls.expect("decode", self.walls.frames) + self.walls.expect("vocode", self.walls.frames)
 
     def frames(self, seconds: float) -> int:
         """Spectrogram frames of a clip of about `seconds`."""
@@ -199,7 +198,7 @@ class AudioLdm:
         settings, budget = settings or self.settings, budget or Budget()
         if frames % self.downsample or (start and start.frames * self.downsample >= frames):
             raise ValueError(f"{frames} frames: expected a multiple of {self.downsample}, longer than the beginning")
-        self._frames = frames
+        self.walls.frames = frames
         chance = torch.Generator().manual_seed(seed)
         shape = (1, self.latent_channels, frames // self.downsample, self.mel_bins // self.downsample)
         noise = torch.randn(shape, generator=chance).to(self.device)
@@ -288,9 +287,9 @@ class AudioLdm:
             prediction = guide(latents, solver.times[i], level)
             before, latents = latents, solver.step(prediction, latents, i)
             settle(self.device)
-            self.walls.note(f"step of {branches}", time.perf_counter() - began, self._frames)
+            self.walls.note(f"step of {branches}", time.perf_counter() - began, self.walls.frames)
             progress(i + 1 - first, len(solver.levels) - first)
-            if budget.left_s() < self._step_s(branches, self._frames) + 1.2 * self._after_s(self._frames):
+            if budget.left_s() < self._step_s(branches, self.walls.frames) + 1.2 * self._after_s(self.walls.frames):
                 latents = solver.clean(prediction, before, i)
                 break
         if start and tail is not None and start.strength >= 1:
