@@ -102,7 +102,7 @@ def reconstructions(
     """
     from bci_music.evaluation.echoes.evaluate import evaluate_rows
     from bci_music.evaluation.echoes.pictures import draw_lags, draw_row_pairs
-    from bci_music.evaluation.echoes.table import write_evaluation
+    from bci_music.evaluation.echoes.table import sentences, write_evaluation
     from bci_music.files import try_folder
 
     try_folder(out, "--out")
@@ -124,8 +124,8 @@ def reconstructions(
         found = evaluate_rows(folder, embedder, seed=seed, report=report("comparing"))
     written = write_evaluation(found, out)
     drawn = [draw_lags(found, out / "echoes-lags.png"), draw_row_pairs(folder, out / "echoes-pairs.png")]
-    for difference in found.differences:
-        typer.echo(difference.sentence())
+    for sentence in sentences(found):
+        typer.echo(sentence)
     typer.echo(f"{out}: {', '.join(path.name for path in (*written, *drawn) if path is not None)}")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bci_music.evaluation.echoes.evaluate import Evaluation
-from bci_music.evaluation.echoes.figures import RowFigures, SoundMetric
+from bci_music.evaluation.echoes.figures import EARLIER, LATER, RowFigures, SoundMetric
 from bci_music.evaluation.echoes.rows import SPLITS, TITLES
 from bci_music.evaluation.report import wording
 from bci_music.files import write_whole
@@ -47,13 +47,38 @@ def markdown(evaluation: Evaluation) -> str:
     ]
     if evaluation.simulated:
         lines += [_SIMULATED, ""]
+    found = sentences(evaluation)
+    if found:
+        lines += ["## What the numbers say", "", *(f"- {sentence}" for sentence in found), ""]
     for split in evaluation.splits:
         lines += _split(evaluation, split)
     lines += _both(evaluation)
-    if evaluation.differences:
-        lines += ["## The test of timing", "", "Sequence condition less pooled condition, on the same windows.", ""]
-        lines += [f"- {d.sentence()}" for d in evaluation.differences] + [""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def sentences(evaluation: Evaluation) -> list[str]:
+    """Whether the segment is identified and its timing followed, split by split, from the intervals alone."""
+    lines = []
+    for split in evaluation.splits:
+        rows = {row.row: row for row in evaluation.of_split(split)}
+        for key in (EARLIER, LATER):
+            rank = rows[key].metrics.get("spectrum-rank") if key in rows else None
+            if rank is not None and rank.chance is not None and "mismatched" in rank.controls:
+                wrong = rank.controls["mismatched"]
+                ends = "apart, the own one better" if rank.apart() else "not apart"
+                lines.append(
+                    f"{rows[key].title}, {split} split: rank {wording.number(rank.value)} of "
+                    f"{2 * rank.chance:.0f} by mean spectrum (95 % {wording.interval(rank.ci95)}), music of other "
+                    f"songs {wording.number(wrong.value)} ({wording.interval(wrong.ci95)}): the intervals are {ends}."
+                )
+        lines += [d.sentence() for d in evaluation.differences if d.split == split]
+        flux = rows["ridge-onset"].metrics.get("flux-r") if "ridge-onset" in rows else None
+        if flux is not None:
+            lines.append(
+                f"{rows['ridge-onset'].title}, {flux.label}, {split} split: {wording.number(flux.value)} (95 % "
+                f"{wording.interval(flux.ci95)})."
+            )
+    return lines
 
 
 def records(evaluation: Evaluation) -> list[dict[str, Any]]:

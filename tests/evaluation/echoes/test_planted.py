@@ -75,6 +75,7 @@ def test_a_folder_becomes_table_records_and_pictures(tmp_path, run, row, heard, 
     code, text, error = run("lab", "reconstructions", folder, "--out", out)
     assert code == 0, error
     assert "onset flux, listener split" in text
+    assert "by mean spectrum" in text
     page = (out / "echoes.md").read_text()
     for words in ("The EEG is simulated", "Not run: way A", "Subject-dependent beside subject-independent"):
         assert words in page
