@@ -15,6 +15,7 @@ from bci_music.cli import (
     calibrate,
     data,
     doctor,
+    echoes,
     generate,
     lab,
     live,
@@ -76,6 +77,7 @@ app.add_typer(checkpoints.app, name="models", rich_help_panel=MAKE)
 for verb in (lab.pretrain, lab.align, lab.adapt, lab.evaluate, lab.ablate):
     app.command(verb.__name__, rich_help_panel=LAB)(verb)
 app.command("calibrate", rich_help_panel=LAB)(calibrate.calibrate)
+tracking.app.command("echoes")(echoes.echoes)
 app.add_typer(tracking.app, name="lab", rich_help_panel=LAB)
 
 

@@ -100,6 +100,11 @@ def reconstructions(
     and listeners, music of other songs and EEG from before the music. Writes echoes.md, echoes.json, echoes-lags.png
     and echoes-pairs.png. With --data, a ridge from EEG to onset flux is added as a row to every split there is.
     """
+    compare_rows(folder, out, data, pack, seed)
+
+
+def compare_rows(folder: Path, out: Path, data: Path | None, pack: str | None, seed: int) -> None:
+    """Evaluate a folder of rows, with a ridge if there is `data`; write table, records and pictures to `out`."""
     from bci_music.evaluation.echoes.evaluate import evaluate_rows
     from bci_music.evaluation.echoes.pictures import draw_lags, draw_row_pairs
     from bci_music.evaluation.echoes.table import sentences, write_evaluation
