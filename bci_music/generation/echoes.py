@@ -62,7 +62,7 @@ class EchoesConfig(TransformerConfig):
             whose = f"Pack {pack.name}" if pack is not None and self.checkpoint is None else str(where or "This run")
             raise UserError(
                 f"{whose} brings no ControlNet for --way {ECHOES}: take a pack that was built with `bci-music pack "
-                f"build --{ECHOES}`, or play without --way."
+                f"build --way {ECHOES}`, or play without --way."
             )
         known = control_note(where / CONTROL).decoder
         if pack is not None and known and known != file_sha256(pack.file(ENCODER_FILE)):

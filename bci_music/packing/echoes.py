@@ -29,7 +29,7 @@ from bci_music.generation.audioldm.loading import TRANSFORMER
 from bci_music.messages import Log, UserError
 from bci_music.models.decoder import Decoder
 from bci_music.models.log_mel import normalised
-from bci_music.models.pack import ENCODER_FILE, Pack
+from bci_music.models.pack import ADAPTER_FILE, ENCODER_FILE, Pack
 from bci_music.training.audioldm.parts import check_budget, load_part
 from bci_music.training.echoes.control import ControlConfig, train_control
 from bci_music.training.echoes.pairs import EegMusicPairs, cut_latents, joined
@@ -191,6 +191,7 @@ def _listeners(pack: Pack) -> tuple[int, ...]:
 
 def _key(pack: Pack, config: EchoesBuildConfig) -> str:
     """What pairs depend on: decoder, autoencoder, and the recordings."""
-    files = {name: f.sha256 for name, f in pack.manifest.files.items() if not name.startswith("library")}
+    read = (ENCODER_FILE, ADAPTER_FILE, "embedder/", "generator/vae/")
+    files = {name: file.sha256 for name, file in pack.manifest.files.items() if name.startswith(read)}
     text = json.dumps(files, sort_keys=True) + config.model_dump_json(exclude={"control"})
     return hashlib.sha256(text.encode()).hexdigest()[:12]
