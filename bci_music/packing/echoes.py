@@ -12,7 +12,8 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,13 @@ from bci_music.generation.audioldm.flow import TransformerLdm, load_transformer
 from bci_music.generation.audioldm.loading import TRANSFORMER
 from bci_music.messages import Log, UserError
 from bci_music.models.decoder import Decoder
+from bci_music.models.embedder import FrameEmbedder, load_embedder
 from bci_music.models.log_mel import normalised
 from bci_music.models.pack import ADAPTER_FILE, ENCODER_FILE, Pack
 from bci_music.training.audioldm.parts import check_budget, load_part
 from bci_music.training.echoes.control import ControlConfig, train_control
 from bci_music.training.echoes.pairs import EegMusicPairs, cut_latents, joined
+from bci_music.training.eeg.corpus import Music
 from bci_music.training.eeg.sessions import HeardWindows, heard_windows
 from bci_music.training.eeg.simulated import SimulatedDataConfig, demo_music, held_out_session, training_session
 from bci_music.training.lab.run import thread_limit
@@ -54,19 +57,24 @@ class EchoesBuildConfig(Config):
 
 @dataclass(frozen=True)
 class Reader:
-    """A decoder and an autoencoder: what turns what was heard, and the EEG of it, into pairs to learn from."""
+    """A decoder, an autoencoder and an embedder: what turns what was heard, and the EEG of it, into pairs."""
 
     decoder: Decoder
     model: TransformerLdm
-    music: dict[str, Any]  # of every song, its embeddings
-    _latents: dict[str, NDArray[np.float16]]
+    embedder: FrameEmbedder
+    _latents: dict[str, NDArray[np.float16]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, pack: Pack, model: TransformerLdm) -> Reader:
-        """The pack's decoder and embedder, and its autoencoder in `model`."""
-        from bci_music.models.embedder import load_embedder
+    def of(cls, pack: Pack) -> Reader:
+        """The pack's own."""
+        assert pack.generator is not None
+        model = load_transformer(pack.generator, device="cpu")
+        return cls(Decoder.from_pack(pack), model, load_embedder(pack.directory / "embedder"))
 
-        return cls(Decoder.from_pack(pack), model, demo_music(load_embedder(pack.directory / "embedder")), {})
+    @cached_property
+    def music(self) -> dict[str, Music]:
+        """Embeddings of every song; composed when first asked for, which takes minutes."""
+        return demo_music(self.embedder)
 
     def pairs(self, heard: HeardWindows, listener: int) -> EegMusicPairs:
         """What one recording has to teach; `listener` is a row of the ControlNet's table."""
@@ -121,7 +129,7 @@ def build_echoes_pack(
     refuse_filled(out)
     assert pack.generator is not None
     took, began = {}, time.monotonic()
-    reader = Reader.of(pack, load_transformer(pack.generator, device="cpu"))
+    reader = Reader.of(pack)
     folder = work / f"pairs-{_key(pack, config)}"
     pairs, held = (
         joined(collect(reader, listeners, config, folder, unheard, log)) for unheard in (False, True)

@@ -97,7 +97,8 @@ def test_pairs_are_of_the_seconds_they_name(monkeypatch, tmp_path):
         return SimpleNamespace(windows=windows, songs=[song] * 3, second=np.array([0.0, 2.0, 8.0]), recording=name)
 
     monkeypatch.setattr(build, "heard_windows", heard)
-    reader = Reader(decoder, SimpleNamespace(encode=encode), music, {})
+    monkeypatch.setattr(build, "demo_music", lambda embedder: music)
+    reader = Reader(decoder, SimpleNamespace(encode=encode), None)
     config = EchoesBuildConfig(recordings=2, first_recording=20)
     found = collect(reader, (4, 7), config, tmp_path, False, lambda text: None)
     assert [(of[0], of[1]) for of in calls] == [(4, 20), (7, 20), (4, 21), (7, 21)]

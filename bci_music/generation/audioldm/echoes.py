@@ -173,7 +173,9 @@ def load_control(directory: Path) -> Any:
     from bci_music.generation.audioldm.loading import quiet_loading
 
     if not (directory / "config.json").is_file():
-        raise UserError(f"There is no ControlNet in {shown(directory)}: make one with `bci-music pack build --way echoes`.")
+        raise UserError(
+            f"There is no ControlNet in {shown(directory)}: make one with `bci-music pack build --way echoes`."
+        )
     with opening(directory, "ControlNet", "build it again"), quiet_loading():
         return LatentControl.from_pretrained(directory, use_safetensors=True).float()
 
