@@ -2,6 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from bci_music.metrics.sound_timing import (
     envelope,
@@ -84,6 +88,18 @@ def test_onsets_are_paired_one_to_one():
     assert onset_f([1, 6], [4, 9], 5) == 1.0  # the first pair leaves a partner for the second
     assert onset_f([], [3], 5) == 0.0
     assert np.isnan(onset_f([3], [], 5))
+
+
+FRAMES = st.lists(st.integers(0, 60), min_size=1, max_size=9, unique=True).map(sorted)
+
+
+@settings(max_examples=60, deadline=None)
+@given(made=FRAMES, heard=FRAMES, tolerance=st.integers(0, 12))
+def test_no_pairing_finds_more_partners(made, heard, tolerance):
+    near = csr_array(np.abs(np.subtract.outer(made, heard)) <= tolerance)
+    hits = (maximum_bipartite_matching(near) >= 0).sum()
+    assert onset_f(made, heard, tolerance) == pytest.approx(2 * hits / (len(made) + len(heard)))
+    assert onset_f(heard, made, tolerance) == onset_f(made, heard, tolerance)
 
 
 def test_slowed_averages_four_frames_and_cuts_what_is_left():

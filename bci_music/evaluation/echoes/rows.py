@@ -193,6 +193,7 @@ _ARRAYS = (
 )  # fmt: skip
 _TEXTS = ("row", "split", "title", "made_by")
 _MOST_NAMES = 10_000
+_MOST_WINDOWS = 20_000
 
 
 def _checked_note(note: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -264,6 +265,8 @@ def _problem(row: Reconstructions) -> str:
         return f"the music heard is (pieces, samples), {LEAST_S:g} to {MOST_S:g} s each, got {row.heard.shape}"
     if n < 2 or any(v.shape != (n,) for v in (row.song, row.listener, row.second, row.piece)):
         return "song, listener, second and piece are of one length, and there are two windows or more"
+    if max(n, 0 if row.before_of is None else len(row.before_of)) > _MOST_WINDOWS:
+        return f"there are more windows than {_MOST_WINDOWS:,}, take fewer"
     if (row.piece < 0).any() or (row.piece >= len(row.heard)).any():
         return f"its windows heard pieces other than the {len(row.heard)} there are"
     if len(set(row.song.tolist())) < 2:

@@ -53,6 +53,7 @@ def markdown(evaluation: Evaluation) -> str:
     for split in evaluation.splits:
         lines += _split(evaluation, split)
     lines += _both(evaluation)
+    lines += _made(evaluation)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -181,6 +182,17 @@ def _both(evaluation: Evaluation) -> list[str]:
             cells = " | ".join(_cell(found[split][key].metrics.get(name)) for name in names)
             lines.append(f"| {found[split][key].title} | {SPLITS[split]} | {cells} |")
     return [*lines, ""]
+
+
+def _made(evaluation: Evaluation) -> list[str]:
+    """How the sounds of each row were made, as far as it says so."""
+    lines = []
+    for row in evaluation.rows:
+        units = (("steps", "steps"), ("minutes", "min of training"), ("parameters", "parameters"))
+        costs = [f"{row.costs[name]:,.4g} {unit}" for name, unit in units if name in row.costs]
+        about = "; ".join([*([row.made_by] if row.made_by else []), *costs])
+        lines += [f"- {row.title}, {row.split} split: {about}."] if about else []
+    return ["## How the rows were made", "", *lines, ""] if lines else []
 
 
 def _named(split: str) -> str:

@@ -65,28 +65,29 @@ def test_the_test_of_timing_is_on_the_same_windows_and_has_a_control(row, heard,
 
 def test_a_folder_becomes_table_records_and_pictures(tmp_path, run, row, heard, late, coloured):
     folder, out = tmp_path / "rows", tmp_path / "out"
-    curve = np.random.default_rng(0).random((9, 225))
+    curve = np.random.default_rng(0).random((6, 225))
     for key, split, more in (
         ("way-b-pooled", "listener", {"by_piece": coloured}), ("way-b-pooled", "time-block", {"by_piece": late}),
         ("way-b-sequence", "listener", {"by_piece": heard, "costs": {"steps": 30, "minutes": 1.5}}),
         ("ridge-onset", "listener", {"curve": curve}),
     ):  # fmt: skip
-        save_row(folder, row(key, split, every=4, **more))
+        save_row(folder, row(key, split, every=6, **more))
     code, text, error = run("lab", "reconstructions", folder, "--out", out)
     assert code == 0, error
     assert "onset flux, listener split" in text
     assert "by mean spectrum" in text
     page = (out / "echoes.md").read_text()
-    for words in ("The EEG is simulated", "Not run: way A", "Subject-dependent beside subject-independent"):
+    for words in ("The EEG is simulated", "Not run: way A", "Subject-dependent beside subject-independent",
+                  "30 steps; 1.5 min of training"):  # fmt: skip
         assert words in page
     assert page.index("way B, pooled condition") < page.index("way B, sequence condition")
     records = json.loads((out / "echoes.json").read_text())
     one = next(r for r in records if (r["row"], r["metric"]) == ("way-b-sequence", "flux-r"))
     assert one["value"] == pytest.approx(1.0, abs=1e-3)
-    assert (one["steps"], one["minutes"], one["n"], len(one["lag_curve"]["lags_s"])) == (30, 1.5, 9, 51)
+    assert (one["steps"], one["minutes"], one["n"], len(one["lag_curve"]["lags_s"])) == (30, 1.5, 6, 51)
     assert one["controls"]["mismatched"]["value"] < 0.3
     ridge = {r["metric"]: r for r in records if r["row"] == "ridge-onset"}
-    assert ridge["flux-r"]["value"] == pytest.approx(0.0, abs=0.2)
+    assert ridge["flux-r"]["value"] == pytest.approx(0.0, abs=0.3)
     assert ridge["ssim"]["missing"] == "the row is a curve of onsets and no sound"
     assert any(r["row"] == "way-b-sequence - way-b-pooled" for r in records)
     assert {r["missing"] for r in records if r["row"] == "oracle"} == {"not run"}
