@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from bci_music.evaluation.echoes import figures as figures_of_rows
+from bci_music.evaluation.echoes.evaluate import evaluate_rows
 from bci_music.evaluation.echoes.figures import difference, figures
 from bci_music.evaluation.echoes.rows import save_row
 from bci_music.evaluation.echoes.scores import score
@@ -99,3 +101,25 @@ def test_a_folder_without_rows_is_one_sentence(tmp_path, run):
     code, _, error = run("lab", "reconstructions", tmp_path, "--out", tmp_path / "out")
     assert code == 2
     assert "holds no row of reconstructions" in error
+
+
+class Spectra:
+    """An embedder: the spectrum in 16 bands, as a unit vector."""
+
+    sha = "spectra"
+
+    def embed(self, audio, sfreq_hz):
+        power = np.abs(np.fft.rfft(audio))[1 : 8000 // 16 * 16 + 1].reshape(16, -1).mean(axis=1)
+        return (power / np.linalg.norm(power)).astype(np.float32)
+
+
+def test_vectors_are_made_where_a_row_brings_none(tmp_path, monkeypatch, row, coloured):
+    monkeypatch.setattr(figures_of_rows, "ENOUGH", 10)
+    save_row(tmp_path, row("adapter", "listener", coloured, every=3))
+    found = evaluate_rows(tmp_path, Spectra()).rows[0]
+    clap, distance = found.metrics["clap"], found.metrics["fad"]
+    assert clap.value > 0.9
+    assert clap.value > clap.controls["mismatched"].value + 0.1
+    assert 0 <= distance.ci95[0] <= distance.ci95[1] < 1
+    assert "before_song" in clap.missing
+    assert evaluate_rows(tmp_path).rows[0].missing["clap"] == "the row has no vectors of its sounds"
