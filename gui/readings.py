@@ -175,7 +175,7 @@ def now_playing(snapshot: Snapshot, paused: bool = False) -> Playing:
 def way_words(sound: SoundStatus) -> str:
     """The way that plays in a sentence, and by how much it is behind the EEG."""
     behind = f" What is heard is {sound.lag_s:.1f} s behind the EEG that leads it." if sound.lag_s is not None else ""
-    return f"{WAYS.get(sound.way, '')}{behind} The other way: W."
+    return f"{WAYS.get(sound.way, '')}{behind} The other way: E."
 
 
 def late_words(steps: FallbackSteps) -> str:

@@ -158,8 +158,9 @@ class SoundStage:
         return self._lag_of(span) if span is not None else None
 
     def lags_s(self) -> list[float]:
-        """The same for each span that was heard or is queued."""
-        return [lag for span in self.span_log.all() if (lag := self._lag_of(span)) is not None]
+        """The same for each clip that was heard or is queued, from its first sample on."""
+        first = {span.style_made_s: span for span in reversed(self.span_log.all())}
+        return [lag for span in reversed(first.values()) if (lag := self._lag_of(span)) is not None]
 
     def _lag_of(self, span: SoundSpan) -> float | None:
         heard_s = self.player.heard.heard_s(span.start)

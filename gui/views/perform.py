@@ -29,7 +29,7 @@ class Perform(SignalView):
     key = "F1"
     name = "Perform"
     help: ClassVar[Keys] = (
-        *SignalView.help, ("Space", "mute"), ("+ = -", "louder, softer"), ("W", "the other way from EEG to music"),
+        *SignalView.help, ("Space", "mute"), ("+ = -", "louder, softer"), ("E", "the other way: style or Echoes"),
     )  # fmt: skip
 
     def __init__(self, bridge: Bridge, parent: QWidget | None = None):
@@ -74,13 +74,13 @@ class Perform(SignalView):
         }
 
     def keys(self) -> dict[str, Callable[[], None]]:
-        """Space mutes, plus and minus change the volume, W the way from EEG to music."""
+        """Space mutes, plus and minus change the volume, E the way from EEG to music."""
         return super().keys() | {
             "Space": self._toggle_mute,
             "+": lambda: self._change_volume(STEP_DB),
             "=": lambda: self._change_volume(STEP_DB),
             "-": lambda: self._change_volume(-STEP_DB),
-            "W": self._change_way,
+            "E": self._change_way,
         }
 
     def show_montage(self, montage: Montage | None) -> None:

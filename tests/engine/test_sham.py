@@ -13,7 +13,7 @@ from bci_music.engine.build import build_engine
 from bci_music.engine.report import build_report
 from bci_music.engine.sample import find_sample
 from bci_music.engine.sham import Sham, ShamConfig
-from bci_music.messages import Embedding, MusicMarker, StreamState
+from bci_music.messages import EegSteps, Embedding, MusicMarker, StreamState
 from bci_music.status import Command
 
 
@@ -143,3 +143,23 @@ def test_sham_by_command_and_what_is_no_mode(noise_session, config):
         slow.send(Command("sham", text="loud"))
     slow.stop()
     fast.stop()
+
+
+def with_steps(number, end_s):
+    steps = EegSteps(np.full((4, 3), float(number), np.float32), 4.0, end_s)
+    return replace(embedding(number, end_s), steps=steps)
+
+
+@pytest.mark.parametrize("mode", ["sham", "blind"])
+def test_sham_gives_its_own_steps_and_brain_and_sham_wait_alike_for_them(mode):
+    for _ in range(8):
+        sham = Sham(ShamConfig(mode=mode), lambda at: None, 4.0, lambda: 0.0)
+        for k in range(40):  # way A: no steps
+            sham.choose(embedding(k, float(k)))
+        found = [sham.choose(with_steps(k, float(k))) for k in range(40, 80)]
+        assert found[:30] == [None] * 30  # there are no steps old enough, whatever the answer is
+        for k, answer in enumerate(found[30:], 70):
+            whose = k - 30 if answer.sham else k
+            assert answer.vector.argmax() == whose
+            assert answer.steps.values[0, 0] == whose
+            assert answer.steps.end_s == k  # where it was from would give it away

@@ -107,7 +107,7 @@ def test_the_way_is_switched_by_button_and_key_where_there_are_two(window, engin
     assert (playing.way.isVisible(), playing.way.text()) == (True, "Way B")
     assert "6.2 s behind the EEG" in playing.way.toolTip()
     assert not playing.way.geometry().intersects(playing.volume.geometry())
-    qtbot.keyClick(window, Qt.Key.Key_W)
+    qtbot.keyClick(window, Qt.Key.Key_E)
     assert engine.commands[-1] == Command("way", text="style")
     qtbot.mouseClick(playing.way, Qt.MouseButton.LeftButton)
     assert engine.commands[-2:] == [Command("way", text="style")] * 2

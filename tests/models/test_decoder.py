@@ -131,3 +131,14 @@ def test_a_batch_step_by_step_is_the_encoders_course_beside_the_windows_vector(d
     np.testing.assert_array_equal(steps[:, :, 32:], np.repeat(vectors[:, None], 10, 1))
     assert (steps[:, :, :32].std(1) > 0).all()  # it moves
     np.testing.assert_array_equal(decoder.steps_many(spoiled, used), steps)
+
+
+def test_steps_beside_an_embedding_change_nothing_else(decoder):
+    plain, stepped = decoder.decode(window(), now=13.0), decoder.decode(window(), now=13.0, steps=True)
+    assert plain.steps is None
+    np.testing.assert_array_equal(plain.vector, stepped.vector)
+    np.testing.assert_array_equal(plain.attention, stepped.attention)
+    assert plain.confidence == stepped.confidence
+    assert (stepped.steps.seconds, stepped.steps.end_s) == (4.0, 12.5)
+    many = decoder.steps_many(window().samples[None], np.ones((1, 125), bool))
+    np.testing.assert_array_equal(stepped.steps.values, many[0])

@@ -1,10 +1,13 @@
 """Steering: waits, follows confident windows, holds when the decoder is silent, and has a state."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from bci_music.messages import EMBEDDING_DIM, Embedding
+from bci_music.messages import EMBEDDING_DIM, EegSteps, Embedding
 from bci_music.sound.steering import Steering, SteeringConfig
+from bci_music.status import PromptStatus
 from bci_music.workers import Latest
 
 
@@ -75,3 +78,20 @@ def test_restoring_the_state_goes_on_as_before():
     for steering in (a, b):
         steering.feed(embedding(basis(7), 9, 3.0, 0.2))
     np.testing.assert_array_equal(a.style(3.0).vector, b.style(3.0).vector)
+
+
+def test_a_style_has_the_steps_of_the_newest_window_and_none_where_nothing_of_the_eeg_counts():
+    steering = Steering(Latest())
+    for index in range(2):
+        steps = EegSteps(np.full((4, 3), float(index), np.float32), 4.0, float(index))
+        steering.feed(replace(embedding(basis(index), index, float(index), 0.5), steps=steps))
+    assert steering.style(1.2).steps is steps
+    words = PromptStatus(text="piano", heard="piano", weight=0.5)
+    steering.set_prompt(basis(7), words)
+    assert steering.style(1.2).steps is steps
+    steering.set_prompt(basis(7), replace(words, weight=1.0))
+    assert steering.style(1.2).steps is None
+    steering.set_prompt(None, PromptStatus())
+    assert steering.style(60.0).steps is None  # too old
+    steering.feed(embedding(basis(2), 2, 60.0, 0.5))
+    assert steering.style(60.2).steps is None  # way A again
