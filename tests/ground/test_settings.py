@@ -34,6 +34,7 @@ ENTRY_POINTS = {
     "AudioEntry": "the YAML of --audio",
     "Note": "generator.json beside a checkpoint",
     "DenoiserNote": "what it holds of a transformer",
+    "EchoesBuildConfig": "pack build --way echoes --config",
     "ControlNote": "control.json beside a ControlNet",
     "PackManifest": "pack.yaml",
     "PreparedConfig": "a prepared study",
