@@ -26,7 +26,6 @@ from bci_music.models.network import Network
 from bci_music.training.audioldm.batches import spread_evenly
 from bci_music.training.lab.windows import lab_windows
 
-Maker = Callable[[Windows, NDArray[np.int64]], tuple[AudioLdm, Iterable[NDArray[np.float32]]]]
 ROWS = (
     "way-a", "way-b-pooled", "way-b-sequence", "no-music-embedding", "no-eeg", "no-subject", "adapter", "silent-eeg",
     "shuffled-eeg", "oracle",

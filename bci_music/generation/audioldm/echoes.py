@@ -84,11 +84,6 @@ class EchoesLdm(TransformerLdm):
     _course: EegCourse | None = None
     _end_s: float = 0.0
 
-    @property
-    def controlled(self) -> bool:
-        """Whether EEG leads."""
-        return self._course is not None
-
     def led_by(self, course: EegCourse | None, end_s: float = 0.0) -> Self:
         """The same model with EEG that leads the next clips, from their beginning to `end_s` in them."""
         if course is not None and course.steps.shape[1:] != (self.control.config.eeg_dim,):
