@@ -127,6 +127,7 @@ def control(
 ) -> None:
     """Write a ControlNet over a Stable Audio checkpoint: copies of the first half, silent until it is trained."""
     from bci_music.files import shown
+    from bci_music.generation.audioldm.loading import quiet_loading
     from bci_music.generation.stable_audio.control import StableAudioControl
     from bci_music.generation.stable_audio.loading import load_stable_audio
     from bci_music.messages import UserError
@@ -137,7 +138,8 @@ def control(
     made = StableAudioControl.over(
         model.transformer, eeg_dim, model.text_dim, form="pooled" if pooled else "sequence"
     )  # fmt: skip
-    made.save_pretrained(target)
+    with quiet_loading():
+        made.save_pretrained(target)
     size = sum(p.numel() for p in made.parameters()) / 1e6
     typer.echo(
         f"{target} holds an untrained ControlNet over {model.name}: copies of {made.config.copied} of its "

@@ -53,7 +53,7 @@ class Order:
 
     def check(self, model: StableAudio) -> None:
         """Refuse what the model cannot make."""
-        if not 0 < self.seconds <= model.longest_s:
+        if not 1 / model.rate_hz <= self.seconds <= model.longest_s:
             raise UserError(f"{model.name} makes up to {model.longest_s:.1f} s, not {self.seconds:g}: ask for less.")
         if not 2 <= self.steps <= _MOST_STEPS:
             raise UserError(f"A clip takes 2 to {_MOST_STEPS} steps, not {self.steps}: ask for another number.")

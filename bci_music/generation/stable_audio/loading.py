@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bci_music.generation.stable_audio.control import StableAudioControl
 
 WHOSE = "Stable Audio"
+MOST_FRAMES = 2**14  # of a clip; Stable Audio Open has 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +105,8 @@ def load_stable_audio(where: str | Path) -> StableAudio:
     for network in (transformer, vae, projection, text_encoder):
         if network is not None:
             network.eval().requires_grad_(False)
+    with opening(folder, WHOSE, AGAIN):
+        _try(model)
     return model
 
 
@@ -175,6 +178,28 @@ def _check_folder(folder: Path) -> None:
             raise UserError(f"{folder / name} has no weights as safetensors: convert them, other formats are not read.")
 
 
+def _try(model: StableAudio) -> None:
+    """Run every network on one frame, so that sizes which contradict each other are found before a clip is begun."""
+    import torch
+
+    from bci_music.generation.stable_audio.control import denoise
+
+    c, width = model.transformer.config, model.projection.config.conditioning_dim
+    with torch.inference_mode():
+        if model.text_encoder is not None:
+            spoken = model.text_encoder(torch.zeros(1, 1, dtype=torch.int64))[0]
+            model.projection(text_hidden_states=spoken)
+        model.projection(start_seconds=torch.zeros(1), end_seconds=torch.ones(1))
+        turned = (torch.ones(2, c.attention_head_dim // 2), torch.zeros(2, c.attention_head_dim // 2))
+        frame = torch.zeros(1, c.in_channels, 1)
+        frame = denoise(
+            model.transformer, frame, torch.ones(1), torch.zeros(1, 1, width), torch.zeros(1, 1, 2 * width), turned
+        )
+        found = tuple(model.vae.decode(frame).sample.shape)
+    if found != (1, model.vae.config.audio_channels, model.vae.hop_length):
+        raise ValueError(f"a frame becomes sound of shape {found}")
+
+
 def _config(kind: Any, folder: Path) -> dict[str, Any]:
     """Configuration of a part, with the defaults of its class; refused where it is of another class."""
     _check_class(folder, kind.__name__, f"{folder.name} of Stable Audio", AGAIN)
@@ -218,5 +243,10 @@ def _check_fit(configs: dict[str, dict[str, Any]], folder: Path) -> None:
                 "half of them to be copied, and heads of a multiple of 4."
             )
         longest = projection["max_value"] - projection["min_value"]
+        if transformer["sample_size"] > MOST_FRAMES:
+            raise UserError(
+                f"The transformer in {folder} makes clips of {shown(transformer['sample_size'])} frames, expected at "
+                f"most {MOST_FRAMES:,}: {AGAIN}."
+            )
         if min(transformer["sample_size"], vae["sampling_rate"], vae["audio_channels"], longest) <= 0:
             raise UserError(f"A part in {folder} names a length, rate or number of channels of 0: {AGAIN}.")

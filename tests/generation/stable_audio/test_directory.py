@@ -5,12 +5,15 @@ import json
 import shutil
 import sys
 import threading
+import warnings
 from types import ModuleType
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from random_stable_audio import COSINE, loud, random_transformer, write_random_stable_audio
 from typer.testing import CliRunner
 
@@ -152,16 +155,19 @@ def config(path, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-DIT, SCHEDULE = "transformer/config.json", "scheduler/scheduler_config.json"
+DIT, VAE, PROJECTION, TEXT = (
+    f"{part}/config.json" for part in ("transformer", "vae", "projection_model", "text_encoder")
+)
+SCHEDULE = "scheduler/scheduler_config.json"
 FAULTS = {
     "there is no vae/: it needs transformer": lambda f: shutil.rmtree(f / "vae"),
     "transformer of Stable Audio in .* is a PixArt": lambda f: config(
         f / DIT, _class_name="PixArt"
     ),
     "is a AutoencoderKL, expected AutoencoderOobleck": lambda f: config(
-        f / "vae" / "config.json", _class_name="AutoencoderKL"
+        f / VAE, _class_name="AutoencoderKL"
     ),
-    "text encoder in .* is a clap": lambda f: config(f / "text_encoder" / "config.json", model_type="clap"),
+    "text encoder in .* is a clap": lambda f: config(f / TEXT, model_type="clap"),
     "tokenizer/ alone": lambda f: shutil.rmtree(f / "text_encoder"),
     "has no tokenizer.json": lambda f: [p.unlink() for p in (f / "tokenizer").iterdir()],
     "no weights as safetensors": lambda f: (f / "vae" / "diffusion_pytorch_model.safetensors").unlink(),
@@ -176,9 +182,13 @@ FAULTS = {
     "has cross_attention_input_dim 10, the projection 12": lambda f: config(f / DIT, cross_attention_input_dim=10),
     "has global_states_input_dim 20, twice the projection 24": lambda f: config(f / DIT, global_states_input_dim=20),
     "text encoder in .* has width 8, the projection takes 16": lambda f: config(
-        f / "text_encoder" / "config.json", d_model=8
+        f / TEXT, d_model=8
     ),
-    "number of channels of 0": lambda f: config(f / "vae" / "config.json", audio_channels=0),
+    r"could not be read as Stable Audio \(": lambda f: random_transformer(
+        num_attention_heads=4, num_key_value_attention_heads=3
+    ).save_pretrained(f / "transformer"),
+    "makes clips of 1000000 frames": lambda f: config(f / DIT, sample_size=10**6),
+    "number of channels of 0": lambda f: config(f / VAE, audio_channels=0),
     "has 1 blocks with heads of 8": lambda f: config(f / DIT, num_layers=1),
 }  # fmt: skip
 
@@ -190,6 +200,28 @@ def test_a_directory_that_does_not_fit_is_one_sentence(folder, tmp_path, words):
     with pytest.raises(UserError, match=words.removeprefix("there is ")) as refused:
         load_stable_audio(broken)
     assert "\n" not in str(refused.value)
+
+
+NUMBERS = st.integers(-1, 40) | st.floats() | st.none() | st.booleans() | st.text(max_size=3) | st.just([4, 2])
+
+
+@pytest.mark.soak
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from((DIT, SCHEDULE, VAE, PROJECTION, TEXT)), st.data())
+def test_any_configuration_opens_and_makes_a_clip_or_is_one_sentence(folder, tmp_path, path, data):
+    broken = shutil.copytree(folder, tmp_path / "fuzz", dirs_exist_ok=True)
+    before = json.loads((folder / path).read_text())
+    key = data.draw(st.sampled_from(sorted(before)))
+    (broken / path).write_text(json.dumps(before | {key: data.draw(NUMBERS)}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of libraries, about odd sizes
+        refused, clip = "", np.zeros(1)
+        try:
+            clip = make_clip(load_stable_audio(broken), Order(0.1, steps=2))
+        except UserError as error:
+            refused = str(error)
+    assert "\n" not in refused
+    assert np.isfinite(clip).all()
 
 
 def test_a_controlnet_that_does_not_fit_is_one_sentence(model, tmp_path):
