@@ -109,8 +109,8 @@ class TwoWays(Generator):
     def interrupt(self) -> None:
         """End sampling, and wait for what is being opened."""
         with self._lock:
-            self._ended, opening = True, self._opening
-        for generator in self._opened.values():
+            self._ended, opening, opened = True, self._opening, tuple(self._opened.values())
+        for generator in opened:
             generator.interrupt()
         if opening is not None:
             opening.join(END_S)
@@ -127,9 +127,9 @@ class TwoWays(Generator):
         except Exception as error:  # the music goes on as it was
             self._trouble(f"The other way cannot be played ({error}); the music goes on as it was.")
             with self._lock:
-                self._opening, self._asked = None, self.way
+                self._opening, self._asked = None, self.way  # it may be asked for again
             return
         with self._lock:
-            self._opening, self._opened[self._other] = None, found
+            self._opened[self._other] = found
             if self._asked == self._other:
                 self._take(found)
