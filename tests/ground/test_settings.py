@@ -35,6 +35,7 @@ ENTRY_POINTS = {
     "Note": "generator.json beside a checkpoint",
     "DenoiserNote": "what it holds of a transformer",
     "EchoesBuildConfig": "pack build --way echoes --config",
+    "EchoesStudyConfig": "lab echoes --config",
     "ControlNote": "control.json beside a ControlNet",
     "PackManifest": "pack.yaml",
     "PreparedConfig": "a prepared study",
