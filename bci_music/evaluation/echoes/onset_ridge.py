@@ -21,7 +21,7 @@ from bci_music.heard.features import RATE_HZ as ROWS_HZ
 from bci_music.heard.features import eeg_rows, standardised
 from bci_music.heard.ridge import LagSums, added, fit_ridge, reconstruct
 from bci_music.messages import UserError
-from bci_music.metrics.sound_timing import CURVE_HZ, FRAME_HZ, onset_flux, slowed
+from bci_music.metrics.sound_timing import CURVE_HZ, FRAME_HZ, lag_correlation, onset_flux, slowed
 from bci_music.models.embedder import to_mono_16k
 from bci_music.models.log_mel import HOP, RATE_HZ, log_mel, normalised
 from bci_music.training.eeg.corpus import Segment
@@ -73,7 +73,7 @@ def ridge_row(
     flux : mapping of song id to (n,)
         Its `song_flux`.
     names : mapping of song id to its name
-        Versions of one song share it. Rows call songs by id or, where there is one version, by name.
+        Versions of one song share it. Rows call songs by id or by name; which version was heard, its sound says.
     like : Reconstructions
         Whose windows are read. Those that no EEG covers whole are left out.
 
@@ -90,17 +90,14 @@ def ridge_row(
     fitted = _Fitted.of(study, like)
     frames = like.heard.shape[1] // HOP
     kept, curves, recordings = [], [], []
-    for i, (song, listener, second) in enumerate(
-        zip(like.song.tolist(), like.listener.tolist(), like.second.tolist(), strict=True)
-    ):
-        for trial in study.trials:
-            if trial.listener == listener and song in (trial.sound, trial.piece):
-                curve = fitted.window(trial, second, frames)
-                if curve is not None:
-                    kept.append(i)
-                    curves.append(curve)
-                    recordings.append(trial.recording)
-                    break
+    for i, second in enumerate(like.second.tolist()):
+        for trial in _trials(study, like, i):
+            curve = fitted.window(trial, second, frames)
+            if curve is not None:
+                kept.append(i)
+                curves.append(curve)
+                recordings.append(trial.recording)
+                break
     if len(kept) < 2:
         raise UserError("No recording has EEG through the windows of the row: give the study that they are from.")
     early, early_of = fitted.early(before, sfreq_hz, recordings, frames)
@@ -138,6 +135,22 @@ def add_ridge_rows(folder: Path, data: Path, report: Report = lambda done, of, w
         written.append(save_row(folder, row))
     report(len(songs) + len(splits), len(songs) + len(splits), "")
     return written
+
+
+def _trials(study: TrackingStudy, like: Reconstructions, i: int) -> list[Trial]:
+    """Trials that a window can be from: of its listener, with its song, in the version that was heard."""
+    song, listener = str(like.song[i]), str(like.listener[i])
+    found = [t for t in study.trials if t.listener == listener and song in (t.sound, t.piece)]
+    versions = sorted({trial.sound for trial in found})
+    if len(versions) < 2:
+        return found
+    heard = slowed(onset_flux(log_mel(normalised(like.heard[like.piece[i]]))))
+    at = float(like.second[i]) + (np.arange(len(heard)) + 0.5) / CURVE_HZ - 0.5 / FRAME_HZ
+    fluxes = [study.sounds[version][:, 0] for version in versions]
+    courses = [np.interp(at, np.arange(len(flux)) / ROWS_HZ, flux) for flux in fluxes]
+    r = lag_correlation(np.stack(courses), np.tile(heard, (len(courses), 1)), [0])[:, 0]
+    version = versions[int(np.nan_to_num(r).argmax())]
+    return [trial for trial in found if trial.sound == version]
 
 
 @dataclass(frozen=True)
