@@ -32,6 +32,7 @@ from bci_music.models.decoder import Decoder
 from bci_music.models.embedder import FrameEmbedder, load_embedder
 from bci_music.models.log_mel import normalised
 from bci_music.models.pack import ADAPTER_FILE, ENCODER_FILE, Pack
+from bci_music.packing.music_models import CARD, card
 from bci_music.training.audioldm.parts import check_budget, load_part
 from bci_music.training.echoes.control import ControlConfig, train_control
 from bci_music.training.echoes.pairs import EegMusicPairs, cut_latents, joined
@@ -182,6 +183,7 @@ def write_control(pack: Pack, control: Any, out: Path, *, trained: bool) -> Pack
     decoder = pack.manifest.files[ENCODER_FILE].sha256
     save_control(control, folder, ControlNote(trained=trained, name=name, decoder=decoder))
     part = made.model_copy(update={"parameters": check_budget(out / "generator")})
+    (out / CARD).write_text(card(part, out / "generator"), encoding="utf-8")
     return Pack.write(out, pack.manifest.model_copy(update={"generator": part}))
 
 

@@ -53,6 +53,8 @@ def test_a_control_net_comes_beside_the_transformer(pack, tmp_path):
     assert (note.trained, note.decoder) == (True, pack.manifest.files[ENCODER_FILE].sha256)
     assert "sequence" in note.name
     assert load_echoes(opened.generator).control.config.eeg_dim == 6
+    again = write_control(pack, load_control(opened.generator / CONTROL), tmp_path / "again", trained=True)
+    assert str(tmp_path) not in (again.generator / CONTROL / "config.json").read_text()  # where it was read from
     with pytest.raises(UserError, match="is not empty"):
         write_control(pack, LatentControl.over(base, 6), made.directory, trained=True)
     (opened.generator / CONTROL / "config.json").unlink()

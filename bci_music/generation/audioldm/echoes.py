@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -189,4 +190,9 @@ def save_control(control: LatentControl, directory: Path, note: ControlNote) -> 
 
     with quiet_loading():
         copy.deepcopy(control).half().save_pretrained(directory)
+    about = directory / "config.json"
+    kept = {key: value for key, value in read_json(about, "write it again").items() if key != "_name_or_path"}
+    about.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")  # where it was read from is nobody's concern
+    for path in directory.glob("*.safetensors"):
+        path.chmod(0o644)  # safetensors makes files that only their owner reads
     (directory / CONTROL_NOTE).write_text(note.model_dump_json(indent=1) + "\n", encoding="utf-8")
