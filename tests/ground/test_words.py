@@ -39,6 +39,7 @@ def forms(word):
 
 
 PATTERN = re.compile(rf"(?<![A-Za-z])(?:{'|'.join(forms(w) for w in RETIRED)})(?![A-Za-z])", re.IGNORECASE)
+ENCODED = re.compile(r"[A-Za-z0-9+/=]{60,}")  # a picture in a page: its letters are no words
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_no_retired_word_is_written(files):
         f"{name}:{number}: {found[0]}"
         for name in files if name not in OLD_NAMES
         for number, line in enumerate((REPO / name).read_text(encoding="utf-8").splitlines(), 1)
-        if (found := PATTERN.search(line))
+        if (found := PATTERN.search(ENCODED.sub("", line)))
     ]  # fmt: skip
     assert hits == []
 
