@@ -10,7 +10,6 @@ import torch
 from random_transformer import write_random_transformer
 from untrained_pack import write_untrained
 
-from bci_music.compose.composer import mono_16k
 from bci_music.generation.audioldm.echoes import CONTROL, control_note, load_control, load_echoes
 from bci_music.generation.audioldm.latent_control import LatentControl
 from bci_music.generation.audioldm.loading import write_random_audioldm
@@ -128,4 +127,3 @@ def test_a_short_build_plays_both_ways(tmp_path):
     made, took = build_echoes_pack(pack, tmp_path / "out", tmp_path / "work", config)
     assert set(took) == {"pairs", "control"}
     assert json.loads((made.generator / CONTROL / "control.json").read_text())["trained"]
-    assert len(mono_16k("salt-road")) > 0

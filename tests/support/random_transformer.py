@@ -2,8 +2,23 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from bci_music.generation.audioldm.loading import NOTE, PLAIN_FLOW, TRANSFORMER, note_of, quiet_loading
+
+
+def random_transformer(seed: int = 0, **sizes: int) -> Any:
+    """Make a transformer with random weights, also where it would begin at zero and be deaf."""
+    import torch
+
+    from bci_music.generation.audioldm.latent_transformer import LatentTransformer
+
+    torch.manual_seed(seed)
+    network = LatentTransformer(**sizes).eval()
+    for weights in network.parameters():
+        if not weights.any():
+            torch.nn.init.normal_(weights, std=0.2)
+    return network
 
 
 def write_random_transformer(directory: str | Path, seed: int = 0, **sizes: int) -> Path:

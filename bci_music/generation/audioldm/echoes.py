@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -186,13 +185,11 @@ def control_note(directory: Path) -> ControlNote:
 
 def save_control(control: LatentControl, directory: Path, note: ControlNote) -> None:
     """Write a ControlNet in half precision, with its note."""
-    from bci_music.generation.audioldm.loading import quiet_loading
+    from bci_music.generation.audioldm.loading import forget_place, quiet_loading
 
     with quiet_loading():
         copy.deepcopy(control).half().save_pretrained(directory)
-    about = directory / "config.json"
-    kept = {key: value for key, value in read_json(about, "write it again").items() if key != "_name_or_path"}
-    about.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")  # where it was read from is nobody's concern
+    forget_place(directory / "config.json")
     for path in directory.glob("*.safetensors"):
         path.chmod(0o644)  # safetensors makes files that only their owner reads
     (directory / CONTROL_NOTE).write_text(note.model_dump_json(indent=1) + "\n", encoding="utf-8")

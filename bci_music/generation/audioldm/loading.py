@@ -154,6 +154,13 @@ def note_of(folder: Path) -> Note:
     return Note.parse(read_json(path, "give an object with trained and name"), str(path))
 
 
+def forget_place(path: Path) -> None:
+    """Take out of a part's configuration where it was read from, which is nobody's business."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if config.pop("_name_or_path", None) is not None:
+        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
 def denoisers_of(folder: Path) -> list[str]:
     """Which of `AUDIOLDM` and `TRANSFORMER` a directory of parts holds."""
     return [word for word, part in ((AUDIOLDM, UNET), (TRANSFORMER, TRANSFORMER)) if (folder / part).is_dir()]

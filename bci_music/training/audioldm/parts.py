@@ -25,6 +25,7 @@ from bci_music.generation.audioldm.loading import (
     VOCODER,
     Note,
     denoiser_class,
+    forget_place,
     quiet_loading,
     vocoder_loader,
 )
@@ -50,19 +51,12 @@ def save_part(model: Any, parts: Path, name: str) -> Path:
     shutil.rmtree(fresh, ignore_errors=True)
     with quiet_loading():
         small.save_pretrained(fresh)
-    _forget_place(fresh / "config.json")
+    forget_place(fresh / "config.json")
     for file in fresh.glob("*.safetensors"):
         file.chmod(0o644)  # written for their owner alone
     shutil.rmtree(parts / name, ignore_errors=True)
     fresh.rename(parts / name)
     return parts / name
-
-
-def _forget_place(path: Path) -> None:
-    """Take out of a part's configuration where it was read from, which is nobody's business."""
-    config = json.loads(path.read_text(encoding="utf-8"))
-    if config.pop("_name_or_path", None) is not None:
-        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def load_part(parts: Path, name: str, device: str = "cpu") -> Any:
@@ -128,7 +122,7 @@ def assemble(
             raise UserError(f"There is no {source.name} in {parts}: train it first (`bci-music pack train`).")
         shutil.copytree(source, out / part)
         if part != "scheduler":
-            _forget_place(out / part / "config.json")
+            forget_place(out / part / "config.json")
     shutil.copyfile(parts / UNCONDITIONAL, out / UNCONDITIONAL)
     if (parts / CREDITS).is_file():
         shutil.copyfile(parts / CREDITS, out / CREDITS)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from random_transformer import random_transformer
 
 from bci_music.generation.audioldm.echoes import EegCourse
 from bci_music.generation.audioldm.latent_control import Controlled, LatentControl
@@ -14,12 +15,7 @@ KINDS = ({}, {"form": "pooled"}, {"kind": "adapters", "adapter_dim": 8})
 
 @pytest.fixture
 def base():
-    torch.manual_seed(0)
-    network = LatentTransformer(**SIZES).eval()
-    for weights in network.parameters():
-        if not weights.any():
-            torch.nn.init.normal_(weights, std=0.2)
-    return network
+    return random_transformer(**SIZES)
 
 
 @pytest.fixture

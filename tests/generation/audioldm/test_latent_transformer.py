@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from random_transformer import random_transformer
 
 from bci_music.generation.audioldm.latent_transformer import LatentTransformer, waves, wiener
 
@@ -10,12 +11,7 @@ SIZES = {"dim": 16, "depth": 4, "heads": 2, "channels": 4, "columns": 4, "style_
 
 @pytest.fixture
 def network():
-    torch.manual_seed(0)
-    network = LatentTransformer(**SIZES).eval()
-    for weights in network.parameters():
-        if not weights.any():
-            torch.nn.init.normal_(weights, std=0.2)
-    return network
+    return random_transformer(**SIZES)
 
 
 @pytest.fixture

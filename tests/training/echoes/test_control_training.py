@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from random_transformer import random_transformer
 
 from bci_music.generation.audioldm.latent_control import Controlled
-from bci_music.generation.audioldm.latent_transformer import LatentTransformer
 from bci_music.messages import UserError
 from bci_music.training.echoes.control import ControlConfig, ControlTask, new_control, train_control
 from bci_music.training.echoes.pairs import EegMusicPairs, cut_latents, joined
@@ -16,12 +16,7 @@ TOKENS = 6
 
 @pytest.fixture(scope="module")
 def base():
-    torch.manual_seed(0)
-    network = LatentTransformer(dim=16, depth=4, heads=2, channels=2, columns=2).eval()
-    for weights in network.parameters():
-        if not weights.any():
-            torch.nn.init.normal_(weights, std=0.2)
-    return network
+    return random_transformer(dim=16, depth=4, heads=2, channels=2, columns=2)
 
 
 def planted(n, seed):
