@@ -219,11 +219,12 @@ def chance_line(chance: dict[str, Any]) -> str:
     """Say whether it was above chance, and how often that would be wrong."""
     if not chance["method"]:
         return str(chance["why"])
+    from bci_music.engine.chance import bets_words
+
     rate, (alarms, runs) = chance["alarm_rate"], chance["measured"]
     measured = f", on sham {alarms} of {runs}" if runs else ""
-    counted = f"blocks of {chance['heard']}" if chance["method"] == "sound" else chance["method"]
     return (
         f"above chance: {'yes' if chance['shown'] else 'not shown'} (evidence {chance['highest']:.3g} after "
-        f"{chance['n']} {counted}, yes at {1 / rate:.0f}; "
+        f"{bets_words(chance)}, yes at {1 / rate:.0f}; "
         f"wrong in at most {100 * rate:.0f} % of runs{measured})"
     )

@@ -12,8 +12,8 @@ them. A song heard again adds nothing, and so neither does a file played in a lo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -112,3 +112,10 @@ def _songs(markers: Sequence[MusicMarker]) -> list[tuple[float, float, str]]:
             found.append((marker.time_s, float("inf"), marker.song))
         last = marker.song
     return found
+
+
+def bets_words(chance: Mapping[str, Any]) -> str:
+    """How many bets a report's `chance` counts, and on what: "1 song", "5 songs", "12 blocks of music.wav"."""
+    n = chance.get("n")
+    one = "" if n == 1 else "s"
+    return f"{n} block{one} of {chance.get('heard')}" if chance.get("method") == "sound" else f"{n} song{one}"

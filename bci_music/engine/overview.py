@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bci_music.engine.chance import bets_words
+
 if TYPE_CHECKING:
     from bci_music.engine.engine import Engine
     from bci_music.status import TimelineSpan
@@ -197,7 +199,7 @@ def _chance_words(chance: dict[str, Any]) -> list[tuple[str, str, int]]:
     alarms, runs = chance["measured"]
     return [
         ("yes" if yes else "not shown", ACCENT if yes else WARM, 30),
-        (f"evidence {chance['highest']:.3g} after {chance['n']} {chance['method']}, "
+        (f"evidence {chance['highest']:.3g} after {bets_words(chance)}, "
          f"yes at {1 / chance['alarm_rate']:.0f}", TEXT, 12),
         (f"wrong in at most {100 * chance['alarm_rate']:.0f} % of runs, on sham {alarms} of {runs}", MUTED, 10),
     ]
@@ -212,7 +214,7 @@ def _sham_words(report: dict[str, Any]) -> list[tuple[str, str, int]]:
         was = "SHAM" if span["sham"] else "the brain"
         lines.append((f"{kind}{was}, {began:.0f} to {ended:.0f} s", WARM if span["sham"] else TEXT, 11))
     if bets := (report["chance"] or {}).get("on_sham"):
-        after = f"{bets['n']} song{'s' if bets['n'] != 1 else ''}"
+        after = bets_words({**report["chance"], "n": bets["n"]})
         lines.append((f"on sham: evidence {bets['highest']:.3g} after {after}", MUTED, 10))
     return lines[-3:]
 

@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from bci_music.data.consent import consent_reference
+from bci_music.engine.chance import bets_words
 from bci_music.engine.packs import PackList
 from bci_music.files import read_json, shown
 from bci_music.messages import UserError
@@ -201,7 +202,7 @@ def _run(folder: Path) -> Shelved:
         facts.append(("song found", f"{found.get('hits')} of {found.get('n')} windows"))
     if chance.get("method"):
         facts.append(("above chance", "yes" if chance.get("shown") else "not shown"))
-        facts.append(("evidence", f"{_number(chance.get('highest'))} after {chance.get('n')} songs"))
+        facts.append(("evidence", f"{_number(chance.get('highest'))} after {shown(bets_words(chance))}"))
     sham = report.get("sham")
     spans = len(sham) if isinstance(sham, list) else 0
     facts.append(("sham", {0: "none", 1: "once"}.get(spans, f"{spans} times")))

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bci_music.engine.chance import COUNT_S, NOT_IN_LIBRARY, NOT_KNOWN, SongChance
+from bci_music.engine.chance import COUNT_S, NOT_IN_LIBRARY, NOT_KNOWN, SongChance, bets_words
 from bci_music.messages import Embedding, MusicMarker
 
 SONGS = [f"s{i}" for i in range(14)]
@@ -89,3 +89,9 @@ def test_any_markers_are_taken(music):
     assert chance.answer().n <= len({song for song, _ in music} & set(SONGS))
     assert np.isfinite(chance.answer().evidence)
     assert chance.answer().shown is (chance.answer().highest >= 20.0)
+
+
+def test_bets_are_counted_in_words():
+    assert bets_words({"n": 1, "method": "songs"}) == "1 song"
+    assert bets_words({"n": 0, "method": "songs"}) == "0 songs"
+    assert bets_words({"n": 12, "method": "sound", "heard": "set.wav"}) == "12 blocks of set.wav"
